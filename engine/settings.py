@@ -1,0 +1,139 @@
+"""Settings of the engine: typed, validated once at the edge, frozen, and hashed into every manifest.
+
+The numbers that users change stand in ``configs/``; the defaults here are those of DESIGN.md section 4.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import date, datetime
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from engine.errors import SettingsError
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class Settings(BaseModel):
+    """Base of every settings model: frozen, unknown keys refused, with an id that is a hash of its values."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def hash(self) -> str:
+        """Sixteen hex digits that change when any value changes."""
+        return hash_of(self.model_dump(mode="json"))
+
+
+def hash_of(value: Any) -> str:
+    """Sixteen hex digits over the canonical JSON of a value."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class FeeRow(Settings):
+    """Published fee rates of one exchange from a date on, as fractions of notional; a rebate is negative."""
+
+    since: date
+    maker: Annotated[float, Field(gt=-0.01, lt=0.1, allow_inf_nan=False)]
+    taker: Annotated[float, Field(gt=-0.01, lt=0.1, allow_inf_nan=False)]
+    source: str = ""
+
+
+class FilterSettings(Settings):
+    """Which opportunities are offered at all. None means no limit."""
+
+    symbols: tuple[str, ...] | None = None
+    exchanges: tuple[str, ...] | None = None
+    min_volume_24h_usd: NotNegative | None = None
+    max_bid_ask_spread: NotNegative | None = None
+
+
+class EngineSettings(Settings):
+    """Capital, risk, costs and the fill model of one run (DESIGN.md sections 3 and 4)."""
+
+    initial_capital_usd: Positive = 10_000.0
+    max_positions: Annotated[int, Field(ge=1, le=64)] = 3
+    position_fraction: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
+    """Share of equity that one position may use as the sum of both legs; None is 1 / max_positions."""
+    position_size_usd: Positive | None = None
+    """Fixed notional per leg; replaces ``position_fraction`` when given."""
+    min_notional_usd: Positive = 10.0
+    leverage: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.0
+    max_position_loss_pct: Annotated[float, Field(lt=0, allow_inf_nan=False)] | None = -1.5
+    """Stop-loss in % of 2N; None switches it off."""
+    slippage_bps: NotNegative = 2.0
+    impact_coefficient: NotNegative = 0.0
+    outage_slippage_bps: NotNegative = 50.0
+    max_stale_hours: Annotated[int, Field(ge=1)] = 6
+    min_history_hours: Annotated[int, Field(ge=1)] = 72
+    latency_hours: Annotated[int, Field(ge=0, le=168)] = 0
+    fill_at: Literal["next_trade", "last_trade"] = "next_trade"
+    """``last_trade`` fills at the price that the strategy sees: only to show what that would invent."""
+    liquidity: Literal["taker", "maker"] = "taker"
+    cost_multiple: NotNegative = 1.0
+    """Multiplies fees and slippage; stress tests use it."""
+    fees: Mapping[str, tuple[FeeRow, ...]] = Field(default_factory=dict)
+    filters: FilterSettings = FilterSettings()
+
+    @model_validator(mode="after")
+    def _liquidation_is_not_modelled(self) -> Self:
+        if self.leverage > 1:
+            raise ValueError("leverage above 1 is refused: liquidation is not modelled yet")
+        return self
+
+    def cost_table_hash(self) -> str:
+        """Identity of the fee table, which bundles and manifests carry."""
+        rows = {name: [row.model_dump(mode="json", exclude={"source"}) for row in rows] for name, rows in self.fees.items()}
+        return hash_of(rows)
+
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+def parse_settings(model: type[AnySettings], values: Mapping[str, Any], *, origin: str = "settings") -> AnySettings:
+    """Validate raw values (from YAML and ``--set``) into a settings model.
+
+    Raises ``SettingsError`` with one line: the key, the value, the reason, and for an unknown key the nearest one.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise SettingsError(f"{origin}: {_explain(model, dict(first))}") from None
+
+
+def _explain(model: type[Settings], error: dict[str, Any]) -> str:
+    key = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        known = known_keys(model)
+        near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+        return f"unknown key {key!r}; did you mean {near[0]!r}?" if near else f"unknown key {key!r}"
+    message = error["msg"].removeprefix("Value error, ")
+    return f"{key} = {error['input']!r}: {message}" if key else message
+
+
+def known_keys(model: type[Settings], prefix: str = "") -> list[str]:
+    """Every dotted key of a settings model."""
+    keys: list[str] = []
+    for name, info in model.model_fields.items():
+        keys.append(prefix + name)
+        kind = info.annotation
+        if isinstance(kind, type) and issubclass(kind, Settings):
+            keys.extend(known_keys(kind, f"{prefix}{name}."))
+    return keys
+
+
+def fee_rate(rows: tuple[FeeRow, ...], liquidity: str, time: datetime) -> float:
+    """The rate in force: of the latest row dated at or before ``time``, else of the earliest row."""
+    ordered = sorted(rows, key=lambda row: row.since)
+    current = ordered[0]
+    for row in ordered:
+        if row.since <= time.date():
+            current = row
+    return current.taker if liquidity == "taker" else current.maker
