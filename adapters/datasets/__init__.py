@@ -1,0 +1,1 @@
+"""Data sets on disk: built, written, read, checked and cached here; everything else sees ``MarketData``."""

@@ -1,0 +1,118 @@
+"""``arb data build``: raw candles and settlements become a data set (DESIGN.md section 5).
+
+A bar that opened at ``t - 1h`` is finished at ``t``: its close is ``price(t)``. The bar that opens at ``t`` gives
+only its open, as ``fill_price(t)``. So nothing that a strategy may see at ``t`` comes from an unfinished bar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from adapters.datasets.arrays import market_of
+from adapters.datasets.layout import DatasetInfo, Window, WindowName
+from adapters.datasets.raw_tables import FUNDING_FILE, LEG, PRICES_FILE, read_bars, read_settlements
+from adapters.datasets.windows import check_windows, default_windows
+from adapters.datasets.write import Progress, write_dataset
+from engine.errors import DataError
+from engine.market import Floats, Ints, MarketData, time_of
+
+VOLUME_BARS = 24
+
+
+def build_dataset(
+    raw: Path,
+    out: Path,
+    *,
+    name: str,
+    source: str,
+    windows: Mapping[WindowName, Window] | None = None,
+    replace: bool = False,
+    progress: Progress | None = None,
+) -> tuple[DatasetInfo, list[str]]:
+    """Build the data set ``out`` from the raw folder, whole or not at all.
+
+    Without ``windows`` the default split is written (none at all when the data is too short for it).
+    Returns the content of ``dataset.yaml`` and warnings about the windows.
+    """
+    market = market_from_raw(read_bars(raw / PRICES_FILE), read_settlements(raw / FUNDING_FILE), origin=str(raw))
+    first, last = time_of(int(market.hours[0])), time_of(int(market.hours[-1]))
+    chosen = default_windows(first, last) if windows is None else dict(windows)
+    warnings = check_windows(chosen, first, last)
+    info = DatasetInfo(
+        name=name,
+        source=source,
+        exchanges=market.exchanges,
+        first_hour=first,
+        last_hour=last,
+        how_made="arb data build; price: close of the bar before the hour, fill_price: open of the bar at it",
+        windows=chosen,
+    )
+    write_dataset(market, out, info, replace=replace, progress=progress)
+    return info, warnings
+
+
+def market_from_raw(bars: pd.DataFrame, settlements: pd.DataFrame, *, origin: str) -> MarketData:
+    """Market of checked raw tables (see ``raw_tables``); spans the first bar's open to the last bar's close.
+
+    Settlements outside that span have no price beside them and are left out. Raises ``DataError`` when a leg
+    has settlements but no bars, or bars but no settlements.
+    """
+    names = _legs(bars, settlements, origin)
+    index = pd.MultiIndex.from_frame(names)
+    start, end = int(bars["opened_hour"].min()), int(bars["opened_hour"].max()) + 1
+    hours = np.arange(start, end + 1, dtype=np.int64)
+    shape = (len(names), len(hours))
+
+    bar_leg, opened = _leg_codes(bars, index), bars["opened_hour"].to_numpy(np.int64) - start
+    settlements = settlements[settlements["row_hour"].between(start, end)]
+    paid_leg, paid = _leg_codes(settlements, index), settlements["row_hour"].to_numpy(np.int64) - start
+    symbols, exchanges = sorted(set(names["coin"])), sorted(set(names["exchange"]))
+    kinds = {
+        "price": _scatter(shape, bar_leg, opened + 1, bars["close"]),
+        "fill_price": _scatter(shape, bar_leg, opened, bars["open"]),
+        "funding_rate": _scatter(shape, paid_leg, paid, settlements["funding_rate"]),
+        "funding_interval_hours": _scatter(shape, paid_leg, paid, settlements["interval_hours"]),
+        "volume_24h_usd": trailing_sum(_scatter(shape, bar_leg, opened + 1, bars["volume_usd"]), VOLUME_BARS),
+    }
+    leg_symbol = np.array([symbols.index(coin) for coin in names["coin"]], np.int64)
+    leg_exchange = np.array([exchanges.index(exchange) for exchange in names["exchange"]], np.int64)
+    return market_of(kinds, hours=hours, legs=(leg_symbol, leg_exchange), symbols=symbols, exchanges=exchanges)
+
+
+def trailing_sum(values: Floats, length: int) -> Floats:
+    """Sum of the known values of the last ``length`` columns; nan where none is known.
+
+    Each window is summed on its own: a running sum would carry rounding of the whole past along.
+    """
+    padded = np.concatenate([np.full((values.shape[0], length - 1), np.nan), values], axis=1)
+    total, known = np.zeros_like(values), np.zeros(values.shape, np.bool_)
+    for shift in range(length):
+        part = padded[:, shift : shift + values.shape[1]]
+        total += np.nan_to_num(part, nan=0.0)
+        known |= ~np.isnan(part)
+    return np.where(known, total, np.nan)
+
+
+def _legs(bars: pd.DataFrame, settlements: pd.DataFrame, origin: str) -> pd.DataFrame:
+    """Every (coin, exchange), sorted; each must have both bars and settlements."""
+    priced = set(bars[LEG].drop_duplicates().itertuples(index=False, name=None))
+    paying = set(settlements[LEG].drop_duplicates().itertuples(index=False, name=None))
+    for lacking, what in ((sorted(paying - priced), "no bars"), (sorted(priced - paying), "no settlements")):
+        if lacking:
+            coin, exchange = lacking[0]
+            raise DataError(f"{exchange} has {what} of it ({len(lacking)} such legs)", file=origin, coin=str(coin))
+    return pd.DataFrame(sorted(priced), columns=LEG)
+
+
+def _leg_codes(table: pd.DataFrame, index: pd.MultiIndex) -> Ints:
+    return np.asarray(index.get_indexer(pd.MultiIndex.from_frame(table[LEG])), np.int64)
+
+
+def _scatter(shape: tuple[int, int], legs: Ints, columns: Ints, values: pd.Series) -> Floats:
+    target = np.full(shape, np.nan)
+    target[legs, columns] = values.to_numpy(np.float64)
+    return target

@@ -1,0 +1,166 @@
+"""What a data set looks like on disk (DESIGN.md section 5): names of files and columns, and ``dataset.yaml``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, model_validator
+
+from adapters.datasets.atomic import replacing_file
+from engine.errors import DataError, SettingsError
+from engine.market import PER_LEG_FLOATS
+from engine.settings import Settings, parse_settings
+
+INFO_FILE = "dataset.yaml"
+PRICE_FOLDER = "price_history"
+OPPORTUNITIES = "opportunities"
+SUFFIXES = (".parquet", ".csv")
+
+KINDS = PER_LEG_FLOATS
+"""Kinds of per-exchange columns; the column of a kind is ``<exchange>_<kind>``."""
+REQUIRED_KINDS = ("price", "funding_rate")
+
+OPPORTUNITY_KEYS = ("entry_time", "symbol", "long_exchange", "short_exchange")
+OPPORTUNITY_FEATURES = (
+    "long_funding_rate",
+    "short_funding_rate",
+    "long_funding_interval_hours",
+    "short_funding_interval_hours",
+    "fund_profit_8h",
+    "fundProfit8h24hProj",
+    "fundProfit8h3dProj",
+    "fund_apr",
+    "fundApr24hProj",
+    "fundApr3dProj",
+    "spread30SampleAvg",
+    "priceSpread24hAvg",
+    "priceSpread3dAvg",
+    "spread_volatility_stddev",
+    "volume_24h",
+    "bidAskSpreadPercent",
+    "orderbookDepthUsd",
+    "estimatedProfitPercentage",
+    "positionCostPercent",
+)
+"""Recorded opportunity columns that are features. Recorded entry prices and next funding times are not used."""
+
+
+def canonical_exchange(name: str) -> str:
+    """The ccxt id of an exchange; ``binance`` of older data is its USD-margined futures."""
+    return "binanceusdm" if name == "binance" else name
+
+
+def split_column(column: str) -> tuple[str, str] | None:
+    """(exchange, kind) of a price history column, or None if it is not one."""
+    for kind in sorted(KINDS, key=len, reverse=True):
+        if column.endswith("_" + kind) and len(column) > len(kind) + 1:
+            return canonical_exchange(column[: -len(kind) - 1]), kind
+    return None
+
+
+def coin_paths(folder: Path) -> list[Path]:
+    """The price history files of a folder, by coin. Raises ``DataError`` for none, or two of one coin."""
+    if not folder.is_dir():
+        raise DataError("is missing; a price history is a folder with one file per coin", file=str(folder))
+    paths = [path for path in folder.iterdir() if path.suffix in SUFFIXES and not path.name.startswith(".")]
+    paths.sort(key=lambda path: path.stem)
+    if not paths:
+        raise DataError("holds no parquet or CSV file", file=str(folder))
+    for path, following in pairwise(paths):
+        if path.stem == following.stem:
+            raise DataError(f"{path.name} and {following.name} are the same coin; keep one", file=str(folder))
+    return paths
+
+
+def opportunities_path(dataset: Path) -> Path | None:
+    """The opportunities file of a data set, if it has one. Raises ``DataError`` for two."""
+    found = [path for suffix in SUFFIXES if (path := dataset / f"{OPPORTUNITIES}{suffix}").exists()]
+    if len(found) > 1:
+        raise DataError(f"holds {found[0].name} and {found[1].name}; keep one", file=str(dataset))
+    return found[0] if found else None
+
+
+def _whole_hour(time: datetime) -> datetime:
+    time = time.astimezone(UTC)
+    if time.minute or time.second or time.microsecond:
+        raise ValueError("must be a whole hour")
+    return time
+
+
+Hour = Annotated[AwareDatetime, AfterValidator(_whole_hour)]
+WindowName = Literal["train", "validation", "test"]
+
+
+class Window(Settings):
+    """A span of hours, both ends included."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    start: Hour = Field(alias="from")
+    end: Hour = Field(alias="to")
+
+    @model_validator(mode="after")
+    def _starts_before_it_ends(self) -> Self:
+        if self.start >= self.end:
+            raise ValueError("a window must start before it ends")
+        return self
+
+
+class Delisting(Settings):
+    """A dated notice: trading of a symbol on an exchange ends at ``time``; published at ``known_at``."""
+
+    exchange: str
+    symbol: str
+    time: Hour
+    known_at: Hour
+
+
+class DatasetInfo(Settings):
+    """Content of ``dataset.yaml``."""
+
+    name: str
+    source: str
+    exchanges: tuple[str, ...]
+    first_hour: Hour
+    last_hour: Hour
+    how_made: str
+    windows: dict[WindowName, Window] = Field(default_factory=dict)
+    delistings: tuple[Delisting, ...] = ()
+
+    @model_validator(mode="after")
+    def _spans_time(self) -> Self:
+        if self.first_hour > self.last_hour:
+            raise ValueError("first_hour is after last_hour")
+        if len(set(self.exchanges)) != len(self.exchanges):
+            raise ValueError("an exchange is listed twice")
+        return self
+
+
+def read_info(dataset: Path) -> DatasetInfo:
+    """Parse ``dataset.yaml``. Raises ``DataError`` when it is missing or wrong."""
+    path = dataset / INFO_FILE
+    try:
+        values: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", file=str(path)) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise DataError(f"is not YAML: {' '.join(str(error).split())}", file=str(path)) from None
+    if not isinstance(values, dict):
+        raise DataError("must be a mapping with name, source, exchanges, first_hour, last_hour", file=str(path))
+    try:
+        return parse_settings(DatasetInfo, values, origin=str(path))
+    except SettingsError as error:
+        raise DataError(str(error)) from None
+
+
+def write_info(dataset: Path, info: DatasetInfo) -> None:
+    """Write ``dataset.yaml``, whole or not at all."""
+    values = info.model_dump(mode="json", by_alias=True)
+    if not info.delistings:
+        del values["delistings"]
+    with replacing_file(dataset / INFO_FILE) as aside:
+        aside.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")

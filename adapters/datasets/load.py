@@ -1,0 +1,133 @@
+"""The one way in: a data set folder, or files of the older layouts, become a checked market."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from adapters.datasets import cache as array_cache
+from adapters.datasets.layout import (
+    INFO_FILE,
+    OPPORTUNITIES,
+    PRICE_FOLDER,
+    DatasetInfo,
+    coin_paths,
+    opportunities_path,
+    read_info,
+)
+from adapters.datasets.windows import check_windows
+from engine.errors import DataError, UserError
+from engine.market import PER_LEG_FLOATS, MarketData, time_of
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A loaded data set. The arrays of ``market`` are read-only."""
+
+    path: Path
+    info: DatasetInfo
+    market: MarketData
+    windows: dict[str, tuple[datetime, datetime]]
+    """First and last hour, both included, of each named window; empty for older layouts."""
+    fingerprint: str
+    """Changes with any fact about the market; not with the name of the data set or its windows."""
+    notes: tuple[str, ...] = ()
+    """What reading passed over or replaced in older files, for people."""
+
+    def window(self, name: str) -> tuple[datetime, datetime]:
+        """First and last hour of a named window. Raises ``UserError`` when it is not defined."""
+        if name not in self.windows:
+            has = ", ".join(self.windows) or "none"
+            raise UserError(f"{self.path} has no window {name!r} (it has: {has}); define it with `arb data split`")
+        return self.windows[name]
+
+
+def load_dataset(path: Path, *, cache: bool = True) -> Dataset:
+    """Load a data set folder, with or without ``dataset.yaml`` (then it is of the older layout).
+
+    Raises ``DataError`` naming file, coin and hour for anything that must not be used.
+    """
+    if not path.is_dir():
+        raise DataError("is not a folder; give a data set such as data/sample", file=str(path))
+    if not (path / INFO_FILE).exists():
+        if not (path / PRICE_FOLDER).is_dir():
+            raise DataError(f"holds neither {INFO_FILE} nor {PRICE_FOLDER}/; is it a data set?", file=str(path))
+        return _load(path, path / PRICE_FOLDER, opportunities_path(path), None, cache)
+    info = read_info(path)
+    try:
+        check_windows(info.windows, info.first_hour, info.last_hour)
+    except UserError as error:
+        raise DataError(str(error), file=str(path / INFO_FILE)) from None
+    return _load(path, path / PRICE_FOLDER, opportunities_path(path), info, cache)
+
+
+def load_pieces(opportunities: Path | None, price_history: Path, *, cache: bool = True) -> Dataset:
+    """Load older files that lie in different places; without ``opportunities`` every directed pair is one.
+
+    Raises ``DataError`` like ``load_dataset``.
+    """
+    return _load(price_history, price_history, opportunities, None, cache)
+
+
+def _load(path: Path, prices: Path, opportunities: Path | None, info: DatasetInfo | None, cache: bool) -> Dataset:
+    fingerprint = _fingerprint(prices, opportunities, info)
+    kept = array_cache.load(fingerprint) if cache else None
+    if kept is None:
+        kept = _read(prices, opportunities, info)
+        if _fingerprint(prices, opportunities, info) != fingerprint:
+            raise DataError("changed while it was being read; try again", file=str(path))
+        if cache:
+            array_cache.store(fingerprint, *kept)
+    market, notes = kept
+    info = info or _older_info(path, market)
+    windows = {str(name): (window.start, window.end) for name, window in info.windows.items()}
+    return Dataset(path, info, market, windows, fingerprint, notes)
+
+
+def _fingerprint(prices: Path, opportunities: Path | None, info: DatasetInfo | None) -> str:
+    files = [(f"{PRICE_FOLDER}/{path.name}", path) for path in coin_paths(prices)]
+    if opportunities is not None:
+        if not opportunities.is_file():
+            raise DataError("is missing", file=str(opportunities))
+        files.append((f"{OPPORTUNITIES}{opportunities.suffix}", opportunities))
+    facts = "older" if info is None else json.dumps(info.model_dump(mode="json", include=_FACTS), sort_keys=True)
+    return array_cache.fingerprint_of(files, facts)
+
+
+_FACTS = {"exchanges", "first_hour", "last_hour", "delistings"}
+
+
+def _read(prices: Path, opportunities: Path | None, info: DatasetInfo | None) -> tuple[MarketData, tuple[str, ...]]:
+    """Read the files themselves; pandas and pyarrow are imported only here, a cached start does without."""
+    from adapters.datasets.assemble import read_market
+
+    market, notes = read_market(prices, info)
+    if opportunities is not None:
+        from adapters.datasets.recorded import read_opportunities
+
+        recorded, more = read_opportunities(opportunities, market)
+        market, notes = replace(market, recorded=recorded), notes + more
+    _freeze(market)
+    return market, notes
+
+
+def _freeze(market: MarketData) -> None:
+    """Loaded facts are read-only, cached or not."""
+    for name in (*PER_LEG_FLOATS, "hours", "leg_symbol", "leg_exchange", "delisting_hour", "delisting_known_hour"):
+        getattr(market, name).flags.writeable = False
+    if market.recorded is not None:
+        for name in ("offsets", "pair", "features"):
+            getattr(market.recorded, name).flags.writeable = False
+
+
+def _older_info(path: Path, market: MarketData) -> DatasetInfo:
+    return DatasetInfo(
+        name=path.name,
+        source="older files without dataset.yaml",
+        exchanges=market.exchanges,
+        first_hour=time_of(int(market.hours[0])),
+        last_hour=time_of(int(market.hours[-1])),
+        how_made="read as they are",
+    )

@@ -1,0 +1,98 @@
+"""Recorded opportunities: a row per directed pair and hour, in older files and from ``--write-opportunities``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from adapters.datasets.coin_files import HOUR_MS
+from adapters.datasets.findings import hour_text
+from adapters.datasets.layout import OPPORTUNITY_FEATURES, OPPORTUNITY_KEYS, canonical_exchange
+from adapters.datasets.table_files import floats_of, milliseconds_of, read_table, texts_of
+from engine.errors import DataError
+from engine.market import Floats, Ints, MarketData, RecordedOpportunities, directed_pairs
+
+
+def read_opportunities(path: Path, market: MarketData) -> tuple[RecordedOpportunities, tuple[str, ...]]:
+    """Recorded opportunities of ``market``, and notes on rows that were passed over.
+
+    An ``entry_time`` within ``(t - 1h, t]`` belongs to hour ``t``; of several rows of one pair and hour the latest
+    wins (the last in the file among equals); rows outside the market's hours are left out. Raises ``DataError``
+    when a column is missing, a value is infinite, or a pair has no price history.
+    """
+    table = read_table(path, text=OPPORTUNITY_KEYS)
+    missing = [name for name in OPPORTUNITY_KEYS if name not in table.column_names]
+    if missing:
+        raise DataError(
+            f"column {', '.join(missing)} is missing; it has {', '.join(table.column_names)}", file=str(path)
+        )
+    times = milliseconds_of(table, "entry_time", path)
+    pairs = _pairs(table, times, market, path)
+    columns = tuple(name for name in OPPORTUNITY_FEATURES if name in table.column_names)
+    features = _features(table, columns, times, path)
+    index = -(-times // HOUR_MS) - int(market.hours[0])
+    rows, notes = _kept_rows(index, pairs, times, len(market.hours))
+    offsets = np.searchsorted(index[rows], np.arange(len(market.hours) + 1), side="left")
+    recorded = RecordedOpportunities(
+        offsets=offsets.astype(np.int64),
+        pair=pairs[rows],
+        features=np.ascontiguousarray(features[rows]),
+        columns=columns,
+    )
+    return recorded, notes
+
+
+def _pairs(table: pa.Table, times: Ints, market: MarketData, path: Path) -> Ints:
+    """Index of each row's directed pair."""
+    directed = directed_pairs(market)
+    known = {
+        (*market.leg_name(int(long_leg)), market.leg_name(int(short_leg))[1]): pair
+        for pair, (long_leg, short_leg) in enumerate(zip(directed.long_leg, directed.short_leg, strict=True))
+    }
+    names = [texts_of(table, name, path) for name in OPPORTUNITY_KEYS[1:]]
+    pairs = np.empty(len(times), np.int64)
+    for row, (symbol, long_name, short_name) in enumerate(zip(*names, strict=True)):
+        long_exchange, short_exchange = canonical_exchange(long_name), canonical_exchange(short_name)
+        pair = known.get((symbol, long_exchange, short_exchange))
+        if pair is None:
+            problem = _why_unknown(market, symbol, long_exchange, short_exchange)
+            raise DataError(problem, file=str(path), coin=symbol, hour=hour_text(int(times[row])))
+        pairs[row] = pair
+    return pairs
+
+
+def _why_unknown(market: MarketData, symbol: str, long_exchange: str, short_exchange: str) -> str:
+    if long_exchange == short_exchange:
+        return f"both legs are on {long_exchange}"
+    legs = {market.leg_name(leg) for leg in range(market.legs)}
+    absent = next(name for name in (long_exchange, short_exchange) if (symbol, name) not in legs)
+    return f"is an opportunity on {absent}, but the price history has no {symbol} there"
+
+
+def _features(table: pa.Table, columns: tuple[str, ...], times: Ints, path: Path) -> Floats:
+    features = np.empty((table.num_rows, len(columns)))
+    for i, name in enumerate(columns):
+        features[:, i] = floats_of(table, name, path)
+        infinite = np.isinf(features[:, i])
+        if infinite.any():
+            row = int(np.argmax(infinite))
+            coin = str(table.column("symbol")[row])
+            raise DataError(f"{name} is infinite", file=str(path), coin=coin, hour=hour_text(int(times[row])))
+    return features
+
+
+def _kept_rows(index: Ints, pairs: Ints, times: Ints, hours: int) -> tuple[Ints, tuple[str, ...]]:
+    """Row numbers sorted by hour and pair, the latest of each; and what was left out."""
+    inside = np.flatnonzero((index >= 0) & (index < hours))
+    # lexsort is stable, so rows that are equal in all keys stay in the order of the file.
+    order = inside[np.lexsort((times[inside], pairs[inside], index[inside]))]
+    last = np.ones(len(order), np.bool_)
+    last[:-1] = (np.diff(index[order]) != 0) | (np.diff(pairs[order]) != 0)
+    notes = []
+    if len(inside) < len(index):
+        notes.append(f"{len(index) - len(inside)} opportunities lie outside the hours of the price history: left out")
+    if not last.all():
+        notes.append(f"{int((~last).sum())} opportunities were replaced by a later one of the same pair and hour")
+    return order[last], tuple(notes)

@@ -1,0 +1,97 @@
+"""Reading one table file, parquet or CSV, into plain columns; times must carry a time zone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from engine.errors import DataError
+from engine.market import Floats, Ints
+
+
+def read_table(path: Path, *, text: tuple[str, ...]) -> pa.Table:
+    """A parquet or CSV file by its suffix; in CSV the columns ``text`` are kept as text.
+
+    Raises ``DataError`` when the file is missing, empty, unreadable, or has no rows.
+    """
+    try:
+        if path.stat().st_size == 0:
+            raise DataError("the file is empty", file=str(path))
+        table = _read_csv(path, text) if path.suffix == ".csv" else pq.ParquetFile(path).read()
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror or error}", file=str(path)) from None
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        what = "CSV" if path.suffix == ".csv" else "parquet"
+        raise DataError(f"is not {what} as expected: {str(error).splitlines()[0]}", file=str(path)) from None
+    if len(set(table.column_names)) != len(table.column_names):
+        raise DataError("has two columns of the same name", file=str(path))
+    if table.num_rows == 0:
+        raise DataError("has no rows", file=str(path))
+    return table
+
+
+def _read_csv(path: Path, text: tuple[str, ...]) -> pa.Table:
+    options = pyarrow.csv.ConvertOptions(
+        column_types={name: pa.string() for name in text}, timestamp_parsers=[], strings_can_be_null=True
+    )
+    return pyarrow.csv.read_csv(path, convert_options=options)
+
+
+def milliseconds_of(table: pa.Table, column: str, path: Path) -> Ints:
+    """A time column as UTC milliseconds since 1970. Raises ``DataError`` for naive, absent or unreadable times."""
+    values = table.column(column)
+    if values.null_count:
+        row = int(np.argmax(values.is_null().to_numpy()))
+        raise DataError(f"{column} is empty in row {row + 1}", file=str(path))
+    if pa.types.is_timestamp(values.type):
+        if values.type.tz is None:
+            raise _naive(column, path, str(values[0]))
+        # Nanoseconds that do not fit are cut, never rounded up into a later hour.
+        return np.asarray(values.cast(pa.timestamp("ms", tz="UTC"), safe=False).cast(pa.int64()).to_numpy(), np.int64)
+    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        return _parse(values.to_pandas(), column, path)
+    raise DataError(f"{column} holds {values.type}, not times; write them as 2024-05-01T08:00:00Z", file=str(path))
+
+
+def _parse(values: pd.Series, column: str, path: Path) -> Ints:
+    naive = ~values.str.contains(r"(?:Z|[+-]\d{2}:?\d{2})$", regex=True)
+    if naive.any():
+        raise _naive(column, path, str(values[naive].iloc[0]))
+    try:
+        times = pd.to_datetime(values, format="ISO8601", utc=True)
+    except (ValueError, OverflowError) as error:
+        raise DataError(f"{column} is not a time: {str(error).splitlines()[0]}", file=str(path)) from None
+    return times.to_numpy("datetime64[ms]").astype(np.int64)
+
+
+def _naive(column: str, path: Path, example: str) -> DataError:
+    return DataError(f"{column} has no time zone ({example}); write times as UTC, 2024-05-01T08:00:00Z", file=str(path))
+
+
+def floats_of(table: pa.Table, column: str, path: Path) -> Floats:
+    """A column as float64, null as nan. Raises ``DataError`` when it holds something else than numbers."""
+    values = table.column(column)
+    if not (pa.types.is_floating(values.type) or pa.types.is_integer(values.type) or pa.types.is_null(values.type)):
+        example = next((str(value) for value in values if value.is_valid), "")
+        raise DataError(f"column {column} holds {values.type}, not numbers (first: {example})", file=str(path))
+    # combine_chunks gives one buffer; null becomes nan. The copy detaches from the file's buffers.
+    numbers = values.cast(pa.float64(), safe=False).to_numpy()
+    return np.array(numbers, np.float64)
+
+
+def texts_of(table: pa.Table, column: str, path: Path) -> list[str]:
+    """A column of names. Raises ``DataError`` for null or empty ones and for other types."""
+    values = table.column(column)
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+        raise DataError(f"column {column} holds {values.type}, not names", file=str(path))
+    names: list[str] = values.to_pylist()
+    if not all(names):
+        raise DataError(f"{column} is empty in row {[bool(name) for name in names].index(False) + 1}", file=str(path))
+    return names

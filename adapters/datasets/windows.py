@@ -1,0 +1,60 @@
+"""Named windows of a data set: the default split and the embargo between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from itertools import pairwise
+
+from adapters.datasets.layout import Window, WindowName
+from engine.errors import UserError
+from engine.market import hour_of, time_of
+
+ORDER: tuple[WindowName, ...] = ("train", "validation", "test")
+SHARES = (0.70, 0.15, 0.15)
+EMBARGO_HOURS = 48
+MIN_EMBARGO_HOURS = 24
+SHORTEST_WINDOW_HOURS = 24
+
+
+def default_windows(first: datetime, last: datetime) -> dict[WindowName, Window]:
+    """70/15/15 in time with 48 h of embargo between; empty when a part would be shorter than a day."""
+    start = hour_of(first)
+    usable = hour_of(last) - start + 1 - 2 * EMBARGO_HOURS
+    lengths = [int(usable * share) for share in SHARES]
+    if min(lengths) < SHORTEST_WINDOW_HOURS:
+        return {}
+    windows: dict[WindowName, Window] = {}
+    for name, length in zip(ORDER, lengths, strict=True):
+        windows[name] = Window(start=time_of(start), end=time_of(start + length - 1))
+        start += length + EMBARGO_HOURS
+    return windows
+
+
+def check_windows(windows: Mapping[WindowName, Window], first: datetime, last: datetime) -> list[str]:
+    """Warnings about short embargoes.
+
+    Raises ``UserError`` when windows overlap, are out of order, or leave the data.
+    """
+    warnings: list[str] = []
+    present = [(name, windows[name]) for name in ORDER if name in windows]
+    for name, window in present:
+        if window.start < first or window.end > last:
+            raise UserError(
+                f"window {name} ({window.start:%Y-%m-%dT%HZ} to {window.end:%Y-%m-%dT%HZ}) leaves the data "
+                f"({first:%Y-%m-%dT%HZ} to {last:%Y-%m-%dT%HZ})"
+            )
+    for (name, window), (later_name, later) in pairwise(present):
+        gap = later.start - window.end
+        if gap <= timedelta(0):
+            raise UserError(
+                f"window {later_name} starts at {later.start:%Y-%m-%dT%HZ}, "
+                f"before or at the end of {name} ({window.end:%Y-%m-%dT%HZ})"
+            )
+        embargo = int(gap.total_seconds() // 3600) - 1
+        if embargo < MIN_EMBARGO_HOURS:
+            warnings.append(
+                f"only {embargo} h lie between {name} and {later_name}; {EMBARGO_HOURS} h keep what was learned "
+                "from leaking through positions and trailing features"
+            )
+    return warnings

@@ -1,0 +1,65 @@
+"""A market written as a data set: one price history file per coin and ``dataset.yaml``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from adapters.datasets.atomic import new_directory
+from adapters.datasets.layout import KINDS, PRICE_FOLDER, REQUIRED_KINDS, DatasetInfo, write_info
+from engine.errors import DataError
+from engine.market import MarketData, time_of
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what, done, total)."""
+
+
+def write_dataset(
+    market: MarketData, out: Path, info: DatasetInfo, *, replace: bool = False, progress: Progress | None = None
+) -> None:
+    """Write ``market`` to the folder ``out``, whole or not at all. ``out`` must not exist unless ``replace``.
+
+    ``load_dataset`` gives back an equal market. Raises ``DataError`` when ``info`` does not describe the market
+    or the market holds what files do not: live settlement delays.
+    """
+    _fits(market, info)
+    with new_directory(out, replace=replace) as aside:
+        folder = aside / PRICE_FOLDER
+        folder.mkdir()
+        for done, symbol in enumerate(market.symbols, start=1):
+            # Snappy-free and sorted by time; zstd makes the many repeated floats small.
+            pq.write_table(coin_table(market, symbol), folder / f"{symbol}.parquet", compression="zstd")
+            if progress is not None:
+                progress("writing coins", done, len(market.symbols))
+        write_info(aside, info)
+
+
+def coin_table(market: MarketData, symbol: str) -> pa.Table:
+    """Price history of one coin: rows where any exchange knows anything; optional columns only where known."""
+    legs = [i for i in range(market.legs) if market.leg_name(i)[0] == symbol]
+    columns = {
+        f"{market.leg_name(leg)[1]}_{kind}": getattr(market, kind)[leg]
+        for leg in legs
+        for kind in KINDS
+        if kind in REQUIRED_KINDS or not np.isnan(getattr(market, kind)[leg]).all()
+    }
+    rows = ~np.all([np.isnan(values) for values in columns.values()], axis=0)
+    times = pa.array(market.hours[rows] * 3_600_000, pa.timestamp("ms", tz="UTC"))
+    data = {name: pa.array(values[rows], pa.float64(), from_pandas=True) for name, values in columns.items()}
+    return pa.table({"timestamp": times, **data})
+
+
+def _fits(market: MarketData, info: DatasetInfo) -> None:
+    if market.funding_known_hour is not None or market.settlement_grace_hours:
+        raise DataError("a live recording with settlement delays cannot be written as a data set")
+    if market.recorded is not None:
+        raise DataError("recorded opportunities cannot be written as price history")
+    span = (time_of(int(market.hours[0])), time_of(int(market.hours[-1])))
+    if span != (info.first_hour, info.last_hour):
+        raise DataError(f"the market spans {span[0]} to {span[1]}, dataset.yaml would say otherwise")
+    if market.exchanges != tuple(sorted(info.exchanges)):
+        raise DataError(f"the market has {', '.join(market.exchanges)}, dataset.yaml would say otherwise")
