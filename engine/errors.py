@@ -28,5 +28,5 @@ class BundleError(UserError):
     """A deployed policy cannot be used: truncated, of another observation spec, or of another cost table."""
 
 
-class CapacityExceeded(ArbError):
+class CapacityError(ArbError):
     """A fixed buffer of the kernel was too small: a defect of the caller that sized it, never dropped silently."""

@@ -109,7 +109,9 @@ class MarketData:
         index = hour_of(time) - int(self.hours[0])
         if not 0 <= index < len(self.hours):
             first, last = time_of(self.hours[0]), time_of(self.hours[-1])
-            raise UserError(f"{time:%Y-%m-%dT%H:%MZ} is outside the data ({first:%Y-%m-%dT%H:%MZ} to {last:%Y-%m-%dT%H:%MZ})")
+            raise UserError(
+                f"{time:%Y-%m-%dT%H:%MZ} is outside the data ({first:%Y-%m-%dT%H:%MZ} to {last:%Y-%m-%dT%H:%MZ})"
+            )
         return index
 
 
@@ -162,13 +164,17 @@ def select(
 
     Raises ``UserError`` for a name that the market does not have, or when nothing is left.
     """
-    for wanted, present, kind in ((symbols, market.symbols, "symbol"), (exchanges, market.exchanges, "exchange")):
+    for wanted, present, kind in (
+        (symbols, market.symbols, "symbol"),
+        (exchanges, market.exchanges, "exchange"),
+    ):
         for name in wanted or ():
             if name not in present:
                 raise UserError(f"{kind} {name} is not in this data set; it has {', '.join(present)}")
     keep = np.array(
         [
-            (symbols is None or market.leg_name(i)[0] in symbols) and (exchanges is None or market.leg_name(i)[1] in exchanges)
+            (symbols is None or market.leg_name(i)[0] in symbols)
+            and (exchanges is None or market.leg_name(i)[1] in exchanges)
             for i in range(market.legs)
         ],
         dtype=bool,
@@ -188,7 +194,9 @@ def select(
         symbols=tuple(kept_symbols),
         exchanges=tuple(kept_exchanges),
         leg_symbol=np.array([kept_symbols.index(market.leg_name(int(i))[0]) for i in np.flatnonzero(keep)], np.int64),
-        leg_exchange=np.array([kept_exchanges.index(market.leg_name(int(i))[1]) for i in np.flatnonzero(keep)], np.int64),
+        leg_exchange=np.array(
+            [kept_exchanges.index(market.leg_name(int(i))[1]) for i in np.flatnonzero(keep)], np.int64
+        ),
         funding_known_hour=None if known is None else known[keep],
         delisting_hour=market.delisting_hour[keep],
         delisting_known_hour=market.delisting_known_hour[keep],

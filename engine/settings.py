@@ -89,7 +89,9 @@ class EngineSettings(Settings):
 
     def cost_table_hash(self) -> str:
         """Identity of the fee table, which bundles and manifests carry."""
-        rows = {name: [row.model_dump(mode="json", exclude={"source"}) for row in rows] for name, rows in self.fees.items()}
+        rows = {
+            name: [row.model_dump(mode="json", exclude={"source"}) for row in rows] for name, rows in self.fees.items()
+        }
         return hash_of(rows)
 
 

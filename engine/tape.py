@@ -1,0 +1,172 @@
+"""The market as the kernel reads it: carried prices, ages, fee rates and bookings, one 64-byte record per leg and hour.
+
+A tape is made once per market and settings. Forward filling happens here and only here; nothing looks back from a
+later hour.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from engine.errors import SettingsError
+from engine.market import Floats, Ints, MarketData, Pairs, directed_pairs
+from engine.settings import EngineSettings, fee_rate
+from engine.settlements import Settlements, carry_forward, staleness
+
+QUOTE = np.dtype(
+    [
+        ("price", "f8"),  # last known price, nan before the first
+        ("fill", "f8"),  # first trade after t, nan where unknown: the price stands in
+        ("half_spread", "f8"),  # fraction of price, 0 where no spread is known
+        ("volume", "f8"),  # last known 24 h volume in USD, nan before the first
+        ("fee_rate", "f8"),  # fraction of notional in force at t, cost multiple included
+        ("fresh_hours", "i4"),  # hours with an own price up to t
+        ("stale", "i4"),  # hours since the last own price, -1 before the first
+        ("booking_start", "i4"),
+        ("booking_count", "i4"),
+        ("delisting", "i4"),  # 1 from the hour on at which a known notice makes positions leave
+        ("filtered", "i4"),  # 1 when a filter keeps the leg from being offered
+    ],
+    align=True,
+)
+PAIR = np.dtype([("long", "i8"), ("short", "i8"), ("mirror", "i8")], align=True)
+RULES = np.dtype(
+    [
+        ("initial_capital", "f8"),
+        ("position_fraction", "f8"),
+        ("position_size", "f8"),  # nan: by fraction of equity
+        ("min_notional", "f8"),
+        ("leverage", "f8"),
+        ("stop_loss_pct", "f8"),  # nan: no stop-loss
+        ("slippage", "f8"),  # fraction, cost multiple not included
+        ("impact", "f8"),
+        ("outage_slippage", "f8"),
+        ("cost_multiple", "f8"),
+        ("max_stale", "i8"),
+        ("min_history", "i8"),
+        ("latency", "i8"),
+    ],
+    align=True,
+)
+
+
+class TapeArrays(NamedTuple):
+    """What the compiled kernel gets. ``quotes`` is ``[legs, hours]``, ``rules`` has one element."""
+
+    quotes: NDArray[np.void]
+    bookings: NDArray[np.void]
+    pairs: NDArray[np.void]
+    rules: NDArray[np.void]
+
+
+@dataclass(frozen=True, eq=False)
+class Tape:
+    """A prepared market: the arrays of the kernel with the market, pairs and settings they came from."""
+
+    market: MarketData
+    settings: EngineSettings
+    pairs: Pairs
+    settlements: Settlements
+    arrays: TapeArrays
+
+    @property
+    def hours(self) -> int:
+        return len(self.market.hours)
+
+
+def prepare(market: MarketData, settings: EngineSettings) -> Tape:
+    """Build the tape of a market under the given settings.
+
+    Raises ``SettingsError`` when an exchange of the market has no row in the fee table.
+    """
+    pairs = directed_pairs(market)
+    price = carry_forward(np.ascontiguousarray(market.price))
+    stale, fresh_hours = staleness(np.ascontiguousarray(market.price))
+    mark = np.where(np.isnan(market.mark_price), price, market.mark_price)
+    settlements = Settlements(market, mark, stale, settings.max_stale_hours)
+    quotes = np.zeros(market.price.shape, QUOTE)
+    quotes["price"] = price
+    quotes["fill"] = np.nan if settings.fill_at == "last_trade" else market.fill_price
+    quotes["half_spread"] = np.nan_to_num(market.bid_ask_spread) / 2
+    quotes["volume"] = carry_forward(np.ascontiguousarray(market.volume_24h_usd))
+    quotes["fee_rate"] = fee_rates(market, settings)[market.leg_exchange] * settings.cost_multiple
+    quotes["fresh_hours"], quotes["stale"] = fresh_hours, stale
+    quotes["booking_start"], quotes["booking_count"] = settlements.starts, settlements.counts
+    quotes["delisting"] = _leaves_by_notice(market)
+    quotes["filtered"] = _filtered(quotes, market, settings)
+    arrays = TapeArrays(quotes, settlements.bookings, _pair_records(pairs), rules_record(settings))
+    return Tape(market, settings, pairs, settlements, arrays)
+
+
+def fee_rates(market: MarketData, settings: EngineSettings) -> Floats:
+    """Fee rate ``[exchanges, hours]`` of the settings' liquidity from the dated table."""
+    rates = np.empty((len(market.exchanges), len(market.hours)))
+    days, day_of_hour = np.unique(market.hours // 24, return_inverse=True)
+    for i, exchange in enumerate(market.exchanges):
+        rows = settings.fees.get(exchange)
+        if not rows:
+            known = ", ".join(sorted(settings.fees)) or "none"
+            raise SettingsError(f"no fee rates for exchange {exchange}; add it to configs/fees.yaml (known: {known})")
+        by_day = [fee_rate(rows, settings.liquidity, datetime.fromtimestamp(int(d) * 86400, UTC)) for d in days]
+        rates[i] = np.array(by_day)[day_of_hour]
+    return rates
+
+
+def rules_record(settings: EngineSettings) -> NDArray[np.void]:
+    """The scalar rules as the kernel's one-element record array."""
+    rules: NDArray[Any] = np.zeros(1, RULES)
+    rules["initial_capital"] = settings.initial_capital_usd
+    rules["position_fraction"] = settings.position_fraction or 1.0 / settings.max_positions
+    rules["position_size"] = np.nan if settings.position_size_usd is None else settings.position_size_usd
+    rules["min_notional"] = settings.min_notional_usd
+    rules["leverage"] = settings.leverage
+    stop = settings.max_position_loss_pct
+    rules["stop_loss_pct"] = np.nan if stop is None else stop
+    rules["slippage"] = settings.slippage_bps / 1e4
+    rules["impact"] = settings.impact_coefficient
+    rules["outage_slippage"] = settings.outage_slippage_bps / 1e4
+    rules["cost_multiple"] = settings.cost_multiple
+    rules["max_stale"], rules["min_history"] = settings.max_stale_hours, settings.min_history_hours
+    rules["latency"] = settings.latency_hours
+    return rules
+
+
+def _pair_records(pairs: Pairs) -> NDArray[np.void]:
+    records: NDArray[Any] = np.zeros(len(pairs), PAIR)
+    records["long"], records["short"], records["mirror"] = pairs.long_leg, pairs.short_leg, pairs.mirror
+    return records
+
+
+def _leaves_by_notice(market: MarketData) -> NDArray[np.bool_]:
+    last_hour_before = np.where(market.delisting_hour > 0, market.delisting_hour - 1, 0)[:, None]
+    known: Ints = market.delisting_known_hour[:, None]
+    leaves: NDArray[np.bool_] = (market.hours >= last_hour_before) & (market.hours >= known)
+    return leaves
+
+
+def _filtered(quotes: NDArray[Any], market: MarketData, settings: EngineSettings) -> NDArray[np.bool_]:
+    """Legs that a volume or spread filter excludes; a value that is not known cannot pass a filter on it."""
+    filters = settings.filters
+    out = np.zeros(market.price.shape, bool)
+    if filters.min_volume_24h_usd is not None:
+        out |= ~(quotes["volume"] >= filters.min_volume_24h_usd)
+    if filters.max_bid_ask_spread is not None:
+        out |= ~(market.bid_ask_spread <= filters.max_bid_ask_spread)
+    return out
+
+
+@njit(cache=True)
+def is_offered(tape: TapeArrays, pair: int, t: int) -> bool:
+    """Whether a pair may be entered at row t: fresh, old enough, not leaving by notice, not filtered out."""
+    long_quote = tape.quotes[tape.pairs[pair].long, t]
+    short_quote = tape.quotes[tape.pairs[pair].short, t]
+    is_fresh = long_quote.stale == 0 and short_quote.stale == 0
+    is_old_enough = min(long_quote.fresh_hours, short_quote.fresh_hours) >= tape.rules[0].min_history
+    excluded = long_quote.delisting + short_quote.delisting + long_quote.filtered + short_quote.filtered
+    return bool(is_fresh and is_old_enough and excluded == 0)
