@@ -1,0 +1,90 @@
+"""Fill prices, fee rates and sizes of the slow second implementation (see ``reference_engine``)."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from math import isnan
+from typing import NamedTuple
+
+from reference_legs import LegHistory
+
+from engine.settings import EngineSettings
+
+GRAIN = 2**160
+
+
+class Fill(NamedTuple):
+    """Price paid or got, the price before spread and slippage, and whether the last trade had to stand in."""
+
+    price: Fraction
+    base: Fraction
+    at_last_trade: bool
+
+
+def fill(
+    settings: EngineSettings,
+    history: LegHistory,
+    notional: Fraction,
+    direction: int,
+    t: int,
+    *,
+    outage: bool = False,
+) -> Fill:
+    """A buy (+1) or sell (-1) decided at ``t``: the first trade after ``t``, moved against the trader."""
+    base, at_last_trade = _base_price(settings, history, t, dead=outage and history.stale[t] > 0)
+    spread = history.spread[t]
+    cost = Fraction(0) if isnan(spread) else Fraction(spread) / 2
+    cost += Fraction(settings.slippage_bps) / 10_000 + _impact(settings, history, notional, t)
+    if outage:
+        cost += Fraction(settings.outage_slippage_bps) / 10_000
+    return Fill(base * (1 + direction * cost * Fraction(settings.cost_multiple)), base, at_last_trade)
+
+
+def _base_price(settings: EngineSettings, history: LegHistory, t: int, *, dead: bool) -> tuple[Fraction, bool]:
+    carried = history.price[t]
+    assert carried is not None
+    if settings.fill_at == "last_trade":
+        return Fraction(carried), False
+    if dead or isnan(history.fill_price[t]):
+        return Fraction(carried), True
+    return Fraction(history.fill_price[t]), False
+
+
+def _impact(settings: EngineSettings, history: LegHistory, notional: Fraction, t: int) -> Fraction:
+    volume = history.traded_volume[t]
+    if settings.impact_coefficient == 0 or volume is None:
+        return Fraction(0)
+    return Fraction(settings.impact_coefficient) * square_root(notional / Fraction(volume))
+
+
+def fee_rate(settings: EngineSettings, exchange: str, day: date) -> Fraction:
+    """Of the latest row dated at or before the day, else of the earliest; the cost multiple included."""
+    rows = settings.fees[exchange]
+    begun = [row for row in rows if row.since <= day]
+    row = max(begun, key=lambda r: r.since) if begun else min(rows, key=lambda r: r.since)
+    rate = row.maker if settings.liquidity == "maker" else row.taker
+    return Fraction(rate) * Fraction(settings.cost_multiple)
+
+
+def notional_per_leg(settings: EngineSettings, equity: Fraction) -> Fraction:
+    """The fixed size, or the position's share of equity split over two legs."""
+    if settings.position_size_usd is not None:
+        return Fraction(settings.position_size_usd)
+    share = settings.position_fraction
+    fraction = Fraction(1, settings.max_positions) if share is None else Fraction(share)
+    return grained(equity * fraction / 2 * Fraction(settings.leverage))
+
+
+def grained(value: Fraction) -> Fraction:
+    """Rounded to 2**-160, so that fractions stay short however often a run compounds."""
+    return Fraction(round(value * GRAIN), GRAIN)
+
+
+def square_root(value: Fraction) -> Fraction:
+    """To forty digits."""
+    with localcontext() as context:
+        context.prec = 40
+        root = (Decimal(value.numerator) / Decimal(value.denominator)).sqrt()
+    return grained(Fraction(root))

@@ -1,0 +1,343 @@
+"""A second, slow implementation of DESIGN.md sections 3 and 4, made from the text to check the kernel.
+
+Money is exact: every float of the market and the settings becomes the fraction that it is. Only quantities,
+sizes and the square root of the impact are rounded, to 2**-160, so that fractions stay short.
+Row indexes of ``MarketData.hours`` are called ``t``. Nothing here is imported from the kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from math import isnan
+
+from reference_costs import fee_rate, fill, grained, notional_per_leg
+from reference_legs import Booking, LegHistory
+from reference_records import (
+    Book,
+    Enter,
+    Exit,
+    LedgerRow,
+    Leg,
+    PendingEntry,
+    Position,
+    ReferenceResult,
+    Slots,
+    Trade,
+)
+
+from engine.errors import UserError
+from engine.market import MarketData, time_of
+from engine.settings import EngineSettings
+
+__all__ = ["Enter", "Exit", "LedgerRow", "ReferenceResult", "Trade", "simulate"]
+
+
+def simulate(
+    market: MarketData,
+    settings: EngineSettings,
+    orders: Mapping[int, Sequence[Enter | Exit]],
+    first: int,
+    last: int,
+) -> ReferenceResult:
+    """Run the hour protocol over the rows ``first`` to ``last`` inclusive; ``orders`` by row of decision.
+
+    Orders at the last row are not looked at. Raises ``UserError`` for an exchange without fees.
+    """
+    for exchange in market.exchanges:
+        if not settings.fees.get(exchange):
+            raise UserError(f"no fees for exchange {exchange}")
+    run = _Run(market, settings)
+    for t in range(first, last):
+        run.hour(t, orders.get(t, ()))
+    run.last_hour(last)
+    return run.result()
+
+
+class _Run:
+    def __init__(self, market: MarketData, settings: EngineSettings) -> None:
+        self.market, self.settings = market, settings
+        self.cash = Fraction(settings.initial_capital_usd)
+        self.slots = Slots([None] * settings.max_positions)
+        self.book = Book()
+        self.entries = 0
+        self.equity_after_protect = self.cash
+        self._histories: dict[int, LegHistory] = {}
+        self._leg_index = {market.leg_name(leg): leg for leg in range(market.legs)}
+
+    # --- the hour protocol ---
+
+    def hour(self, t: int, orders: Sequence[Enter | Exit]) -> None:
+        self._settle_mark_protect(t)
+        self._fill_due(t)
+        for order in orders:
+            if isinstance(order, Exit):
+                self._order_exit(order, t)
+        for order in orders:
+            if isinstance(order, Enter):
+                self._order_entry(order, t)
+        self._record(t)
+
+    def last_hour(self, t: int) -> None:
+        self._settle_mark_protect(t)
+        for slot, held in enumerate(self.slots.held):
+            if isinstance(held, PendingEntry):
+                self._refuse(t, "end_of_data")
+                self.slots.held[slot] = None
+            elif held is not None and held.exit_due is not None:
+                self._refuse(t, "end_of_data")
+        for slot, _ in self.slots.positions():
+            self._close(slot, t, "end_of_data")
+        self._record(t)
+
+    def _settle_mark_protect(self, t: int) -> None:
+        self._settle(t)
+        for slot, position in self.slots.positions():
+            reason = self._protective_reason(position, t)
+            if reason is not None:
+                self._close(slot, t, reason)
+        self.equity_after_protect = self.cash + self._unrealised(t)
+
+    def _record(self, t: int) -> None:
+        unrealised = self._unrealised(t)
+        self.book.cash.append(self.cash)
+        self.book.unrealised.append(unrealised)
+        self.book.equity.append(self.cash + unrealised)
+        self.book.open_positions.append(len(self.slots.positions()))
+
+    # --- settle and protect ---
+
+    def _settle(self, t: int) -> None:
+        concerned = [position for _, position in self.slots.positions()]
+        if any(self._bookings_of_the_past(history, t) for history in self._histories.values()):
+            concerned += self.book.closed
+        for position in concerned:
+            for leg in position.legs:
+                for booking in leg.history.bookings.get(t, ()):
+                    if position.held_over(booking.settle_hour):
+                        self._book_funding(position, leg, booking, t)
+
+    @staticmethod
+    def _bookings_of_the_past(history: LegHistory, t: int) -> bool:
+        """Only these can concern a position that was closed before ``t``."""
+        return any(booking.settle_hour < t for booking in history.bookings.get(t, ()))
+
+    def _book_funding(self, position: Position, leg: Leg, booking: Booking, t: int) -> None:
+        amount = -leg.sign * position.quantity * booking.mark * booking.rate
+        position.funding += amount
+        self.book.missing_settlements += booking.kind == "imputed"
+        imputed = booking.kind != "actual"
+        self._append(position, leg, t, "funding", booking.mark, booking.rate, amount, imputed)
+
+    def _protective_reason(self, position: Position, t: int) -> str | None:
+        limit = self.settings.max_position_loss_pct
+        if limit is not None:
+            pnl = position.unrealised(t) + position.funding - position.entry_fees
+            if 100 * pnl / (2 * position.notional) <= Fraction(limit):
+                return "stop_loss"
+        if any(leg.history.stale[t] > self.settings.max_stale_hours for leg in position.legs):
+            return "data_outage"
+        if any(self._leaves_before_delisting(leg.history, t) for leg in position.legs):
+            return "delisting"
+        return None
+
+    def _leaves_before_delisting(self, history: LegHistory, t: int) -> bool:
+        now = int(self.market.hours[t])
+        return now >= history.delisting_known_hour and now >= history.delisting_hour - 1
+
+    # --- orders ---
+
+    def _fill_due(self, t: int) -> None:
+        for slot, position in self.slots.positions():
+            if position.exit_due == t:
+                position.exit_due = None
+                if any(leg.history.stale[t] > 0 for leg in position.legs):
+                    self._refuse(t, "stale_leg")
+                else:
+                    self._close(slot, t, "exit")
+        for slot, pending in self.slots.pending_entries():
+            if pending.due == t:
+                self.slots.held[slot] = None
+                self._enter(slot, pending.order, t)
+
+    def _order_exit(self, order: Exit, t: int) -> None:
+        position = self.slots.position(order.slot)
+        if position is None:
+            self._refuse(t, "no_position")
+        elif position.exit_due is not None:
+            self._refuse(t, "already_pending")
+        elif self.settings.latency_hours > 0:
+            position.exit_due = t + self.settings.latency_hours
+        else:
+            self._close(order.slot, t, "exit")
+
+    def _order_entry(self, order: Enter, t: int) -> None:
+        legs = [self._leg_index.get((order.symbol, e)) for e in (order.long_exchange, order.short_exchange)]
+        if None in legs or legs[0] == legs[1]:
+            self._refuse(t, "no_such_opportunity")
+        elif None not in self.slots.held:
+            self._refuse(t, "no_free_slot")
+        elif self.slots.holds(order):
+            self._refuse(t, "already_held")
+        elif self.settings.latency_hours > 0:
+            slot = self.slots.held.index(None)
+            self.slots.held[slot] = PendingEntry(t + self.settings.latency_hours, order)
+        else:
+            self._enter(self.slots.held.index(None), order, t)
+
+    def _enter(self, slot: int, order: Enter, t: int) -> None:
+        long_leg = Leg("long", 1, self._history(order.symbol, order.long_exchange))
+        short_leg = Leg("short", -1, self._history(order.symbol, order.short_exchange))
+        legs = (long_leg, short_leg)
+        notional = notional_per_leg(self.settings, self.equity_after_protect)
+        reason = self._entry_refusal(legs, notional, t)
+        if reason is not None:
+            self._refuse(t, reason)
+            return
+        mid = (long_leg.price(t) + short_leg.price(t)) / 2
+        self.entries += 1
+        position = Position(self.entries, t, notional, grained(notional / mid), legs)
+        self.slots.held[slot] = position
+        for leg in legs:
+            leg.entry_price = self._fill(position, leg, leg.sign, t)
+            position.entry_fees += self._book_fee(position, leg, leg.entry_price, t)
+
+    def _entry_refusal(self, legs: tuple[Leg, Leg], notional: Fraction, t: int) -> str | None:
+        settings = self.settings
+        histories = [leg.history for leg in legs]
+        if any(history.stale[t] > 0 for history in histories):
+            return "stale_leg"
+        if any(history.fresh_hours[t] < settings.min_history_hours for history in histories):
+            return "too_young"
+        if any(self._leaves_before_delisting(history, t) for history in histories):
+            return "delisting"
+        if any(self._filtered(history, t) for history in histories):
+            return "filtered"
+        if settings.impact_coefficient > 0 and any(history.traded_volume[t] is None for history in histories):
+            return "no_volume"
+        if notional < Fraction(settings.min_notional_usd):
+            return "below_min_notional"
+        committed = sum((2 * position.notional for _, position in self.slots.positions()), 2 * notional)
+        if committed / Fraction(settings.leverage) > self.equity_after_protect * (1 + Fraction(1, 10**9)):
+            return "margin"
+        return None
+
+    def _filtered(self, history: LegHistory, t: int) -> bool:
+        """A limit that cannot be shown to be kept counts as broken."""
+        least, widest = self.settings.filters.min_volume_24h_usd, self.settings.filters.max_bid_ask_spread
+        volume, spread = history.volume[t], history.spread[t]
+        too_thin = least is not None and (volume is None or volume < least)
+        return too_thin or (widest is not None and (isnan(spread) or spread > widest))
+
+    def _close(self, slot: int, t: int, reason: str) -> None:
+        position = self.slots.position(slot)
+        assert position is not None
+        outage = reason == "data_outage"
+        for leg in position.legs:
+            leg.exit_price = self._fill(position, leg, -leg.sign, t, outage=outage)
+            position.exit_fees += self._book_fee(position, leg, leg.exit_price, t)
+        for leg in position.legs:
+            amount = leg.sign * position.quantity * (leg.exit_price - leg.entry_price)
+            position.price_pnl += amount
+            self._append(position, leg, t, "price", leg.exit_price, None, amount)
+        position.closed, position.exit_reason = t, reason
+        self.book.closed.append(position)
+        self.slots.held[slot] = None
+
+    # --- prices, fees, cash ---
+
+    def _fill(self, position: Position, leg: Leg, direction: int, t: int, *, outage: bool = False) -> Fraction:
+        done = fill(self.settings, leg.history, position.notional, direction, t, outage=outage)
+        self.book.fills_at_last_trade += done.at_last_trade
+        position.slippage += position.quantity * abs(done.price - done.base)
+        return done.price
+
+    def _book_fee(self, position: Position, leg: Leg, price: Fraction, t: int) -> Fraction:
+        day = time_of(int(self.market.hours[t])).date()
+        rate = fee_rate(self.settings, leg.history.exchange, day)
+        fee = rate * position.quantity * price
+        self._append(position, leg, t, "fee", price, rate, -fee)
+        return fee
+
+    def _append(
+        self,
+        position: Position,
+        leg: Leg,
+        t: int,
+        kind: str,
+        price: Fraction,
+        rate: Fraction | None,
+        amount: Fraction,
+        imputed: bool = False,
+    ) -> None:
+        where = (leg.side, leg.history.exchange, leg.history.symbol)
+        row = LedgerRow(t, position.position_id, kind, *where, position.quantity, price, rate, amount, imputed)
+        self.cash += amount
+        self.book.ledger.append(row)
+
+    def _refuse(self, t: int, reason: str) -> None:
+        self.book.refused.append((t, reason))
+
+    def _unrealised(self, t: int) -> Fraction:
+        return sum((position.unrealised(t) for _, position in self.slots.positions()), Fraction(0))
+
+    def _history(self, symbol: str, exchange: str) -> LegHistory:
+        leg = self._leg_index[symbol, exchange]
+        if leg not in self._histories:
+            self._histories[leg] = LegHistory(self.market, leg, self.settings.max_stale_hours)
+        return self._histories[leg]
+
+    # --- what is left behind ---
+
+    def result(self) -> ReferenceResult:
+        book = self.book
+        capital = Fraction(self.settings.initial_capital_usd)
+        return ReferenceResult(
+            ledger=book.ledger,
+            equity=book.equity,
+            cash=book.cash,
+            unrealised=book.unrealised,
+            open_positions=book.open_positions,
+            trades=[self._trade(position) for position in book.closed],
+            refused=book.refused,
+            missing_settlements=book.missing_settlements,
+            fills_at_last_trade=book.fills_at_last_trade,
+            max_drawdown_pct=_max_drawdown_pct([capital, *book.equity]),
+        )
+
+    def _trade(self, position: Position) -> Trade:
+        assert position.closed is not None
+        pair, (long_leg, short_leg) = position.pair(), position.legs
+        pnl = position.price_pnl + position.funding - position.entry_fees - position.exit_fees
+        return Trade(
+            position_id=position.position_id,
+            symbol=pair.symbol,
+            long_exchange=pair.long_exchange,
+            short_exchange=pair.short_exchange,
+            entry_time=time_of(int(self.market.hours[position.opened])),
+            exit_time=time_of(int(self.market.hours[position.closed])),
+            duration_hours=position.closed - position.opened,
+            quantity=position.quantity,
+            position_size_usd=position.notional,
+            entry_long_price=long_leg.entry_price,
+            entry_short_price=short_leg.entry_price,
+            exit_long_price=long_leg.exit_price,
+            exit_short_price=short_leg.exit_price,
+            entry_fees_usd=position.entry_fees,
+            exit_fees_usd=position.exit_fees,
+            funding_usd=position.funding,
+            price_pnl_usd=position.price_pnl,
+            slippage_usd=position.slippage,
+            pnl_usd=pnl,
+            pnl_pct=100 * pnl / (2 * position.notional),
+            exit_reason=position.exit_reason,
+        )
+
+
+def _max_drawdown_pct(equity: Sequence[Fraction]) -> Fraction:
+    """Largest fall from a peak so far in % of that peak; the initial capital is the first peak."""
+    peak, worst = equity[0], Fraction(0)
+    for value in equity:
+        peak = max(peak, value)
+        worst = max(worst, 100 * (peak - value) / peak)
+    return worst
