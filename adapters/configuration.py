@@ -1,0 +1,116 @@
+"""Reading settings: the shipped defaults, a user's file over them, ``--set KEY=VALUE`` over both."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field
+
+from engine.errors import SettingsError
+from engine.observation import ObservationSpec
+from engine.settings import EngineSettings, known_keys, parse_settings
+from rl_training.settings import TrainingSettings
+
+CONFIGS = Path(str(files("adapters"))).parent / "configs"
+
+
+class ArbSettings(EngineSettings):
+    """Everything that can be set: engine keys at the top level, the rest under its own heading."""
+
+    strategies: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
+    observation: ObservationSpec = ObservationSpec()
+    training: TrainingSettings = TrainingSettings()
+
+
+def load_settings(config: Path | None = None, overrides: Sequence[str] = ()) -> ArbSettings:
+    """Merge the shipped defaults, the file and the overrides, and validate the result.
+
+    Raises ``SettingsError`` with one line that names the key, its value and, for an unknown key, the nearest one.
+    """
+    values = read_yaml(CONFIGS / "default.yaml")
+    values["fees"] = read_yaml(CONFIGS / "fees.yaml")
+    origin = "--set" if overrides else "settings"
+    if config is not None:
+        values = merge(values, read_yaml(config))
+        origin = str(config)
+    for override in overrides:
+        apply_override(values, override)
+    return parse_settings(ArbSettings, values, origin=origin)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML mapping from a file. Raises ``SettingsError`` when it is missing, broken or no mapping."""
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(f"{path} does not exist") from None
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise SettingsError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, dict):
+        raise SettingsError(f"{path} must hold a mapping of settings")
+    return loaded
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Mappings are merged key by key, anything else is replaced."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def apply_override(values: dict[str, Any], override: str) -> None:
+    """Apply one ``KEY=VALUE``; the value is read as YAML. ``fees.bybit.taker=0.0004`` changes every dated row."""
+    key, separator, text = override.partition("=")
+    if not separator or not key.strip():
+        raise SettingsError(f"--set {override!r}: write it as KEY=VALUE, for example --set slippage_bps=5")
+    parts = key.strip().split(".")
+    _refuse_unknown(parts)
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise SettingsError(f"--set {override!r}: the value is not valid YAML") from None
+    if isinstance(value, str):
+        value = _as_number(value)
+    if parts[0] == "fees" and len(parts) == 3:
+        _override_fee(values, parts[1], parts[2], value)
+        return
+    target = values
+    for part in parts[:-1]:
+        child = target.get(part)
+        target[part] = dict(child) if isinstance(child, Mapping) else {}
+        target = target[part]
+    target[parts[-1]] = value
+
+
+def _as_number(text: str) -> Any:
+    """YAML 1.1 reads 3e-4 as text; a person means the number."""
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _refuse_unknown(parts: Sequence[str]) -> None:
+    keys = known_keys(ArbSettings)
+    free = parts[0] in ("fees", "strategies") and len(parts) > 1
+    key = ".".join(parts)
+    if not free and key not in keys:
+        near = difflib.get_close_matches(key, keys, n=1, cutoff=0.0)
+        raise SettingsError(f"--set {key}: unknown key; did you mean {near[0]!r}?")
+
+
+def _override_fee(values: dict[str, Any], exchange: str, liquidity: str, value: Any) -> None:
+    rows = values["fees"].get(exchange)
+    if rows is None:
+        known = ", ".join(sorted(values["fees"]))
+        raise SettingsError(f"--set fees.{exchange}: unknown exchange; the fee table has {known}")
+    values["fees"] = {**values["fees"], exchange: [{**row, liquidity: value} for row in rows]}

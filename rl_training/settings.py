@@ -1,0 +1,51 @@
+"""Settings of training: typed, validated, frozen. Only pydantic is imported here, so that reading them is cheap."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from engine.settings import NotNegative, Positive, Settings
+
+
+class RewardSettings(Settings):
+    """Reward of a step: equity change in % of initial capital times the scale, plus optional shaping (DESIGN.md 6)."""
+
+    pnl_reward_scale: Positive = 3.0
+    quality_entry_bonus: NotNegative = 0.0
+    quality_entry_penalty: NotNegative = 0.0
+    invalid_action_penalty: NotNegative = 0.0
+
+
+class EpisodeSettings(Settings):
+    """Training episodes: random windows of the training range of this length, cut and bootstrapped at their end."""
+
+    length_hours: Annotated[int, Field(ge=2)] = 72
+    close_at_end: bool = False
+
+
+class PPOSettings(Settings):
+    """PPO as stable-baselines3 names it. ``n_steps`` counts over all environments of an agent."""
+
+    learning_rate: Positive = 3e-4
+    n_steps: Annotated[int, Field(ge=2)] = 2048
+    batch_size: Annotated[int, Field(ge=2)] = 256
+    n_epochs: Annotated[int, Field(ge=1)] = 10
+    gamma: Annotated[float, Field(gt=0, le=1)] = 0.99
+    gae_lambda: Annotated[float, Field(ge=0, le=1)] = 0.95
+    clip_range: Positive = 0.2
+    ent_coef: NotNegative = 0.01
+    vf_coef: NotNegative = 0.5
+    max_grad_norm: Positive = 0.5
+    net_arch: tuple[Annotated[int, Field(ge=1)], ...] = (256, 256, 128)
+
+
+class TrainingSettings(Settings):
+    """One training run of one agent."""
+
+    timesteps: Annotated[int, Field(ge=1)] = 500_000
+    n_envs: Annotated[int, Field(ge=1, le=1024)] = 16
+    episode: EpisodeSettings = EpisodeSettings()
+    reward: RewardSettings = RewardSettings()
+    ppo: PPOSettings = PPOSettings()
