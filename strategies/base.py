@@ -1,0 +1,41 @@
+"""What a strategy plug-in is: a class with typed parameters that answers each hour with orders.
+
+A strategy is built as ``StrategyClass(parameters, context)`` and then asked ``decide(view)`` once an hour.
+``engine.view`` holds ``View``, ``Enter`` and ``Exit``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+import numpy as np
+
+from engine.settings import Settings
+from engine.view import Order, View
+from strategies.policy import Policy
+
+
+class NoParameters(Settings):
+    """Parameters of a strategy that has none."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a run gives its strategies besides parameters: a seeded generator and the policies that were loaded."""
+
+    rng: np.random.Generator
+    policies: tuple[Policy, ...] = ()
+
+
+class StrategyPlugin(Protocol):
+    """The plug-in surface. ``Parameters`` is a ``Settings`` model; ``policies`` says how many models it needs at least."""
+
+    Parameters: ClassVar[type[Settings]]
+    policies: ClassVar[int]
+
+    def __init__(self, parameters: Settings, context: Context) -> None: ...
+
+    def decide(self, view: View) -> Sequence[Order]:
+        """Orders for this hour: none, one or several."""

@@ -1,0 +1,66 @@
+"""A deployed policy: weights, scaler and observation spec as plain values, and its one row-wise inference function.
+
+Training evaluation, backtest and paper trading all call ``best_action``; there is no other inference code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from engine.observation import Encoding, Float32s, ObservationSpec, Scaler, encoding_of
+
+Float32Matrix = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Policy:
+    """A tanh network from observation to one logit per action.
+
+    ``weights[k]`` is ``[inputs, outputs]`` (transposed from torch), ``biases[k]`` ``[outputs]``, float32, the last
+    layer gives the logits. ``cost_table_hash`` names the fees it was trained under.
+    """
+
+    name: str
+    spec: ObservationSpec
+    scaler: Scaler
+    weights: tuple[Float32Matrix, ...]
+    biases: tuple[Float32s, ...]
+    cost_table_hash: str
+
+    @property
+    def encoding(self) -> Encoding:
+        return encoding_of(self.spec, self.scaler)
+
+
+@njit(cache=True)
+def _layer(inputs: Float32s, weights: Float32Matrix, biases: Float32s) -> Float32s:
+    """``inputs @ weights + biases``, summed input by input, so that the order of additions never varies."""
+    out = biases.copy()
+    for i in range(weights.shape[0]):
+        value = inputs[i]
+        for j in range(weights.shape[1]):
+            out[j] += value * weights[i, j]
+    return out
+
+
+def logits(policy: Policy, observation: Float32s) -> Float32s:
+    """Logits ``[actions]`` of one observation ``[size]``."""
+    values = observation
+    last = len(policy.weights) - 1
+    for k, (weights, biases) in enumerate(zip(policy.weights, policy.biases, strict=True)):
+        values = _layer(values, weights, biases)
+        if k < last:
+            values = np.tanh(values)
+    return values
+
+
+def best_action(policy: Policy, observation: Float32s) -> int:
+    """The action with the highest logit; a tie goes to the lowest action. A logit that is not finite is an error."""
+    values = logits(policy, observation)
+    if not np.isfinite(values).all():
+        raise FloatingPointError(f"policy {policy.name}: the network answered with values that are not finite")
+    return int(np.argmax(values))
