@@ -279,7 +279,7 @@ def test_margin_counts_what_is_open_and_two_pairs_may_share_a_coin() -> None:
 def test_exits_come_before_entries_and_the_lowest_free_slot_is_taken() -> None:
     pairs = [Enter(coin, "alpha", "beta") for coin in ("BTCUSDT", "ETHUSDT")] + [Enter("BTCUSDT", "beta", "gamma")]
     settings = plain_settings(max_positions=2, position_size_usd=1_000.0)
-    orders = {0: pairs[:2], 1: [pairs[2], Exit(0)], 2: [Exit(0)]}
+    orders: dict[int, Sequence[Enter | Exit]] = {0: pairs[:2], 1: [pairs[2], Exit(0)], 2: [Exit(0)]}
     result = simulate(small_market(two_coins(), 4), settings, orders, 0, 3)
     assert [(trade.position_id, trade.duration_hours, trade.exit_reason) for trade in result.trades] == [
         (1, 1, "exit"),
@@ -323,7 +323,8 @@ def test_a_pending_order_is_cancelled_by_a_stale_leg_and_by_the_end() -> None:
 
 def test_a_pending_entry_holds_its_slot() -> None:
     market = small_market(two_coins(), 5)
-    orders = {0: [ENTER], 1: [Enter("ETHUSDT", "alpha", "beta"), Exit(0)], 3: [Enter("ETHUSDT", "alpha", "beta")]}
+    other = Enter("ETHUSDT", "alpha", "beta")
+    orders: dict[int, list[Enter | Exit]] = {0: [ENTER], 1: [other, Exit(0)], 3: [other]}
     result = simulate(market, plain_settings(latency_hours=2), orders, 0, 4)
     assert result.refused == [(1, "no_position"), (1, "no_free_slot"), (3, "no_free_slot")]
 

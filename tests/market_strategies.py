@@ -1,0 +1,259 @@
+"""Random markets, settings and orders that reach every rule of DESIGN.md sections 3 and 4.
+
+Plain generators take a ``numpy`` generator; ``cases()`` wraps them for hypothesis, which draws the seed and the sizes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from reference_records import Enter, Exit
+
+from engine.market import NEVER, MarketData, hour_of
+from engine.settings import EngineSettings, FeeRow, FilterSettings
+
+COINS = ("AAAUSDT", "BBBUSDT", "CCCUSDT")
+EXCHANGES = ("binanceusdm", "bybit", "hyperliquid", "okx")
+FIRST_DAY = date(2024, 3, 1)
+INTERVALS = (1, 2, 4, 8)
+
+Floats = NDArray[np.float64]
+Orders = dict[int, list[Enter | Exit]]
+Rng = np.random.Generator
+
+
+@dataclass(frozen=True)
+class Case:
+    """One random run: rows ``first`` to ``last`` inclusive."""
+
+    market: MarketData
+    settings: EngineSettings
+    orders: Orders
+    first: int
+    last: int
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """Random runs; hypothesis shrinks the sizes, the seed names the rest."""
+    sizes = {
+        "coins": draw(st.integers(1, 3)),
+        "exchanges": draw(st.integers(2, 4)),
+        "hours": draw(st.integers(20, 150)),
+    }
+    return random_case(np.random.default_rng(draw(st.integers(0, 2**32 - 1))), **sizes)
+
+
+def random_case(rng: Rng, coins: int = 2, exchanges: int = 3, hours: int = 100) -> Case:
+    """A market with settings, orders and a window that mostly starts after the data does."""
+    market = random_market(rng, coins, exchanges, hours)
+    settings = random_settings(rng)
+    first = int(rng.integers(0, hours // 2))
+    last = hours - 1 if rng.random() < 0.7 else int(rng.integers(first, hours))
+    return Case(market, settings, random_orders(rng, market, settings), first, last)
+
+
+def random_settings(rng: Rng) -> EngineSettings:
+    """Settings that make protection, refusals and latency frequent; fees for every exchange of ``EXCHANGES``."""
+    max_positions = int(rng.integers(1, 5))
+    sizing: dict[str, Any] = [
+        {},
+        {"position_fraction": float(rng.uniform(0.1, 0.9))},
+        {"position_size_usd": float(rng.uniform(5, 4_000))},
+    ][_pick(rng, 0.6, 0.2, 0.2)]
+    return EngineSettings(
+        initial_capital_usd=float(rng.uniform(100, 20_000)),
+        max_positions=max_positions,
+        min_notional_usd=float(rng.choice([10.0, rng.uniform(1, 900)], p=[0.8, 0.2])),
+        max_position_loss_pct=None if rng.random() < 0.15 else float(-rng.uniform(0.3, 4)),
+        slippage_bps=float(rng.choice([0.0, 2.0, rng.uniform(0, 30)])),
+        impact_coefficient=0.0 if rng.random() < 0.7 else float(rng.uniform(0, 0.1)),
+        outage_slippage_bps=float(rng.choice([50.0, rng.uniform(0, 300)])),
+        max_stale_hours=int(rng.integers(1, 8)),
+        min_history_hours=int(rng.integers(1, 9)),
+        latency_hours=int(rng.choice([0, 1, 2, 3], p=[0.5, 0.25, 0.15, 0.1])),
+        fill_at="last_trade" if rng.random() < 0.15 else "next_trade",
+        liquidity="maker" if rng.random() < 0.2 else "taker",
+        cost_multiple=1.0 if rng.random() < 0.7 else float(rng.uniform(0, 4)),
+        fees={exchange: _fee_rows(rng) for exchange in EXCHANGES},
+        filters=FilterSettings(
+            min_volume_24h_usd=float(rng.uniform(1e3, 1e6)) if rng.random() < 0.1 else None,
+            max_bid_ask_spread=float(rng.uniform(0.001, 0.01)) if rng.random() < 0.1 else None,
+        ),
+        **sizing,
+    )
+
+
+def _fee_rows(rng: Rng) -> tuple[FeeRow, ...]:
+    """One to four rows around the days of the market, in no order, rebates included."""
+    days = rng.choice(np.arange(-4, 10), size=int(rng.integers(1, 5)), replace=False)
+    return tuple(
+        FeeRow(
+            since=FIRST_DAY + timedelta(days=int(day)),
+            maker=float(rng.uniform(-0.0002, 0.0004)),
+            taker=float(rng.uniform(0.0002, 0.001)),
+        )
+        for day in days
+    )
+
+
+def random_orders(rng: Rng, market: MarketData, settings: EngineSettings) -> Orders:
+    """Orders by row of decision: mostly sensible, several an hour at times, some impossible."""
+    eager = rng.uniform(0.1, 0.7)
+    orders: Orders = {}
+    for t in range(len(market.hours)):
+        if rng.random() < eager:
+            count = 1 + int(rng.geometric(0.6))
+            orders[t] = [_random_order(rng, market, settings) for _ in range(count)]
+    return orders
+
+
+def _random_order(rng: Rng, market: MarketData, settings: EngineSettings) -> Enter | Exit:
+    if rng.random() < 0.25:
+        beyond = settings.max_positions + (rng.random() < 0.1)
+        return Exit(int(rng.integers(0, beyond)))
+    if rng.random() < 0.04:
+        exchange = str(rng.choice(EXCHANGES))
+        return Enter(*[("DDDUSDT", *EXCHANGES[:2]), (COINS[0], exchange, exchange)][_pick(rng, 0.5, 0.5)])
+    symbol = str(rng.choice(market.symbols))
+    long_exchange, short_exchange = rng.choice(market.exchanges, size=2, replace=False)
+    return Enter(symbol, str(long_exchange), str(short_exchange))
+
+
+def random_market(rng: Rng, coins: int = 2, exchanges: int = 3, hours: int = 100) -> MarketData:
+    """A market of up to ``coins * exchanges`` legs; see the functions below for what can befall a leg."""
+    start = hour_of(datetime.combine(FIRST_DAY, datetime.min.time(), UTC)) + int(rng.integers(0, 48))
+    listed = [
+        (coin, exchange)
+        for coin in range(coins)
+        for exchange in range(exchanges)
+        if exchange < 2 or rng.random() < 0.85
+    ]
+    coin_prices = [10 ** rng.uniform(-3, 4.5) * np.exp(np.cumsum(_returns(rng, hours))) for _ in range(coins)]
+    legs = [_random_leg(rng, coin_prices[coin]) for coin, _ in listed]
+    notices = np.array([_delisting(rng, start, hours) for _ in listed], np.int64)
+    used = sorted({exchange for _, exchange in listed})
+    arrays: dict[str, Any] = {name: np.array([leg[name] for leg in legs]) for name in legs[0]}
+    return MarketData(
+        hours=np.arange(start, start + hours, dtype=np.int64),
+        symbols=COINS[:coins],
+        exchanges=tuple(EXCHANGES[exchange] for exchange in used),
+        leg_symbol=np.array([coin for coin, _ in listed], np.int64),
+        leg_exchange=np.array([used.index(exchange) for _, exchange in listed], np.int64),
+        **arrays,
+        depth_usd=np.full((len(listed), hours), np.nan),
+        funding_known_hour=_known_hours(rng, start, len(listed), hours) if rng.random() < 0.3 else None,
+        delisting_hour=notices[:, 0],
+        delisting_known_hour=notices[:, 1],
+        settlement_grace_hours=_pick(rng, 0.7, 0.2, 0.1),
+    )
+
+
+def _random_leg(rng: Rng, coin_price: Floats) -> dict[str, Floats]:
+    hours = len(coin_price)
+    latent = coin_price * np.exp(_basis(rng, hours))
+    dark = _dark_hours(rng, hours)
+    rate, interval = _funding(rng, hours)
+    volume = np.where(rng.random(hours) < 0.1, np.nan, 10 ** rng.uniform(4, 7) * rng.lognormal(size=hours))
+    volume[rng.random(hours) < 0.01] = 0.0
+    volume[: int(rng.integers(0, hours)) if rng.random() < 0.2 else 0] = np.nan
+    spread = np.where(rng.random(hours) < 0.1, np.nan, rng.uniform(0, 0.008, hours))
+    fill = latent * (1 + rng.normal(0, 0.001, hours))
+    mark = latent * (1 + rng.normal(0, 0.001, hours))
+    return {
+        "price": np.where(dark, np.nan, latent),
+        # The bar after a gap opens while the price of its first hour is not there yet.
+        "fill_price": _sometimes_all(rng, 0.1, np.where(rng.random(hours) < np.where(dark, 0.7, 0.04), np.nan, fill)),
+        "mark_price": _sometimes_all(rng, 0.3, np.where(rng.random(hours) < np.where(dark, 0.5, 0.05), np.nan, mark)),
+        "funding_rate": _sometimes_all(rng, 0.03, rate),
+        "funding_interval_hours": _as_stated(rng, interval, rate),
+        "volume_24h_usd": _sometimes_all(rng, 0.1, volume),
+        "bid_ask_spread": _sometimes_all(rng, 0.4, spread),
+    }
+
+
+def _returns(rng: Rng, hours: int) -> Floats:
+    return rng.normal(0, 0.008, hours) + (rng.random(hours) < 0.02) * rng.normal(0, 0.08, hours)
+
+
+def _basis(rng: Rng, hours: int) -> Floats:
+    """Log difference of a leg from its coin: a slow walk with jumps that reach the stop-loss."""
+    steps = rng.normal(0, 0.001, hours) + (rng.random(hours) < 0.015) * rng.normal(0, 0.04, hours)
+    return np.asarray(np.cumsum(steps))
+
+
+def _dark_hours(rng: Rng, hours: int) -> NDArray[np.bool_]:
+    """Hours without a price: before a late listing, gaps of 1 to 12 hours, and for good after vanishing."""
+    dark = np.zeros(hours, bool)
+    for gap in np.flatnonzero(rng.random(hours) < rng.choice([0.0, 0.01, 0.04])):
+        dark[gap : gap + int(rng.integers(1, 13))] = True
+    if rng.random() < 0.15:
+        dark[: int(rng.integers(0, hours // 2))] = True
+    if rng.random() < 0.12:
+        dark[int(rng.integers(0, hours)) :] = True
+    return dark
+
+
+def _funding(rng: Rng, hours: int) -> tuple[Floats, Floats]:
+    """Settled rates by row, some missing, late, early or exactly zero; and the interval in force at each row."""
+    rate, interval = np.full(hours, np.nan), np.empty(hours)
+    current = int(rng.choice(INTERVALS))
+    troubled, unsteady = rng.choice([0.0, 0.1, 0.3]), rng.choice([0.0, 0.02, 0.06])
+    due = int(rng.integers(0, current))
+    for t in range(hours):
+        if rng.random() < unsteady:
+            current = int(rng.choice(INTERVALS))
+        interval[t] = current
+        if t < due:
+            continue
+        due = t + current
+        row = t if rng.random() >= troubled else _astray(rng, t)
+        if row is not None and 0 <= row < hours:
+            rate[row] = 0.0 if rng.random() < 0.08 else 0.0005 * rng.standard_t(3)
+    return rate, interval
+
+
+def _astray(rng: Rng, t: int) -> int | None:
+    """Where a settlement due at ``t`` really lands: nowhere, some hours late, or early."""
+    return [None, t + int(rng.integers(1, 5)), t - int(rng.integers(1, 4))][_pick(rng, 0.5, 0.35, 0.15)]
+
+
+def _as_stated(rng: Rng, interval: Floats, rate: Floats) -> Floats:
+    """What the source says about the interval: always, at settlements only, from some row on, wrongly, or never."""
+    never = np.full(len(interval), np.nan)
+    rows = np.arange(len(interval))
+    return [
+        interval,
+        np.where(np.isnan(rate), np.nan, interval),
+        np.where(rows < rng.integers(0, len(rows)), np.nan, interval),
+        np.full(len(interval), float(rng.choice(INTERVALS))),
+        never,
+    ][_pick(rng, 0.35, 0.15, 0.1, 0.05, 0.35)]
+
+
+def _known_hours(rng: Rng, start: int, legs: int, hours: int) -> NDArray[np.int64]:
+    """When a settlement became known: up to three hours later, never out of order within a leg."""
+    delays = rng.choice([0, 0, 0, 1, 1, 2, 3], size=(legs, hours))
+    known = start + np.arange(hours) + np.where(rng.random((legs, 1)) < 0.3, 0, delays)
+    return np.maximum.accumulate(known.astype(np.int64), axis=1)
+
+
+def _delisting(rng: Rng, start: int, hours: int) -> tuple[int, int]:
+    if rng.random() < 0.85:
+        return NEVER, NEVER
+    hour = start + int(rng.integers(1, hours + 5))
+    return hour, hour - int(rng.integers(-4, 30))
+
+
+def _sometimes_all(rng: Rng, chance: float, values: Floats) -> Floats:
+    """All unknown with the chance, as of a source that does not have the column."""
+    return np.full(len(values), np.nan) if rng.random() < chance else values
+
+
+def _pick(rng: Rng, *chances: float) -> int:
+    return int(rng.choice(len(chances), p=chances))
