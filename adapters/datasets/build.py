@@ -6,17 +6,17 @@ only its open, as ``fill_price(t)``. So nothing that a strategy may see at ``t``
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from adapters.datasets.arrays import market_of
-from adapters.datasets.layout import DatasetInfo, Window, WindowName
+from adapters.datasets.layout import DatasetInfo
 from adapters.datasets.raw_tables import FUNDING_FILE, LEG, PRICES_FILE, read_bars, read_settlements
-from adapters.datasets.windows import check_windows, default_windows
-from adapters.datasets.write import Progress, write_dataset
+from adapters.datasets.windows import WindowEdges, check_windows, default_windows
+from adapters.datasets.write import Progress, refuse_target, write_dataset
 from engine.errors import DataError
 from engine.market import Floats, Ints, MarketData, time_of
 
@@ -29,18 +29,27 @@ def build_dataset(
     *,
     name: str,
     source: str,
-    windows: Mapping[WindowName, Window] | None = None,
+    windows: WindowEdges | None = None,
     replace: bool = False,
+    also_write: Callable[[MarketData, Path], None] | None = None,
     progress: Progress | None = None,
 ) -> tuple[DatasetInfo, list[str]]:
     """Build the data set ``out`` from the raw folder, whole or not at all.
 
-    Without ``windows`` the default split is written (none at all when the data is too short for it).
-    Returns the content of ``dataset.yaml`` and warnings about the windows.
+    Without ``windows`` the default split is written (none when the data is too short for it). ``also_write`` adds
+    files of its own to the folder before it appears. Returns the content of ``dataset.yaml`` and warnings about
+    the windows. Raises ``DataError`` for bad raw tables and ``UserError`` for a bad target or bad windows.
     """
-    market = market_from_raw(read_bars(raw / PRICES_FILE), read_settlements(raw / FUNDING_FILE), origin=str(raw))
+    refuse_target(out, replace=replace)
+    tell = progress or (lambda *_: None)
+    tell("reading raw tables", 0, 2)
+    bars = read_bars(raw / PRICES_FILE)
+    tell("reading raw tables", 1, 2)
+    settlements = read_settlements(raw / FUNDING_FILE)
+    tell("reading raw tables", 2, 2)
+    market = market_from_raw(bars, settlements, origin=str(raw))
     first, last = time_of(int(market.hours[0])), time_of(int(market.hours[-1]))
-    chosen = default_windows(first, last) if windows is None else dict(windows)
+    chosen = default_windows(first, last) if windows is None else windows.over({}, first, last)
     warnings = check_windows(chosen, first, last)
     info = DatasetInfo(
         name=name,
@@ -51,7 +60,7 @@ def build_dataset(
         how_made="arb data build; price: close of the bar before the hour, fill_price: open of the bar at it",
         windows=chosen,
     )
-    write_dataset(market, out, info, replace=replace, progress=progress)
+    write_dataset(market, out, info, replace=replace, also_write=also_write, progress=progress)
     return info, warnings
 
 

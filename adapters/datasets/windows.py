@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -29,6 +30,49 @@ def default_windows(first: datetime, last: datetime) -> dict[WindowName, Window]
         windows[name] = Window(start=time_of(start), end=time_of(start + length - 1))
         start += length + EMBARGO_HOURS
     return windows
+
+
+@dataclass(frozen=True)
+class WindowEdges:
+    """First and last hours of windows as far as somebody stated them."""
+
+    train_from: datetime | None = None
+    train_to: datetime | None = None
+    validate_from: datetime | None = None
+    validate_to: datetime | None = None
+    test_from: datetime | None = None
+    test_to: datetime | None = None
+
+    def over(self, known: Mapping[WindowName, Window], first: datetime, last: datetime) -> dict[WindowName, Window]:
+        """``known`` windows with the stated edges in their place.
+
+        A training window that is new starts at ``first``, a new test window ends at ``last``; a new window that
+        lacks another edge is a ``UserError``. A window of which nothing is stated or known is left out.
+        """
+        stated: dict[WindowName, tuple[datetime | None, datetime | None]] = {
+            "train": (self.train_from, self.train_to),
+            "validation": (self.validate_from, self.validate_to),
+            "test": (self.test_from, self.test_to),
+        }
+        windows: dict[WindowName, Window] = {}
+        for name, (start, end) in stated.items():
+            if name in known:
+                start, end = start or known[name].start, end or known[name].end
+            elif start or end:
+                start = start or (first if name == "train" else None)
+                end = end or (last if name == "test" else None)
+            if start or end:
+                windows[name] = _window(name, start, end)
+        return windows
+
+
+def _window(name: str, start: datetime | None, end: datetime | None) -> Window:
+    option = "validate" if name == "validation" else name
+    if start is None or end is None:
+        raise UserError(f"window {name} lacks an edge; give --{option}-from and --{option}-to")
+    if start >= end:
+        raise UserError(f"window {name} would end at {end:%Y-%m-%dT%HZ}, not after its start {start:%Y-%m-%dT%HZ}")
+    return Window(start=start, end=end)
 
 
 def check_windows(windows: Mapping[WindowName, Window], first: datetime, last: datetime) -> list[str]:

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from adapters.datasets.atomic import new_directory
-from adapters.datasets.layout import KINDS, PRICE_FOLDER, REQUIRED_KINDS, DatasetInfo, write_info
-from engine.errors import DataError
+from adapters.datasets.layout import INFO_FILE, KINDS, PRICE_FOLDER, REQUIRED_KINDS, DatasetInfo, write_info
+from engine.errors import DataError, UserError
 from engine.market import MarketData, time_of
 
 Progress = Callable[[str, int, int], None]
@@ -19,23 +19,42 @@ Progress = Callable[[str, int, int], None]
 
 
 def write_dataset(
-    market: MarketData, out: Path, info: DatasetInfo, *, replace: bool = False, progress: Progress | None = None
+    market: MarketData,
+    out: Path,
+    info: DatasetInfo,
+    *,
+    replace: bool = False,
+    also_write: Callable[[MarketData, Path], None] | None = None,
+    progress: Progress | None = None,
 ) -> None:
-    """Write ``market`` to the folder ``out``, whole or not at all. ``out`` must not exist unless ``replace``.
+    """Write ``market`` to the folder ``out``, whole or not at all; ``load_dataset`` gives back an equal market.
 
-    ``load_dataset`` gives back an equal market. Raises ``DataError`` when ``info`` does not describe the market
-    or the market holds what files do not: live settlement delays.
+    ``also_write(market, folder)`` adds files before the folder appears. Raises ``UserError`` when ``out`` exists
+    (unless it is a data set and ``replace``), ``DataError`` when ``info`` does not describe the market or the
+    market holds what price history does not: recorded opportunities, live settlement delays.
     """
+    refuse_target(out, replace=replace)
     _fits(market, info)
     with new_directory(out, replace=replace) as aside:
         folder = aside / PRICE_FOLDER
         folder.mkdir()
         for done, symbol in enumerate(market.symbols, start=1):
-            # Snappy-free and sorted by time; zstd makes the many repeated floats small.
             pq.write_table(coin_table(market, symbol), folder / f"{symbol}.parquet", compression="zstd")
             if progress is not None:
                 progress("writing coins", done, len(market.symbols))
         write_info(aside, info)
+        if also_write is not None:
+            also_write(market, aside)
+
+
+def refuse_target(out: Path, *, replace: bool) -> None:
+    """Raise ``UserError`` unless ``out`` is new, an empty folder, or with ``replace`` a data set."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not replace:
+        raise UserError(f"{out} exists already; choose another folder, or --replace a data set")
+    if not (out / INFO_FILE).is_file():
+        raise UserError(f"{out} is not a data set (no {INFO_FILE}), so it is not replaced")
 
 
 def coin_table(market: MarketData, symbol: str) -> pa.Table:

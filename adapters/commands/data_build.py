@@ -1,0 +1,49 @@
+"""``arb data build``."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from adapters.commands.data_windows import edges_of, tell_windows, window_options
+from adapters.commands.progress import progress_bar
+
+
+@click.command(name="build")
+@click.argument("raw", type=click.Path(path_type=Path))
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the new data set.")
+@click.option("--name", help="Name of the data set; default: the name of its folder.")
+@click.option("--source", help="Where the data is from; default: the raw folder.")
+@click.option("--replace", is_flag=True, help="Replace a data set that stands at --out.")
+@window_options
+def command(
+    raw: Path, out: Path, name: str | None, source: str | None, replace: bool, **edges: datetime | None
+) -> None:
+    """Make a data set from the raw tables prices_1h.parquet and funding.parquet in the folder RAW.
+
+    Without a window option the hours are split 70/15/15 with 48 h between the parts.
+
+    \b
+    Examples:
+      arb data build raw --out runs/market
+      arb data build raw --out runs/market --train-to 2025-01-31T23:00Z \\
+        --validate-from 2025-02-03T00:00Z --validate-to 2025-03-31T23:00Z \\
+        --test-from 2025-04-03T00:00Z
+    """
+    from adapters.datasets.build import build_dataset
+
+    with progress_bar() as progress:
+        info, warnings = build_dataset(
+            raw,
+            out,
+            name=name or out.resolve().name,
+            source=source or str(raw),
+            windows=edges_of(edges),
+            replace=replace,
+            progress=progress,
+        )
+    click.echo(f"{out}: {', '.join(info.exchanges)}")
+    click.echo(f"{'hours':<10} {info.first_hour:%Y-%m-%dT%H:%MZ} to {info.last_hour:%Y-%m-%dT%H:%MZ}")
+    tell_windows(info, warnings)

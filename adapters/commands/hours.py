@@ -1,0 +1,21 @@
+"""Whole hours on the command line."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import click
+
+
+def hour(text: str) -> datetime:
+    """An aware time on a whole hour, such as 2025-01-31T23:00Z, as UTC: the ``type`` of a click option."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a time; write it like 2025-01-31T23:00Z") from None
+    if time.tzinfo is None:
+        raise click.BadParameter(f"{text!r} has no time zone; write it as UTC, like 2025-01-31T23:00Z")
+    time = time.astimezone(UTC)
+    if time.minute or time.second or time.microsecond:
+        raise click.BadParameter(f"{text!r} is not a whole hour")
+    return time
