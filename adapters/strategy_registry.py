@@ -1,0 +1,104 @@
+"""Finding strategies: entry points of the group ``arb.strategies``, or ``module:Class`` of anything importable."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, cast
+
+from engine.errors import UserError
+from engine.settings import Settings, parse_settings
+from strategies.base import Context, StrategyPlugin
+
+GROUP = "arb.strategies"
+
+StrategyClass = type[StrategyPlugin]
+
+
+def strategy_classes() -> dict[str, EntryPoint]:
+    """Every installed strategy by name, sorted, not imported yet. Raises ``UserError`` when two claim one name."""
+    found: dict[str, EntryPoint] = {}
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        other = found.setdefault(entry.name, entry)
+        if other.value != entry.value:
+            raise UserError(f"two installed packages bring a strategy {entry.name!r}: {other.value} and {entry.value}")
+    return found
+
+
+def load_strategy_class(name: str) -> StrategyClass:
+    """The class behind an installed name or ``module:Class``; modules of the working directory are found too.
+
+    Raises ``UserError`` for an unknown name (with the nearest one), a module that cannot be imported, and a class
+    that is no strategy.
+    """
+    if ":" in name:
+        module, _, attribute = name.partition(":")
+        return _checked(name, _imported(name, lambda: _import_class(module, attribute)))
+    check_names([name])
+    return _checked(name, _imported(name, strategy_classes()[name].load))
+
+
+def check_names(names: Iterable[str]) -> None:
+    """Raises ``UserError`` for the first name that is neither installed nor of the form ``module:Class``."""
+    known = strategy_classes()
+    for name in names:
+        if name not in known and ":" not in name:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+            hint = f"did you mean {near[0]!r}? " if near else ""
+            raise UserError(f"unknown strategy {name!r}; {hint}`arb strategies` lists them; your own: module:Class")
+
+
+def build_strategy(name: str, raw_parameters: Mapping[str, Any], context: Context) -> StrategyPlugin:
+    """A strategy with validated parameters, ready to decide.
+
+    Raises ``UserError`` like ``load_strategy_class``, for a parameter that is unknown or out of range, and when the
+    strategy needs more policies than the context has.
+    """
+    strategy_class = load_strategy_class(name)
+    parameters = parse_parameters(name, strategy_class, raw_parameters)
+    if len(context.policies) < strategy_class.policies:
+        needed = "a trained model" if strategy_class.policies == 1 else f"{strategy_class.policies} trained models"
+        raise UserError(f"strategy {name} needs {needed}; give --model PATH (you gave {len(context.policies)})")
+    return strategy_class(parameters, context)
+
+
+def parse_parameters(name: str, strategy_class: StrategyClass, raw: Mapping[str, Any]) -> Settings:
+    """Validated parameters of a strategy. Raises ``SettingsError`` naming the nearest key for an unknown one."""
+    return parse_settings(strategy_class.Parameters, raw, origin=f"strategies.{name}")
+
+
+def _import_class(module: str, attribute: str) -> Any:
+    # The command's script folder is on the path, not the folder where the user stands with a module of his own.
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)
+    loaded: Any = importlib.import_module(module)
+    for part in attribute.split("."):
+        loaded = getattr(loaded, part)
+    return loaded
+
+
+def _imported(name: str, load: Callable[[], Any]) -> Any:
+    """Whatever a plug-in's import raises becomes one line; the cause stays attached for -v."""
+    try:
+        return load()
+    except Exception as error:
+        raise UserError(f"strategy {name} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def _checked(name: str, found: Any) -> StrategyClass:
+    parameters = getattr(found, "Parameters", None)
+    problems = [
+        "is not a class" if not isinstance(found, type) else "",
+        "" if isinstance(parameters, type) and issubclass(parameters, Settings) else "has no Parameters(Settings)",
+        "" if isinstance(getattr(found, "policies", None), int) else "has no number `policies`",
+        "" if callable(getattr(found, "decide", None)) else "has no decide(view)",
+    ]
+    if any(problems):
+        what = ", ".join(problem for problem in problems if problem)
+        raise UserError(f"{name} is no strategy: it {what} (see strategies/base.py)")
+    return cast(StrategyClass, found)

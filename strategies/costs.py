@@ -1,0 +1,18 @@
+"""What a round trip costs, as a rule reckons with it before it trades."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.market import Floats
+from engine.view import View
+
+
+def round_trip_bps(view: View) -> Floats:
+    """Expected cost of entering and leaving every pair ``[pairs]``, basis points of the notional of one leg.
+
+    Fees and slippage of four fills, and the wider quoted spread twice (half of it at each fill) where one is known.
+    """
+    fees = 100 * view.feature("positionCostPercent")
+    quoted_spread = 100 * np.nan_to_num(view.feature("bidAskSpreadPercent"))
+    return fees + 4e4 * view.slippage + 2 * quoted_spread

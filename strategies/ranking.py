@@ -1,0 +1,16 @@
+"""Choosing the best of many pairs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from engine.market import Floats
+
+
+def best_pairs(values: Floats, eligible: Any, most: int) -> list[int]:
+    """At most ``most`` eligible pairs with the highest values, best first; ties go to the lower pair."""
+    pairs = np.flatnonzero(eligible)
+    order = np.argsort(-values[pairs], kind="stable")
+    return [int(pair) for pair in pairs[order[:most]]]
