@@ -81,6 +81,7 @@ PORTFOLIO = np.dtype(
         ("missing_settlements", "i8"),
         ("fills_at_last_trade", "i8"),
         ("stale_hours", "i8"),  # hours in which a held leg had no fresh price, counted per leg
+        ("refused", "i8"),  # orders that were refused
         ("ledger_rows", "i8"),
         ("trade_rows", "i8"),
         ("note_rows", "i8"),

@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 
 from engine.market import Floats, Ints
+from engine.settlements import carry_forward
 from engine.tape import Tape, TapeArrays
 
 FEATURES: dict[str, str] = {
@@ -157,7 +158,7 @@ def build_tables(tape: Tape) -> Tables:
         daily_24h=np.empty(legs),
         daily_72h=np.empty(legs),
         daily_168h=np.empty(legs),
-        volume=by_hour(quotes["volume"]),
+        volume=by_hour(carry_forward(market.volume_24h_usd)),
         bid_ask=by_hour(market.bid_ask_spread),
         depth=by_hour(market.depth_usd),
         fee_rate=by_hour(quotes["fee_rate"]),

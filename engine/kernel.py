@@ -10,9 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from engine.books import Books, Kind, Leg, NoteKind, OrderKind, Reason, Status
+from engine.compiled import hourly
 from engine.market import Floats, Ints
 from engine.settlements import IMPUTED
 from engine.tape import TapeArrays
@@ -37,7 +37,7 @@ FILLABLE = -1
 """No reason against an entry."""
 
 
-@njit(cache=True)
+@hourly
 def _book(
     books: Books, b: int, t: int, position_id: int, kind: int, side: int, leg: int, booking: int,
     quantity: float, price: float, rate: float, amount: float,
@@ -58,10 +58,12 @@ def _book(
     portfolio.ledger_rows += 1
 
 
-@njit(cache=True)
+@hourly
 def _note(books: Books, b: int, t: int, kind: int, reason: int, order: int, target: int) -> None:
     """Record that an order was refused or cancelled."""
     portfolio = books.portfolios[b]
+    if kind == REFUSED:
+        portfolio.refused += 1
     capacity = books.notes.shape[1]
     if capacity == 0:
         return
@@ -73,7 +75,7 @@ def _note(books: Books, b: int, t: int, kind: int, reason: int, order: int, targ
     portfolio.note_rows += 1
 
 
-@njit(cache=True)
+@hourly
 def unrealised_price_pnl(tape: TapeArrays, books: Books, b: int, s: int, t: int) -> float:
     """Price P&L in USD of the open position in slot s at the prices known at t; funding and fees not included."""
     slot = books.slots[b, s]
@@ -83,7 +85,7 @@ def unrealised_price_pnl(tape: TapeArrays, books: Books, b: int, s: int, t: int)
     return float(long_pnl + short_pnl)
 
 
-@njit(cache=True)
+@hourly
 def _mark_to_market(tape: TapeArrays, books: Books, b: int, t: int) -> float:
     equity = books.portfolios[b].cash
     for s in range(books.slots.shape[1]):
@@ -92,7 +94,7 @@ def _mark_to_market(tape: TapeArrays, books: Books, b: int, t: int) -> float:
     return float(equity)
 
 
-@njit(cache=True)
+@hourly
 def _settle_leg(
     tape: TapeArrays, books: Books, b: int, t: int, leg: int, side: int,
     position_id: int, quantity: float, opened: int, closed: int,
@@ -115,7 +117,7 @@ def _settle_leg(
     return total
 
 
-@njit(cache=True)
+@hourly
 def _settle(tape: TapeArrays, books: Books, b: int, t: int) -> None:
     for s in range(books.slots.shape[1]):
         slot = books.slots[b, s]
@@ -131,24 +133,25 @@ def _settle(tape: TapeArrays, books: Books, b: int, t: int) -> None:
                 _settle_leg(tape, books, b, t, leg, side, ghost.id, ghost.quantity, ghost.opened, ghost.closed)
 
 
-@njit(cache=True)
+@hourly
 def _keep_ghost(books: Books, b: int, t: int, s: int) -> None:
-    """Remember a closed position in the place of the one that was closed longest ago."""
-    if books.ghosts.shape[1] == 0:
+    """Remember a closed position; when there is no place left the one that was closed first is forgotten."""
+    capacity = books.ghosts.shape[1]
+    if capacity == 0:
         return
-    oldest = 0
-    for g in range(books.ghosts.shape[1]):
-        if books.ghosts[b, g].id == 0:
-            oldest = g
-            break
-        if books.ghosts[b, g].closed < books.ghosts[b, oldest].closed:
-            oldest = g
-    slot, ghost = books.slots[b, s], books.ghosts[b, oldest]
+    if books.ghosts[b, capacity - 1].id > 0:
+        for g in range(1, capacity):
+            books.ghosts[b, g - 1] = books.ghosts[b, g]
+        books.ghosts[b, capacity - 1].id = 0
+    free = 0
+    while books.ghosts[b, free].id > 0:
+        free += 1
+    slot, ghost = books.slots[b, s], books.ghosts[b, free]
     ghost.id, ghost.pair, ghost.quantity = slot.id, slot.pair, slot.quantity
     ghost.opened, ghost.closed = slot.opened, t
 
 
-@njit(cache=True)
+@hourly
 def _cost(tape: TapeArrays, leg: int, t: int, notional: float, extra: float) -> float:
     """h + i (+ extra), as a fraction of the fill price before it, cost multiple included."""
     quote, rules = tape.quotes[leg, t], tape.rules[0]
@@ -158,7 +161,7 @@ def _cost(tape: TapeArrays, leg: int, t: int, notional: float, extra: float) -> 
     return float((quote.half_spread + rules.slippage + impact + extra) * rules.cost_multiple)
 
 
-@njit(cache=True)
+@hourly
 def _raw_fill(tape: TapeArrays, books: Books, b: int, leg: int, t: int, at_last_known: bool) -> float:
     """The first trade after t; where it is unknown (or must not be used) the last known price, counted."""
     quote = tape.quotes[leg, t]
@@ -168,7 +171,7 @@ def _raw_fill(tape: TapeArrays, books: Books, b: int, leg: int, t: int, at_last_
     return float(quote.fill)
 
 
-@njit(cache=True)
+@hourly
 def _pay_fee(tape: TapeArrays, books: Books, b: int, t: int, s: int, side: int, leg: int, price: float) -> float:
     """Book the fee of one fill; returns it in USD, positive."""
     slot = books.slots[b, s]
@@ -178,7 +181,7 @@ def _pay_fee(tape: TapeArrays, books: Books, b: int, t: int, s: int, side: int, 
     return float(fee)
 
 
-@njit(cache=True)
+@hourly
 def _close(tape: TapeArrays, books: Books, b: int, t: int, s: int, reason: int) -> None:
     """Sell the long leg, buy back the short one, book fees and price P&L, write the trade, free the slot."""
     slot, rules = books.slots[b, s], tape.rules[0]
@@ -201,7 +204,7 @@ def _close(tape: TapeArrays, books: Books, b: int, t: int, s: int, reason: int) 
     slot.status, slot.due = FREE, -1
 
 
-@njit(cache=True)
+@hourly
 def _write_trade(
     books: Books,
     b: int,
@@ -230,7 +233,7 @@ def _write_trade(
     portfolio.trade_rows += 1
 
 
-@njit(cache=True)
+@hourly
 def _protective_reason(tape: TapeArrays, books: Books, b: int, t: int, s: int) -> int:
     """Why an open position must leave now, or SIGNAL (0) when it need not."""
     slot, rules = books.slots[b, s], tape.rules[0]
@@ -246,7 +249,7 @@ def _protective_reason(tape: TapeArrays, books: Books, b: int, t: int, s: int) -
     return SIGNAL
 
 
-@njit(cache=True)
+@hourly
 def _protect(tape: TapeArrays, books: Books, b: int, t: int) -> None:
     for s in range(books.slots.shape[1]):
         if books.slots[b, s].status == OPEN:
@@ -259,7 +262,7 @@ def _protect(tape: TapeArrays, books: Books, b: int, t: int) -> None:
                 _close(tape, books, b, t, s, reason)
 
 
-@njit(cache=True)
+@hourly
 def open_hour(tape: TapeArrays, books: Books, b: int, t: int) -> None:
     """Steps 1 to 3 of hour t: settle, mark, protect."""
     _settle(tape, books, b, t)
@@ -269,7 +272,7 @@ def open_hour(tape: TapeArrays, books: Books, b: int, t: int) -> None:
     portfolio.equity_protected = portfolio.equity
 
 
-@njit(cache=True)
+@hourly
 def _lowest_free_slot(books: Books, b: int) -> int:
     for s in range(books.slots.shape[1]):
         if books.slots[b, s].status == FREE:
@@ -277,7 +280,7 @@ def _lowest_free_slot(books: Books, b: int) -> int:
     return -1
 
 
-@njit(cache=True)
+@hourly
 def is_held(tape: TapeArrays, books: Books, b: int, pair: int) -> bool:
     """Whether the pair or its mirror is held or has a pending entry."""
     for s in range(books.slots.shape[1]):
@@ -287,7 +290,7 @@ def is_held(tape: TapeArrays, books: Books, b: int, pair: int) -> bool:
     return False
 
 
-@njit(cache=True)
+@hourly
 def _committed_notional(books: Books, b: int) -> float:
     """Sum of 2N over open positions, USD."""
     total = 0.0
@@ -297,7 +300,7 @@ def _committed_notional(books: Books, b: int) -> float:
     return total
 
 
-@njit(cache=True)
+@hourly
 def _open_positions(books: Books, b: int) -> int:
     count = 0
     for s in range(books.slots.shape[1]):
@@ -306,7 +309,7 @@ def _open_positions(books: Books, b: int) -> int:
     return count
 
 
-@njit(cache=True)
+@hourly
 def _size(tape: TapeArrays, books: Books, b: int) -> float:
     """N: notional per leg of a new position, USD."""
     rules = tape.rules[0]
@@ -315,7 +318,7 @@ def _size(tape: TapeArrays, books: Books, b: int) -> float:
     return float(books.portfolios[b].equity_protected * rules.position_fraction / 2.0 * rules.leverage)
 
 
-@njit(cache=True)
+@hourly
 def _against_entry(tape: TapeArrays, books: Books, b: int, t: int, pair: int, notional: float) -> int:
     """The first reason that forbids filling an entry at t, or FILLABLE."""
     rules = tape.rules[0]
@@ -338,7 +341,7 @@ def _against_entry(tape: TapeArrays, books: Books, b: int, t: int, pair: int, no
     return FILLABLE
 
 
-@njit(cache=True)
+@hourly
 def _open(tape: TapeArrays, books: Books, b: int, t: int, s: int, pair_index: int, notional: float) -> None:
     """Buy the long leg, sell the short one, book the entry fees."""
     portfolio, slot, pair = books.portfolios[b], books.slots[b, s], tape.pairs[pair_index]
@@ -356,7 +359,7 @@ def _open(tape: TapeArrays, books: Books, b: int, t: int, s: int, pair_index: in
     slot.entry_fees = fees + _pay_fee(tape, books, b, t, s, SHORT, pair.short, slot.short_entry)
 
 
-@njit(cache=True)
+@hourly
 def _fill_entry(tape: TapeArrays, books: Books, b: int, t: int, s: int, pair: int, refusal: int) -> None:
     """Fill an entry into slot s, or record why not (``refusal``: REFUSED, or CANCELLED for one that was pending)."""
     notional = _size(tape, books, b)
@@ -368,7 +371,7 @@ def _fill_entry(tape: TapeArrays, books: Books, b: int, t: int, s: int, pair: in
     _note(books, b, t, refusal, reason, ENTER, pair)
 
 
-@njit(cache=True)
+@hourly
 def _fill_due_exits(tape: TapeArrays, books: Books, b: int, t: int) -> None:
     for s in range(books.slots.shape[1]):
         slot = books.slots[b, s]
@@ -381,7 +384,7 @@ def _fill_due_exits(tape: TapeArrays, books: Books, b: int, t: int) -> None:
                 _close(tape, books, b, t, s, SIGNAL)
 
 
-@njit(cache=True)
+@hourly
 def _fill_due_entries(tape: TapeArrays, books: Books, b: int, t: int) -> None:
     for s in range(books.slots.shape[1]):
         slot = books.slots[b, s]
@@ -389,7 +392,7 @@ def _fill_due_entries(tape: TapeArrays, books: Books, b: int, t: int) -> None:
             _fill_entry(tape, books, b, t, s, slot.pair, CANCELLED)
 
 
-@njit(cache=True)
+@hourly
 def _take_exit(tape: TapeArrays, books: Books, b: int, t: int, s: int) -> None:
     if not 0 <= s < books.slots.shape[1] or books.slots[b, s].status != OPEN:
         _note(books, b, t, REFUSED, NO_POSITION, EXIT, s)
@@ -401,7 +404,7 @@ def _take_exit(tape: TapeArrays, books: Books, b: int, t: int, s: int) -> None:
         _close(tape, books, b, t, s, SIGNAL)
 
 
-@njit(cache=True)
+@hourly
 def _take_entry(tape: TapeArrays, books: Books, b: int, t: int, pair: int) -> None:
     s = _lowest_free_slot(books, b)
     if not 0 <= pair < tape.pairs.shape[0]:
@@ -417,7 +420,7 @@ def _take_entry(tape: TapeArrays, books: Books, b: int, t: int, pair: int) -> No
         _fill_entry(tape, books, b, t, s, pair, REFUSED)
 
 
-@njit(cache=True)
+@hourly
 def fill_hour(tape: TapeArrays, books: Books, b: int, t: int, orders: Any) -> None:
     """Steps 6 and 7 of hour t: orders that fall due, then exits, then entries; store equity."""
     if tape.rules[0].latency > 0:
@@ -432,7 +435,7 @@ def fill_hour(tape: TapeArrays, books: Books, b: int, t: int, orders: Any) -> No
     _store_equity(tape, books, b, t)
 
 
-@njit(cache=True)
+@hourly
 def _store_equity(tape: TapeArrays, books: Books, b: int, t: int) -> None:
     portfolio = books.portfolios[b]
     portfolio.equity = _mark_to_market(tape, books, b, t)
@@ -449,7 +452,7 @@ def _store_equity(tape: TapeArrays, books: Books, b: int, t: int) -> None:
     portfolio.hour_rows += 1
 
 
-@njit(cache=True)
+@hourly
 def close_hour(tape: TapeArrays, books: Books, b: int, t: int) -> None:
     """End of data at hour t: cancel what is pending, close what is open, store equity."""
     for s in range(books.slots.shape[1]):
@@ -464,14 +467,14 @@ def close_hour(tape: TapeArrays, books: Books, b: int, t: int) -> None:
     _store_equity(tape, books, b, t)
 
 
-@njit(cache=True)
-def begin(tape: TapeArrays, books: Books, rows: Ints) -> None:
-    """Open the first hour ``rows[b]`` of every portfolio."""
-    for b in range(rows.shape[0]):
+@hourly
+def begin(tape: TapeArrays, books: Books, rows: Ints, which: Ints) -> None:
+    """Open the first hour ``rows[b]`` of every portfolio b in ``which``."""
+    for b in which:
         open_hour(tape, books, b, rows[b])
 
 
-@njit(cache=True)
+@hourly
 def advance(
     tape: TapeArrays,
     books: Books,

@@ -12,11 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.books import ORDER, Books, open_books, reset_books
+from engine.compiled import bind
 from engine.errors import CapacityError, UserError
 from engine.kernel import advance, begin
 from engine.market import Floats, Ints
 from engine.records import Records, drain
-from engine.tape import Tape
+from engine.tape import Tape, TapeArrays
 
 DRAIN_EVERY_HOURS = 256
 
@@ -52,6 +53,7 @@ class HourlyLoop:
         )
         self._recording_hours = recording_hours
         self.undrained = 0
+        self._advance = bind(advance, *self._state(), np.zeros((portfolios, 1), ORDER), self.gains)
 
     def start(self, first: int | Ints, last: int | Ints, which: Ints | None = None) -> None:
         """Open hour ``first`` with fresh books for the named portfolios (all by default); ``last`` is inclusive.
@@ -65,7 +67,7 @@ class HourlyLoop:
             raise UserError("the window lies outside the data")
         self.rows[chosen], self.last_rows[chosen] = first, last
         reset_books(self.books, chosen, self.tape.settings.initial_capital_usd)
-        begin(self.tape.arrays, self.books, self.rows[chosen])
+        begin(self.tape.arrays, self.books, self.rows, chosen)
 
     @property
     def finished(self) -> NDArray[np.bool_]:
@@ -77,9 +79,12 @@ class HourlyLoop:
 
         The returned array is reused by the next call.
         """
-        advance(self.tape.arrays, self.books, self.rows, self.last_rows, self.close_at_end, orders, self.gains)
+        self._advance(*self._state(), np.ascontiguousarray(orders, ORDER), self.gains)
         self.undrained += 1
         return self.gains
+
+    def _state(self) -> tuple[TapeArrays, Books, Ints, Ints, bool]:
+        return self.tape.arrays, self.books, self.rows, self.last_rows, self.close_at_end
 
     def must_drain(self) -> bool:
         """Whether the record buffers may not hold another hour."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from engine.books import Books, OrderKind, Status
+from engine.compiled import hourly
 from engine.errors import UserError
 from engine.features import COLUMN, FEATURES
 from engine.kernel import is_held, unrealised_price_pnl
@@ -123,7 +124,7 @@ def rank_hour(encoding: Encoding, features: Floats, offered: Any, pairs: Ints, v
             values[k, j] = 0.0 if np.isnan(value) else value
 
 
-@njit(cache=True)
+@hourly
 def _encode_portfolio(tape: TapeArrays, books: Books, b: int, t: int, out: Float32s) -> None:
     portfolio, capital = books.portfolios[b], tape.rules[0].initial_capital
     slots = books.slots.shape[1]
@@ -145,7 +146,7 @@ def _encode_portfolio(tape: TapeArrays, books: Books, b: int, t: int, out: Float
     out[4] = max(0.0, 100.0 * (1.0 - portfolio.equity / portfolio.peak))
 
 
-@njit(cache=True)
+@hourly
 def encode(
     tape: TapeArrays, books: Books, b: int, t: int, pairs: Ints, values: Float32s, opportunities: int,
     visible: Ints, out: Float32s,
@@ -168,7 +169,7 @@ def encode(
     out[start + shown * width :] = 0.0
 
 
-@njit(cache=True)
+@hourly
 def decode_action(action: int, visible: Ints, order: Any) -> None:
     """Turn an action into an order record; an action on an empty slot becomes an order that is refused, recorded."""
     opportunities = visible.shape[0]
@@ -180,7 +181,7 @@ def decode_action(action: int, visible: Ints, order: Any) -> None:
         order.kind, order.target = EXIT, action - 1 - opportunities
 
 
-@njit(cache=True)
+@hourly
 def action_mask(books: Books, b: int, visible: Ints, out: Any) -> None:
     """Which of the ``1 + O + P`` actions would not be refused for want of an opportunity, slot or position."""
     slots, opportunities = books.slots.shape[1], visible.shape[0]

@@ -66,63 +66,121 @@ def _believed_interval(interval: int, candidate: int, gap: int) -> tuple[int, in
     return interval, gap
 
 
+SCHEDULE = np.dtype(
+    [
+        ("interval", "i8"),  # in force, hours; 0: not known yet
+        ("stated", "i8"),  # 1 once the source has stated an interval
+        ("candidate", "i8"),  # a longer gap that was seen once
+        ("last", "i8"),  # row of the last settlement, actual or assumed; -1: none, or forgotten
+        ("last_actual", "i8"),
+        ("last_rate", "f8"),
+        ("assumed", "i8"),  # how many assumed settlements have not been replaced by actual ones
+    ]
+)
+ASSUMED = np.dtype([("settle_hour", "i8"), ("interval", "i8"), ("rate", "f8")])
+
+
+@njit(cache=True)
+def _put(out: Any, n: int, settle_hour: int, rate: float, mark: float, kind: int) -> int:
+    """Write booking n; returns the number of the next one."""
+    booking = out[n]
+    booking.settle_hour, booking.rate, booking.mark, booking.kind = settle_hour, rate, mark, kind
+    return n + 1
+
+
+@njit(cache=True)
+def _replaced(assumed: Any, count: int, s: int, interval: int) -> int:
+    """The assumed settlement that an actual one at s stands for: one that it follows late, else one that it
+    pre-empts because the interval got shorter; -1: none."""
+    for k in range(count - 1, -1, -1):
+        if assumed[k].settle_hour <= s < assumed[k].settle_hour + assumed[k].interval:
+            return k
+    for k in range(count):
+        if s < assumed[k].settle_hour < s + interval:
+            return k
+    return -1
+
+
+@njit(cache=True)
+def _settle_actual(state: Any, assumed: Any, s: int, rate: float, mark: Floats, out: Any, n: int) -> int:
+    """Book the actual settlement of row s, reverse the assumed one it replaces, move the schedule on."""
+    n = _put(out, n, s, rate, mark[s], ACTUAL)
+    k = _replaced(assumed, state.assumed, s, state.interval)
+    if k >= 0:
+        n = _put(out, n, assumed[k].settle_hour, -assumed[k].rate, mark[assumed[k].settle_hour], REVERSAL)
+        for later in range(k + 1, state.assumed):
+            assumed[later - 1] = assumed[later]
+        state.assumed -= 1
+    if s > state.last_actual:
+        if state.stated == 0 and state.last_actual >= 0:
+            gap = s - state.last_actual
+            state.interval, state.candidate = _believed_interval(state.interval, state.candidate, gap)
+        state.last_actual, state.last_rate = s, rate
+    latest_assumed = assumed[state.assumed - 1].settle_hour if state.assumed > 0 else -1
+    state.last = max(state.last_actual, latest_assumed)
+    return n
+
+
+@njit(cache=True)
+def _assume_due(state: Any, assumed: Any, t: int, grace: int, mark: Floats, out: Any, n: int) -> int:
+    """Book the last rate once when a settlement is due and its hour, and the grace, are over."""
+    due = state.last + state.interval
+    if state.last < 0 or state.interval == 0 or t < due + grace:
+        return n
+    settle = max(due, t - grace)
+    n = _put(out, n, settle, state.last_rate, mark[settle], IMPUTED)
+    entry = assumed[state.assumed]
+    entry.settle_hour, entry.interval, entry.rate = settle, state.interval, state.last_rate
+    state.assumed += 1
+    state.last = settle
+    return n
+
+
+@njit(cache=True)
+def _sort_by_settle_hour(out: Any, start: int, stop: int) -> None:
+    """Stable; at the same instant a reversal comes before the actual settlement that replaces it."""
+    for i in range(start + 1, stop):
+        k = i
+        while k > start and _sort_key(out[k]) < _sort_key(out[k - 1]):
+            settle, rate, mark, kind = out[k].settle_hour, out[k].rate, out[k].mark, out[k].kind
+            above = out[k - 1]
+            _put(out, k, above.settle_hour, above.rate, above.mark, above.kind)
+            _put(out, k - 1, settle, rate, mark, kind)
+            k -= 1
+
+
+@njit(cache=True)
+def _sort_key(booking: Any) -> int:
+    return int(2 * booking.settle_hour + (0 if booking.kind == REVERSAL else 1))
+
+
 @njit(cache=True)
 def _walk_leg(
-    rate: Floats,
-    known_at: Ints,
-    stated: Floats,
-    mark: Floats,
-    stale: Ints,
-    max_stale: int,
-    grace: int,
-    out: Any,
-    counts: Ints,
-    interval_out: Floats,
-    rate_out: Floats,
-    start: int,
-) -> int:
+    rate: Floats, known_at: Ints, stated: Floats, mark: Floats, stale: Ints, max_stale: int, grace: int,
+    state: Any, out: Any, counts: Ints, interval_out: Floats, rate_out: Floats, start: int,
+) -> int:  # fmt: skip
     """Write the bookings of one leg to ``out`` from ``start`` on, their number per hour to ``counts``."""
-    hours = rate.shape[0]
-    n = start
+    hours, n, queue = rate.shape[0], start, 0
     order = np.argsort(known_at, kind="mergesort")
-    queue = 0
-    interval, candidate, is_stated = 0, 0, False
-    last, last_actual, last_rate = -1, -1, np.nan
-    assumed, assumed_interval = -1, 0
+    assumed = np.zeros(hours, ASSUMED)
+    state.last, state.last_actual, state.last_rate = -1, -1, np.nan
     for t in range(hours):
+        before = n
         if not np.isnan(stated[t]):
-            interval, is_stated = int(stated[t]), True
+            state.interval, state.stated = int(stated[t]), 1
         if stale[t] > max_stale:
-            last, assumed = -1, -1
+            state.last, state.assumed = -1, 0
         while queue < hours and known_at[order[queue]] <= t:
             s = order[queue]
             queue += 1
-            if np.isnan(rate[s]):
-                continue
-            if assumed >= 0 and s < assumed + assumed_interval:
-                out[n].settle_hour, out[n].rate = assumed, -last_rate
-                out[n].mark, out[n].kind = mark[assumed], REVERSAL
-                n += 1
-                counts[t] += 1
-            out[n].settle_hour, out[n].rate, out[n].mark, out[n].kind = s, rate[s], mark[s], ACTUAL
-            n += 1
-            counts[t] += 1
-            if not is_stated and last_actual >= 0 and s > last_actual:
-                interval, candidate = _believed_interval(interval, candidate, s - last_actual)
-            last, last_actual, last_rate, assumed = s, s, rate[s], -1
-        if last >= 0 and interval > 0 and t >= last + interval + grace and 0 <= stale[t] <= max_stale:
-            settle = max(last + interval, t - grace)
-            out[n].settle_hour, out[n].rate, out[n].mark, out[n].kind = (
-                settle,
-                last_rate,
-                mark[settle],
-                IMPUTED,
-            )
-            n += 1
-            counts[t] += 1
-            last, assumed, assumed_interval = settle, settle, interval
-        interval_out[t] = interval if interval > 0 else np.nan
-        rate_out[t] = last_rate
+            if not np.isnan(rate[s]):
+                n = _settle_actual(state, assumed, s, rate[s], mark, out, n)
+        if 0 <= stale[t] <= max_stale:
+            n = _assume_due(state, assumed, t, grace, mark, out, n)
+        _sort_by_settle_hour(out, before, n)
+        counts[t] = n - before
+        interval_out[t] = state.interval if state.interval > 0 else np.nan
+        rate_out[t] = state.last_rate
     return n
 
 
@@ -140,11 +198,12 @@ def _walk(
     counts = np.zeros(rate.shape, np.int64)
     interval = np.empty_like(rate)
     last_rate = np.empty_like(rate)
+    states = np.zeros(rate.shape[0], SCHEDULE)
     n = 0
     for leg in range(rate.shape[0]):
         n = _walk_leg(
             rate[leg], known_at[leg], stated[leg], mark[leg], stale[leg], max_stale, grace,
-            out, counts[leg], interval[leg], last_rate[leg], n,
+            states[leg], out, counts[leg], interval[leg], last_rate[leg], n,
         )  # fmt: skip
     return n, counts, interval, last_rate
 

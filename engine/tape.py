@@ -24,7 +24,7 @@ QUOTE = np.dtype(
         ("price", "f8"),  # last known price, nan before the first
         ("fill", "f8"),  # first trade after t, nan where unknown: the price stands in
         ("half_spread", "f8"),  # fraction of price, 0 where no spread is known
-        ("volume", "f8"),  # last known 24 h volume in USD, nan before the first
+        ("volume", "f8"),  # last known 24 h volume above zero in USD (impact divides by it), nan before the first
         ("fee_rate", "f8"),  # fraction of notional in force at t, cost multiple included
         ("fresh_hours", "i4"),  # hours with an own price up to t
         ("stale", "i4"),  # hours since the last own price, -1 before the first
@@ -94,12 +94,13 @@ def prepare(market: MarketData, settings: EngineSettings) -> Tape:
     quotes["price"] = price
     quotes["fill"] = np.nan if settings.fill_at == "last_trade" else market.fill_price
     quotes["half_spread"] = np.nan_to_num(market.bid_ask_spread) / 2
-    quotes["volume"] = carry_forward(np.ascontiguousarray(market.volume_24h_usd))
+    traded = np.where(market.volume_24h_usd > 0, market.volume_24h_usd, np.nan)
+    quotes["volume"] = carry_forward(traded)
     quotes["fee_rate"] = fee_rates(market, settings)[market.leg_exchange] * settings.cost_multiple
     quotes["fresh_hours"], quotes["stale"] = fresh_hours, stale
     quotes["booking_start"], quotes["booking_count"] = settlements.starts, settlements.counts
     quotes["delisting"] = _leaves_by_notice(market)
-    quotes["filtered"] = _filtered(quotes, market, settings)
+    quotes["filtered"] = _filtered(market, settings)
     arrays = TapeArrays(quotes, settlements.bookings, _pair_records(pairs), rules_record(settings))
     return Tape(market, settings, pairs, settlements, arrays)
 
@@ -150,12 +151,12 @@ def _leaves_by_notice(market: MarketData) -> NDArray[np.bool_]:
     return leaves
 
 
-def _filtered(quotes: NDArray[Any], market: MarketData, settings: EngineSettings) -> NDArray[np.bool_]:
+def _filtered(market: MarketData, settings: EngineSettings) -> NDArray[np.bool_]:
     """Legs that a volume or spread filter excludes; a value that is not known cannot pass a filter on it."""
     filters = settings.filters
     out = np.zeros(market.price.shape, bool)
     if filters.min_volume_24h_usd is not None:
-        out |= ~(quotes["volume"] >= filters.min_volume_24h_usd)
+        out |= ~(carry_forward(market.volume_24h_usd) >= filters.min_volume_24h_usd)
     if filters.max_bid_ask_spread is not None:
         out |= ~(market.bid_ask_spread <= filters.max_bid_ask_spread)
     return out

@@ -54,7 +54,7 @@ def random_case(rng: Rng, coins: int = 2, exchanges: int = 3, hours: int = 100) 
     market = random_market(rng, coins, exchanges, hours)
     settings = random_settings(rng)
     first = int(rng.integers(0, hours // 2))
-    last = hours - 1 if rng.random() < 0.7 else int(rng.integers(first, hours))
+    last = hours - 1 if rng.random() < 0.7 else int(rng.integers(first + 1, hours))
     return Case(market, settings, random_orders(rng, market, settings), first, last)
 
 

@@ -46,7 +46,7 @@ def _base_price(settings: EngineSettings, history: LegHistory, t: int, *, dead: 
     carried = history.price[t]
     assert carried is not None
     if settings.fill_at == "last_trade":
-        return Fraction(carried), False
+        return Fraction(carried), True
     if dead or isnan(history.fill_price[t]):
         return Fraction(carried), True
     return Fraction(history.fill_price[t]), False

@@ -70,6 +70,8 @@ class LegHistory:
         for t in range(len(rates)):
             if not isnan(stated[t]):
                 clock.stated = int(stated[t])
+            if self.price[t] is not None and self.stale[t] > max_stale_hours:
+                clock.forget()
             found: list[tuple[int, float, str]] = []
             for s in arrivals.get(t, []):
                 found.extend(clock.settled(s, rates[s]))
@@ -77,7 +79,7 @@ class LegHistory:
                 found.extend(clock.missing(t))
             if found:
                 # Stable: a reversal stays before the actual settlement of the same hour.
-                found.sort(key=lambda row: row[0])
+                found.sort(key=lambda row: (row[0], row[2] != "reversal"))
                 bookings[t] = [Booking(s, Fraction(rate), self.mark(s), kind) for s, rate, kind in found]
         return bookings
 
@@ -93,32 +95,47 @@ class _FundingClock:
         self._last: int | None = None  # actual or imputed
         self._last_actual: int | None = None
         self._last_rate = 0.0
-        self._outstanding: Outstanding | None = None
+        self._outstanding: list[Outstanding] = []
 
     def settled(self, s: int, rate: float) -> list[tuple[int, float, str]]:
         """The bookings of an actual settlement."""
-        if self._last_actual is not None and s < self._last_actual:
-            return [(s, rate, "actual")]  # an old one that became known after a newer one changes no schedule
         out: list[tuple[int, float, str]] = []
-        open_one = self._outstanding
-        if open_one is not None and s < open_one.settle_hour + open_one.interval:
-            out.append((open_one.settle_hour, -open_one.rate, "reversal"))
+        replaced = self._replaced(s)
+        if replaced is not None:
+            out.append((replaced.settle_hour, -replaced.rate, "reversal"))
+            self._outstanding.remove(replaced)
         out.append((s, rate, "actual"))
-        self._learn_interval(s)
-        self._last = self._last_actual = s
-        self._last_rate = rate
-        self._outstanding = None
+        if self._last_actual is None or s > self._last_actual:
+            self._learn_interval(s)
+            self._last_actual, self._last_rate = s, rate
+        self._last = max([self._last_actual, *(one.settle_hour for one in self._outstanding)])
         return out
+
+    def _replaced(self, s: int) -> Outstanding | None:
+        """The imputed settlement that this one follows late, else the first that it forestalls."""
+        followed = [one for one in self._outstanding if one.settle_hour <= s < one.settle_hour + one.interval]
+        interval = self._interval or 0
+        forestalled = [one for one in self._outstanding if s < one.settle_hour < s + interval]
+        return followed[-1] if followed else (forestalled[0] if forestalled else None)
+
+    @property
+    def _interval(self) -> int | None:
+        return self.stated if self.stated is not None else self._inferred
 
     def missing(self, t: int) -> list[tuple[int, float, str]]:
         """The imputed booking, when a settlement is due and its hour (and the grace) is over."""
-        interval = self.stated if self.stated is not None else self._inferred
+        interval = self._interval
         if self._last is None or interval is None or t < self._last + interval + self.grace:
             return []
         due = t - self.grace
         self._last = due
-        self._outstanding = Outstanding(due, interval, self._last_rate)
+        self._outstanding.append(Outstanding(due, interval, self._last_rate))
         return [(due, self._last_rate, "imputed")]
+
+    def forget(self) -> None:
+        """The leg went silent: what is due is known again from its next actual settlement on."""
+        self._last = None
+        self._outstanding = []
 
     def _learn_interval(self, s: int) -> None:
         if self._last_actual is None:

@@ -112,11 +112,11 @@ def test_a_missing_fill_price_takes_the_last_trade_and_is_counted() -> None:
     assert result.fills_at_last_trade == 3
 
 
-def test_fills_at_the_last_trade_on_purpose_are_not_counted() -> None:
+def test_fills_at_the_last_trade_on_purpose_are_all_counted() -> None:
     settings = plain_settings(fill_at="last_trade")
     result = run(LegSketch(price=[99, 98], fill=90), LegSketch(price=101), {0: [ENTER]}, 2, settings)
     assert [float(row.price) for row in result.ledger if row.kind == "fee"] == [99, 101, 98, 101]
-    assert result.fills_at_last_trade == 0
+    assert result.fills_at_last_trade == 4
 
 
 def test_the_dated_fee_table_changes_at_midnight() -> None:
@@ -150,7 +150,7 @@ def test_sizes_follow_equity_after_protection_and_a_fixed_size_does_not() -> Non
 # --- protection ---
 
 
-@pytest.mark.parametrize(("limit", "closed_at"), [(-1.5, 2), (-1.04, 1), (-1.06, 2), (None, 3)])
+@pytest.mark.parametrize(("limit", "closed_at"), [(-1.05, 1), (-1.06, 2), (-1.6, 2), (-1.61, 3), (None, 3)])
 def test_stop_loss_counts_fees_and_funding(limit: float | None, closed_at: int) -> None:
     # q = 50, entry fees 2.5 + 3. Hour 1: long at 98: (-100 - 5.5) / 10,000 = -1.055 %.
     # Hour 2: price 97, funding of hour 2: long pays 50 * 97 * 0.001 = 4.85: (-150 - 5.5 - 4.85) = -1.6035 %.
@@ -162,7 +162,7 @@ def test_stop_loss_counts_fees_and_funding(limit: float | None, closed_at: int) 
         plain_settings(max_position_loss_pct=limit),
     )
     assert result.trades[0].duration_hours == closed_at
-    assert result.trades[0].exit_reason == ("end_of_data" if limit is None else "stop_loss")
+    assert result.trades[0].exit_reason == ("end_of_data" if closed_at == 3 else "stop_loss")
 
 
 def test_outage_closes_at_the_last_price_with_more_slippage() -> None:

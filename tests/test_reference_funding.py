@@ -116,6 +116,11 @@ def test_a_late_settlement_takes_the_imputed_one_back() -> None:
     assert result.missing_settlements == 2
 
 
+def test_the_imputed_one_is_taken_back_once() -> None:
+    result = run(LegSketch(rates={0: 0.002, 9: 0.003, 12: 0.004}, interval=8), LegSketch(), 14)
+    assert rates(result) == [(8, 0.002), (9, -0.002), (9, 0.003), (12, 0.004)]
+
+
 def test_a_settlement_one_interval_after_the_imputed_one_is_not_late() -> None:
     result = run(LegSketch(rates={0: 0.002, 8: 0.003}, interval=4), LegSketch(), 10)
     assert rates(result) == [(4, 0.002), (8, 0.003)]
@@ -209,6 +214,14 @@ def test_a_market_out_of_service_is_not_charged_after_the_outage_exit() -> None:
     result = run(leg, LegSketch(), 14, max_stale_hours=3)
     assert rates(result) == [(4, 0.001)]
     assert (result.trades[0].duration_hours, result.trades[0].exit_reason) == (6, "data_outage")
+
+
+def test_after_an_outage_the_schedule_starts_again_with_the_next_settlement() -> None:
+    # Charged at 4, silent from 6 to 20; nothing is due at 25, the settlement of 22 makes 26 the next one due.
+    prices = [100, 100, 100, *[NAN] * 18, *[100] * 6]
+    leg = LegSketch(price=prices, rates={0: 0.001, 22: 0.002}, interval=4)
+    result = run(leg, LegSketch(), 27, {0: [ENTER], 21: [ENTER]}, max_stale_hours=3)
+    assert rates(result) == [(4, 0.001), (22, 0.002), (26, 0.002)]
 
 
 def test_funding_is_in_equity_from_its_hour_on() -> None:
