@@ -66,7 +66,8 @@ def read_coin_file(path: Path, *, older: bool) -> CoinFile:
     if ignored and not older:
         raise DataError(f"column {ignored[0]} is none of <exchange>_price, _funding_rate, ...", file=str(path))
     if older:
-        legs = {name: _without_zero_rates(leg) for name, leg in legs.items() if not _is_empty(leg)}
+        settled = {name: _without_zero_rates(leg) for name, leg in legs.items()}
+        legs = {name: leg for name, leg in settled.items() if not _is_empty(leg)}
     _has_required_columns(legs, path)
     return CoinFile(path, path.stem, milliseconds_of(table, "timestamp", path), legs, tuple(ignored))
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from adapters.datasets.coin_files import MAX_INTERVAL_HOURS, MAX_RATE
 from adapters.datasets.layout import canonical_exchange
 from engine.errors import DataError
 
@@ -57,8 +58,10 @@ def read_settlements(path: Path) -> pd.DataFrame:
     raw = _read(path, FUNDING_COLUMNS)
     times = _utc(raw["settlement_time"], path, raw)
     rate, interval = _numbers(raw["funding_rate"], path), _numbers(raw["interval_hours"], path)
-    _refuse(~np.isfinite(rate), "funding_rate is not a number", path, raw, times)
-    _refuse(~(np.isnan(interval) | (interval > 0)), "interval_hours is not positive", path, raw, times)
+    _refuse(~(np.abs(rate) <= MAX_RATE), f"funding_rate is not within +-{MAX_RATE}", path, raw, times)
+    whole = (interval >= 1) & (interval <= MAX_INTERVAL_HOURS) & (interval == np.floor(interval))
+    limits = f"interval_hours is not a whole number from 1 to {MAX_INTERVAL_HOURS}"
+    _refuse(~(np.isnan(interval) | whole), limits, path, raw, times)
     _multipliers(raw, path, times)
     minute = times.dt.round("min").to_numpy("datetime64[m]").astype(np.int64)
     settlements = pd.DataFrame(
