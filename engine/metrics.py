@@ -87,7 +87,7 @@ def _costs(records: Records) -> dict[str, float]:
     """Where the money went, in USD; fees and slippage positive as costs, funding and price P&L signed."""
     kind, amount = records.ledger["kind"], records.ledger["amount"]
     return {
-        "fees_usd": -float(amount[kind == int(Kind.FEE)].sum()),
+        "fees_usd": float(-amount[kind == int(Kind.FEE)].sum() + 0.0),
         "funding_usd": float(amount[kind == int(Kind.FUNDING)].sum()),
         "price_pnl_usd": float(amount[kind == int(Kind.PRICE)].sum()),
         "slippage_usd": float(records.trades["slippage"].sum()),

@@ -1,0 +1,55 @@
+# Two commands need nothing but Python 3.11+ and make: `make backtest` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+# Worker processes share the cores; one thread of linear algebra each.
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help setup backtest test lint check bench lock clean
+
+help:
+	@echo "make backtest   run the shipped policy and the rules on the sample data set"
+	@echo "make test       run the tests"
+	@echo "make check      what CI runs: tests, lint, types, import layers"
+	@echo "make bench      benchmarks (speed claims live here, not in tests)"
+	@echo "make lock       write requirements.lock anew from pyproject.toml"
+
+$(STAMP): requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "arb needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+setup: $(STAMP)
+
+backtest: $(STAMP)
+	$(BIN)/arb backtest --strategy ppo,carry,greedy,basis,hold --data data/sample
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: test lint
+
+bench: $(STAMP)
+	$(BIN)/python benchmarks/bench_engine.py
+	$(BIN)/python benchmarks/bench_load.py
+
+lock: $(STAMP)
+	$(BIN)/python -m pip install --quiet pip-tools
+	$(BIN)/python -m piptools compile --quiet --strip-extras --no-emit-index-url --no-emit-trusted-host \
+		--no-header --extra dev --output-file requirements.lock pyproject.toml
+	@# The label of a local build would tie the lock to one place; the version alone installs everywhere.
+	sed -i 's/^torch==\([0-9.]*\)+.*/torch==\1/' requirements.lock
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache runs

@@ -1,0 +1,206 @@
+"""``arb backtest``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from adapters.commands.hours import hour
+from adapters.commands.progress import progress_bar
+
+if TYPE_CHECKING:
+    from adapters.configuration import ArbSettings
+    from adapters.datasets.load import Dataset
+    from adapters.preparation import Window
+    from engine.metrics import Metrics
+    from engine.opportunities import OpportunityBuilder
+    from engine.records import Records
+
+SAMPLE = Path("data/sample")
+WRITTEN_BY_US = ("manifest.json", "comparison.csv")
+
+
+@click.command(name="backtest")
+@click.option("--strategy", "names", default="ppo", show_default=True, help="Names, comma-separated, or module:Class.")
+@click.option("--data", type=click.Path(path_type=Path), help=f"Data set or folder of older files. [default: {SAMPLE}]")
+@click.option("--opportunities", type=click.Path(path_type=Path), help="Older opportunities file (CSV or parquet).")
+@click.option("--price-history", type=click.Path(path_type=Path), help="Folder of older price files.")
+@click.option("--from", "start", type=hour, help="First hour, like 2025-02-03T00:00Z; default: of the data.")
+@click.option("--to", "end", type=hour, help="Last hour, inclusive; default: of the data.")
+@click.option("--window", help="A named window of the data set (train, validation, test) instead of --from and --to.")
+@click.option("--config", type=click.Path(path_type=Path), help="Settings as YAML over the shipped ones.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated.")
+@click.option("--model", "models", multiple=True, type=click.Path(path_type=Path), help="Bundle or zip; repeatable.")
+@click.option("--allow-other-costs", is_flag=True, help="Run a model under other fees than it was trained with.")
+@click.option("--seed", default=0, show_default=True, help="Seed of strategies that draw random numbers.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for results; default: runs/backtest-TIME.")
+def command(
+    names: str,
+    data: Path | None,
+    opportunities: Path | None,
+    price_history: Path | None,
+    start: datetime | None,
+    end: datetime | None,
+    window: str | None,
+    config: Path | None,
+    overrides: tuple[str, ...],
+    models: tuple[Path, ...],
+    allow_other_costs: bool,
+    seed: int,
+    out: Path | None,
+) -> None:
+    """Replay a data set through strategies, print one table, and write what happened.
+
+    The folder gets metrics.json, trades.csv, ledger.parquet, equity.parquet, manifest.json and notes.csv (orders
+    that were refused), one folder a strategy when there are several.
+
+    \b
+    Examples:
+      arb backtest --strategy carry --data data/sample
+      arb backtest --strategy ppo,carry,hold --data data/sample --window test --set slippage_bps=5
+      arb backtest --strategy my_rules:MyRule --data data/sample --out runs/mine
+    """
+    from adapters.configuration import load_settings
+    from adapters.datasets.atomic import new_directory
+    from adapters.preparation import prepare_dataset, window_of
+    from adapters.results_table import output_console, print_results
+    from engine.market import time_of
+
+    started = datetime.now(UTC)
+    chosen = _strategy_names(names)
+    settings = load_settings(config, overrides)
+    folder = out or Path("runs") / f"backtest-{started:%Y%m%dT%H%M%SZ}"
+    replace = _may_replace(folder)
+    dataset = _load(data, opportunities, price_history)
+    hours = window_of(dataset, start, end, window)
+    strategies = _strategies(chosen, settings, models, seed, allow_other_costs)
+    builder = prepare_dataset(dataset, settings)
+    results: dict[str, Metrics] = {}
+    with new_directory(folder, replace=replace) as aside:
+        for name, strategy in strategies.items():
+            records = _run(name, builder, strategy, hours)
+            place = aside if len(strategies) == 1 else aside / name.replace(":", ".")
+            more = {"strategy": name, "models": [str(model) for model in models]}
+            results[name] = _write(place, records, builder, settings, dataset, seed=seed, started=started, **more)
+        if len(strategies) > 1:
+            _write_comparison(aside / "comparison.csv", results)
+    first, last = (time_of(int(dataset.market.hours[row])) for row in (hours.first, hours.last))
+    title = f"{dataset.info.name}: {first:%Y-%m-%dT%H:%MZ} to {last:%Y-%m-%dT%H:%MZ}, {hours.hours} h"
+    print_results(results, title=title)
+    output_console().print(_costs_in_words(settings) + f"\nwritten to {folder}", soft_wrap=True)
+
+
+def _strategy_names(names: str) -> list[str]:
+    from adapters.strategy_registry import check_names
+    from engine.errors import UserError
+
+    chosen = [name.strip() for name in names.split(",") if name.strip()]
+    if not chosen:
+        raise UserError("--strategy needs at least one name; `arb strategies` lists them")
+    if len(set(chosen)) != len(chosen):
+        raise UserError("--strategy names a strategy twice")
+    check_names(chosen)
+    return chosen
+
+
+def _load(data: Path | None, opportunities: Path | None, price_history: Path | None) -> Dataset:
+    from adapters.datasets.load import load_dataset, load_pieces
+    from engine.errors import UserError
+
+    if price_history is None and opportunities is None:
+        return load_dataset(data or SAMPLE)
+    if data is not None:
+        raise UserError("give either --data or --price-history (with --opportunities), not both")
+    if price_history is None:
+        raise UserError("--opportunities needs --price-history: fills use the price history")
+    return load_pieces(opportunities, price_history)
+
+
+def _strategies(
+    names: list[str], settings: ArbSettings, models: tuple[Path, ...], seed: int, allow_other_costs: bool
+) -> dict[str, Any]:
+    import numpy as np
+
+    from adapters.strategy_registry import build_strategy, load_strategy_class
+    from engine.errors import UserError
+    from strategies.base import Context
+
+    needed = max(load_strategy_class(name).policies for name in names)
+    if models and not needed:
+        raise UserError("--model is given, but none of the strategies plays a trained model")
+    policies = _policies(models, settings, allow_other_costs) if needed else ()
+    return {
+        name: build_strategy(
+            name, settings.strategies.get(name, {}), Context(np.random.default_rng([seed, k]), policies)
+        )
+        for k, name in enumerate(names)
+    }
+
+
+def _policies(models: tuple[Path, ...], settings: ArbSettings, allow_other_costs: bool) -> tuple[Any, ...]:
+    from adapters.bundles import deployed_models, load_policy
+
+    return tuple(
+        load_policy(model, settings, allow_other_costs=allow_other_costs) for model in models or deployed_models()
+    )
+
+
+def _run(name: str, builder: OpportunityBuilder, strategy: Any, hours: Window) -> Records:
+    from engine.backtest import run_backtest
+
+    done = 0
+    with progress_bar() as bar:
+
+        def progress(more: int) -> None:
+            nonlocal done
+            done += more
+            if bar:
+                bar(name, done, hours.hours)
+
+        return run_backtest(builder, strategy, hours.first, hours.last, progress=progress)
+
+
+def _write(
+    folder: Path,
+    records: Records,
+    builder: OpportunityBuilder,
+    settings: ArbSettings,
+    dataset: Dataset,
+    *,
+    seed: int,
+    started: datetime,
+    **more: Any,
+) -> Metrics:
+    from adapters.manifest import build_manifest
+    from adapters.run_files import write_run
+    from engine.metrics import compute_metrics
+
+    metrics = compute_metrics(records, settings.initial_capital_usd)
+    manifest = build_manifest(settings, dataset, seed=seed, started=started, **more)
+    write_run(folder, records, builder.tape, metrics, manifest)
+    return metrics
+
+
+def _write_comparison(path: Path, results: Mapping[str, Metrics]) -> None:
+    import pandas as pd
+
+    pd.DataFrame([{"strategy": name, **metrics} for name, metrics in results.items()]).to_csv(path, index=False)
+
+
+def _may_replace(folder: Path) -> bool:
+    """An earlier run of ours gives way to a new one; anything else in the folder's place is left alone."""
+    return any((folder / name).is_file() for name in WRITTEN_BY_US)
+
+
+def _costs_in_words(settings: ArbSettings) -> str:
+    late = f", filled {settings.latency_hours} h late" if settings.latency_hours else ""
+    phantom = " AT THE LAST TRADE (invents profit)" if settings.fill_at == "last_trade" else ""
+    return (
+        f"costs: {settings.liquidity} fees (table {settings.cost_table_hash()}), {settings.slippage_bps:g} bps "
+        f"slippage a fill{late}{phantom}; capital {settings.initial_capital_usd:,.0f} USD, "
+        f"{settings.max_positions} positions"
+    )

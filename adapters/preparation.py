@@ -1,0 +1,47 @@
+"""From a loaded data set to what a backtest runs on: filters applied, tape and feature tables built or cached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from adapters.configuration import ArbSettings
+from adapters.datasets.load import Dataset
+from engine.errors import UserError
+from engine.market import select, time_of
+from engine.opportunities import OpportunityBuilder
+from engine.tape import prepare
+
+
+@dataclass(frozen=True)
+class Window:
+    """Rows of a market, both inclusive."""
+
+    first: int
+    last: int
+
+    @property
+    def hours(self) -> int:
+        return self.last - self.first + 1
+
+
+def prepare_dataset(dataset: Dataset, settings: ArbSettings) -> OpportunityBuilder:
+    """Tape and features of a data set under the settings' filters and costs."""
+    filters = settings.filters
+    market = select(dataset.market, symbols=filters.symbols, exchanges=filters.exchanges)
+    return OpportunityBuilder(prepare(market, settings))
+
+
+def window_of(dataset: Dataset, start: datetime | None, end: datetime | None, name: str | None = None) -> Window:
+    """The hours asked for: a named window, or from ``start`` to ``end`` (inclusive; None: as far as the data goes).
+
+    Raises ``UserError`` outside the data and for a window in which nothing could be decided.
+    """
+    market = dataset.market
+    first, last = time_of(int(market.hours[0])), time_of(int(market.hours[-1]))
+    if name is not None:
+        first, last = dataset.window(name)
+    start, end = start or first, end or last
+    if start >= end:
+        raise UserError(f"the window {start:%Y-%m-%dT%H:%MZ} to {end:%Y-%m-%dT%H:%MZ} is empty")
+    return Window(market.index_of(start), market.index_of(end))
