@@ -10,7 +10,7 @@ import pyarrow as pa
 from adapters.datasets.coin_files import HOUR_MS
 from adapters.datasets.findings import hour_text
 from adapters.datasets.layout import OPPORTUNITY_FEATURES, OPPORTUNITY_KEYS, canonical_exchange
-from adapters.datasets.table_files import floats_of, milliseconds_of, read_table, texts_of
+from adapters.datasets.table_files import floats_of, milliseconds_of, names_of, read_table
 from engine.errors import DataError
 from engine.market import Floats, Ints, MarketData, RecordedOpportunities, directed_pairs
 
@@ -51,16 +51,21 @@ def _pairs(table: pa.Table, times: Ints, market: MarketData, path: Path) -> Ints
         (*market.leg_name(int(long_leg)), market.leg_name(int(short_leg))[1]): pair
         for pair, (long_leg, short_leg) in enumerate(zip(directed.long_leg, directed.short_leg, strict=True))
     }
-    names = [texts_of(table, name, path) for name in OPPORTUNITY_KEYS[1:]]
-    pairs = np.empty(len(times), np.int64)
-    for row, (symbol, long_name, short_name) in enumerate(zip(*names, strict=True)):
-        long_exchange, short_exchange = canonical_exchange(long_name), canonical_exchange(short_name)
-        pair = known.get((symbol, long_exchange, short_exchange))
-        if pair is None:
-            problem = _why_unknown(market, symbol, long_exchange, short_exchange)
-            raise DataError(problem, file=str(path), coin=symbol, hour=hour_text(int(times[row])))
-        pairs[row] = pair
-    return pairs
+    (symbols, symbol), (longs, long), (shorts, short) = (names_of(table, key, path) for key in OPPORTUNITY_KEYS[1:])
+    # Millions of rows, few pairs: each distinct pair is looked up once.
+    _, first, which = np.unique(
+        (symbol * len(longs) + long) * len(shorts) + short, return_index=True, return_inverse=True
+    )
+    pairs = np.empty(len(first), np.int64)
+    for i in np.argsort(first):
+        row = int(first[i])
+        name = symbols[symbol[row]]
+        legs = canonical_exchange(longs[long[row]]), canonical_exchange(shorts[short[row]])
+        if (name, *legs) not in known:
+            problem = _why_unknown(market, name, *legs)
+            raise DataError(problem, file=str(path), coin=name, hour=hour_text(int(times[row])))
+        pairs[i] = known[(name, *legs)]
+    return pairs[which]
 
 
 def _why_unknown(market: MarketData, symbol: str, long_exchange: str, short_exchange: str) -> str:

@@ -84,14 +84,20 @@ def floats_of(table: pa.Table, column: str, path: Path) -> Floats:
     return np.array(numbers, np.float64)
 
 
-def texts_of(table: pa.Table, column: str, path: Path) -> list[str]:
-    """A column of names. Raises ``DataError`` for null or empty ones and for other types."""
+def names_of(table: pa.Table, column: str, path: Path) -> tuple[list[str], Ints]:
+    """The distinct names of a column, and for each row the index of its own.
+
+    Raises ``DataError`` for null or empty names and for other types.
+    """
     values = table.column(column)
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
         raise DataError(f"column {column} holds {values.type}, not names", file=str(path))
-    names: list[str] = values.to_pylist()
-    if not all(names):
-        raise DataError(f"{column} is empty in row {[bool(name) for name in names].index(False) + 1}", file=str(path))
-    return names
+    coded = values.combine_chunks().dictionary_encode(null_encoding="encode")
+    names: list[str] = coded.dictionary.to_pylist()
+    rows = np.asarray(coded.indices.to_numpy(zero_copy_only=False), np.int64)
+    empty = [i for i, name in enumerate(names) if not name]
+    if empty:
+        raise DataError(f"{column} is empty in row {int(np.argmax(np.isin(rows, empty))) + 1}", file=str(path))
+    return names, rows
