@@ -1,0 +1,96 @@
+"""ccxt clients: built from quirks and settings, strict about answers that are no JSON, closed in every case."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import ccxt.async_support as ccxt
+
+from adapters.exchanges.coins import Listing, listings
+from adapters.exchanges.quirks import QUIRKS
+from adapters.exchanges.settings import ExchangeSettings
+
+Clock = Callable[[], int]
+"""Milliseconds since 1970 that count as now."""
+
+
+class BrokenAnswer(ccxt.NetworkError):  # type: ignore[misc]  # ccxt ships no types
+    """An answer with status 200 that is no JSON, or that is empty where there must be rows. Worth a repetition."""
+
+
+def clock_at(now: datetime | None) -> Clock | None:
+    """A clock that stands still at ``now``; None is the clock of the machine."""
+    if now is None:
+        return None
+    stands_at = round(now.timestamp() * 1000)
+    return lambda: stands_at
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Both mappings, nested ones merged; ``over`` wins."""
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def build_client(exchange: str, settings: ExchangeSettings, clock: Clock | None) -> Any:
+    """A ccxt client. ccxt takes several decisions by its own clock, so a simulated one is given to it too."""
+    client = getattr(ccxt, exchange)(merge(QUIRKS[exchange].ccxt, settings.ccxt))
+    if clock is not None:
+        client.milliseconds = clock
+        client.seconds = lambda: clock() // 1000
+    if client.verify is True and not client.options.get("include_OS_certificates"):
+        client.ssl_context = tls_context(client.cafile)
+    _refuse_what_is_no_json(client)
+    return client
+
+
+@lru_cache
+def tls_context(cafile: str) -> ssl.SSLContext:
+    """Reading the certificates takes longer than many requests; clients that live for one look share them."""
+    return ssl.create_default_context(cafile=cafile)
+
+
+@asynccontextmanager
+async def opened(exchange: str, settings: ExchangeSettings, clock: Clock | None) -> AsyncIterator[Any]:
+    """A client that is closed at the end, whatever happens."""
+    client = build_client(exchange, settings, clock)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def load_listings(client: Any, exchange: str) -> dict[str, Listing]:
+    """The contract of every coin that the exchange lists now. Raises ``BrokenAnswer`` when there is none at all."""
+    found = listings(exchange, (await client.load_markets(True)).values(), QUIRKS[exchange])
+    if not found:
+        raise BrokenAnswer(f"{exchange} lists no live perpetual")
+    return found
+
+
+def _refuse_what_is_no_json(client: Any) -> None:
+    # ccxt turns a page of HTML or half a JSON with status 200 into an empty answer without a word
+    # (base/exchange.py, parse_json). Both hooks run in one breath, so the status is that of this answer.
+    on_rest_response, parse_json = client.on_rest_response, client.parse_json
+    status = 0
+
+    def remember_status(code: int, *rest: Any) -> Any:
+        nonlocal status
+        status = code
+        return on_rest_response(code, *rest)
+
+    def parse(text: str) -> Any:
+        value = parse_json(text)
+        if value is None and 200 <= status < 300:
+            raise BrokenAnswer(f"{client.id} answered with something that is no JSON: {text[:60]!r}")
+        return value
+
+    client.on_rest_response, client.parse_json = remember_status, parse

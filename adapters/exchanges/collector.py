@@ -1,0 +1,210 @@
+"""One look at all exchanges: quotes of every coin, each exchange within its own time limit."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from adapters.exchanges.calls import Caller, in_one_line
+from adapters.exchanges.clients import Clock, load_listings, opened
+from adapters.exchanges.coins import Listing, coin_of, symbol_of
+from adapters.exchanges.intervals import intervals_in_force
+from adapters.exchanges.leg_source import LegHistory, LegSource, Wanted
+from adapters.exchanges.paging import HOUR_MS
+from adapters.exchanges.quirks import QUIRKS, Quirks
+from adapters.exchanges.quotes import Collection, ExchangeOutcome, Quote
+from adapters.exchanges.reading import read_quote
+from adapters.exchanges.settings import CollectionSettings, ExchangesSettings
+
+INTERVAL_LOOK_BACK_HOURS = 49  # two settlements even at a 24 h interval
+
+
+async def collect_quotes(
+    settings: ExchangesSettings,
+    symbols: Sequence[str],
+    *,
+    clock: Clock | None = None,
+    book_symbols: Sequence[str] | None = None,
+) -> Collection:
+    """Quotes of ``symbols`` on every exchange that lists them. Never raises for what an exchange does.
+
+    ``book_symbols``: for which of them order books are read, in this order while time lasts (None: all).
+    """
+    now = clock or _machine_milliseconds
+    started = now()
+    coins = list(dict.fromkeys(coin_of(symbol) for symbol in symbols))
+    books = coins if book_symbols is None else [coin_of(symbol) for symbol in book_symbols]
+    looks = [Look(name, settings, coins, books, clock) for name in sorted(settings.exchanges)]
+    outcomes = await asyncio.gather(*(look.run() for look in looks))
+    quotes = flag_disagreement([quote for look in looks for quote in look.quotes()], settings.collection)
+    quotes.sort(key=lambda quote: (quote.symbol, quote.exchange))
+    return Collection(started, now(), tuple(quotes), tuple(outcomes))
+
+
+@dataclass
+class Look:
+    """The look at one exchange. Everything that arrives before the time limit stays, whatever happens after."""
+
+    exchange: str
+    settings: ExchangesSettings
+    coins: Sequence[str] | None  # None: all that are listed
+    book_coins: Sequence[str]
+    clock: Clock | None
+    bulk_only: bool = False
+    tables: dict[str, dict[str, Any]] = field(default_factory=dict)
+    listed: dict[str, Listing] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    inferred_intervals: dict[str, float] = field(default_factory=dict)
+    collected_ms: int = 0
+
+    @property
+    def quirks(self) -> Quirks:
+        return QUIRKS[self.exchange]
+
+    async def run(self) -> ExchangeOutcome:
+        """Look, and tell how it went."""
+        began, caller, error = time.monotonic(), Caller(self.settings.collection), None
+        limit = self.settings.collection.time_limit_seconds
+        try:
+            async with asyncio.timeout(limit), self._client() as client:
+                await self._look(client, caller)
+        except TimeoutError:
+            error = f"not done within {limit:g} s"
+        except Exception as problem:  # whatever it is, the other exchanges go on and this one says why it could not
+            error = in_one_line(problem)
+        seconds = time.monotonic() - began
+        if error is not None and self._has_quotes():
+            self.notes.append(error)
+            error = None
+        missing = tuple(symbol_of(coin) for coin in self.coins or () if self.listed and coin not in self.listed)
+        return ExchangeOutcome(
+            exchange=self.exchange,
+            status="failed" if error else "partial" if self.notes else "ok",
+            error=error,
+            notes=tuple(self.notes),
+            missing=missing,
+            retries=caller.retries,
+            errors=dict(caller.errors),
+            seconds=seconds,
+        )
+
+    def quotes(self) -> list[Quote]:
+        """A quote of every wanted coin that is listed; none at all when no bulk answer came."""
+        if not self._has_quotes():
+            return []
+        limits = self.settings.collection
+        return [
+            read_quote(listing, self.tables, self.quirks, limits, self.collected_ms, self.inferred_intervals)
+            for listing in self._wanted()
+        ]
+
+    def _client(self) -> AbstractAsyncContextManager[Any]:
+        return opened(self.exchange, self.settings.exchanges[self.exchange], self.clock)
+
+    def _has_quotes(self) -> bool:
+        return any(name in self.tables for name in self.quirks.bulk)
+
+    def _wanted(self) -> list[Listing]:
+        coins = self.listed if self.coins is None else self.coins
+        return [self.listed[coin] for coin in coins if coin in self.listed]
+
+    async def _look(self, client: Any, caller: Caller) -> None:
+        self.listed = await caller(load_listings, client, self.exchange)
+        await self._bulk(client, caller)
+        self.collected_ms = int(client.milliseconds())
+        if self.bulk_only:
+            return
+        if self.quirks.per_coin_rates:
+            self.tables["rates"] = {}
+            await self._each(self._wanted(), "rate", lambda listing: self._rate(client, caller, listing))
+        await self._intervals(client, caller)
+        books = [self.listed[coin] for coin in self.book_coins if coin in self.listed]
+        self.tables["book"] = {}
+        await self._each(books, "book", lambda listing: self._book(client, caller, listing))
+
+    async def _bulk(self, client: Any, caller: Caller) -> None:
+        calls = {**self.quirks.bulk, **self.quirks.optional}
+        answers = await asyncio.gather(
+            *(caller.bulk(getattr(client, method)) for method in calls.values()), return_exceptions=True
+        )
+        problems: list[BaseException] = []
+        for name, answer in zip(calls, answers, strict=True):
+            if isinstance(answer, BaseException):
+                self.notes.append(f"no {name}: {in_one_line(answer)}")
+                problems.append(answer)
+            else:
+                self.tables[name] = answer
+        if not self._has_quotes():
+            self.notes.clear()
+            raise problems[0]
+
+    async def _each(
+        self, listings: Sequence[Listing], what: str, request: Callable[[Listing], Awaitable[None]]
+    ) -> None:
+        free = asyncio.Semaphore(self.settings.collection.requests_at_once)
+        failed: list[str] = []
+
+        async def one(listing: Listing) -> None:
+            async with free:
+                try:
+                    await request(listing)
+                except Exception as error:  # the field stays unknown; the note below says for which coins
+                    failed.append(f"{listing.symbol} ({in_one_line(error)})")
+
+        await asyncio.gather(*(one(listing) for listing in listings))
+        if failed:
+            self.notes.append(f"no {what} of {len(failed)} coins, the first: {min(failed)}")
+
+    async def _rate(self, client: Any, caller: Caller, listing: Listing) -> None:
+        self.tables["rates"][listing.listed] = await caller(client.fetch_funding_rate, listing.listed)
+
+    async def _book(self, client: Any, caller: Caller, listing: Listing) -> None:
+        book = await caller(client.fetch_order_book, listing.listed, self.quirks.book_limit)
+        bids, asks = ([level for level in book[side] if level[0] and level[1]] for side in ("bids", "asks"))
+        self.tables["book"][listing.listed] = {
+            "bids": bids,
+            "asks": asks,
+            "bid": bids[0][0] if bids else None,
+            "ask": asks[0][0] if asks else None,
+            "timestamp": book.get("timestamp"),
+        }
+
+    async def _intervals(self, client: Any, caller: Caller) -> None:
+        """Where an exchange does not say the interval, the distance of the last two settlements does."""
+        quotes = [quote for quote in self.quotes() if quote.funding_rate is not None]
+        unknown = {quote.listed for quote in quotes if quote.funding_interval_hours is None}
+        source, until = LegSource(client, self.exchange, caller), int(client.milliseconds())
+
+        async def infer(listing: Listing) -> None:
+            leg = LegHistory(listing)
+            await source.complete(leg, Wanted(until - INTERVAL_LOOK_BACK_HOURS * HOUR_MS, until, bars=False))
+            hours, _ = intervals_in_force(leg.settlements.times())
+            if len(hours) > 1:
+                self.inferred_intervals[listing.listed] = hours[-1]
+
+        await self._each([listing for listing in self._wanted() if listing.listed in unknown], "interval", infer)
+
+
+def flag_disagreement(quotes: Sequence[Quote], settings: CollectionSettings) -> list[Quote]:
+    """Mark quotes whose price is far from the median of the coin: another coin of that name, or a wrong scale."""
+    mids: dict[str, list[float]] = {}
+    for quote in quotes:
+        if quote.mid_price is not None:
+            mids.setdefault(quote.symbol, []).append(quote.mid_price)
+    flagged = []
+    for quote in quotes:
+        median = statistics.median(mids[quote.symbol]) if quote.symbol in mids else None
+        if median and quote.mid_price and abs(quote.mid_price / median - 1) > settings.max_price_disagreement:
+            fault = f"price {quote.mid_price:g} is far from the median {median:g} of all exchanges"
+            quote = replace(quote, faults=(*quote.faults, fault))
+        flagged.append(quote)
+    return flagged
+
+
+def _machine_milliseconds() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,169 @@
+"""``arb data fetch``: history of many coins from many exchanges into the raw tables of a folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adapters.datasets.atomic import replacing_file
+from adapters.exchanges.clients import Clock
+from adapters.exchanges.coins import Listing, coin_of, symbol_of
+from adapters.exchanges.fetch_report import report_of
+from adapters.exchanges.history import ExchangeHistory, Watcher, fetch_history
+from adapters.exchanges.leg_source import LegHistory, Wanted
+from adapters.exchanges.ranking import top_symbols
+from adapters.exchanges.raw_store import PARTS, RawStore
+from adapters.exchanges.settings import ExchangesSettings
+from engine.errors import ArbError, UserError
+
+REPORT_FILE = "fetch_report.json"
+SELECTION_FILE = "selection.json"
+ROWS_BETWEEN_SAVES = 500
+
+Progress = Callable[[str, int, int], None]
+"""(exchange, legs done, legs in all)"""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to download. Times in ms; ``symbols`` as a person writes them, or ``("top:50",)``."""
+
+    settings: ExchangesSettings
+    symbols: tuple[str, ...]
+    since: int
+    until: int
+    folder: Path
+
+
+async def download(
+    request: Request,
+    *,
+    clock: Clock | None = None,
+    progress: Progress = lambda *_: None,
+    tell: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Fetch what the folder lacks, merge the tables, and write and answer the report (see ``fetch_report``).
+
+    ``tell`` gets a line for everything that a person should know. Raises ``UserError`` for a request that makes no
+    sense and ``ArbError`` when no coins could be chosen; an exchange that fails is in the report.
+    """
+    symbols = await _chosen_symbols(request, clock, tell)
+    watcher = StoringWatcher(RawStore(request.folder), progress)
+    wanted = Wanted(request.since, request.until)
+    by_exchange = dict.fromkeys(request.settings.exchanges, symbols)
+    found = await fetch_history(request.settings, by_exchange, wanted, clock=clock, watcher=watcher)
+    report = report_of(list(found.values()), request.since, request.until)
+    rows = watcher.store.merge() if _anything(found.values()) else {}
+    write_json(request.folder / REPORT_FILE, {**report, "rows": rows})
+    return report
+
+
+class StoringWatcher(Watcher):
+    """Stores legs while they come in, now and then and at their end, and shows how far each exchange is."""
+
+    def __init__(self, store: RawStore, progress: Progress) -> None:
+        self.store, self._progress = store, progress
+        self._stored: dict[Listing, int] = {}
+        self._legs: dict[str, tuple[int, int]] = {}
+
+    def known(self, listing: Listing) -> LegHistory:
+        leg = self.store.load(listing)
+        self._stored[listing] = _size(leg)
+        return leg
+
+    def started(self, exchange: str, legs: int) -> None:
+        self._legs[exchange] = (0, legs)
+        self._progress(exchange, 0, legs)
+
+    def page_came(self, leg: LegHistory) -> None:
+        if _size(leg) - self._stored[leg.listing] >= ROWS_BETWEEN_SAVES:
+            self._save(leg)
+
+    def leg_ended(self, leg: LegHistory) -> None:
+        if _size(leg) != self._stored[leg.listing]:
+            self._save(leg)
+        done, legs = self._legs[leg.listing.exchange]
+        self._legs[leg.listing.exchange] = (done + 1, legs)
+        self._progress(leg.listing.exchange, done + 1, legs)
+
+    def _save(self, leg: LegHistory) -> None:
+        self.store.save(leg)
+        self._stored[leg.listing] = _size(leg)
+
+
+def _size(leg: LegHistory) -> int:
+    return len(leg.bars.by_time) + len(leg.settlements.by_time)
+
+
+def _anything(found: Any) -> bool:
+    histories: list[ExchangeHistory] = list(found)
+    return any(_size(leg) for history in histories for leg in history.legs.values())
+
+
+async def _chosen_symbols(request: Request, clock: Clock | None, tell: Callable[[str], None]) -> list[str]:
+    """The symbols in their usual form. A choice by volume is kept, so that a run that was cut goes on with it."""
+    if request.since >= request.until:
+        raise UserError("--since must lie before --until, and before now")
+    if len(request.symbols) != 1 or not request.symbols[0].startswith("top:"):
+        return list(dict.fromkeys(symbol_of(coin_of(symbol)) for symbol in request.symbols))
+    count = _count(request.symbols[0])
+    choice = {"symbols": request.symbols[0], "exchanges": sorted(request.settings.exchanges)}
+    path = request.folder / PARTS / SELECTION_FILE
+    if path.is_file() and (earlier := json.loads(path.read_text(encoding="utf-8")))["choice"] == choice:
+        tell(f"{request.symbols[0]}: the coins that an earlier run chose (delete {path} to choose again)")
+        return list(earlier["chosen"])
+    chosen = await _top(request.settings, count, clock, tell)
+    write_json(path, {"choice": choice, "chosen": chosen})
+    return chosen
+
+
+def _count(text: str) -> int:
+    number = text.removeprefix("top:")
+    if not number.isdigit() or int(number) == 0:
+        raise UserError(f"--symbols {text}: write a whole number, for example top:50")
+    return int(number)
+
+
+async def _top(settings: ExchangesSettings, count: int, clock: Clock | None, tell: Callable[[str], None]) -> list[str]:
+    chosen, outcomes = await top_symbols(settings, count, clock=clock)
+    for outcome in outcomes:
+        if outcome.error:
+            tell(f"warning: {outcome.exchange} has no say in the choice of coins: {outcome.error}")
+    if not chosen:
+        raise ArbError("no coin could be chosen by volume; name them with --symbols or try again")
+    tell(f"top:{count} by the smaller of the two highest volumes: {', '.join(chosen)}")
+    return chosen
+
+
+def write_json(path: Path, value: Any) -> None:
+    """A JSON file, whole or not at all."""
+    with replacing_file(path) as aside:
+        aside.write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+def lines_of(report: dict[str, Any]) -> Sequence[str]:
+    """A line for each thing in the report that a person should look at."""
+    lines = []
+    for name, exchange in report["exchanges"].items():
+        if exchange["error"]:
+            lines.append(f"error: {name}: {exchange['error']}")
+        lines += [f"warning: {name} does not list {symbol}" for symbol in exchange["not_listed"]]
+        for symbol, leg in exchange["symbols"].items():
+            lines += _leg_lines(f"{name} {symbol}", leg)
+    return lines
+
+
+def _leg_lines(place: str, leg: dict[str, Any]) -> list[str]:
+    lines = [f"error: {place}: {leg['error']}"] if leg["error"] else []
+    for kind in ("bars", "settlements"):
+        found = leg[kind]
+        if not found["rows"]:
+            lines.append(f"gap: {place}: no {kind} at all")
+        lines += [
+            f"gap: {place}: {g['missing']} {kind} missing after {g['after']}, before {g['before']}"
+            for g in found["gaps"]
+        ]
+    return lines

@@ -1,0 +1,69 @@
+"""What a download brought and what it did not: rows, spans, and every gap against the interval in force."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from adapters.exchanges.history import ExchangeHistory
+from adapters.exchanges.intervals import Gap, bar_gaps, intervals_in_force
+from adapters.exchanges.leg_source import LegHistory
+from adapters.exchanges.paging import HOUR_MS
+
+
+def report_of(found: Sequence[ExchangeHistory], since: int, until: int) -> dict[str, Any]:
+    """A JSON value: per exchange its error, retries and symbols; per symbol rows, first, last and gaps.
+
+    Only rows of ``[since, until]`` count. ``complete`` says whether no exchange and no coin failed; gaps that the
+    exchange itself has do not change it.
+    """
+    exchanges = {history.exchange: _exchange(history, since, until) for history in found}
+    failed = any(each["error"] or any(leg["error"] for leg in each["symbols"].values()) for each in exchanges.values())
+    return {"since": _time(since), "until": _time(until), "complete": not failed, "exchanges": exchanges}
+
+
+def _exchange(history: ExchangeHistory, since: int, until: int) -> dict[str, Any]:
+    return {
+        "error": history.error,
+        "retries": history.retries,
+        "errors": dict(sorted(history.errors.items())),
+        "not_listed": list(history.not_listed),
+        "symbols": {symbol: _leg(leg, since, until) for symbol, leg in history.legs.items()},
+    }
+
+
+def _leg(leg: LegHistory, since: int, until: int) -> dict[str, Any]:
+    bars = [time for time in leg.bars.times() if since <= time < until]
+    settlements = [time for time in leg.settlements.times() if since <= time <= until]
+    return {
+        "listed": leg.listing.listed,
+        "error": leg.error,
+        "bars": _span(bars, bar_gaps(bars, until)),
+        "settlements": _span(settlements, settlement_gaps(settlements, until)),
+    }
+
+
+def settlement_gaps(times: Sequence[int], until: int) -> list[Gap]:
+    """Gaps between settlements, and after the last one when another was due before ``until``."""
+    hours, gaps = intervals_in_force(times)
+    if len(times) > 1:
+        due_ms = hours[-1] * HOUR_MS
+        missing = int((until - 1 - times[-1]) // due_ms)
+        if missing > 0:
+            gaps.append(Gap(times[-1], until, missing))
+    return gaps
+
+
+def _span(times: Sequence[int], gaps: Sequence[Gap]) -> dict[str, Any]:
+    listed = [{"after": _time(gap.after_ms), "before": _time(gap.before_ms), "missing": gap.missing} for gap in gaps]
+    return {
+        "rows": len(times),
+        "first": _time(times[0]) if times else None,
+        "last": _time(times[-1]) if times else None,
+        "gaps": listed,
+    }
+
+
+def _time(time_ms: int) -> str:
+    return f"{datetime.fromtimestamp(time_ms / 1000, UTC):%Y-%m-%dT%H:%MZ}"

@@ -1,0 +1,175 @@
+"""One exchange's pages of candles and settled rates, asked for in its own way (``quirks``)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from adapters.exchanges.calls import Caller
+from adapters.exchanges.coins import Listing
+from adapters.exchanges.intervals import intervals_in_force
+from adapters.exchanges.paging import HOUR_MS, Ask, Row, Rows, holes, page_through
+from adapters.exchanges.quirks import QUIRKS, Quirks
+
+MINUTE_MS = 60_000
+LONGEST_USUAL_INTERVAL_HOURS = 8
+JOIN_HOLES_MS = 100 * HOUR_MS
+BARS_ARE_FINAL_AFTER_MS = 10_000  # the bar of an hour still changes for moments after its end
+
+
+@dataclass
+class LegHistory:
+    """One leg. Prices are per listed unit (divide by ``listing.multiplier``), volume in listed units.
+
+    ``bars``: rows of (open time, open, high, low, close, volume), finished hours only. ``settlements``: rows of
+    (time rounded to the minute, settled rate). Times in ms.
+    """
+
+    listing: Listing
+    bars: Rows = field(default_factory=Rows)
+    settlements: Rows = field(default_factory=Rows)
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A span of history, times in ms: bars that open in ``[since, until)``, settlements in ``[since, until]``."""
+
+    since: int
+    until: int
+    bars: bool = True
+    settlements: bool = True
+
+
+def nearest_minute(time_ms: float) -> int:
+    """Settlement stamps jitter by milliseconds on either side of the hour."""
+    return int(time_ms + MINUTE_MS // 2) // MINUTE_MS * MINUTE_MS
+
+
+@dataclass(frozen=True)
+class LegSource:
+    """The history of single contracts of one exchange, through an open client."""
+
+    client: Any
+    exchange: str
+    caller: Caller
+
+    @property
+    def quirks(self) -> Quirks:
+        return QUIRKS[self.exchange]
+
+    async def complete(self, leg: LegHistory, wanted: Wanted, on_page: Callable[[], None] = lambda: None) -> None:
+        """Fetch every row of the span that the leg does not hold yet. Raises ccxt's error when that fails."""
+        now = int(self.client.milliseconds())
+        since = max(wanted.since, _whole_hour_at_or_before(leg.listing.created_ms or 0))
+        jobs = []
+        if wanted.bars:
+            finished = _whole_hour_at_or_before(now - BARS_ARE_FINAL_AFTER_MS)
+            jobs.append(self._bars(leg, since, min(wanted.until, finished), on_page))
+        if wanted.settlements:
+            jobs.append(self._settlements(leg, since, min(wanted.until, now) + 1, on_page))
+        for outcome in await asyncio.gather(*jobs, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def _bars(self, leg: LegHistory, since: int, until: int, on_page: Callable[[], None]) -> None:
+        ask = self._candle_pages(leg.listing)
+        for begin, end in holes(leg.bars.times(), since, until, step=lambda _: HOUR_MS, join=JOIN_HOLES_MS):
+            chunk = (self.quirks.candles.rows - 1) * HOUR_MS
+            await page_through(ask, leg.bars, _next_whole_hour(begin), end, chunk=chunk, on_page=on_page)
+
+    async def _settlements(self, leg: LegHistory, since: int, until: int, on_page: Callable[[], None]) -> None:
+        times = leg.settlements.times()
+        hours, _ = intervals_in_force(times)
+
+        def step(i: int) -> int:
+            known = hours[min(i + 1, len(hours) - 1)]
+            return HOUR_MS if known != known else int(known * HOUR_MS)  # nan: a single row tells no interval
+
+        paging = self.quirks.funding_history
+        whole = paging.style != "window"  # these know no window, so they are asked for all of it at once
+        for begin, end in holes(times, since, until, step=step, join=JOIN_HOLES_MS):
+            chunk = end - begin if whole else paging.rows * LONGEST_USUAL_INTERVAL_HOURS * HOUR_MS
+            await page_through(self._funding_pages(leg), leg.settlements, begin, end, chunk=chunk, on_page=on_page)
+
+    def _candle_pages(self, listing: Listing) -> Ask:
+        quirk = self.quirks.candles
+        unit = listing.contract_size if quirk.volume_in_contracts else 1.0
+
+        async def ask(since: int, until: int) -> AsyncIterator[list[Row]]:
+            # Some count the bar at the end of the window as inside: one row more, or the oldest one drops out.
+            limit = min(quirk.rows, -(-(until - since) // HOUR_MS) + 1)
+            params = {"until": until - 1} if quirk.pass_until else {}
+            answer = await self.caller(self.client.fetch_ohlcv, listing.listed, "1h", since, limit, params)
+            yield [_bar(row, unit) for row in answer if _is_whole(row)]
+
+        return ask
+
+    def _funding_pages(self, leg: LegHistory) -> Ask:
+        styles = {"window": self._by_window, "before": self._by_cursor, "pages": self._by_page_number}
+        return styles[self.quirks.funding_history.style](leg)
+
+    def _by_window(self, leg: LegHistory) -> Ask:
+        limit = self.quirks.funding_history.rows if self.quirks.funding_history.pass_limit else None
+
+        async def ask(since: int, until: int) -> AsyncIterator[list[Row]]:
+            # A minute more on both sides: a stamp may lie just outside of the minute that it is rounded to.
+            yield await self._rates(leg, since - MINUTE_MS, limit, {"until": until + MINUTE_MS})
+
+        return ask
+
+    def _by_cursor(self, leg: LegHistory) -> Ask:
+        paging = self.quirks.funding_history
+
+        async def ask(_: int, until: int) -> AsyncIterator[list[Row]]:
+            yield await self._rates(leg, None, paging.rows, {paging.cursor_parameter: until + MINUTE_MS})
+
+        return ask
+
+    def _by_page_number(self, leg: LegHistory) -> Ask:
+        paging = self.quirks.funding_history
+
+        async def ask(since: int, until: int) -> AsyncIterator[list[Row]]:
+            newer = sum(time >= until for time in leg.settlements.by_time)
+            page, oldest = 1 + newer // paging.rows, float("inf")
+            while True:
+                rows = await self._rates(leg, None, paging.rows, {paging.cursor_parameter: page})
+                if not rows or min(rows)[0] >= oldest:  # the end, or an exchange that repeats its last page
+                    return
+                yield rows
+                oldest = min(rows)[0]
+                if oldest < since:
+                    return
+                page += 1
+
+        return ask
+
+    async def _rates(self, leg: LegHistory, since: int | None, limit: int | None, params: dict[str, Any]) -> list[Row]:
+        fetch = self.client.fetch_funding_rate_history
+        answer = await self.caller(fetch, leg.listing.listed, since, limit, params)
+        return [
+            (nearest_minute(row["timestamp"]), float(row["fundingRate"]))
+            for row in answer
+            if row.get("timestamp") and row.get("fundingRate") is not None
+        ]
+
+
+def _bar(row: list[Any], unit: float) -> Row:
+    time, open_, high, low, close, volume = row[:6]
+    return int(time), float(open_), float(high), float(low), float(close), float(volume) * unit
+
+
+def _is_whole(row: list[Any]) -> bool:
+    """A bar with a null in it is no bar: its hour stays missing, and is asked for again."""
+    known = all(value is not None for value in row[:6])
+    return known and row[0] % HOUR_MS == 0 and min(row[1:5]) > 0 and row[5] >= 0
+
+
+def _whole_hour_at_or_before(time_ms: int) -> int:
+    return time_ms // HOUR_MS * HOUR_MS
+
+
+def _next_whole_hour(time_ms: int) -> int:
+    return -(-time_ms // HOUR_MS) * HOUR_MS

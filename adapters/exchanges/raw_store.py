@@ -1,0 +1,128 @@
+"""Raw tables on disk while they grow: one pair of part files per leg, merged into the two tables at the end.
+
+A part file is what is there of a leg; there is no other cursor. A run that was cut, a run again over the same span and
+a run over a longer span all ask for exactly the rows that the part files lack.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from adapters.datasets.atomic import replacing_file
+from adapters.datasets.raw_tables import FUNDING_FILE, PRICES_FILE
+from adapters.exchanges.coins import Listing
+from adapters.exchanges.intervals import USUAL_HOURS, intervals_in_force
+from adapters.exchanges.leg_source import LegHistory
+from adapters.exchanges.paging import Row
+from engine.errors import DataError
+
+TIME = pa.timestamp("ms", tz="UTC")
+IDENTITY = (("exchange", pa.string()), ("symbol", pa.string()), ("base", pa.string()), ("multiplier", pa.int32()))
+NUMBERS = ("open", "high", "low", "close", "volume")
+PRICES = pa.schema([*IDENTITY, ("timestamp", TIME), *((name, pa.float64()) for name in NUMBERS)])
+FUNDING = pa.schema(
+    [*IDENTITY, ("settlement_time", TIME), ("funding_rate", pa.float64()), ("interval_hours", pa.float64())]
+)
+PARTS = "parts"
+
+
+@dataclass(frozen=True)
+class RawStore:
+    """The folder of the raw tables."""
+
+    folder: Path
+
+    def load(self, listing: Listing) -> LegHistory:
+        """The leg with the rows that earlier runs stored. Raises ``DataError`` for a part that cannot be read."""
+        leg = LegHistory(listing)
+        for name, rows, columns in (
+            ("prices", leg.bars, ("timestamp", *NUMBERS)),
+            ("funding", leg.settlements, _RATES),
+        ):
+            path = self._part(listing, name)
+            if path.is_file():
+                rows.by_time.update({int(row[0]): row for row in _rows(path, columns)})
+        return leg
+
+    def save(self, leg: LegHistory) -> None:
+        """Store the leg as it is now; each file is replaced as a whole."""
+        if leg.bars.by_time:
+            _write(self._part(leg.listing, "prices"), prices_table(leg))
+        if leg.settlements.by_time:
+            _write(self._part(leg.listing, "funding"), funding_table(leg))
+
+    def merge(self) -> dict[str, int]:
+        """Make the two tables out of all parts, sorted by exchange, contract and time; answers rows by table."""
+        tables = ((PRICES_FILE, "prices", PRICES), (FUNDING_FILE, "funding", FUNDING))
+        return {name: self._merge(name, part, schema) for name, part, schema in tables}
+
+    def _merge(self, name: str, part: str, schema: pa.Schema) -> int:
+        count = 0
+        with replacing_file(self.folder / name) as aside, pq.ParquetWriter(aside, schema) as writer:
+            for table in self._parts(part):
+                writer.write_table(table)
+                count += table.num_rows
+        return count
+
+    def _parts(self, name: str) -> Iterator[pa.Table]:
+        for path in sorted((self.folder / PARTS).glob(f"*/*.{name}.parquet")):
+            yield _read(path)
+
+    def _part(self, listing: Listing, name: str) -> Path:
+        contract = re.sub(r"[^A-Za-z0-9]+", "_", listing.listed)
+        return self.folder / PARTS / listing.exchange / f"{contract}.{name}.parquet"
+
+
+def prices_table(leg: LegHistory) -> pa.Table:
+    """The leg's bars in the raw layout."""
+    columns = _columns(leg.bars.sorted(), 6)
+    times = pa.array(columns[0].astype(np.int64), TIME)
+    return pa.table([*_identity(leg.listing, len(times)), times, *(pa.array(column) for column in columns[1:])], PRICES)
+
+
+def funding_table(leg: LegHistory) -> pa.Table:
+    """The leg's settlements in the raw layout, with the interval that each of them ended."""
+    rows = leg.settlements.sorted()
+    times, rates = _columns(rows, 2)
+    hours, _ = intervals_in_force([int(row[0]) for row in rows])
+    known = np.array([value if value in USUAL_HOURS else np.nan for value in hours])
+    stamps = pa.array(times.astype(np.int64), TIME)
+    return pa.table([*_identity(leg.listing, len(rows)), stamps, pa.array(rates), pa.array(known)], FUNDING)
+
+
+_RATES = ("settlement_time", "funding_rate")
+
+
+def _identity(listing: Listing, rows: int) -> list[pa.Array]:
+    values = (listing.exchange, listing.listed, listing.coin, listing.multiplier)
+    return [pa.array([value] * rows, kind) for value, (_, kind) in zip(values, IDENTITY, strict=True)]
+
+
+def _columns(rows: list[Row], width: int) -> list[np.ndarray]:
+    return list(np.array(rows, np.float64).reshape(-1, width).T)
+
+
+def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[Row]:
+    table = _read(path)
+    times = table[columns[0]].cast(pa.int64()).to_pylist()
+    return zip(times, *(table[name].to_pylist() for name in columns[1:]), strict=True)
+
+
+def _read(path: Path) -> pa.Table:
+    try:
+        return pq.read_table(path, partitioning=None)
+    except (OSError, pa.ArrowInvalid) as error:
+        problem = f"is damaged ({str(error).splitlines()[0]}); delete it and it will be downloaded again"
+        raise DataError(problem, file=str(path)) from None
+
+
+def _write(path: Path, table: pa.Table) -> None:
+    with replacing_file(path) as aside:
+        pq.write_table(table, aside)

@@ -1,0 +1,117 @@
+"""One quote out of bulk answers: units, missing values and faults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from adapters.exchanges.coins import Listing
+from adapters.exchanges.fields import depth_within, interval_hours, look_up, number, oldest_time, positive
+from adapters.exchanges.quirks import QUIRKS
+from adapters.exchanges.quotes import Quote
+from adapters.exchanges.reading import read_quote
+from adapters.exchanges.settings import CollectionSettings
+
+NOW = 1_700_000_000_000
+NAME = "X/USDT:USDT"
+
+
+def quote_of(exchange: str = "bybit", *, multiplier: int = 1, contract_size: float = 1.0, **tables: Any) -> Quote:
+    listing = Listing(exchange, "X", NAME, multiplier, contract_size, "USDT", None)
+    by_name = {name: {NAME: value} for name, value in tables.items()}
+    return read_quote(listing, by_name, QUIRKS[exchange], CollectionSettings(), NOW, {})
+
+
+def whole(**changes: Any) -> dict[str, Any]:
+    rates = {"fundingRate": 1e-4, "interval": "8h", "fundingTimestamp": NOW + 60_000, "timestamp": NOW, "info": {}}
+    tickers = {"last": 10.0, "bid": 9.9, "ask": 10.1, "quoteVolume": 5e6}
+    return {"rates": {**rates, **changes}, "tickers": {**tickers, **changes}}
+
+
+@pytest.mark.parametrize(
+    ("stated", "hours"),
+    [("8h", 8), ("1h", 1), ("7200000", 2), (28800000, 8), ("4", 4), (None, None), ("", None), ("0h", None), ("?", None)],
+)
+def test_intervals_come_in_hours_or_milliseconds(stated: Any, hours: float | None) -> None:
+    assert interval_hours(stated) == hours
+
+
+def test_a_whole_quote_has_no_faults() -> None:
+    quote = quote_of(**whole())
+    assert quote.faults == ()
+    assert (quote.mid_price, quote.funding_interval_hours, quote.volume_24h_usd) == (10.0, 8.0, 5e6)
+    assert quote.spread == pytest.approx(0.02)
+
+
+@pytest.mark.trap(4)
+def test_trap_04_missing_is_none_and_zero_is_zero() -> None:
+    missing = quote_of(rates={"fundingRate": None, "interval": "8h", "info": {}}, tickers={"bid": 0, "ask": None})
+    assert (missing.funding_rate, missing.bid_price, missing.ask_price, missing.volume_24h_usd) == (None,) * 4
+    assert missing.faults == ("no funding rate", "no bid or no ask")
+    assert quote_of(**whole(fundingRate=0.0)).funding_rate == 0.0
+    assert quote_of(**whole(fundingRate=float("nan"))).funding_rate is None
+
+
+@pytest.mark.trap(4)
+def test_trap_04_a_delisted_coin_of_hyperliquid_has_no_rate() -> None:
+    rates = {"fundingRate": 0.0, "interval": "1h"}
+    assert quote_of("hyperliquid", rates=rates, tickers={"bid": None, "ask": None}).funding_rate is None
+    assert quote_of("hyperliquid", rates=rates, tickers={"bid": 1.0, "ask": 1.1}).funding_rate == 0.0
+
+
+def test_prices_are_per_coin_and_depth_in_dollars() -> None:
+    book = {"bids": [[9.999, 50.0], [9.0, 1e6]], "asks": [[10.001, 70.0]], "bid": 9.999, "ask": 10.001}
+    quote = quote_of("gate", multiplier=1000, contract_size=0.1, **whole(), book=book)
+    assert quote.bid_price == pytest.approx(0.0099)
+    assert quote.depth_usd == pytest.approx(9.999 * 50 * 0.1)  # contracts, the thinner side, the far level left out
+
+
+def test_volume_in_coins_is_valued_at_the_last_price() -> None:
+    tickers = {**whole()["tickers"], "quoteVolume": None, "info": {"volCcy24h": "3"}}
+    quote = quote_of("okx", multiplier=10, rates=whole()["rates"], tickers=tickers)
+    assert quote.volume_24h_usd == pytest.approx(30.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"timestamp": NOW - 3_600_000}, "stale by 3600 s"),
+        ({"timestamp": NOW + 3_600_000}, "stamped 3600 s ahead of our clock"),
+        ({"bid": 10.2}, "bid above ask"),
+        ({"interval": None}, "no funding interval"),
+    ],
+)
+def test_faults_are_told(changes: dict[str, Any], fault: str) -> None:
+    quote = quote_of(**whole(**changes))
+    assert quote.faults == (fault,)
+    if fault == "bid above ask":
+        assert quote.mid_price is None
+
+
+def test_the_stalest_part_makes_the_age() -> None:
+    tables = {"rates": {NAME: {"timestamp": 20}}, "bids_asks": {NAME: {"timestamp": 10}}, "tickers": {}}
+    assert oldest_time(tables, ("rates.timestamp", "bids_asks.timestamp", "tickers.timestamp"), NAME) == 10
+    assert oldest_time(tables, ("tickers.timestamp",), NAME) is None
+
+
+def test_a_coin_left_out_of_the_list_of_intervals_has_the_usual_one_only_if_the_list_came() -> None:
+    rates = {"fundingRate": 1e-4}
+    assert quote_of("binanceusdm", rates=rates, intervals={}).funding_interval_hours == 8.0
+    assert quote_of("binanceusdm", rates=rates, intervals={"interval": "4h"}).funding_interval_hours == 4.0
+    assert quote_of("binanceusdm", rates=rates).funding_interval_hours is None
+
+
+def test_paths_fall_through_to_the_first_value() -> None:
+    tables = {"rates": {NAME: {"info": {"a": ""}, "b": 2}}}
+    assert look_up(tables, ("rates.info.a", "rates.none.deep", "rates.b"), NAME) == 2
+    assert look_up(tables, ("book.bid",), NAME) is None
+
+
+def test_numbers() -> None:
+    assert [number(v) for v in ("1.5", None, "x", float("inf"), 0)] == [1.5, None, None, None, 0.0]
+    assert [positive(v) for v in ("0", -1, 2)] == [None, None, 2.0]
+
+
+def test_an_empty_side_is_no_depth() -> None:
+    assert depth_within([], [(1.0, 1.0)], bps=10, unit=1.0) is None
