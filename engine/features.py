@@ -32,15 +32,15 @@ FEATURES: dict[str, str] = {
     "priceSpread3dAvg": "mean spread over 72 h, fraction",
     "spread_volatility_stddev": "population standard deviation of the last 30 hourly spreads, fraction",
     "log_volume_24h": "log10 of the worse 24 h volume, USD",
-    "bidAskSpreadPercent": "the wider quoted spread, %",
+    "bidAskSpreadPercent": "the wider quoted spread, %; where one leg has none, the other's",
     "log_orderbookDepthUsd": "log10 of the worse depth, USD",
     "estimatedProfitPercentage": "fund_apr",
     "positionCostPercent": "fees of the four fills, % of notional per leg",
     "spread30_minus_24h": "spread30SampleAvg - priceSpread24hAvg",
     "apr_minus_apr24h": "fund_apr - fundApr24hProj",
     "apr24h_minus_apr3d": "fundApr24hProj - fundApr3dProj",
-    "volume_24h": "the worse 24 h volume of the two legs, USD",
-    "orderbookDepthUsd": "the worse depth of the two legs, USD",
+    "volume_24h": "the worse 24 h volume of the two legs, USD; unknown when one of them is",
+    "orderbookDepthUsd": "the worse depth of the two legs, USD; unknown when one of them is",
     "spread": "(P_short - P_long) / P_long, fraction",
     "spread8hAvg": "mean spread over 8 h, fraction",
     "net_funding_24h_bps": "net of the rates settled in 24 h, basis points per day",
@@ -86,16 +86,12 @@ def _daily_rates(booked: Floats, first: Ints, out24: Floats, out72: Floats, out1
     for leg in range(booked.shape[0]):
         for t in range(booked.shape[1]):
             age = t - first[leg] + 1
-            out24[t, leg] = out72[t, leg] = out168[t, leg] = np.nan
-            total = 0.0
-            for n in range(1, min(age, 168) + 1):
-                total += booked[leg, t - n + 1]
-                daily = total / (n / 24)
-                if n <= 24:
-                    out24[t, leg] = daily
-                if n <= 72:
-                    out72[t, leg] = daily
-                out168[t, leg] = daily
+            total, n = 0.0, 0
+            for hours, out in ((24, out24), (72, out72), (168, out168)):
+                while n < min(hours, age):
+                    total += booked[leg, t - n]
+                    n += 1
+                out[t, leg] = total / (n / 24) if n > 0 else np.nan
 
 
 @njit(cache=True)
@@ -104,20 +100,19 @@ def _spread_windows(long_price: Floats, short_price: Floats, pair: int, tables: 
     row = (short_price - long_price) / long_price
     for t in range(row.shape[0]):
         tables.spread[t, pair] = row[t]
-        for means in (tables.spread_8h, tables.spread_24h, tables.spread_30h, tables.spread_72h, tables.spread_std):
-            means[t, pair] = np.nan
-        total, n = 0.0, 0
-        while n < 72 and n <= t and not np.isnan(row[t - n]):
-            total += row[t - n]
-            n += 1
-            mean = total / n
-            if n <= 8:
-                tables.spread_8h[t, pair] = mean
-            if n <= 24:
-                tables.spread_24h[t, pair] = mean
-            if n <= 30:
-                tables.spread_30h[t, pair] = mean
-            tables.spread_72h[t, pair] = mean
+        total, n, known = 0.0, 0, True
+        for hours, means in (
+            (8, tables.spread_8h),
+            (24, tables.spread_24h),
+            (30, tables.spread_30h),
+            (72, tables.spread_72h),
+        ):
+            while known and n < hours:
+                known = n <= t and not np.isnan(row[t - n])
+                if known:
+                    total += row[t - n]
+                    n += 1
+            means[t, pair] = total / n if n > 0 else np.nan
         tables.spread_std[t, pair] = _deviation(row, t, min(n, 30), tables.spread_30h[t, pair])
 
 
@@ -191,8 +186,9 @@ def feature_matrix(tape: TapeArrays, tables: Tables, t: int, out: Floats) -> Non
         daily_24h = 100 * (tables.daily_24h[t, sh] - tables.daily_24h[t, lo])
         daily_72h = 100 * (tables.daily_72h[t, sh] - tables.daily_72h[t, lo])
         daily_168h = 100 * (tables.daily_168h[t, sh] - tables.daily_168h[t, lo])
-        volume = min(tables.volume[t, lo], tables.volume[t, sh])
-        depth = min(tables.depth[t, lo], tables.depth[t, sh])
+        # Builtin min and max would give nan in one direction of a pair and a number in the other.
+        volume = np.minimum(tables.volume[t, lo], tables.volume[t, sh])
+        depth = np.minimum(tables.depth[t, lo], tables.depth[t, sh])
         row = out[p]
         row[0], row[1] = long_rate, short_rate
         row[2], row[3] = tables.interval[t, lo] / 8, tables.interval[t, sh] / 8
@@ -201,7 +197,7 @@ def feature_matrix(tape: TapeArrays, tables: Tables, t: int, out: Floats) -> Non
         row[10], row[11], row[12] = tables.spread_30h[t, p], tables.spread_24h[t, p], tables.spread_72h[t, p]
         row[13] = tables.spread_std[t, p]
         row[14] = _log10(volume)
-        row[15] = 100 * max(tables.bid_ask[t, lo], tables.bid_ask[t, sh])
+        row[15] = 100 * np.fmax(tables.bid_ask[t, lo], tables.bid_ask[t, sh])
         row[16] = _log10(depth)
         row[17] = row[7]
         row[18] = 200 * (tables.fee_rate[t, lo] + tables.fee_rate[t, sh])
