@@ -359,10 +359,10 @@ def test_rates_are_scaled_to_the_interval_capped_and_follow_the_premium_of_the_i
     episode = np.zeros(17)
     episode[1:9] = -80.0
     schedule = np.array([8] * 8 + [4] * 9)
-    rates = settled_rates(ordinary, episode, schedule, cap_bps=30.0)
+    rates = settled_rates(ordinary, episode, schedule, cap_bps=60.0)
     assert np.flatnonzero(~np.isnan(rates)).tolist() == [0, 8, 12, 16]
-    # 08:00 pays for eight hours and is capped at 30 bps; 12:00 pays half of 1 bps for four hours.
-    assert rates[[0, 8, 12, 16]] == pytest.approx([1e-4, -30e-4, 0.5e-4, 0.5e-4])
+    # 08:00 pays for eight hours and is capped at 60 bps; 12:00 pays half of 1 bps for four hours.
+    assert rates[[0, 8, 12, 16]] == pytest.approx([1e-4, -60e-4, 0.5e-4, 0.5e-4])
 
 
 def test_an_episode_rises_holds_and_decays() -> None:
