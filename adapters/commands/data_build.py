@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from adapters.commands.data_windows import edges_of, tell_windows, window_options
 from adapters.commands.progress import progress_bar
+
+if TYPE_CHECKING:
+    from engine.market import MarketData
 
 
 @click.command(name="build")
@@ -17,9 +21,16 @@ from adapters.commands.progress import progress_bar
 @click.option("--name", help="Name of the data set; default: the name of its folder.")
 @click.option("--source", help="Where the data is from; default: the raw folder.")
 @click.option("--replace", is_flag=True, help="Replace a data set that stands at --out.")
+@click.option("--write-opportunities", is_flag=True, help="Store the derived opportunities in the data set as well.")
 @window_options
 def command(
-    raw: Path, out: Path, name: str | None, source: str | None, replace: bool, **edges: datetime | None
+    raw: Path,
+    out: Path,
+    name: str | None,
+    source: str | None,
+    replace: bool,
+    write_opportunities: bool,
+    **edges: datetime | None,
 ) -> None:
     """Make a data set from the raw tables prices_1h.parquet and funding.parquet in the folder RAW.
 
@@ -35,6 +46,12 @@ def command(
     from adapters.datasets.build import build_dataset
 
     with progress_bar() as progress:
+
+        def also_write(market: MarketData, folder: Path) -> None:
+            from adapters.datasets.opportunity_file import write_opportunities as write
+
+            write(market, folder, progress)
+
         info, warnings = build_dataset(
             raw,
             out,
@@ -42,6 +59,7 @@ def command(
             source=source or str(raw),
             windows=edges_of(edges),
             replace=replace,
+            also_write=also_write if write_opportunities else None,
             progress=progress,
         )
     click.echo(f"{out}: {', '.join(info.exchanges)}")
