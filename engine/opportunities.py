@@ -15,8 +15,6 @@ from engine.features import COLUMN, FEATURES, RECORDED_NAMES, Tables, build_tabl
 from engine.market import Floats, Ints, RecordedOpportunities
 from engine.tape import Tape, TapeArrays, is_offered
 
-_RECORDED_ONLY = ("volume_24h", "orderbookDepthUsd")
-
 
 @njit(cache=True)
 def offered_pairs(tape: TapeArrays, t: int, out: Any) -> None:
@@ -29,9 +27,12 @@ def offered_pairs(tape: TapeArrays, t: int, out: Any) -> None:
 def _overlay(row: Floats, pair: int, columns: Ints, scale: Floats, features: Floats) -> None:
     """Replace derived features of one pair by recorded ones, and recompute what follows from them."""
     target = features[pair]
+    target[17] = np.nan
     for k in range(row.shape[0]):
         if columns[k] >= 0 and not np.isnan(row[k]):
             target[columns[k]] = row[k] * scale[k]
+    if np.isnan(target[17]):
+        target[17] = target[7]
     target[14] = np.log10(target[22]) if target[22] > 0 else np.nan
     target[16] = np.log10(target[23]) if target[23] > 0 else np.nan
     target[19] = target[10] - target[11]
