@@ -61,7 +61,7 @@ def describe(settings: SampleSettings, market: MarketData) -> DatasetInfo:
         last_hour=first + timedelta(days=settings.days, hours=-1),
         how_made=(
             f"arb data sample, seed {settings.seed}, settings {settings.hash()} (configs/sample.yaml); calibrated on "
-            "configs/sample_calibration.yaml only, frozen before any strategy was run on it"
+            "statistics of real markets (configs/sample_calibration.yaml), never on what a strategy earns"
         ),
         windows=windows(settings),
         delistings=_delistings(market),
