@@ -14,5 +14,5 @@ def round_trip_bps(view: View) -> Floats:
     Fees and slippage of four fills, and the wider quoted spread twice (half of it at each fill) where one is known.
     """
     fees = 100 * view.feature("positionCostPercent")
-    quoted_spread = 100 * np.nan_to_num(view.feature("bidAskSpreadPercent"))
-    return fees + 4e4 * view.slippage + 2 * quoted_spread
+    quoted = 100 * view.feature("bidAskSpreadPercent")
+    return fees + 4e4 * view.slippage + 2 * np.where(np.isnan(quoted), 0.0, quoted)

@@ -1,0 +1,170 @@
+"""Searching the parameters of a rule: many backtests of one window, in parallel processes.
+
+Every process prepares the market once and measures points one after the other. What a point yields does not depend
+on how many processes there are.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from pydantic import AwareDatetime
+
+from adapters.configuration import ArbSettings
+from adapters.datasets.load import load_dataset
+from adapters.strategy_registry import build_strategy
+from adapters.tuning_grid import Point
+from engine.backtest import run_backtest
+from engine.errors import ArbError, DataError
+from engine.market import select
+from engine.metrics import Metrics, compute_metrics
+from engine.opportunities import OpportunityBuilder
+from engine.settings import Settings
+from engine.tape import prepare, rules_record
+from strategies.base import Context
+
+LATE = "late_"
+"""Prefix of the metrics of the same point with every fill one hour later."""
+
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+class TuningJob(Settings):
+    """What all points of a search share. It travels to the workers as JSON."""
+
+    dataset: Path
+    fingerprint: str
+    strategy: str
+    start: AwareDatetime
+    end: AwareDatetime
+    settings: ArbSettings
+    seed: int
+    late: bool
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One point that was tried; ``number`` is its place in the search, from 1."""
+
+    number: int
+    parameters: Point
+    metrics: Metrics
+
+    @property
+    def fitness(self) -> float:
+        return fitness(self.metrics)
+
+
+def fitness(metrics: Metrics) -> float:
+    """P&L in % of initial capital minus half of the maximum drawdown in % (DESIGN.md section 8)."""
+    pnl_pct, drawdown_pct = metrics["pnl_pct"], metrics["max_drawdown_pct"]
+    if pnl_pct is None or drawdown_pct is None:
+        return float("nan")
+    return pnl_pct - 0.5 * drawdown_pct
+
+
+def ranked(trials: Sequence[Trial]) -> list[Trial]:
+    """Best first; a tie goes to the earlier point, a fitness that is not a number goes last."""
+    return sorted(trials, key=lambda trial: (np.isnan(trial.fitness), -trial.fitness, trial.number))
+
+
+def search(
+    job: TuningJob, points: Sequence[Point], workers: int, progress: Callable[[int], None] = lambda _: None
+) -> list[Trial]:
+    """Measure every point; trials come back in the order of the points. ``progress`` gets the number done.
+
+    Raises ``ArbError`` when a worker process dies.
+    """
+    trials: list[Trial] = []
+    with _measuring(job, points, workers) as results:
+        for number, (point, metrics) in enumerate(zip(points, results, strict=True), start=1):
+            trials.append(Trial(number, point, metrics))
+            progress(number)
+    return trials
+
+
+@contextmanager
+def _measuring(job: TuningJob, points: Sequence[Point], workers: int) -> Iterator[Iterator[Metrics]]:
+    task = partial(measure, job.model_dump_json())
+    workers = min(workers, len(points))
+    if workers <= 1:
+        yield map(task, points)
+        return
+    # A forked child would inherit locks that other threads hold, and hang on them.
+    with _one_thread_each():
+        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_leave_interrupts_to_parent)
+        try:
+            yield pool.map(task, points)
+        except BrokenProcessPool:
+            raise ArbError("a worker process died, perhaps out of memory; try again with fewer --workers") from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def measure(job_json: str, point: Point) -> Metrics:
+    """Metrics of one point, those with late fills under ``late_`` names."""
+    bench = _bench(job_json)
+    metrics: Metrics = {}
+    for prefix, builder in bench.builders.items():
+        context = Context(np.random.default_rng(bench.job.seed))
+        strategy = build_strategy(bench.job.strategy, point, context)
+        records = run_backtest(builder, strategy, bench.first, bench.last)
+        run = compute_metrics(records, bench.job.settings.initial_capital_usd)
+        metrics |= {prefix + name: value for name, value in run.items()}
+    return metrics
+
+
+@dataclass(frozen=True, eq=False)
+class _Bench:
+    """A prepared market: what a process keeps from point to point."""
+
+    job: TuningJob
+    builders: dict[str, OpportunityBuilder]
+    first: int
+    last: int
+
+
+@lru_cache(maxsize=1)
+def _bench(job_json: str) -> _Bench:
+    job = TuningJob.model_validate_json(job_json)
+    dataset = load_dataset(job.dataset)
+    if dataset.fingerprint != job.fingerprint:
+        raise DataError("changed while it was being searched; start again", file=str(job.dataset))
+    filters = job.settings.filters
+    tape = prepare(select(dataset.market, symbols=filters.symbols, exchanges=filters.exchanges), job.settings)
+    builders = {"": OpportunityBuilder(tape)}
+    if job.late:
+        # Only the rules know of latency; everything else of the tape is the same and large.
+        settings = job.settings.model_copy(update={"latency_hours": job.settings.latency_hours + 1})
+        late = replace(tape, settings=settings, arrays=tape.arrays._replace(rules=rules_record(settings)))
+        builders[LATE] = OpportunityBuilder(late, builders[""].tables)
+    return _Bench(job, builders, tape.market.index_of(job.start), tape.market.index_of(job.end))
+
+
+def _leave_interrupts_to_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Children started meanwhile use one thread each: there are already as many of them as cores."""
+    before = {name: os.environ.get(name) for name in THREADS}
+    os.environ.update(dict.fromkeys(THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
