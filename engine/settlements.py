@@ -89,12 +89,22 @@ def _put(out: Any, n: int, settle_hour: int, rate: float, mark: float, kind: int
 
 
 @njit(cache=True)
-def _replaced(assumed: Any, count: int, s: int, interval: int) -> int:
-    """The assumed settlement that an actual one at s stands for: one that it follows late, else one that it
-    pre-empts because the interval got shorter; -1: none."""
-    for k in range(count - 1, -1, -1):
-        if assumed[k].settle_hour <= s < assumed[k].settle_hour + assumed[k].interval:
-            return k
+def _replaced(assumed: Any, count: int, s: int, interval: int, settled: Any) -> int:
+    """The assumed settlement that an actual one at s stands for; -1: none.
+
+    It is the one right before s when s comes late within its interval and no other actual one has come since; else
+    the first one that s pre-empts because the interval got shorter.
+    """
+    newest = -1
+    for k in range(count):
+        if assumed[k].settle_hour <= s and (newest < 0 or assumed[k].settle_hour > assumed[newest].settle_hour):
+            newest = k
+    if newest >= 0 and s < assumed[newest].settle_hour + assumed[newest].interval:
+        is_followed = False
+        for t in range(assumed[newest].settle_hour + 1, s):
+            is_followed = is_followed or settled[t]
+        if not is_followed:
+            return newest
     for k in range(count):
         if s < assumed[k].settle_hour < s + interval:
             return k
@@ -102,10 +112,11 @@ def _replaced(assumed: Any, count: int, s: int, interval: int) -> int:
 
 
 @njit(cache=True)
-def _settle_actual(state: Any, assumed: Any, s: int, rate: float, mark: Floats, out: Any, n: int) -> int:
+def _settle_actual(state: Any, assumed: Any, settled: Any, s: int, rate: float, mark: Floats, out: Any, n: int) -> int:
     """Book the actual settlement of row s, reverse the assumed one it replaces, move the schedule on."""
     n = _put(out, n, s, rate, mark[s], ACTUAL)
-    k = _replaced(assumed, state.assumed, s, state.interval)
+    k = _replaced(assumed, state.assumed, s, state.interval, settled)
+    settled[s] = True
     if k >= 0:
         n = _put(out, n, assumed[k].settle_hour, -assumed[k].rate, mark[assumed[k].settle_hour], REVERSAL)
         for later in range(k + 1, state.assumed):
@@ -137,6 +148,13 @@ def _assume_due(state: Any, assumed: Any, t: int, grace: int, mark: Floats, out:
 
 
 @njit(cache=True)
+def _pass_over_due(state: Any, t: int, grace: int) -> None:
+    """A silent leg: what falls due is charged to nobody, and the schedule runs on in its phase."""
+    while state.last >= 0 and state.interval > 0 and t >= state.last + state.interval + grace:
+        state.last += state.interval
+
+
+@njit(cache=True)
 def _sort_by_settle_hour(out: Any, start: int, stop: int) -> None:
     """Stable; at the same instant a reversal comes before the actual settlement that replaces it."""
     for i in range(start + 1, stop):
@@ -162,21 +180,21 @@ def _walk_leg(
     """Write the bookings of one leg to ``out`` from ``start`` on, their number per hour to ``counts``."""
     hours, n, queue = rate.shape[0], start, 0
     order = np.argsort(known_at, kind="mergesort")
-    assumed = np.zeros(hours, ASSUMED)
+    assumed, settled = np.zeros(hours, ASSUMED), np.zeros(hours, np.bool_)
     state.last, state.last_actual, state.last_rate = -1, -1, np.nan
     for t in range(hours):
         before = n
         if not np.isnan(stated[t]):
             state.interval, state.stated = int(stated[t]), 1
-        if stale[t] > max_stale:
-            state.last, state.assumed = -1, 0
         while queue < hours and known_at[order[queue]] <= t:
             s = order[queue]
             queue += 1
             if not np.isnan(rate[s]):
-                n = _settle_actual(state, assumed, s, rate[s], mark, out, n)
+                n = _settle_actual(state, assumed, settled, s, rate[s], mark, out, n)
         if 0 <= stale[t] <= max_stale:
             n = _assume_due(state, assumed, t, grace, mark, out, n)
+        else:
+            _pass_over_due(state, t, grace)
         _sort_by_settle_hour(out, before, n)
         counts[t] = n - before
         interval_out[t] = state.interval if state.interval > 0 else np.nan

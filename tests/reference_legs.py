@@ -70,13 +70,13 @@ class LegHistory:
         for t in range(len(rates)):
             if not isnan(stated[t]):
                 clock.stated = int(stated[t])
-            if self.price[t] is not None and self.stale[t] > max_stale_hours:
-                clock.forget()
             found: list[tuple[int, float, str]] = []
             for s in arrivals.get(t, []):
                 found.extend(clock.settled(s, rates[s]))
             if self.stale[t] <= max_stale_hours:
                 found.extend(clock.missing(t))
+            else:
+                clock.skip(t)
             if found:
                 # Stable: a reversal stays before the actual settlement of the same hour.
                 found.sort(key=lambda row: (row[0], row[2] != "reversal"))
@@ -95,6 +95,7 @@ class _FundingClock:
         self._last: int | None = None  # actual or imputed
         self._last_actual: int | None = None
         self._last_rate = 0.0
+        self._actual: list[int] = []
         self._outstanding: list[Outstanding] = []
 
     def settled(self, s: int, rate: float) -> list[tuple[int, float, str]]:
@@ -105,6 +106,7 @@ class _FundingClock:
             out.append((replaced.settle_hour, -replaced.rate, "reversal"))
             self._outstanding.remove(replaced)
         out.append((s, rate, "actual"))
+        self._actual.append(s)
         if self._last_actual is None or s > self._last_actual:
             self._learn_interval(s)
             self._last_actual, self._last_rate = s, rate
@@ -113,7 +115,12 @@ class _FundingClock:
 
     def _replaced(self, s: int) -> Outstanding | None:
         """The imputed settlement that this one follows late, else the first that it forestalls."""
-        followed = [one for one in self._outstanding if one.settle_hour <= s < one.settle_hour + one.interval]
+        # Only the settlement right before ``s``: one that others have followed since stays missing.
+        newest = max([one.settle_hour for one in self._outstanding if one.settle_hour <= s], default=s)
+        between = any(newest < actual < s for actual in self._actual)
+        followed = [
+            one for one in self._outstanding if one.settle_hour == newest and s < newest + one.interval and not between
+        ]
         interval = self._interval or 0
         forestalled = [one for one in self._outstanding if s < one.settle_hour < s + interval]
         return followed[-1] if followed else (forestalled[0] if forestalled else None)
@@ -132,10 +139,11 @@ class _FundingClock:
         self._outstanding.append(Outstanding(due, interval, self._last_rate))
         return [(due, self._last_rate, "imputed")]
 
-    def forget(self) -> None:
-        """The leg went silent: what is due is known again from its next actual settlement on."""
-        self._last = None
-        self._outstanding = []
+    def skip(self, t: int) -> None:
+        """A silent leg: what falls due is charged to nobody, and the schedule runs on."""
+        interval = self._interval
+        while self._last is not None and interval is not None and t >= self._last + interval + self.grace:
+            self._last += interval
 
     def _learn_interval(self, s: int) -> None:
         if self._last_actual is None:

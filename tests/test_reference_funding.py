@@ -121,6 +121,22 @@ def test_the_imputed_one_is_taken_back_once() -> None:
     assert rates(result) == [(8, 0.002), (9, -0.002), (9, 0.003), (12, 0.004)]
 
 
+@pytest.mark.parametrize(
+    ("stated", "actual", "booked"),
+    [
+        # 8 missing, then hourly: 9 missing too; 10 is an ordinary one, neither charge is taken back.
+        ([8] * 9 + [1] * 3, (10, 11), [(8, 0.002), (9, 0.002), (10, 0.001), (11, 0.001)]),
+        # 8 missing, 4 h from row 11 on: 12 comes at 13; 14 is an early one and has nothing to do with 8.
+        ([8] * 11 + [4] * 4, (13, 14), [(8, 0.002), (12, 0.002), (13, -0.002), (13, 0.001), (14, 0.001)]),
+    ],
+)
+def test_a_missing_settlement_that_others_have_followed_stays_charged(
+    stated: list[float], actual: tuple[int, ...], booked: list[tuple[int, float]]
+) -> None:
+    leg = LegSketch(rates={0: 0.002} | dict.fromkeys(actual, 0.001), interval=stated)
+    assert rates(run(leg, LegSketch(), len(stated))) == booked
+
+
 def test_a_settlement_one_interval_after_the_imputed_one_is_not_late() -> None:
     result = run(LegSketch(rates={0: 0.002, 8: 0.003}, interval=4), LegSketch(), 10)
     assert rates(result) == [(4, 0.002), (8, 0.003)]
@@ -222,6 +238,14 @@ def test_after_an_outage_the_schedule_starts_again_with_the_next_settlement() ->
     leg = LegSketch(price=prices, rates={0: 0.001, 22: 0.002}, interval=4)
     result = run(leg, LegSketch(), 27, {0: [ENTER], 21: [ENTER]}, max_stale_hours=3)
     assert rates(result) == [(4, 0.001), (22, 0.002), (26, 0.002)]
+
+
+def test_after_an_outage_a_missing_rate_is_still_not_zero() -> None:
+    # Charged at 4, silent from 6 to 20; 24 and 28 fall due on the old schedule and never come.
+    prices = [100, 100, 100, *[NAN] * 18, *[100] * 9]
+    leg = LegSketch(price=prices, rates={0: 0.001}, interval=4)
+    result = run(leg, LegSketch(), 30, {0: [ENTER], 21: [ENTER]}, max_stale_hours=3)
+    assert rates(result) == [(4, 0.001), (24, 0.001), (28, 0.001)]
 
 
 def test_funding_is_in_equity_from_its_hour_on() -> None:
