@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from engine.books import OrderKind, Status
+from engine.errors import UserError
 from engine.features import COLUMN
 from engine.kernel import is_held, unrealised_price_pnl
 from engine.loop import HourlyLoop
@@ -149,7 +150,15 @@ class View:
         return bool(is_held(self._loop.tape.arrays, self._loop.books, self._b, pair))
 
     def observe(self, encoding: Encoding, spec: ObservationSpec) -> tuple[Float32s, Ints]:
-        """The policy's observation ``[spec.size]`` and the pairs shown in it ``[O]`` (-1: empty slot)."""
+        """The policy's observation ``[spec.size]`` and the pairs shown in it ``[O]`` (-1: empty slot).
+
+        Raises ``UserError`` when the run has another number of positions than the spec.
+        """
+        if spec.positions != self.max_positions:
+            raise UserError(
+                f"the observation has {spec.positions} positions and max_positions is {self.max_positions}; "
+                f"make them equal, for example with --set max_positions={spec.positions}"
+            )
         pairs = np.empty(spec.candidates, np.int64)
         values = np.empty((spec.candidates, len(spec.features)), np.float32)
         rank_hour(encoding, *self._hour, pairs, values)
