@@ -31,7 +31,17 @@ def whole(**changes: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("stated", "hours"),
-    [("8h", 8), ("1h", 1), ("7200000", 2), (28800000, 8), ("4", 4), (None, None), ("", None), ("0h", None), ("?", None)],
+    [
+        ("8h", 8),
+        ("1h", 1),
+        ("7200000", 2),
+        (28800000, 8),
+        ("4", 4),
+        (None, None),
+        ("", None),
+        ("0h", None),
+        ("?", None),
+    ],
 )
 def test_intervals_come_in_hours_or_milliseconds(stated: Any, hours: float | None) -> None:
     assert interval_hours(stated) == hours

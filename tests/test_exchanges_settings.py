@@ -55,7 +55,11 @@ def test_the_command_line_chooses_from_the_file(tmp_path: Path) -> None:
 def test_what_the_user_configures_wins_over_the_quirks_and_the_rest_stays() -> None:
     settings = ExchangeSettings(ccxt={"timeout": 7, "options": {"fetchMarkets": {"types": ["spot"]}}})
     client = build_client("okx", settings, None)
-    assert (client.timeout, client.options["fetchMarkets"]["types"], client.options["defaultType"]) == (7, ["spot"], "swap")
+    assert (client.timeout, client.options["fetchMarkets"]["types"], client.options["defaultType"]) == (
+        7,
+        ["spot"],
+        "swap",
+    )
     assert client.enableRateLimit is True
     assert merge({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}}) == {"a": {"b": 3, "c": 2}}
 

@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import aiohttp
 import ccxt.async_support as ccxt
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential
 
@@ -17,6 +16,7 @@ from adapters.exchanges.settings import CollectionSettings
 Answer = TypeVar("Answer")
 
 LONGEST_WAIT_SECONDS = 30.0
+LONGEST_MESSAGE = 300
 PARSING_FAILED = (AttributeError, TypeError, KeyError, IndexError, ValueError)
 
 
@@ -66,13 +66,14 @@ class Caller:
 
 
 def may_pass(error: BaseException) -> bool:
-    """Whether a repetition may help: network errors, and what async ccxt makes of a connection cut inside the body."""
-    if isinstance(error, ccxt.NetworkError):
-        return True
-    return type(error) is ccxt.ExchangeError and isinstance(error.__cause__, aiohttp.ClientError)
+    """Whether a repetition may help: network errors, and an ExchangeError of no particular kind.
+
+    The latter is what async ccxt makes of a connection cut inside the body, and of a message that it does not know.
+    """
+    return isinstance(error, ccxt.NetworkError) or type(error) is ccxt.ExchangeError
 
 
 def in_one_line(error: BaseException) -> str:
     """Kind and message of an error, short enough for a log line."""
     text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:160]}" if text else type(error).__name__
+    return f"{type(error).__name__}: {text[:LONGEST_MESSAGE]}" if text else type(error).__name__

@@ -66,5 +66,5 @@ def bar_gaps(times: Sequence[int], until: int) -> list[Gap]:
     return [
         Gap(time, following, (following - time) // HOUR_MS - 1)
         for time, following in zip(times, ends, strict=True)
-        if following - time > HOUR_MS
+        if following - time >= 2 * HOUR_MS
     ]

@@ -78,7 +78,7 @@ class LegSource:
         ask = self._candle_pages(leg.listing)
         for begin, end in holes(leg.bars.times(), since, until, step=lambda _: HOUR_MS, join=JOIN_HOLES_MS):
             chunk = (self.quirks.candles.rows - 1) * HOUR_MS
-            await page_through(ask, leg.bars, _next_whole_hour(begin), end, chunk=chunk, on_page=on_page)
+            await _fill(leg.bars, ask, _next_whole_hour(begin), end, chunk, on_page)
 
     async def _settlements(self, leg: LegHistory, since: int, until: int, on_page: Callable[[], None]) -> None:
         times = leg.settlements.times()
@@ -92,7 +92,7 @@ class LegSource:
         whole = paging.style != "window"  # these know no window, so they are asked for all of it at once
         for begin, end in holes(times, since, until, step=step, join=JOIN_HOLES_MS):
             chunk = end - begin if whole else paging.rows * LONGEST_USUAL_INTERVAL_HOURS * HOUR_MS
-            await page_through(self._funding_pages(leg), leg.settlements, begin, end, chunk=chunk, on_page=on_page)
+            await _fill(leg.settlements, self._funding_pages(leg), begin, end, chunk, on_page)
 
     def _candle_pages(self, listing: Listing) -> Ask:
         quirk = self.quirks.candles
@@ -154,6 +154,17 @@ class LegSource:
             for row in answer
             if row.get("timestamp") and row.get("fundingRate") is not None
         ]
+
+
+async def _fill(rows: Rows, ask: Ask, since: int, until: int, chunk: int, on_page: Callable[[], None]) -> None:
+    """Page through a hole. What is known inside of it must not make the loop believe that it has arrived."""
+    found = Rows()
+
+    def keep() -> None:
+        rows.by_time.update(found.by_time)
+        on_page()
+
+    await page_through(ask, found, since, until, chunk=chunk, on_page=keep)
 
 
 def _bar(row: list[Any], unit: float) -> Row:

@@ -119,7 +119,7 @@ def _read(path: Path) -> pa.Table:
     try:
         return pq.read_table(path, partitioning=None)
     except (OSError, pa.ArrowInvalid) as error:
-        problem = f"is damaged ({str(error).splitlines()[0]}); delete it and it will be downloaded again"
+        problem = f"is damaged; delete it and it will be downloaded again ({str(error).splitlines()[0]})"
         raise DataError(problem, file=str(path)) from None
 
 

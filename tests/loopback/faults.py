@@ -9,10 +9,9 @@ from typing import Any
 TRANSPORT = ("hang", "http500", "http503", "http429", "limit_body", "cut", "html", "half_json")
 CONTENT = ("empty", "truncated", "nulls", "stale", "ahead")
 ALL = TRANSPORT + CONTENT
-NAMES = frozenset(
-    "symbol instId name contract coin instType category code retCode success msg retMsg productType s universe "
-    "bids asks levels b a".split()
-)
+IDENTITY = ("symbol", "instId", "name", "contract", "coin", "instType", "category", "productType")
+ENVELOPE = ("code", "retCode", "success", "msg", "retMsg", "s", "universe", "bids", "asks", "levels", "b", "a")
+NAMES = frozenset(IDENTITY + ENVELOPE)
 SHIFT_MS = {"stale": -3_600_000, "ahead": 3_600_000}
 
 
@@ -100,7 +99,10 @@ def _truncated(value: Any) -> Any:
 
 def _nulled(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: inner if key in NAMES and not isinstance(inner, dict | list) else _nulled(inner) for key, inner in value.items()}
+        return {
+            key: inner if key in NAMES and not isinstance(inner, dict | list) else _nulled(inner)
+            for key, inner in value.items()
+        }
     if isinstance(value, list):
         return [_nulled(inner) if isinstance(inner, dict | list) else None for inner in value]
     return None

@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import Any, Self
 
 from aiohttp import web
-
 from loopback import (
     wire_binanceusdm,
     wire_bitget,
@@ -25,8 +24,8 @@ from loopback import (
     wire_okx,
 )
 from loopback.faults import SHIFT_MS, Faults, RandomFaults, Rule, spoil
-from loopback.wire import NoSuchContract, Refused, Route
-from loopback.world import World
+from loopback.wire import Call, RefusedError, Route
+from loopback.world import Leg, World
 
 WIRES: dict[str, Any] = {
     "binanceusdm": wire_binanceusdm,
@@ -47,9 +46,9 @@ def addresses(base: str) -> dict[str, dict[str, Any]]:
         "binanceusdm": {"fapiPublic": f"{base}/binanceusdm/fapi/v1"},
         "bybit": {"public": f"{base}/bybit"},
         "okx": {"rest": f"{base}/okx"},
-        "bitget": {name: f"{base}/bitget" for name in ("mix", "spot", "common")},
+        "bitget": dict.fromkeys(("mix", "spot", "common"), f"{base}/bitget"),
         "gate": {"public": {"futures": f"{base}/gate", "spot": f"{base}/gate"}},
-        "kucoinfutures": {name: f"{base}/kucoinfutures" for name in ("futuresPublic", "public", "utaV2", "uta")},
+        "kucoinfutures": dict.fromkeys(("futuresPublic", "public", "utaV2", "uta"), f"{base}/kucoinfutures"),
         "mexc": {"contract": {"public": f"{base}/mexc/api/v1/contract"}, "spot": {"public": f"{base}/mexc"}},
         "hyperliquid": {"public": f"{base}/hyperliquid"},
     }
@@ -76,7 +75,9 @@ class LoopbackServer:
         asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
@@ -134,7 +135,9 @@ class LoopbackServer:
 
     async def _stats(self, _: web.Request) -> web.Response:
         counts = {f"{exchange} {kind}": count for (exchange, kind), count in self.requests.items()}
-        return web.json_response({"now_ms": self.world.now_ms, "requests": counts, "connections": self.open_connections})
+        return web.json_response(
+            {"now_ms": self.world.now_ms, "requests": counts, "connections": self.open_connections}
+        )
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         exchange, path = request.match_info["exchange"], request.match_info["path"]
@@ -145,39 +148,37 @@ class LoopbackServer:
             return web.json_response({"error": f"no such address: {path}"}, status=404)
         self.requests[exchange, route.kind] += 1
         await asyncio.sleep(self.world.delays.get(exchange, 0))
-        leg = self._coin(exchange, route, query)
-        fault = self.faults.pick(exchange, route.kind, leg, self.world.now_ms // 3_600_000)
-        return await self._respond(request, exchange, route, query, fault)
+        named = self._named(exchange, route, query)
+        coin = named.coin if named else None
+        fault = self.faults.pick(exchange, route.kind, coin, self.world.now_ms // 3_600_000)
+        now = self.world.now_ms + SHIFT_MS.get(fault or "", 0)
+        return await _respond(request, route, Call(self.world, exchange, now, query, named), fault)
 
-    def _coin(self, exchange: str, route: Route, query: dict[str, Any]) -> str | None:
+    def _named(self, exchange: str, route: Route, query: dict[str, Any]) -> Leg | None:
         wanted = query.get("req", query).get(route.contract) if route.contract else None
-        legs = ((coin, leg) for (name, coin), leg in self.world.legs.items() if name == exchange)
-        return next((coin for coin, leg in legs if WIRES[exchange].identity(leg) == wanted), None)
+        legs = (leg for (name, _), leg in self.world.legs.items() if name == exchange)
+        return next((leg for leg in legs if WIRES[exchange].identity(leg) == wanted), None)
 
-    async def _respond(
-        self, request: web.Request, exchange: str, route: Route, query: dict[str, Any], fault: str | None
-    ) -> web.StreamResponse:
-        if fault == "hang":
-            await asyncio.Event().wait()
-        if fault in ("http500", "http503"):
-            return web.Response(status=int(fault[4:]), text=HTML, content_type="text/html")
-        if fault in ("http429", "limit_body"):
-            status, body = WIRES[exchange].LIMITED
-            return web.json_response(body, status=429 if fault == "http429" else status)
-        if fault == "html":
-            return web.Response(text=HTML, content_type="text/html")
-        try:
-            answer = route.answer(self.world, self.world.now_ms + SHIFT_MS.get(fault or "", 0), query)
-        except Refused as error:
-            return web.json_response(error.body, status=error.status)
-        except NoSuchContract as error:
-            return web.json_response({"error": f"no such contract: {error}"}, status=400)
-        body = json.dumps(spoil(answer, fault))
-        if fault == "half_json":
-            return web.Response(text=body[: len(body) // 2], content_type="application/json")
-        if fault == "cut":
-            return await _cut(request, body)
-        return web.Response(text=body, content_type="application/json")
+
+async def _respond(request: web.Request, route: Route, call: Call, fault: str | None) -> web.StreamResponse:
+    if fault == "hang":
+        await asyncio.Event().wait()
+    if fault in ("http500", "http503"):
+        return web.Response(status=int(fault[4:]), text=HTML, content_type="text/html")
+    if fault in ("http429", "limit_body"):
+        status, body = WIRES[call.exchange].LIMITED
+        return web.json_response(body, status=429 if fault == "http429" else status)
+    if fault == "html":
+        return web.Response(text=HTML, content_type="text/html")
+    try:
+        body = json.dumps(spoil(route.answer(call), fault))
+    except RefusedError as error:
+        return web.json_response(error.body, status=error.status)
+    if fault == "half_json":
+        return web.Response(text=body[: len(body) // 2], content_type="application/json")
+    if fault == "cut":
+        return await _cut(request, body)
+    return web.Response(text=body, content_type="application/json")
 
 
 async def _cut(request: web.Request, body: str) -> web.StreamResponse:

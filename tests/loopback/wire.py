@@ -12,27 +12,46 @@ Row = TypeVar("Row", bound=tuple[Any, ...])
 
 
 @dataclass(frozen=True)
+class Call:
+    """One request as the exchange sees it."""
+
+    world: World
+    exchange: str
+    now: int  # ms, shifted when the fault is one of time
+    query: dict[str, Any]
+    named: Leg | None  # the contract that it names
+
+    @property
+    def legs(self) -> list[Leg]:
+        """Everything that is listed now."""
+        return self.world.of(self.exchange, self.now)
+
+    @property
+    def leg(self) -> Leg:
+        """The contract asked for. Raises ``RefusedError`` when there is none of that name."""
+        if self.named is None:
+            raise RefusedError(400, {"error": "no such contract"})
+        return self.named
+
+
+@dataclass(frozen=True)
 class Route:
     """One address: which kind of request it is, how it is answered, and which parameter names the contract.
 
-    ``answer(world, now_ms, query)`` gives the JSON value. A path with ``{id}`` carries the contract itself.
+    A path with ``{symbol}`` carries the contract itself.
     """
 
     kind: str
-    answer: Callable[[World, int, dict[str, Any]], Any]
+    answer: Callable[[Call], Any]
     contract: str | None = None
 
 
-class NoSuchContract(Exception):
-    """Asked for a contract that the exchange does not list."""
+class RefusedError(Exception):
+    """The exchange answers with an error of its own."""
 
-
-def market_id(world: World, exchange: str, wanted: str, identity: Callable[[Leg], str]) -> Leg:
-    """The leg with this id on the wire."""
-    for (name, _), leg in world.legs.items():
-        if name == exchange and identity(leg) == wanted:
-            return leg
-    raise NoSuchContract(wanted)
+    def __init__(self, status: int, body: Any) -> None:
+        super().__init__(status)
+        self.status, self.body = status, body
 
 
 def between(rows: list[Row], since: Any = None, until: Any = None) -> list[Row]:
@@ -45,11 +64,3 @@ def between(rows: list[Row], since: Any = None, until: Any = None) -> list[Row]:
 def newest_first(rows: list[Row], limit: int) -> list[Row]:
     """The newest ``limit`` rows, newest first."""
     return rows[-limit:][::-1] if limit else []
-
-
-class Refused(Exception):
-    """The exchange answers with an error of its own."""
-
-    def __init__(self, status: int, body: Any) -> None:
-        super().__init__(status)
-        self.status, self.body = status, body

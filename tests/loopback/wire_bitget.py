@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from loopback.wire import Route, between, market_id, newest_first
+from loopback.wire import Call, Route, between, newest_first
 from loopback.world import HOUR_MS, Leg, World, text
 
 
@@ -13,14 +13,22 @@ def _data(rows: Any, now: int) -> dict[str, Any]:
 
 
 ROUTES = {
-    "api/v2/mix/market/contracts": Route("markets", lambda w, now, q: _data([_market(leg, now) for leg in _usdt(w, now, q)], now)),
-    "api/v2/mix/market/tickers": Route("tickers", lambda w, now, q: _data([_ticker(leg, now) for leg in _usdt(w, now, q)], now)),
-    "api/v2/mix/market/current-fund-rate": Route("rates", lambda w, now, q: _data([_rate(leg, now) for leg in _usdt(w, now, q)], now)),
-    "api/v2/mix/market/merge-depth": Route("book", lambda w, now, q: _data(_book(_leg(w, q), now), now), "symbol"),
-    "api/v2/mix/market/candles": Route("candles", lambda w, now, q: _data(_candles(_leg(w, q), now, q, 1000), now), "symbol"),
-    "api/v2/mix/market/history-candles": Route("candles", lambda w, now, q: _data(_candles(_leg(w, q), now, q, 200), now), "symbol"),
-    "api/v2/mix/market/history-fund-rate": Route("funding", lambda w, now, q: _data(_funding(_leg(w, q), w, now, q), now), "symbol"),
-}  # fmt: skip
+    "api/v2/mix/market/contracts": Route("markets", lambda c: _data([_market(leg, c.now) for leg in _usdt(c)], c.now)),
+    "api/v2/mix/market/tickers": Route("tickers", lambda c: _data([_ticker(leg, c.now) for leg in _usdt(c)], c.now)),
+    "api/v2/mix/market/current-fund-rate": Route(
+        "rates", lambda c: _data([_rate(leg, c.now) for leg in _usdt(c)], c.now)
+    ),
+    "api/v2/mix/market/merge-depth": Route("book", lambda c: _data(_book(c.leg, c.now), c.now), "symbol"),
+    "api/v2/mix/market/candles": Route(
+        "candles", lambda c: _data(_candles(c.leg, c.now, c.query, 1000), c.now), "symbol"
+    ),
+    "api/v2/mix/market/history-candles": Route(
+        "candles", lambda c: _data(_candles(c.leg, c.now, c.query, 200), c.now), "symbol"
+    ),
+    "api/v2/mix/market/history-fund-rate": Route(
+        "funding", lambda c: _data(_funding(c.leg, c.world, c.now, c.query), c.now), "symbol"
+    ),
+}
 LIMITED = (429, {"code": "429", "msg": "Too Many Requests", "requestTime": 0, "data": None})
 
 
@@ -28,12 +36,8 @@ def identity(leg: Leg) -> str:
     return f"{leg.name}USDT"
 
 
-def _usdt(world: World, now: int, query: dict[str, str]) -> list[Leg]:
-    return world.of("bitget", now) if query.get("productType") == "USDT-FUTURES" else []
-
-
-def _leg(world: World, query: dict[str, str]) -> Leg:
-    return market_id(world, "bitget", query["symbol"], identity)
+def _usdt(call: Call) -> list[Leg]:
+    return call.legs if call.query.get("productType") == "USDT-FUTURES" else []
 
 
 def _market(leg: Leg, now: int) -> dict[str, Any]:
@@ -41,9 +45,11 @@ def _market(leg: Leg, now: int) -> dict[str, Any]:
         "symbol": identity(leg), "baseCoin": leg.name, "quoteCoin": "USDT", "buyLimitPriceRatio": "0.05",
         "sellLimitPriceRatio": "0.05", "feeRateUpRatio": "0.005", "makerFeeRate": "0.0002", "takerFeeRate": "0.0006",
         "openCostUpRatio": "0.01", "supportMarginCoins": ["USDT"], "minTradeNum": "0.001", "priceEndStep": "1",
-        "volumePlace": "3", "pricePlace": "7", "sizeMultiplier": "0.001", "symbolType": "perpetual", "minTradeUSDT": "5",
+        "volumePlace": "3", "pricePlace": "7", "sizeMultiplier": "0.001", "symbolType": "perpetual",
+        "minTradeUSDT": "5",
         "symbolStatus": "normal", "offTime": "-1", "limitOpenTime": "-1", "deliveryTime": "", "deliveryStartTime": "",
-        "launchTime": str(leg.listed_from * HOUR_MS), "fundInterval": str(leg.interval(now // HOUR_MS)), "minLever": "1", "maxLever": "125",
+        "launchTime": str(leg.listed_from * HOUR_MS), "fundInterval": str(leg.interval(now // HOUR_MS)),
+        "minLever": "1", "maxLever": "125",
     }  # fmt: skip
 
 
@@ -61,7 +67,8 @@ def _ticker(leg: Leg, now: int) -> dict[str, Any]:
 def _rate(leg: Leg, now: int) -> dict[str, Any]:
     upcoming = leg.next_settlement(now)
     return {
-        "symbol": identity(leg), "fundingRate": text(leg.rate(upcoming)), "fundingRateInterval": str(leg.interval(now // HOUR_MS)),
+        "symbol": identity(leg), "fundingRate": text(leg.rate(upcoming)),
+        "fundingRateInterval": str(leg.interval(now // HOUR_MS)),
         "nextUpdate": str(upcoming * HOUR_MS), "minFundingRate": "-0.003", "maxFundingRate": "0.003",
     }  # fmt: skip
 
@@ -73,7 +80,9 @@ def _book(leg: Leg, now: int) -> dict[str, Any]:
 
 
 def _candles(leg: Leg, now: int, query: dict[str, str], most: int) -> list[list[str]]:
-    rows = between(leg.candles(now), query.get("startTime"), query.get("endTime"))[-min(int(query.get("limit", 100)), most) :]
+    rows = between(leg.candles(now), query.get("startTime"), query.get("endTime"))[
+        -min(int(query.get("limit", 100)), most) :
+    ]
     return [[str(t), text(o), text(h), text(low), text(c), text(v), text(v * c)] for t, o, h, low, c, v in rows]
 
 

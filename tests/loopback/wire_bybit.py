@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from loopback.wire import Route, between, market_id, newest_first
+from loopback.wire import Route, between, newest_first
 from loopback.world import HOUR_MS, Leg, World, text
 
 
@@ -13,24 +13,22 @@ def _enveloped(result: Any, now: int) -> dict[str, Any]:
 
 
 ROUTES = {
-    "v5/market/instruments-info": Route("markets", lambda w, now, q: _enveloped(_markets(w, now, q), now)),
+    "v5/market/instruments-info": Route("markets", lambda c: _enveloped(_markets(c.world, c.now, c.query), c.now)),
     "v5/market/tickers": Route(
         "tickers",
-        lambda w, now, q: _enveloped({"category": "linear", "list": [_ticker(leg, now) for leg in w.of("bybit", now)]}, now),
+        lambda c: _enveloped({"category": "linear", "list": [_ticker(leg, c.now) for leg in c.legs]}, c.now),
     ),
-    "v5/market/orderbook": Route("book", lambda w, now, q: _enveloped(_book(_leg(w, q), now, q), now), "symbol"),
-    "v5/market/kline": Route("candles", lambda w, now, q: _enveloped(_klines(_leg(w, q), now, q), now), "symbol"),
-    "v5/market/funding/history": Route("funding", lambda w, now, q: _enveloped(_funding(_leg(w, q), w, now, q), now), "symbol"),
+    "v5/market/orderbook": Route("book", lambda c: _enveloped(_book(c.leg, c.now, c.query), c.now), "symbol"),
+    "v5/market/kline": Route("candles", lambda c: _enveloped(_klines(c.leg, c.now, c.query), c.now), "symbol"),
+    "v5/market/funding/history": Route(
+        "funding", lambda c: _enveloped(_funding(c.leg, c.world, c.now, c.query), c.now), "symbol"
+    ),
 }
 LIMITED = (200, {"retCode": 10006, "retMsg": "Too many visits. Exceeded the API Rate Limit.", "result": {}, "time": 0})
 
 
 def identity(leg: Leg) -> str:
     return f"{leg.name}USDT"
-
-
-def _leg(world: World, query: dict[str, str]) -> Leg:
-    return market_id(world, "bybit", query["symbol"], identity)
 
 
 def _markets(world: World, now: int, query: dict[str, str]) -> dict[str, Any]:
@@ -55,8 +53,10 @@ def _ticker(leg: Leg, now: int) -> dict[str, Any]:
     return {
         "symbol": identity(leg), "lastPrice": last, "indexPrice": last, "markPrice": last, "prevPrice24h": last,
         "price24hPcnt": "0", "highPrice24h": last, "lowPrice24h": last, "prevPrice1h": last, "openInterest": "1",
-        "openInterestValue": "1", "turnover24h": text(usd), "volume24h": text(volume), "fundingRate": text(leg.rate(upcoming)),
-        "nextFundingTime": str(upcoming * HOUR_MS), "predictedDeliveryPrice": "", "basisRate": "", "deliveryFeeRate": "",
+        "openInterestValue": "1", "turnover24h": text(usd), "volume24h": text(volume),
+        "fundingRate": text(leg.rate(upcoming)),
+        "nextFundingTime": str(upcoming * HOUR_MS), "predictedDeliveryPrice": "", "basisRate": "",
+        "deliveryFeeRate": "",
         "deliveryTime": "0", "ask1Size": "6", "bid1Price": text(bid), "ask1Price": text(ask), "bid1Size": "5",
         "fundingIntervalHour": str(leg.interval(now // HOUR_MS)),
     }  # fmt: skip
@@ -69,7 +69,9 @@ def _book(leg: Leg, now: int, query: dict[str, str]) -> dict[str, Any]:
 
 
 def _klines(leg: Leg, now: int, query: dict[str, str]) -> dict[str, Any]:
-    rows = newest_first(between(leg.candles(now), query.get("start"), query.get("end")), min(int(query.get("limit", 200)), 1000))
+    rows = newest_first(
+        between(leg.candles(now), query.get("start"), query.get("end")), min(int(query.get("limit", 200)), 1000)
+    )
     listed = [[str(t), text(o), text(h), text(low), text(c), text(v), text(v * c)] for t, o, h, low, c, v in rows]
     return {"symbol": identity(leg), "category": "linear", "list": listed}
 

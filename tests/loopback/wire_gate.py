@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from loopback.wire import Refused, Route, between, market_id, newest_first
+from loopback.wire import RefusedError, Route, between, newest_first
 from loopback.world import HOUR_MS, Leg, World, text
 
 ROUTES = {
-    "futures/usdt/contracts": Route("rates", lambda w, now, q: [_contract(leg, now) for leg in w.of("gate", now)]),
-    "futures/usdt/tickers": Route("tickers", lambda w, now, q: [_ticker(leg, now) for leg in w.of("gate", now)]),
-    "futures/usdt/order_book": Route("book", lambda w, now, q: _book(_leg(w, q), now), "contract"),
-    "futures/usdt/candlesticks": Route("candles", lambda w, now, q: _candles(_leg(w, q), now, q), "contract"),
-    "futures/usdt/funding_rate": Route("funding", lambda w, now, q: _funding(_leg(w, q), w, now, q), "contract"),
+    "futures/usdt/contracts": Route("rates", lambda c: [_contract(leg, c.now) for leg in c.legs]),
+    "futures/usdt/tickers": Route("tickers", lambda c: [_ticker(leg, c.now) for leg in c.legs]),
+    "futures/usdt/order_book": Route("book", lambda c: _book(c.leg, c.now), "contract"),
+    "futures/usdt/candlesticks": Route("candles", lambda c: _candles(c.leg, c.now, c.query), "contract"),
+    "futures/usdt/funding_rate": Route("funding", lambda c: _funding(c.leg, c.world, c.now, c.query), "contract"),
 }
 LIMITED = (429, {"label": "TOO_MANY_REQUESTS", "message": "Request Rate limit Exceeded (200)"})
 
@@ -21,22 +21,22 @@ def identity(leg: Leg) -> str:
     return f"{leg.name}_USDT"
 
 
-def _leg(world: World, query: dict[str, str]) -> Leg:
-    return market_id(world, "gate", query["contract"], identity)
-
-
 def _contract(leg: Leg, now: int) -> dict[str, Any]:
     last, upcoming = text(leg.last(now)), leg.next_settlement(now)
     return {
-        "name": identity(leg), "type": "direct", "quanto_multiplier": text(leg.contract_size), "ref_discount_rate": "0",
-        "order_price_deviate": "0.5", "maintenance_rate": "0.005", "mark_type": "index", "last_price": last, "mark_price": last,
-        "index_price": last, "funding_rate_indicative": text(leg.rate(upcoming)), "mark_price_round": "0.01", "funding_offset": 0,
+        "name": identity(leg), "type": "direct", "quanto_multiplier": text(leg.contract_size),
+        "ref_discount_rate": "0",
+        "order_price_deviate": "0.5", "maintenance_rate": "0.005", "mark_type": "index", "last_price": last,
+        "mark_price": last,
+        "index_price": last, "funding_rate_indicative": text(leg.rate(upcoming)), "mark_price_round": "0.01",
+        "funding_offset": 0,
         "in_delisting": False, "risk_limit_base": "1000000", "interest_rate": "0.0003", "order_price_round": "0.1",
         "order_size_min": 1, "ref_rebate_rate": "0.2", "funding_interval": leg.interval(now // HOUR_MS) * 3600,
         "risk_limit_step": "1000000", "leverage_min": "1", "leverage_max": "100", "risk_limit_max": "8000000",
         "maker_fee_rate": "-0.00025", "taker_fee_rate": "0.00075", "funding_rate": text(leg.rate(upcoming)),
         "order_size_max": 1000000, "funding_next_apply": upcoming * 3600, "config_change_time": 1609899548,
-        "create_time": leg.listed_from * 3600, "trade_size": 1, "position_size": 1, "status": "trading", "orders_limit": 50,
+        "create_time": leg.listed_from * 3600, "trade_size": 1, "position_size": 1, "status": "trading",
+        "orders_limit": 50,
     }  # fmt: skip
 
 
@@ -61,7 +61,9 @@ def _book(leg: Leg, now: int) -> dict[str, Any]:
 def _candles(leg: Leg, now: int, query: dict[str, str]) -> list[dict[str, Any]]:
     since, until = int(query["from"]), int(query.get("to", now // 1000))
     if (until - since) / 3600 > 2000:
-        raise Refused(400, {"label": "INVALID_PARAM_VALUE", "message": "candlestick range too broad. Maximum 2000 data points"})
+        raise RefusedError(
+            400, {"label": "INVALID_PARAM_VALUE", "message": "candlestick range too broad. Maximum 2000 data points"}
+        )
     rows = between(leg.candles(now), since * 1000, until * 1000)
     return [
         {"t": t // 1000, "o": text(o), "h": text(h), "l": text(low), "c": text(c), "v": v, "sum": text(v * c)}

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
-from loopback.wire import Route, between, market_id
+from loopback.wire import Route, between
 from loopback.world import HOUR_MS, Leg, World, text
 
 BY_TYPE = {
-    "metaAndAssetCtxs": Route("rates", lambda w, now, q: _bulk(w, now)),
-    "l2Book": Route("book", lambda w, now, q: _book(_leg(w, q), now), "coin"),
-    "candleSnapshot": Route("candles", lambda w, now, q: _candles(_leg(w, q["req"]), now, q["req"]), "coin"),
-    "fundingHistory": Route("funding", lambda w, now, q: _funding(_leg(w, q), w, now, q), "coin"),
+    "metaAndAssetCtxs": Route("rates", lambda c: _bulk(c.world, c.now)),
+    "l2Book": Route("book", lambda c: _book(c.leg, c.now), "coin"),
+    "candleSnapshot": Route("candles", lambda c: _candles(c.leg, c.now, c.query["req"]), "coin"),
+    "fundingHistory": Route("funding", lambda c: _funding(c.leg, c.world, c.now, c.query), "coin"),
 }
-LIMITED = (429, {"error": "Too many requests"})
+LIMITED = (429, None)
 
 
 def identity(leg: Leg) -> str:
     return leg.name
 
 
-def _leg(world: World, query: dict[str, Any]) -> Leg:
-    return market_id(world, "hyperliquid", query["coin"], identity)
-
-
 def _bulk(world: World, now: int) -> list[Any]:
-    legs = [leg for (exchange, _), leg in world.legs.items() if exchange == "hyperliquid" and now // HOUR_MS >= leg.listed_from]
+    legs = [
+        leg
+        for (exchange, _), leg in world.legs.items()
+        if exchange == "hyperliquid" and now // HOUR_MS >= leg.listed_from
+    ]
     return [{"universe": [_meta(leg, now) for leg in legs]}, [_context(leg, now) for leg in legs]]
 
 
@@ -39,10 +39,15 @@ def _context(leg: Leg, now: int) -> dict[str, Any]:
         return {"funding": "0.0", "openInterest": "0.0", "prevDayPx": "1", "dayNtlVlm": "0.0", "premium": None,
                 "oraclePx": "1", "markPx": "1", "midPx": None, "impactPxs": None, "dayBaseVlm": "0.0"}  # fmt: skip
     last, (bid, ask), (volume, usd) = text(leg.last(now)), leg.bid_ask(now), leg.volume_24h(now)
-    impact = [text(float(f"{bid * 0.999:.9g}")), text(float(f"{ask * 1.001:.9g}"))]  # further out than the top of the book
+    impact = [
+        text(float(f"{bid * 0.999:.9g}")),
+        text(float(f"{ask * 1.001:.9g}")),
+    ]  # further out than the top of the book
     return {
-        "funding": text(leg.rate(leg.next_settlement(now))), "openInterest": "1.0", "prevDayPx": last, "dayNtlVlm": text(usd),
-        "premium": "0.0001", "oraclePx": last, "markPx": last, "midPx": last, "impactPxs": impact, "dayBaseVlm": text(volume),
+        "funding": text(leg.rate(leg.next_settlement(now))), "openInterest": "1.0", "prevDayPx": last,
+        "dayNtlVlm": text(usd),
+        "premium": "0.0001", "oraclePx": last, "markPx": last, "midPx": last, "impactPxs": impact,
+        "dayBaseVlm": text(volume),
     }  # fmt: skip
 
 
@@ -54,8 +59,8 @@ def _book(leg: Leg, now: int) -> dict[str, Any]:
 def _candles(leg: Leg, now: int, query: dict[str, Any]) -> list[dict[str, Any]]:
     rows = between(leg.candles(now)[-5000:], query["startTime"], query.get("endTime"))
     return [
-        {"t": t, "T": t + HOUR_MS - 1, "s": leg.name, "i": "1h", "o": text(o), "c": text(c), "h": text(h), "l": text(low),
-         "v": text(v), "n": 5}
+        {"t": t, "T": t + HOUR_MS - 1, "s": leg.name, "i": "1h", "o": text(o), "c": text(c), "h": text(h),
+         "l": text(low), "v": text(v), "n": 5}
         for t, o, h, low, c, v in rows
     ]  # fmt: skip
 

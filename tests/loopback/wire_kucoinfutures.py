@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from loopback.wire import Route, between, market_id, newest_first
+from loopback.wire import Route, between, newest_first
 from loopback.world import HOUR_MS, Leg, World
 
 
@@ -13,13 +13,15 @@ def _data(rows: Any) -> dict[str, Any]:
 
 
 ROUTES = {
-    "api/v1/contracts/active": Route("tickers", lambda w, now, q: _data([_contract(leg, now) for leg in w.of("kucoinfutures", now)])),
-    "api/v1/allTickers": Route("bids_asks", lambda w, now, q: _data([_top(leg, now) for leg in w.of("kucoinfutures", now)])),
-    "api/ua/v2/market/funding-rate": Route("rates", lambda w, now, q: _data(_rates(w, now))),
-    "api/v1/level2/depth100": Route("book", lambda w, now, q: _data(_book(_leg(w, q), now, 100)), "symbol"),
-    "api/v1/level2/depth20": Route("book", lambda w, now, q: _data(_book(_leg(w, q), now, 20)), "symbol"),
-    "api/v1/kline/query": Route("candles", lambda w, now, q: _data(_candles(_leg(w, q), now, q)), "symbol"),
-    "api/v1/contract/funding-rates": Route("funding", lambda w, now, q: _data(_funding(_leg(w, q), w, now, q)), "symbol"),
+    "api/v1/contracts/active": Route("tickers", lambda c: _data([_contract(leg, c.now) for leg in c.legs])),
+    "api/v1/allTickers": Route("bids_asks", lambda c: _data([_top(leg, c.now) for leg in c.legs])),
+    "api/ua/v2/market/funding-rate": Route("rates", lambda c: _data(_rates(c.world, c.now))),
+    "api/v1/level2/depth100": Route("book", lambda c: _data(_book(c.leg, c.now, 100)), "symbol"),
+    "api/v1/level2/depth20": Route("book", lambda c: _data(_book(c.leg, c.now, 20)), "symbol"),
+    "api/v1/kline/query": Route("candles", lambda c: _data(_candles(c.leg, c.now, c.query)), "symbol"),
+    "api/v1/contract/funding-rates": Route(
+        "funding", lambda c: _data(_funding(c.leg, c.world, c.now, c.query)), "symbol"
+    ),
 }
 LIMITED = (429, {"code": "429000", "msg": "Too Many Requests"})
 
@@ -28,16 +30,13 @@ def identity(leg: Leg) -> str:
     return f"{leg.name}USDTM"
 
 
-def _leg(world: World, query: dict[str, str]) -> Leg:
-    return market_id(world, "kucoinfutures", query["symbol"], identity)
-
-
 def _contract(leg: Leg, now: int) -> dict[str, Any]:
     last, (contracts, usd) = leg.last(now), leg.volume_24h(now)
     upcoming = leg.next_settlement(now)
     return {
         "symbol": identity(leg), "rootSymbol": "USDT", "type": "FFWCSX", "firstOpenDate": leg.listed_from * HOUR_MS,
-        "expireDate": None, "settleDate": None, "baseCurrency": leg.name, "quoteCurrency": "USDT", "settleCurrency": "USDT",
+        "expireDate": None, "settleDate": None, "baseCurrency": leg.name, "quoteCurrency": "USDT",
+        "settleCurrency": "USDT",
         "maxOrderQty": 1000000, "maxPrice": 1000000, "lotSize": 1, "tickSize": 0.1, "indexPriceTickSize": 0.01,
         "multiplier": leg.contract_size, "initialMargin": 0.01, "makerFeeRate": 0.0002, "takerFeeRate": 0.0006,
         "isQuanto": True, "isInverse": False, "status": "Open", "fundingFeeRate": leg.rate(upcoming),
@@ -51,7 +50,8 @@ def _contract(leg: Leg, now: int) -> dict[str, Any]:
 def _top(leg: Leg, now: int) -> dict[str, Any]:
     bid, ask = leg.bid_ask(now)
     return {
-        "sequence": 1, "symbol": identity(leg), "side": "buy", "size": 1, "price": str(leg.last(now)), "bestBidSize": 5,
+        "sequence": 1, "symbol": identity(leg), "side": "buy", "size": 1, "price": str(leg.last(now)),
+        "bestBidSize": 5,
         "bestBidPrice": str(bid), "bestAskPrice": str(ask), "tradeId": "1", "bestAskSize": 6, "ts": now * 1_000_000,
     }  # fmt: skip
 

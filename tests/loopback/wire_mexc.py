@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from loopback.wire import Route, between, market_id, newest_first
+from loopback.wire import Route, between, newest_first
 from loopback.world import HOUR_MS, Leg, World
 
 
@@ -13,13 +13,15 @@ def _data(rows: Any) -> dict[str, Any]:
 
 
 ROUTES = {
-    "api/v3/exchangeInfo": Route("markets", lambda w, now, q: {"timezone": "CST", "serverTime": now, "symbols": []}),
-    "api/v1/contract/detail": Route("markets", lambda w, now, q: _data([_contract(leg) for leg in w.of("mexc", now)])),
-    "api/v1/contract/ticker": Route("tickers", lambda w, now, q: _data([_ticker(leg, now) for leg in w.of("mexc", now)])),
-    "api/v1/contract/funding_rate/history": Route("funding", lambda w, now, q: _data(_funding(_leg(w, q), w, now, q)), "symbol"),
-    "api/v1/contract/funding_rate/{symbol}": Route("rates", lambda w, now, q: _data(_rate(_leg(w, q), now)), "symbol"),
-    "api/v1/contract/depth/{symbol}": Route("book", lambda w, now, q: _data(_book(_leg(w, q), now)), "symbol"),
-    "api/v1/contract/kline/{symbol}": Route("candles", lambda w, now, q: _data(_candles(_leg(w, q), now, q)), "symbol"),
+    "api/v3/exchangeInfo": Route("markets", lambda c: {"timezone": "CST", "serverTime": c.now, "symbols": []}),
+    "api/v1/contract/detail": Route("markets", lambda c: _data([_contract(leg) for leg in c.legs])),
+    "api/v1/contract/ticker": Route("tickers", lambda c: _data([_ticker(leg, c.now) for leg in c.legs])),
+    "api/v1/contract/funding_rate/history": Route(
+        "funding", lambda c: _data(_funding(c.leg, c.world, c.now, c.query)), "symbol"
+    ),
+    "api/v1/contract/funding_rate/{symbol}": Route("rates", lambda c: _data(_rate(c.leg, c.now)), "symbol"),
+    "api/v1/contract/depth/{symbol}": Route("book", lambda c: _data(_book(c.leg, c.now)), "symbol"),
+    "api/v1/contract/kline/{symbol}": Route("candles", lambda c: _data(_candles(c.leg, c.now, c.query)), "symbol"),
 }
 LIMITED = (429, {"success": False, "code": 510, "message": "Requests are too frequent, please try again later!"})
 
@@ -28,16 +30,15 @@ def identity(leg: Leg) -> str:
     return f"{leg.name}_USDT"
 
 
-def _leg(world: World, query: dict[str, str]) -> Leg:
-    return market_id(world, "mexc", query["symbol"], identity)
-
-
 def _contract(leg: Leg) -> dict[str, Any]:
     return {
         "symbol": identity(leg), "displayName": identity(leg), "displayNameEn": identity(leg), "positionOpenType": 3,
-        "baseCoin": leg.name, "quoteCoin": "USDT", "settleCoin": "USDT", "contractSize": leg.contract_size, "minLeverage": 1,
-        "maxLeverage": 125, "priceScale": 2, "volScale": 0, "amountScale": 4, "priceUnit": 0.5, "volUnit": 1, "minVol": 1,
-        "maxVol": 1000000, "takerFeeRate": 0.0002, "makerFeeRate": 0, "state": 0, "isNew": False, "isHot": True, "isHidden": False,
+        "baseCoin": leg.name, "quoteCoin": "USDT", "settleCoin": "USDT", "contractSize": leg.contract_size,
+        "minLeverage": 1,
+        "maxLeverage": 125, "priceScale": 2, "volScale": 0, "amountScale": 4, "priceUnit": 0.5, "volUnit": 1,
+        "minVol": 1,
+        "maxVol": 1000000, "takerFeeRate": 0.0002, "makerFeeRate": 0, "state": 0, "isNew": False, "isHot": True,
+        "isHidden": False,
     }  # fmt: skip
 
 
@@ -45,7 +46,8 @@ def _ticker(leg: Leg, now: int) -> dict[str, Any]:
     last, (bid, ask), (contracts, usd) = leg.last(now), leg.bid_ask(now), leg.volume_24h(now)
     return {
         "contractId": 1, "symbol": identity(leg), "lastPrice": last, "bid1": bid, "ask1": ask, "volume24": contracts,
-        "amount24": usd, "holdVol": 1, "lower24Price": last, "high24Price": last, "riseFallRate": 0.01, "riseFallValue": 0.0,
+        "amount24": usd, "holdVol": 1, "lower24Price": last, "high24Price": last, "riseFallRate": 0.01,
+        "riseFallValue": 0.0,
         "indexPrice": last, "fairPrice": last, "fundingRate": leg.rate(leg.next_settlement(now)), "maxBidPrice": last,
         "minAskPrice": last, "timestamp": now,
     }  # fmt: skip
@@ -67,10 +69,13 @@ def _book(leg: Leg, now: int) -> dict[str, Any]:
 def _candles(leg: Leg, now: int, query: dict[str, str]) -> dict[str, list[float]]:
     since, until = int(query["start"]) * 1000, int(query.get("end", now // 1000)) * 1000
     rows = between(leg.candles(now), since, until)[-2000:]
-    columns: list[list[float]] = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(6)]
+    columns: list[list[float]] = (
+        [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(6)]
+    )
     times, opens, highs, lows, closes, volumes = columns
     return {
-        "time": [int(t) // 1000 for t in times], "open": opens, "close": closes, "high": highs, "low": lows, "vol": volumes,
+        "time": [int(t) // 1000 for t in times], "open": opens, "close": closes, "high": highs, "low": lows,
+        "vol": volumes,
         "amount": volumes,
     }  # fmt: skip
 

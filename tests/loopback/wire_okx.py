@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from loopback.wire import Route, between, market_id, newest_first
+from loopback.wire import Route, between, newest_first
 from loopback.world import HOUR_MS, Leg, World, text
 
 
@@ -13,15 +13,23 @@ def _data(rows: list[Any]) -> dict[str, Any]:
 
 
 ROUTES = {
-    "api/v5/public/instruments": Route("markets", lambda w, now, q: _data([_market(leg) for leg in w.of("okx", now)] if q.get("instType") == "SWAP" else [])),
-    "api/v5/public/funding-rate": Route("rates", lambda w, now, q: _data([_rate(leg, now) for leg in w.of("okx", now) if q["instId"] in ("ANY", identity(leg))])),
-    "api/v5/public/mark-price": Route("marks", lambda w, now, q: _data([_mark(leg, now) for leg in w.of("okx", now)])),
-    "api/v5/market/tickers": Route("tickers", lambda w, now, q: _data([_ticker(leg, now) for leg in w.of("okx", now)] if q.get("instType") == "SWAP" else [])),
-    "api/v5/market/books": Route("book", lambda w, now, q: _data([_book(_leg(w, q), now, q)]), "instId"),
-    "api/v5/market/candles": Route("candles", lambda w, now, q: _data(_candles(_leg(w, q), now, q, 1440)), "instId"),
-    "api/v5/market/history-candles": Route("candles", lambda w, now, q: _data(_candles(_leg(w, q), now, q, None)), "instId"),
-    "api/v5/public/funding-rate-history": Route("funding", lambda w, now, q: _data(_funding(_leg(w, q), w, now, q)), "instId"),
-}  # fmt: skip
+    "api/v5/public/instruments": Route(
+        "markets", lambda c: _data([_market(leg) for leg in c.legs] if c.query.get("instType") == "SWAP" else [])
+    ),
+    "api/v5/public/funding-rate": Route(
+        "rates", lambda c: _data([_rate(leg, c.now) for leg in c.legs if c.query["instId"] in ("ANY", identity(leg))])
+    ),
+    "api/v5/public/mark-price": Route("marks", lambda c: _data([_mark(leg, c.now) for leg in c.legs])),
+    "api/v5/market/tickers": Route(
+        "tickers", lambda c: _data([_ticker(leg, c.now) for leg in c.legs] if c.query.get("instType") == "SWAP" else [])
+    ),
+    "api/v5/market/books": Route("book", lambda c: _data([_book(c.leg, c.now, c.query)]), "instId"),
+    "api/v5/market/candles": Route("candles", lambda c: _data(_candles(c.leg, c.now, c.query, 1440)), "instId"),
+    "api/v5/market/history-candles": Route("candles", lambda c: _data(_candles(c.leg, c.now, c.query, None)), "instId"),
+    "api/v5/public/funding-rate-history": Route(
+        "funding", lambda c: _data(_funding(c.leg, c.world, c.now, c.query)), "instId"
+    ),
+}
 LIMITED = (200, {"code": "50011", "msg": "Too Many Requests", "data": []})
 
 
@@ -29,16 +37,14 @@ def identity(leg: Leg) -> str:
     return f"{leg.name}-USDT-SWAP"
 
 
-def _leg(world: World, query: dict[str, str]) -> Leg:
-    return market_id(world, "okx", query["instId"], identity)
-
-
 def _market(leg: Leg) -> dict[str, Any]:
     return {
         "instType": "SWAP", "instId": identity(leg), "uly": f"{leg.name}-USDT", "instFamily": f"{leg.name}-USDT",
         "baseCcy": "", "quoteCcy": "", "settleCcy": "USDT", "ctVal": text(leg.contract_size), "ctMult": "1",
-        "ctValCcy": leg.name, "ctType": "linear", "optType": "", "stk": "", "listTime": str(leg.listed_from * HOUR_MS),
-        "expTime": "", "lever": "50", "tickSz": "0.0000001", "lotSz": "1", "minSz": "1", "state": "live", "ruleType": "normal",
+        "ctValCcy": leg.name, "ctType": "linear", "optType": "", "stk": "",
+        "listTime": str(leg.listed_from * HOUR_MS),
+        "expTime": "", "lever": "50", "tickSz": "0.0000001", "lotSz": "1", "minSz": "1", "state": "live",
+        "ruleType": "normal",
         "maxLmtSz": "100000000", "maxMktSz": "100000",
     }  # fmt: skip
 
@@ -63,7 +69,8 @@ def _ticker(leg: Leg, now: int) -> dict[str, Any]:
     return {
         "instType": "SWAP", "instId": identity(leg), "last": last, "lastSz": "1", "askPx": text(ask), "askSz": "6",
         "bidPx": text(bid), "bidSz": "5", "open24h": last, "high24h": last, "low24h": last,
-        "volCcy24h": text(contracts * leg.contract_size), "vol24h": text(contracts), "ts": str(now), "sodUtc0": last, "sodUtc8": last,
+        "volCcy24h": text(contracts * leg.contract_size), "vol24h": text(contracts), "ts": str(now),
+        "sodUtc0": last, "sodUtc8": last,
     }  # fmt: skip
 
 
@@ -77,14 +84,16 @@ def _candles(leg: Leg, now: int, query: dict[str, str], kept: int | None) -> lis
     rows = leg.candles(now) if kept is None else leg.candles(now)[-kept:]
     rows = newest_first(_inside(rows, query), min(int(query.get("limit", 100)), 300))
     return [
-        [str(t), text(o), text(h), text(low), text(c), text(v), text(v * leg.contract_size), text(v * leg.contract_size * c),
-         "1" if t + HOUR_MS <= now else "0"]
+        [str(t), text(o), text(h), text(low), text(c), text(v), text(v * leg.contract_size),
+         text(v * leg.contract_size * c), "1" if t + HOUR_MS <= now else "0"]
         for t, o, h, low, c, v in rows
     ]  # fmt: skip
 
 
 def _funding(leg: Leg, world: World, now: int, query: dict[str, str]) -> list[dict[str, str]]:
-    rows = newest_first(_inside(leg.settled(now, world.publish_delay_ms), query), min(int(query.get("limit", 100)), 100))
+    rows = newest_first(
+        _inside(leg.settled(now, world.publish_delay_ms), query), min(int(query.get("limit", 100)), 100)
+    )
     return [
         {"instType": "SWAP", "instId": identity(leg), "formulaType": "withRate", "fundingRate": text(r + 1e-6),
          "realizedRate": text(r), "fundingTime": str(t), "method": "current_period"}

@@ -1,0 +1,252 @@
+"""``arb data fetch``: raw tables on disk, complete, resumable, and what it says about what is missing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from loopback.faults import Rule
+from loopback.server import LoopbackServer
+from loopback.world import HOUR_MS
+from support_exchanges import held_bars, held_settlements, world_of
+
+from adapters.cli import main
+from adapters.datasets.raw_tables import FUNDING_COLUMNS, PRICE_COLUMNS, read_bars, read_settlements
+from adapters.exchanges.ranking import rank
+
+COINS = ("BTC", "ETH", "PEPE", "SOL")
+ALL = "BTCUSDT,ETHUSDT,PEPEUSDT,SOLUSDT"
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[LoopbackServer]:
+    with LoopbackServer(world_of(20, coins=COINS)) as server:
+        yield server
+        assert server.settle() == 0
+
+
+@pytest.fixture
+def server(running: LoopbackServer) -> Iterator[LoopbackServer]:
+    yield running
+    running.faults.rules.clear()
+
+
+class Fetch:
+    """Runs the command against the server and keeps what it said."""
+
+    def __init__(self, server: LoopbackServer, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.server, self.raw, self._capsys = server, folder / "raw", capsys
+        self.config = folder / "config.yaml"
+        values = {"exchanges": server.exchanges(), "collection": {"retry_wait_seconds": 0}}
+        self.config.write_text(yaml.safe_dump(values), encoding="utf-8")
+
+    def __call__(self, exchanges: str, symbols: str = ALL, *, days: int = 10, **options: str) -> int:
+        now = self.server.world.now_ms
+        words = ["data", "fetch", "--exchanges", exchanges, "--symbols", symbols, "--config", str(self.config)]
+        words += ["--since", written(now // HOUR_MS * HOUR_MS - days * 24 * HOUR_MS), "--now", written(now)]
+        words += ["--out", str(self.raw)]
+        for name, value in options.items():
+            words += [f"--{name}", value]
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        self.out, self.err = self._capsys.readouterr()
+        return int(ended.value.code or 0)
+
+    @property
+    def report(self) -> dict:
+        return json.loads((self.raw / "fetch_report.json").read_text(encoding="utf-8"))
+
+    def table(self, name: str) -> pd.DataFrame:
+        return pd.read_parquet(self.raw / name)
+
+
+def written(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat()
+
+
+@pytest.fixture
+def fetch(server: LoopbackServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Fetch:
+    return Fetch(server, tmp_path, capsys)
+
+
+def test_the_tables_hold_what_the_server_holds(fetch: Fetch) -> None:
+    assert fetch("binanceusdm,okx,hyperliquid") == 0
+    prices, funding = fetch.table("prices_1h.parquet"), fetch.table("funding.parquet")
+    assert tuple(prices.columns) == PRICE_COLUMNS
+    assert tuple(funding.columns) == FUNDING_COLUMNS
+    world = fetch.server.world
+    until = world.now_ms // HOUR_MS * HOUR_MS
+    since = until - 240 * HOUR_MS
+    for (exchange, coin), leg in world.legs.items():
+        if exchange not in ("binanceusdm", "okx", "hyperliquid"):
+            continue
+        mine = prices[(prices.exchange == exchange) & (prices.base == coin)]
+        bars = held_bars(leg, world.now_ms, since, until)
+        assert mine.multiplier.unique().tolist() == [leg.multiplier]
+        assert mine.timestamp.astype("int64").tolist() == [row[0] for row in bars]
+        assert mine[["open", "high", "low", "close"]].to_numpy().tolist() == [list(row[1:5]) for row in bars]
+        assert mine.volume.tolist() == pytest.approx([row[5] for row in bars], rel=1e-12)
+        paid = funding[(funding.exchange == exchange) & (funding.base == coin)]
+        held = held_settlements(leg, world.now_ms, since, until)
+        stamps = paid.settlement_time.astype("int64").tolist()
+        assert list(zip(stamps, paid.funding_rate, strict=True)) == held
+        assert paid.interval_hours.tolist()[1:] == [(b[0] - a[0]) / HOUR_MS for a, b in pairwise(held)]
+
+
+def test_build_reads_what_fetch_writes(fetch: Fetch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fetch("gate,kucoinfutures") == 0
+    bars, settlements = read_bars(fetch.raw / "prices_1h.parquet"), read_settlements(fetch.raw / "funding.parquet")
+    assert set(bars.coin) == set(settlements.coin) == set(ALL.split(","))
+    for (exchange, coin), leg in fetch.server.world.legs.items():
+        mine = bars[(bars.exchange == exchange) & (bars.coin == f"{coin}USDT")]
+        if len(mine):
+            row = leg.bars[mine.opened_hour.iloc[-1] - leg.first_hour]
+            assert mine.volume_usd.iloc[-1] == pytest.approx(row[4] * row[3] * leg.contract_size)
+    with pytest.raises(SystemExit) as ended:
+        main(["data", "build", str(fetch.raw), "--out", str(tmp_path / "set")])
+    capsys.readouterr()
+    assert ended.value.code == 0
+
+
+def test_a_second_run_asks_for_nothing_and_changes_no_byte(fetch: Fetch) -> None:
+    assert fetch("bybit,bitget") == 0
+    first = {path.name: path.read_bytes() for path in fetch.raw.glob("*.*")}
+    before = fetch.server.requests.copy()
+    assert fetch("bybit,bitget") == 0
+    assert {path.name: path.read_bytes() for path in fetch.raw.glob("*.*")} == first
+    asked = fetch.server.requests - before
+    assert {kind for _, kind in asked} == {"markets"}
+
+
+@pytest.mark.parametrize("kind", ["candles", "funding"])
+def test_a_run_that_was_cut_goes_on_where_it_was(fetch: Fetch, kind: str) -> None:
+    assert fetch("mexc,okx") == 0
+    whole = {name: fetch.table(name) for name in ("prices_1h.parquet", "funding.parquet")}
+    for path in fetch.raw.glob("*.parquet"):
+        path.unlink()
+    for path in sorted(fetch.raw.glob(f"parts/*/*.{'prices' if kind == 'candles' else 'funding'}.parquet"))[::2]:
+        pd.read_parquet(path).iloc[40:70].to_parquet(path)  # both ends are gone
+    assert fetch("mexc,okx") == 0
+    for name, table in whole.items():
+        pd.testing.assert_frame_equal(fetch.table(name), table)
+
+
+def test_a_longer_span_adds_to_what_is_there(fetch: Fetch) -> None:
+    assert fetch("gate", days=3) == 0
+    short = fetch.table("prices_1h.parquet")
+    assert fetch("gate", days=9) == 0
+    long = fetch.table("prices_1h.parquet")
+    assert (len(short), len(long)) == (3 * 24 * 4, 9 * 24 * 4)
+
+
+def test_another_exchange_is_added_to_the_tables(fetch: Fetch) -> None:
+    assert fetch("gate", "BTCUSDT", days=2) == 0
+    assert fetch("okx", "BTCUSDT", days=2) == 0
+    assert fetch.table("prices_1h.parquet").exchange.unique().tolist() == ["gate", "okx"]
+
+
+def test_a_symbol_that_is_not_listed_is_a_warning(fetch: Fetch) -> None:
+    assert fetch("gate,okx", "BTCUSDT,NOPEUSDT", days=1) == 0
+    assert "warning: gate does not list NOPEUSDT" in fetch.out
+    assert fetch.report["exchanges"]["okx"]["not_listed"] == ["NOPEUSDT"]
+    assert fetch.report["complete"]
+
+
+def test_gaps_are_told_against_the_interval_in_force(fetch: Fetch) -> None:
+    leg = fetch.server.world.legs["gate", "ETH"]
+    hour = fetch.server.world.now_ms // HOUR_MS - 50
+    leg.missing_hours = frozenset({hour, hour + 1})
+    usual = leg.settles
+    absent = hour // 4 * 4
+    leg.settles = lambda at: usual(at) and at != absent  # type: ignore[method-assign]
+    leg._settlements = None
+    try:
+        assert fetch("gate", "ETHUSDT,SOLUSDT") == 0
+    finally:
+        del leg.settles
+        leg.missing_hours, leg._settlements = frozenset(), None
+    found = fetch.report["exchanges"]["gate"]["symbols"]
+    assert [gap["missing"] for gap in found["ETHUSDT"]["bars"]["gaps"]] == [2]
+    assert [gap["missing"] for gap in found["ETHUSDT"]["settlements"]["gaps"]] == [1]
+    assert found["SOLUSDT"]["settlements"]["gaps"] == []  # its interval changes, nothing is missing
+    lines = [line for line in fetch.out.splitlines() if line.startswith("gap: ")]
+    assert [line.split(" missing")[0] for line in lines] == [
+        "gap: gate ETHUSDT: 2 bars",
+        "gap: gate ETHUSDT: 1 settlements",
+    ]
+
+
+def test_an_exchange_that_fails_is_told_and_the_others_are_stored(fetch: Fetch) -> None:
+    fetch.server.faults.rules.append(Rule("http503", "bybit"))
+    assert fetch("bybit,okx", "BTCUSDT", days=2) == 1
+    assert "error: bybit: ExchangeNotAvailable" in fetch.out
+    assert fetch.table("prices_1h.parquet").exchange.unique().tolist() == ["okx"]
+    assert not fetch.report["complete"]
+    fetch.server.faults.rules.clear()
+    assert fetch("bybit,okx", "BTCUSDT", days=2) == 0
+    assert fetch.table("prices_1h.parquet").exchange.unique().tolist() == ["bybit", "okx"]
+
+
+def test_the_coins_traded_most_are_chosen_once(fetch: Fetch) -> None:
+    volumes = {
+        f"{coin}USDT": [
+            fetch.server.world.legs[name, coin].volume_24h(fetch.server.world.now_ms)[1] for name in ("gate", "bybit")
+        ]
+        for coin in COINS
+    }
+    expected = sorted(rank(volumes, 2, legs=2))
+    assert fetch("gate,bybit", "top:2", days=2) == 0
+    assert sorted(fetch.report["exchanges"]["gate"]["symbols"]) == expected
+    for coin in expected:
+        for name in ("gate", "bybit"):
+            fetch.server.world.legs[name, coin.removesuffix("USDT")].bars[:, 4] *= 0.01
+    assert fetch("gate,bybit", "top:2", days=2) == 0
+    assert sorted(fetch.report["exchanges"]["gate"]["symbols"]) == expected
+    assert "an earlier run chose" in fetch.out
+    for coin in expected:
+        for name in ("gate", "bybit"):
+            fetch.server.world.legs[name, coin.removesuffix("USDT")].bars[:, 4] *= 100
+
+
+def test_a_coin_needs_volume_on_two_exchanges() -> None:
+    volumes = {"A": [9.0, 1.0, 5.0], "B": [6.0, 6.0], "C": [100.0]}
+    assert rank(volumes, 9, legs=2) == ["B", "A"]
+    assert rank(volumes, 1, legs=1) == ["C"]
+
+
+@pytest.mark.parametrize(
+    ("symbols", "options", "message"),
+    [
+        ("BTC", {}, "not of the form BTCUSDT"),
+        ("top:x", {}, "top:50"),
+        ("BTCUSDT", {"until": "2020-01-01"}, "--since must lie before --until"),
+    ],
+)
+def test_a_request_that_makes_no_sense_is_refused(
+    fetch: Fetch, symbols: str, options: dict[str, str], message: str
+) -> None:
+    assert fetch("gate", symbols, **options) == 2
+    assert message in fetch.err
+    assert not fetch.raw.exists()
+
+
+def test_a_damaged_part_is_named(fetch: Fetch) -> None:
+    assert fetch("gate", "BTCUSDT", days=1) == 0
+    next(fetch.raw.glob("parts/gate/*.prices.parquet")).write_bytes(b"PAR1 no more")
+    assert fetch("gate", "BTCUSDT", days=1) == 1
+    assert "delete it and it will be downloaded again" in fetch.out
+
+
+def test_progress_is_plain_lines_where_nobody_looks(fetch: Fetch) -> None:
+    assert not sys.stderr.isatty()
+    assert fetch("gate,okx", days=1) == 0
+    assert "gate: 0 of 4 coins" in fetch.err
+    assert "okx: 4 of 4 coins" in fetch.err
+    assert "gate: 4 coins, 96 bars" in fetch.out
