@@ -1,0 +1,284 @@
+"""Nothing up to an hour depends on what comes after it; whatever looks ahead is caught by the same check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+from lookahead_checker import Replay, Subject, leaks, replay, with_other_future
+from market_strategies import EXCHANGES, random_market
+
+from engine.books import ORDER
+from engine.features import COLUMN, FEATURES
+from engine.market import MarketData, RecordedOpportunities
+from engine.observation import ObservationSpec, Scaler, decode_action, encoding_of, fit_scaler
+from engine.opportunities import OpportunityBuilder
+from engine.settings import EngineSettings, FeeRow, FilterSettings, Settings
+from engine.tape import prepare
+from engine.view import Enter, Exit, Order, Strategy, View
+from strategies.base import Context
+from strategies.basis import Basis, BasisParameters
+from strategies.carry import Carry, CarryParameters
+from strategies.greedy import Greedy, GreedyParameters
+from strategies.hold import Hold
+from strategies.policy import Policy, best_action
+from strategies.random_actions import RandomActions, RandomActionsParameters
+
+HOURS, FIRST = 150, 40
+
+
+def settings_of(**changes: Any) -> EngineSettings:
+    since = "2024-01-01"
+    fees = {name: (FeeRow.model_validate({"since": since, "maker": 1e-4, "taker": 4e-4}),) for name in EXCHANGES}
+    values = {"max_positions": 3, "min_history_hours": 5, "max_position_loss_pct": -4.0, "fees": fees}
+    return EngineSettings(**(values | changes))
+
+
+def market_of(seed: int) -> MarketData:
+    """Everything that can be known late: settlements, notices, opportunities (in every other market)."""
+    rng = np.random.default_rng(seed)
+    market = random_market(rng, coins=3, exchanges=3, hours=HOURS)
+    hours = int(market.hours[0]) + np.arange(HOURS) + rng.choice([0, 0, 1, 2], (market.legs, HOURS))
+    market = replace(market, funding_known_hour=np.maximum.accumulate(hours, axis=1))
+    market.delisting_known_hour[0] = int(market.hours[100])
+    market.delisting_hour[0] = int(market.hours[110])
+    return replace(market, recorded=_recorded(market, rng)) if seed % 2 else market
+
+
+def _recorded(market: MarketData, rng: np.random.Generator) -> RecordedOpportunities:
+    pairs = len(prepare(market, settings_of()).pairs)
+    rows = [np.flatnonzero(rng.random(pairs) < 0.8) for _ in range(HOURS)]
+    columns = ("fund_apr", "volume_24h")
+    return RecordedOpportunities(
+        offsets=np.cumsum([0, *(len(row) for row in rows)]).astype(np.int64),
+        pair=np.concatenate(rows),
+        features=rng.normal(0, 50, (sum(len(row) for row in rows), 2)),
+        columns=columns,
+    )
+
+
+# --- strategies that trade often ---
+
+
+class NetworkPlayer:
+    """A policy with random weights, as deployed: observation, network, action, order."""
+
+    def __init__(self, builder: OpportunityBuilder, scaler: Scaler) -> None:
+        rng = np.random.default_rng(5)
+        spec = ObservationSpec(positions=builder.tape.settings.max_positions)
+        sizes = (spec.size, 16, spec.actions)
+        weights = tuple(
+            rng.normal(0, 1, size).astype(np.float32) for size in ((sizes[0], sizes[1]), (sizes[1], sizes[2]))
+        )
+        biases = tuple(np.zeros(size, np.float32) for size in sizes[1:])
+        self._policy = Policy("random weights", spec, scaler, weights, biases, "")
+        self._encoding = encoding_of(spec, scaler)
+
+    def decide(self, view: View) -> Sequence[Order]:
+        observation, visible = view.observe(self._encoding, self._policy.spec)
+        order: Any = np.zeros(1, ORDER)
+        decode_action(best_action(self._policy, observation), visible, order[0])
+        kind, target = int(order["kind"][0]), int(order["target"][0])
+        return [] if kind == 0 else [Enter(target) if kind == 1 else Exit(target)]
+
+
+def rule(strategy: Any, parameters: Settings) -> Callable[[OpportunityBuilder, Scaler], Strategy]:
+    return lambda builder, scaler: strategy(parameters, Context(np.random.default_rng(1)))  # noqa: ARG005
+
+
+HONEST: dict[str, Callable[[OpportunityBuilder, Scaler], Strategy]] = {
+    "hold": rule(Hold, Hold.Parameters()),
+    "random": rule(RandomActions, RandomActionsParameters(enter_probability=0.3, exit_probability=0.2)),
+    "greedy": rule(Greedy, GreedyParameters(enter_apr_pct=-500, leave_apr_pct=20)),
+    "carry": rule(Carry, CarryParameters(window_hours=24, enter_margin=0.2, leave_margin=0.1, recent_weight=0.5)),
+    "basis": rule(Basis, BasisParameters(spread_hours=1, enter_z=0.2, leave_z=-0.1, enter_margin=-10)),
+    "network": NetworkPlayer,
+}
+
+
+def cuts_of(seed: int, count: int) -> list[int]:
+    return sorted(
+        np.random.default_rng(100 + seed).choice(np.arange(FIRST + 1, HOURS - 1), count, replace=False).tolist()
+    )
+
+
+def found_leaks(subject: Subject, market: MarketData, cuts: Sequence[int]) -> tuple[Replay, list[str]]:
+    original = replay(subject, market, HOURS - 1)
+    rng = np.random.default_rng(7)
+    return original, [leak for cut in cuts for leak in leaks(subject, market, original, cut, rng)]
+
+
+@pytest.mark.parametrize("name", HONEST)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_no_observation_decision_or_booking_depends_on_the_future(name: str, seed: int) -> None:
+    for latency in (0, 2):
+        subject = Subject(settings_of(latency_hours=latency), FIRST, HONEST[name])
+        original, leaking = found_leaks(subject, market_of(seed), cuts_of(seed + 10 * latency, 2))
+        assert leaking == []
+        assert len(original.seen) == HOURS - 1 - FIRST
+        assert len(original.records.trades) > 5 or name == "hold"
+
+
+def test_filters_stop_losses_and_outages_do_not_look_ahead_either() -> None:
+    filters = FilterSettings(min_volume_24h_usd=1e5, max_bid_ask_spread=0.007)
+    strict = settings_of(max_position_loss_pct=-0.4, max_stale_hours=1, filters=filters)
+    patient = rule(RandomActions, RandomActionsParameters(enter_probability=0.5, exit_probability=0.02))
+    subject = Subject(strict, FIRST, patient)
+    reasons: set[int] = set()
+    for seed in (2, 4, 6):
+        original, leaking = found_leaks(subject, market_of(seed), cuts_of(seed, 3))
+        assert leaking == []
+        reasons |= set(original.records.trades["reason"].tolist())
+    assert {1, 2} <= reasons
+
+
+# --- cheats ---
+
+
+class Peeker:
+    """Enters what will be dearer an hour later."""
+
+    def __init__(self, builder: OpportunityBuilder, scaler: Scaler) -> None:  # noqa: ARG002
+        self._tape = builder.tape
+
+    def decide(self, view: View) -> Sequence[Order]:
+        row = self._tape.market.index_of(view.time)
+        price = self._tape.arrays.quotes["price"]
+        gain = price[:, row + 1] - price[:, row]
+        pairs = self._tape.pairs
+        good = view.offered & (gain[pairs.long_leg] > gain[pairs.short_leg])
+        return [Enter(int(pair)) for pair in np.flatnonzero(good)[: view.free_slots]]
+
+
+class FillPeeker(Peeker):
+    """Enters what will be filled below the last trade."""
+
+    def decide(self, view: View) -> Sequence[Order]:
+        quotes = self._tape.arrays.quotes[:, self._tape.market.index_of(view.time)]
+        cheap = (quotes["fill"] < quotes["price"])[self._tape.pairs.long_leg]
+        return [Enter(int(pair)) for pair in np.flatnonzero(view.offered & cheap)[: view.free_slots]]
+
+
+class FillFeature(OpportunityBuilder):
+    """Takes the spread between first trades after the hour for the spread of the hour."""
+
+    def fill(self, t: int, features: Any, offered: Any) -> None:
+        super().fill(t, features, offered)
+        fill, pairs = self.tape.market.fill_price[:, t], self.tape.pairs
+        features[:, COLUMN["spread"]] = fill[pairs.short_leg] / fill[pairs.long_leg] - 1
+
+
+class NearestHour(OpportunityBuilder):
+    """Looks features up half an hour too late."""
+
+    def fill(self, t: int, features: Any, offered: Any) -> None:
+        super().fill(t, features, offered)
+        later = np.empty_like(features)
+        super().fill(min(t + 1, self.tape.hours - 1), later, offered.copy())
+        features[:, COLUMN["fund_apr"]] = later[:, COLUMN["fund_apr"]]
+
+
+class BestCoinsOfAll(OpportunityBuilder):
+    """Offers only coins whose volume over all data is large: survivors."""
+
+    def fill(self, t: int, features: Any, offered: Any) -> None:
+        super().fill(t, features, offered)
+        volume = np.nan_to_num(self.tape.market.volume_24h_usd).mean(axis=1)
+        offered &= (volume > np.median(volume))[self.tape.pairs.long_leg]
+
+
+@dataclass
+class Backwards:
+    """Prepares a market after changing it with knowledge of all of it."""
+
+    change: Callable[[MarketData], MarketData]
+
+    def __call__(self, market: MarketData, settings: EngineSettings) -> OpportunityBuilder:
+        return OpportunityBuilder(prepare(self.change(market), settings))
+
+
+def back_filled(market: MarketData) -> MarketData:
+    """Gaps hold the next price instead of the last."""
+    price = market.price.copy()
+    for t in range(price.shape[1] - 2, -1, -1):
+        price[:, t] = np.where(np.isnan(price[:, t]), price[:, t + 1], price[:, t])
+    return replace(market, price=price)
+
+
+def known_at_once(market: MarketData) -> MarketData:
+    return replace(market, funding_known_hour=None)
+
+
+def foreseen(market: MarketData) -> MarketData:
+    return replace(market, delisting_known_hour=np.zeros_like(market.delisting_known_hour))
+
+
+def early_opportunities(market: MarketData) -> MarketData:
+    """An opportunity of the coming hour is shown in this one."""
+    recorded = market.recorded
+    if recorded is None:
+        return market
+    return replace(market, recorded=replace(recorded, offsets=np.append(recorded.offsets[1:], recorded.offsets[-1])))
+
+
+def fitted_on_everything(builder: OpportunityBuilder, spec: ObservationSpec, first: int) -> Scaler:  # noqa: ARG001
+    return fit_scaler(builder, spec, 0, builder.tape.hours - 1)
+
+
+CHEATS: dict[str, tuple[dict[str, Any], str]] = {
+    "a strategy that reads the next hour's prices": ({"strategy": Peeker}, "orders"),
+    "a strategy that reads the fill price": ({"strategy": FillPeeker}, "orders"),
+    "a feature made of fill prices": ({"builder": lambda m, s: FillFeature(prepare(m, s))}, "features"),
+    "features of the nearest hour": ({"builder": lambda m, s: NearestHour(prepare(m, s))}, "features"),
+    "coins chosen by all data": ({"builder": lambda m, s: BestCoinsOfAll(prepare(m, s))}, "offered"),
+    "a scaler fitted on all data": ({"scaler": fitted_on_everything}, "opportunities"),
+    "gaps filled with later prices": ({"builder": Backwards(back_filled)}, "features"),
+    "settlements before they are published": ({"builder": Backwards(known_at_once)}, "features"),
+    "delistings before the notice": ({"builder": Backwards(foreseen)}, "offered"),
+    "opportunities before their hour": ({"builder": Backwards(early_opportunities)}, "offered"),
+}
+
+
+@pytest.mark.parametrize("cheat", CHEATS)
+def test_whatever_looks_ahead_is_caught(cheat: str) -> None:
+    changes, gives_itself_away_by = CHEATS[cheat]
+    subject = Subject(settings_of(), FIRST, HONEST["random"])
+    _, leaking = found_leaks(replace(subject, **changes), market_of(1), [*cuts_of(3, 4), 97])
+    assert any(f": {gives_itself_away_by} of row" in leak for leak in leaking), leaking
+
+
+# --- the checker itself ---
+
+
+@pytest.mark.parametrize("fill_too", [False, True])
+def test_another_future_keeps_the_past_and_nothing_else(fill_too: bool) -> None:
+    market, cut = market_of(1), 90
+    other = with_other_future(market, cut, np.random.default_rng(0), fill_too=fill_too)
+    now = int(market.hours[cut])
+    known, other_known = market.funding_known_hour, other.funding_known_hour
+    assert known is not None
+    assert other_known is not None
+    for name in ("price", "mark_price", "volume_24h_usd", "bid_ask_spread", "fill_price"):
+        ours, theirs = getattr(market, name), getattr(other, name)
+        kept = cut if fill_too and name == "fill_price" else cut + 1
+        np.testing.assert_array_equal(ours[:, :kept], theirs[:, :kept])
+        assert not np.isclose(ours[:, kept:], theirs[:, kept:], equal_nan=False).any()
+    np.testing.assert_array_equal(known > now, other_known > now)
+    np.testing.assert_array_equal(market.funding_rate[known <= now], other.funding_rate[known <= now])
+    late = (known > now) & ~np.isnan(market.funding_rate)
+    assert late[:, : cut + 1].any()
+    assert not np.isclose(market.funding_rate[late], other.funding_rate[late]).any()
+    assert other.delisting_known_hour[0] > now
+    notices = [(side.delisting_hour[0], side.delisting_known_hour[0]) for side in (market, other)]
+    assert notices[0] != notices[1]
+    ours, theirs = market.recorded, other.recorded
+    assert ours is not None
+    assert theirs is not None
+    rows = int(ours.offsets[cut + 1])
+    assert theirs.offsets[: cut + 2].tolist() == ours.offsets[: cut + 2].tolist()
+    np.testing.assert_array_equal(theirs.features[:rows], ours.features[:rows])
+    assert len(theirs.pair) == theirs.offsets[-1]
+    assert len(FEATURES) > len(ours.columns)
