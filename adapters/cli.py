@@ -20,7 +20,9 @@ COMMANDS = {
 }
 
 
-@click.group(cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
 @click.version_option(package_name="arb")
 def arb() -> None:
     """Backtest, train and paper-trade strategies on funding-rate differences between exchanges.
@@ -37,7 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         outcome: Any = arb.main(args=arguments, prog_name="arb", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        _tell(error)
         sys.exit(error.exit_code)
     except click.exceptions.Abort:
         click.echo("interrupted", err=True)
@@ -49,6 +51,16 @@ def main(arguments: list[str] | None = None) -> None:
         click.echo(f"error: {error}", err=True)
         sys.exit(1)
     sys.exit(outcome if isinstance(outcome, int) else 0)
+
+
+def _tell(error: click.ClickException) -> None:
+    """One line, as for every mistake; a group that was called without a command shows its help."""
+    if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
+        error.show()
+        return
+    where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "arb"
+    message = error.format_message().rstrip(".")
+    click.echo(f"error: {message}; see `{where} --help`", err=True)
 
 
 if __name__ == "__main__":
