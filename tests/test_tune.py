@@ -1,0 +1,314 @@
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from small_market import LegSketch, small_market
+
+from adapters.cli import main
+from adapters.configuration import load_settings
+from adapters.datasets.layout import DatasetInfo, Window
+from adapters.datasets.load import load_dataset
+from adapters.datasets.write import write_dataset
+from adapters.strategy_registry import build_strategy, load_strategy_class
+from adapters.tuning import Trial, TuningJob, fitness, measure, ranked
+from adapters.tuning_grid import SHIPPED_GRIDS, points_of, read_grid
+from adapters.tuning_report import cautions, table
+from engine.backtest import run_backtest
+from engine.errors import DataError, SettingsError
+from engine.market import MarketData, time_of
+from engine.metrics import compute_metrics
+from engine.opportunities import OpportunityBuilder
+from engine.tape import prepare
+from strategies.base import Context
+
+HOURS = 300
+FIRST, LAST = 100, 219
+"""Rows of the validation window."""
+GRID = {"carry": {"window_hours": [24], "horizon_hours": [24, 96], "enter_margin": [1.0, 3.0], "leave_margin": [0.1]}}
+CRASHING = '''
+import os
+from engine.settings import Settings
+
+
+class Crashing:
+    """Kills the process that runs it."""
+
+    class Parameters(Settings):
+        x: int = 0
+
+    policies = {policies}
+
+    def __init__(self, parameters, context):
+        pass
+
+    def decide(self, view):
+        os._exit(3)
+'''
+
+
+def market() -> MarketData:
+    """Two coins whose funding changes its sign now and then, with prices that wander."""
+    rng = np.random.default_rng(8)
+    legs = {}
+    for symbol in ("AAAUSDT", "BBBUSDT"):
+        price = 100 * np.exp(np.cumsum(rng.normal(0, 0.003, HOURS)))
+        for exchange in ("binanceusdm", "bybit"):
+            own = price * (1 + 0.0005 * rng.normal(0, 1, HOURS))
+            level = np.repeat(rng.normal(0, 0.002, 1 + HOURS // 60), 60)
+            rates = {t: float(level[t]) for t in range(0, HOURS, 8)}
+            legs[symbol, exchange] = LegSketch(price=own.tolist(), rates=rates, interval=8)
+    return small_market(legs, HOURS)
+
+
+@pytest.fixture
+def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data set in the working directory with windows for training (0-89), validation (100-219) and test (230-299)."""
+    monkeypatch.setenv("ARB_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    data = market()
+
+    def window(first: int, last: int) -> Window:
+        return Window(start=time_of(int(data.hours[first])), end=time_of(int(data.hours[last])))
+
+    info = DatasetInfo(
+        name="small",
+        source="a test",
+        exchanges=data.exchanges,
+        first_hour=time_of(int(data.hours[0])),
+        last_hour=time_of(int(data.hours[-1])),
+        how_made="by hand",
+        windows={"train": window(0, 89), "validation": window(FIRST, LAST), "test": window(230, HOURS - 1)},
+    )
+    write_dataset(data, Path("small"), info)
+    Path("grid.yaml").write_text(yaml.safe_dump(GRID, sort_keys=False), encoding="utf-8")
+    return Path("small")
+
+
+def tune(*arguments: str, strategy: str = "carry", workers: int = 1) -> int:
+    """Exit code of ``arb tune`` on the data set ``small`` with the grid of the fixture."""
+    given = ["tune", "--strategy", strategy, "--data", "small", "--grid", "grid.yaml", "--workers", str(workers)]
+    with pytest.raises(SystemExit) as caught:
+        main([*given, *arguments])
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+def rows(folder: str) -> list[dict[str, str]]:
+    with Path(folder, "tuning.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def direct(parameters: dict[str, Any], *overrides: str) -> dict[str, Any]:
+    """Metrics of one point by a backtest that knows nothing of the search."""
+    settings = load_settings(None, overrides)
+    builder = OpportunityBuilder(prepare(market(), settings))
+    strategy = build_strategy("carry", parameters, Context(np.random.default_rng(0)))
+    return compute_metrics(run_backtest(builder, strategy, FIRST, LAST), settings.initial_capital_usd)
+
+
+def test_every_point_is_recorded_with_the_metrics_of_its_backtest(dataset: Path) -> None:  # noqa: ARG001  # written
+    assert tune("--out", "found") == 0
+    found = rows("found")
+    assert [(row["horizon_hours"], row["enter_margin"]) for row in found] == [
+        ("24.0", "1.0"), ("24.0", "3.0"), ("96.0", "1.0"), ("96.0", "3.0"),
+    ]  # fmt: skip
+    assert len({row["pnl_pct"] for row in found}) == 4, "the points differ, or nothing is tested here"
+    for row in found:
+        point = {key: float(row[key]) for key in ("horizon_hours", "enter_margin", "leave_margin")} | {
+            "window_hours": 24
+        }
+        at_once, late = direct(point), direct(point, "latency_hours=1")
+        assert float(row["fitness"]) == at_once["pnl_pct"] - at_once["max_drawdown_pct"] / 2
+        for name, value in at_once.items():
+            assert row[name] == ("" if value is None else str(value))
+            assert row[f"late_{name}"] == ("" if late[name] is None else str(late[name]))
+
+
+def test_best_yaml_is_a_config_and_the_manifest_tells_the_search(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tune("--out", "found", "--set", "slippage_bps=3", "--seed", "5") == 0
+    best = max(rows("found"), key=lambda row: float(row["fitness"]))
+    chosen = load_settings(Path("found/best.yaml")).strategies["carry"]
+    assert {key: str(value) for key, value in chosen.items()} == {key: best[key] for key in chosen}
+    manifest = json.loads(Path("found/manifest.json").read_text(encoding="utf-8"))
+    assert manifest["trials"] == 4
+    assert manifest["best"]["trial"] == int(best["trial"])
+    assert manifest["best"]["fitness"] == float(best["fitness"])
+    assert manifest["fingerprint"] == load_dataset(dataset).fingerprint
+    assert manifest["settings"]["slippage_bps"] == 3
+    assert manifest["cost_table_hash"] == load_settings().cost_table_hash()
+    assert (manifest["seed"], manifest["strategy"], manifest["grid"]) == (5, "carry", GRID["carry"])
+    assert manifest["started"] < manifest["finished"]
+    printed = capsys.readouterr().out.splitlines()
+    assert max(map(len, printed)) <= 100
+    assert "4 points" in printed[0]
+    assert "\x1b" not in "".join(printed)
+
+
+@pytest.mark.trap(22)
+def test_trap_22_parallel_workers_find_what_one_process_finds(dataset: Path) -> None:  # noqa: ARG001  # written
+    assert tune("--out", "one") == 0
+    assert tune("--out", "two", workers=2) == 0
+    assert Path("one/tuning.csv").read_bytes() == Path("two/tuning.csv").read_bytes()
+    assert Path("one/best.yaml").read_bytes() == Path("two/best.yaml").read_bytes()
+
+
+@pytest.mark.trap(22)
+def test_trap_22_a_dying_worker_ends_the_search_with_an_error(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = f"crashing_{dataset.resolve().parent.name.replace('-', '_')}"
+    Path(f"{name}.py").write_text(CRASHING.replace("{policies}", "0"), encoding="utf-8")
+    Path("grid.yaml").write_text(yaml.safe_dump({f"{name}:Crashing": {"x": [0, 1, 2]}}), encoding="utf-8")
+    assert tune("--out", "found", strategy=f"{name}:Crashing", workers=2) == 1
+    assert "a worker process died" in capsys.readouterr().err
+    assert sorted(path.name for path in Path.cwd().iterdir() if "found" in path.name) == []
+
+
+@pytest.mark.trap(17)
+def test_trap_17_no_search_sees_the_test_window(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    test_from = load_dataset(dataset).window("test")[0]
+    assert tune("--out", "found", "--to", f"{test_from:%Y-%m-%dT%H:%MZ}") == 2
+    assert "would see the test window" in capsys.readouterr().err
+    assert not Path("found").exists()
+
+
+def test_the_window_can_be_chosen(dataset: Path) -> None:
+    start, end = load_dataset(dataset).window("train")
+    hours = ["--from", f"{start:%Y-%m-%dT%H:%MZ}", "--to", f"{end:%Y-%m-%dT%H:%MZ}"]
+    assert tune("--out", "found", *hours) == 0
+    assert {row["hours"] for row in rows("found")} == {"90"}
+    assert tune("--out", "validated") == 0
+    assert {row["hours"] for row in rows("validated")} == {str(LAST - FIRST + 1)}
+
+
+def test_late_fills_can_be_left_out(dataset: Path) -> None:  # noqa: ARG001  # written
+    assert tune("--out", "found", "--no-late") == 0
+    assert not [name for name in rows("found")[0] if name.startswith("late_")]
+
+
+def test_a_draw_of_points_follows_the_seed(dataset: Path) -> None:  # noqa: ARG001  # written
+    grid = read_grid(SHIPPED_GRIDS, "carry")
+    carry = load_strategy_class("carry")
+
+    def drawn(seed: int, most: int | None = 12) -> list[dict[str, Any]]:
+        return points_of(grid, {}, "carry", carry, most=most, seed=seed)
+
+    everything = drawn(0, most=None)
+    assert drawn(1) == drawn(1) != drawn(2)
+    assert len(drawn(1)) == 12
+    assert all(point in everything for point in drawn(1))
+    assert tune("--out", "found", "--points", "2") == 0
+    assert len(rows("found")) == 2
+
+
+@pytest.mark.parametrize("name", ["greedy", "carry", "basis"])
+def test_every_point_of_the_shipped_grids_is_valid(name: str) -> None:
+    rule = load_strategy_class(name)
+    points = points_of(read_grid(SHIPPED_GRIDS, name), {}, name, rule, most=None, seed=0)
+    assert 50 < len(points) < 500
+    assert all(set(point) == set(rule.Parameters.model_fields) for point in points)
+
+
+@pytest.mark.parametrize(
+    ("grid", "message"),
+    [
+        ({}, "has no grid for carry"),
+        ({"carry": {}}, "must map parameters to lists"),
+        ({"carry": {"horizon_hours": 24}}, "write a list of values"),
+        ({"carry": {"horizon_hours": []}}, "write a list of values"),
+        ({"carry": {"horizon_hours": [24, 24]}}, "stands there twice"),
+        ({"carry": {"horizn_hours": [24]}}, "unknown key 'horizn_hours'; did you mean 'horizon_hours'"),
+        ({"carry": {"horizon_hours": [24, -1]}}, "horizon_hours = -1"),
+        ({"carry": {"enter_margin": [0.1]}}, "leave_margin must lie below enter_margin"),
+    ],
+)
+def test_a_wrong_grid_is_refused_before_anything_runs(
+    dataset: Path, capsys: pytest.CaptureFixture[str], grid: dict[str, Any], message: str  # noqa: ARG001  # written
+) -> None:  # fmt: skip
+    Path("grid.yaml").write_text(yaml.safe_dump(grid), encoding="utf-8")
+    assert tune("--out", "found") == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not Path("found").exists()
+
+
+def test_mistakes_are_told(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = f"learned_{dataset.resolve().parent.name.replace('-', '_')}"
+    Path(f"{name}.py").write_text(CRASHING.replace("{policies}", "1"), encoding="utf-8")
+    Path("wrong.yaml").write_text("strategies: {cary: {horizon_hours: 3}}\n", encoding="utf-8")
+    Path("full").mkdir()
+    Path("full/note.txt").write_text("mine", encoding="utf-8")
+    for arguments, message in (
+        (["--strategy", "cary"], "did you mean 'carry'"),
+        (["--strategy", f"{name}:Crashing"], "only rules are tuned"),
+        (["--config", "wrong.yaml"], "unknown strategy 'cary'"),
+        (["--set", "strategies.carry.horizon=3"], "unknown key 'horizon'"),
+        (["--out", "full"], "full exists already"),
+        (["--from", "2024-01-09T00:00Z", "--to", "2024-01-08T00:00Z"], "is empty"),
+        (["--from", "2023-01-09T00:00Z"], "outside the data"),
+        (["--data", "nowhere"], "is not a folder"),
+    ):
+        assert tune("--out", "found", *arguments) == 2, arguments
+        assert message in capsys.readouterr().err
+        assert not Path("found").exists()
+    assert [path.name for path in Path("full").iterdir()] == ["note.txt"]
+
+
+def test_data_that_changes_meanwhile_is_noticed(dataset: Path) -> None:
+    loaded = load_dataset(dataset)
+    start, end = loaded.window("validation")
+    job = TuningJob(
+        dataset=dataset, fingerprint="another", strategy="hold", start=start, end=end,
+        settings=load_settings(), seed=0, late=False,
+    )  # fmt: skip
+    with pytest.raises(DataError, match="changed while it was being searched"):
+        measure(job.model_dump_json(), {})
+
+
+def trial(number: int, pnl_pct: float, drawdown_pct: float = 0.0, **metrics: Any) -> Trial:
+    values = {"pnl_pct": pnl_pct, "max_drawdown_pct": drawdown_pct, "pnl_pct_per_7d": pnl_pct, "trades": 3}
+    return Trial(number, {"x": number}, {**values, **metrics})
+
+
+def test_fitness_takes_half_the_drawdown_off() -> None:
+    assert fitness({"pnl_pct": 2.0, "max_drawdown_pct": 3.0}) == 0.5
+
+
+def test_ranking_is_stable_and_puts_nan_last() -> None:
+    trials = [trial(1, np.nan), trial(2, 1.0), trial(3, 3.0, 4.0), trial(4, 2.0), trial(5, 2.0)]
+    assert [t.number for t in ranked(trials)] == [4, 5, 2, 3, 1]
+
+
+def test_cautions_name_what_is_suspicious() -> None:
+    calm = trial(1, 0.4, late_pnl_pct_per_7d=0.3)
+    assert len(cautions(calm, 7)) == 1
+    assert "best of 7 points" in cautions(calm, 7)[0]
+    assert "Above 1 %" in cautions(trial(1, 1.2), 7)[1]
+    assert "sign changes" in cautions(trial(1, 0.4, late_pnl_pct_per_7d=-0.1), 7)[1]
+    assert "does not trade" in cautions(replace(calm, metrics={**calm.metrics, "trades": 0}), 7)[1]
+
+
+def test_the_table_shows_the_best_ten_and_only_what_varied() -> None:
+    metrics = dict.fromkeys(("sharpe", "win_rate_pct", "avg_trade_hours"), 1.0)
+    trials = [trial(k, float(k), **metrics) for k in range(1, 15)]
+    lines = table(
+        [replace(t, parameters={"x": t.number, "fixed_one": 9}) for t in trials], {"x": [1, 2], "fixed_one": [9]}
+    )
+    assert "fixed" not in " ".join(lines)
+    assert [line.split()[-1] for line in lines[-10:]] == [str(k) for k in range(14, 4, -1)]
+    assert len({len(line) for line in lines}) == 1
+
+
+def test_read_grid_names_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="does not exist"):
+        read_grid(tmp_path / "none.yaml", "carry")
