@@ -175,8 +175,6 @@ class FlatPPO(PPO):
             rewards[cut] += np.float32(self.gamma) * values
 
     def _estimate_advantages(self, buffer: RolloutBuffer) -> None:
-        # The stock buffer keeps its own copies, which a change of the hyperparameters would not reach.
-        buffer.gamma, buffer.gae_lambda = self.gamma, self.gae_lambda
         assert self._last_obs is not None
         assert self._last_episode_starts is not None
         last_values = self._values(np.asarray(self._last_obs))
@@ -235,10 +233,8 @@ class FlatPPO(PPO):
         done.append(losses)
         if self.target_kl is not None and losses.approx_kl > 1.5 * self.target_kl:
             return False
-        norm = np.nan
-        if np.isfinite(losses.loss):
-            adam = self.policy.optimizer.param_groups[0]
-            norm = self._parameters.clipped_adam(adam["lr"], adam["betas"], adam["eps"], self.max_grad_norm)
+        adam = self.policy.optimizer.param_groups[0]
+        norm = self._parameters.clipped_adam(adam["lr"], adam["betas"], adam["eps"], self.max_grad_norm)
         if not np.isfinite(norm):
             raise DivergenceError(f"epoch {self._n_updates + 1}: loss {losses.loss}, gradient norm {norm}")
         return True
@@ -294,10 +290,6 @@ class FlatPPO(PPO):
             super().save(path, exclude, include)
         finally:
             del self.random_state
-
-    def get_parameters(self) -> dict[str, dict[str, Any]]:
-        """State dicts of policy and optimiser, as tensors that own their memory."""
-        return {name: _detached(state) for name, state in super().get_parameters().items()}
 
     def set_parameters(
         self, load_path_or_dict: str | TensorDict, exact_match: bool = True, device: torch.device | str = "auto"
@@ -396,15 +388,6 @@ def _is_plain_adam(optimizer: torch.optim.Optimizer) -> bool:
     group = optimizer.param_groups[0]
     changes = any(group.get(option) for option in ("weight_decay", "amsgrad", "maximize"))
     return type(optimizer) is torch.optim.Adam and not changes
-
-
-def _detached(state: Any) -> Any:
-    """The same nested state with every tensor cloned: views would drag the whole flat vector into a file."""
-    if isinstance(state, torch.Tensor):
-        return state.detach().clone()
-    if isinstance(state, dict):
-        return type(state)((key, _detached(value)) for key, value in state.items())
-    return state
 
 
 def _packed(random: np.random.Generator) -> npt.NDArray[np.uint64]:

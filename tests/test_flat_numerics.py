@@ -139,10 +139,11 @@ def test_sampling_follows_the_softmax_and_reports_its_log_probability() -> None:
 
 @pytest.mark.parametrize("uniform", [0.0, np.nextafter(1.0, 0.0)])
 def test_sampling_at_the_ends_of_the_unit_interval_stays_among_possible_actions(uniform: float) -> None:
-    logits = np.array([[-1e8, 0.1, 0.2, -1e8]], np.float32)
-    actions, log_probs = np.empty(1, np.int64), np.empty(1, np.float32)
-    sample_actions(logits, np.array([uniform]), actions, log_probs)
-    assert actions[0] == (1 if uniform == 0 else 2)
+    logits = np.random.default_rng(3).standard_normal((1000, 9)).astype(np.float32)
+    logits[:, [0, 8]] = -1e8
+    actions, log_probs = np.empty(1000, np.int64), np.empty(1000, np.float32)
+    assert sample_actions(logits, np.full(1000, uniform), actions, log_probs)
+    assert set(actions) == {1 if uniform == 0 else 7}
 
 
 def small_policy() -> Any:

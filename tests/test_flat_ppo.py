@@ -1,6 +1,7 @@
 """FlatPPO against stable-baselines3: the same update, files that both open, exact continuation, real learning."""
 
 import io
+import json
 import pickle
 import zipfile
 from pathlib import Path
@@ -18,7 +19,7 @@ from threadpoolctl import threadpool_limits
 
 from engine.errors import BundleError, SettingsError, UserError
 from rl_training.flat_numerics import Array
-from rl_training.flat_ppo import DivergenceError, FlatPPO, load_policy_arrays
+from rl_training.flat_ppo import _THREADS, DivergenceError, FlatPPO, load_policy_arrays
 
 
 def train_both(monkeypatch: pytest.MonkeyPatch, stock: PPO, flat: FlatPPO, updates: int = 1) -> None:
@@ -173,6 +174,25 @@ def test_threads_of_the_surroundings_do_not_matter() -> None:
         np.testing.assert_array_equal(run(), single)
 
 
+def test_rollouts_and_updates_keep_to_one_thread_and_give_the_others_back() -> None:
+    def threads() -> set[int]:
+        # What numpy and torch run on; other libraries may bring pools that are not used here.
+        return {pool["num_threads"] for pool in _THREADS.info()}
+
+    class Watched(FlatPPO):
+        def mask_logits(self, observations: Array, logits: Array) -> None:  # noqa: ARG002
+            seen.append((len(logits), threads()))
+
+    assert {pool["user_api"] for pool in _THREADS.info()} == {"blas", "openmp"}
+    seen: list[tuple[int, set[int]]] = []
+    with threadpool_limits(3):
+        agent = collect(agent_of(Watched, RandomWalkEnv(4), n_epochs=1))
+        agent.train()
+        assert threads() == {3}
+    assert {rows for rows, _ in seen} == {4, 32}
+    assert all(counts == {1} for _, counts in seen)
+
+
 def test_two_updates_from_the_same_state_are_bit_identical() -> None:
     agent = collect(agent_of(FlatPPO, RandomWalkEnv(4)))
     before = agent.checkpoint()
@@ -215,13 +235,18 @@ def test_the_zip_holds_no_environment_and_no_work_arrays(tmp_path: Path) -> None
             super().__init__(num_envs)
             self.tables = np.random.default_rng(0).random(1_000_000)
 
-    agent = agent_of(FlatPPO, BulkyEnv(4), policy_kwargs={"net_arch": [64]}).learn(128)
-    path = saved(agent, tmp_path)
+    content, arrays = {}, 0
+    for learner in (PPO, FlatPPO):
+        agent = agent_of(learner, BulkyEnv(4), policy_kwargs={"net_arch": [64]}).learn(128)
+        path = saved(agent, tmp_path)
+        with zipfile.ZipFile(path) as archive:
+            content[learner] = json.loads(archive.read("data"))
+            arrays = len(archive.read("policy.pth")) + len(archive.read("policy.optimizer.pth"))
+    assert content[FlatPPO].keys() == content[PPO].keys() | {"random_state"}
+    assert "rl_training" not in json.dumps(content[FlatPPO])
+    numbers = 3 * weights_of(agent).nbytes
+    assert numbers < arrays < numbers + 30_000
     assert path.stat().st_size < 100_000
-    with zipfile.ZipFile(path) as archive:
-        state = torch.load(io.BytesIO(archive.read("policy.pth")), weights_only=True)
-        assert b"flat_ppo" not in archive.read("data")
-    assert all(t.untyped_storage().nbytes() == t.numel() * 4 for t in state.values())
 
 
 def test_a_loaded_agent_continues_bit_for_bit(tmp_path: Path) -> None:
@@ -435,6 +460,12 @@ class ContinuousEnv(RandomWalkEnv):
         self.action_space = spaces.Box(-1, 1, (2,), np.float32)
 
 
+class OneBasedEnv(RandomWalkEnv):
+    def __init__(self) -> None:
+        super().__init__(2)
+        self.action_space = spaces.Discrete(3, start=1)
+
+
 class DoubleEnv(RandomWalkEnv):
     def __init__(self) -> None:
         super().__init__(2)
@@ -445,6 +476,7 @@ class DoubleEnv(RandomWalkEnv):
     ("env", "changes", "problem"),
     [
         (ContinuousEnv, {}, "actions must be Discrete"),
+        (OneBasedEnv, {}, "counted from 0"),
         (DoubleEnv, {}, "float32 vectors"),
         (lambda: RandomWalkEnv(2), {"policy_kwargs": {"activation_fn": torch.nn.ReLU}}, "must be Tanh"),
         (lambda: RandomWalkEnv(2), {"policy_kwargs": {"optimizer_class": torch.optim.SGD}}, "plain Adam"),
