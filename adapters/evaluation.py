@@ -1,0 +1,134 @@
+"""Scoring policies: the backtest itself over a whole window or over seeded windows of one length."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.bundles import LOOKS, bundle_folder
+from adapters.preparation import Window
+from engine.backtest import run_backtest
+from engine.errors import UserError
+from engine.metrics import Metrics, compute_metrics
+from engine.opportunities import OpportunityBuilder
+from engine.records import Records, trade_pnl
+from engine.tape import rules_record
+from rl_training.rewards import episode_reward
+from rl_training.settings import RewardSettings
+from strategies.base import Context, NoParameters
+from strategies.policy import Policy
+from strategies.ppo import Ppo
+
+
+@dataclass(frozen=True, eq=False)
+class Episode:
+    """One pass of a policy over a window."""
+
+    window: Window
+    reward: float
+    metrics: Metrics
+    trade_pnl_usd: NDArray[np.float64]
+
+
+def filled_late(builder: OpportunityBuilder, hours: int) -> OpportunityBuilder:
+    """The same market with every order filled that many hours after its decision."""
+    settings = builder.tape.settings.model_copy(update={"latency_hours": hours})
+    arrays = builder.tape.arrays._replace(rules=rules_record(settings))
+    return OpportunityBuilder(replace(builder.tape, settings=settings, arrays=arrays), builder.tables)
+
+
+def play(
+    builder: OpportunityBuilder,
+    policy: Policy,
+    windows: Sequence[Window],
+    reward: RewardSettings,
+    progress: Callable[[int], None] = lambda _: None,
+) -> list[Episode]:
+    """Backtest a policy over each window; ``progress`` hears the hours done since the last call."""
+    capital = builder.tape.settings.initial_capital_usd
+    episodes = []
+    for window in windows:
+        strategy = Ppo(NoParameters(), Context(np.random.default_rng(0), (policy,)))
+        records = run_backtest(builder, strategy, window.first, window.last, progress=progress)
+        metrics = compute_metrics(records, capital)
+        earned = episode_reward(records, builder, reward)
+        episodes.append(Episode(window, earned, metrics, _pnl(records)))
+    return episodes
+
+
+def _pnl(records: Records) -> NDArray[np.float64]:
+    return trade_pnl(records.trades)
+
+
+def draw_windows(within: Window, count: int, length_hours: int, seed: int) -> list[Window]:
+    """``count`` random windows of ``length_hours`` decisions. Raises ``UserError`` when none fits."""
+    latest = within.last - length_hours
+    if latest < within.first:
+        raise UserError(f"windows of {length_hours} h do not fit into {within.hours} h; give --episode-hours")
+    starts = np.random.default_rng(seed).integers(within.first, latest, size=count, endpoint=True)
+    return [Window(int(start), int(start) + length_hours) for start in starts]
+
+
+def summary(episodes: Sequence[Episode]) -> Metrics:
+    """One row over episodes: rewards and P&L are means per episode, trades are those of all episodes together."""
+    pnl = np.concatenate([episode.trade_pnl_usd for episode in episodes])
+    wins, losses = pnl[pnl > 0], pnl[pnl < 0]
+    steps = sum(episode.window.hours - 1 for episode in episodes)
+    return {
+        "episodes": len(episodes),
+        "steps": steps,
+        "reward": float(np.mean([episode.reward for episode in episodes])),
+        "pnl_pct": _mean_of(episodes, "pnl_pct"),
+        "pnl_pct_per_7d": _mean_of(episodes, "pnl_pct_per_7d"),
+        "max_drawdown_pct": max(float(episode.metrics["max_drawdown_pct"] or 0) for episode in episodes),
+        "trades": len(pnl),
+        "win_rate_pct": 100 * len(wins) / len(pnl) if len(pnl) else None,
+        "avg_win_usd": float(wins.mean()) if len(wins) else None,
+        "avg_loss_usd": float(losses.mean()) if len(losses) else None,
+        "profit_per_trade_usd": float(pnl.mean()) if len(pnl) else None,
+    }
+
+
+def _mean_of(episodes: Sequence[Episode], name: str) -> float:
+    return float(np.mean([float(episode.metrics[name] or 0.0) for episode in episodes]))
+
+
+def rank_correlation(episodes: Sequence[Episode]) -> float | None:
+    """Spearman's correlation of reward and P&L over episodes; None where one of them never varies."""
+    rewards = _ranks(np.array([episode.reward for episode in episodes]))
+    pnl = _ranks(np.array([float(episode.metrics["pnl_usd"] or 0.0) for episode in episodes]))
+    if len(episodes) < 3 or not rewards.std() > 0 or not pnl.std() > 0:
+        return None
+    return float(np.corrcoef(rewards, pnl)[0, 1])
+
+
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks from 0; equal values share the mean of theirs."""
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    ranks: NDArray[np.float64] = ((last - counts) + (last - 1))[inverse] / 2
+    return ranks
+
+
+def record_look(model: Path, look: Mapping[str, Any]) -> int:
+    """Append one look to the file beside the model; returns the how-manieth at this data set and window it is.
+
+    Raises ``UserError`` when the file cannot be written: an unrecorded look would make later results look better.
+    """
+    path = bundle_folder(model) / LOOKS
+    line = json.dumps({"time": datetime.now(UTC).isoformat(), **look}, allow_nan=False)
+    try:
+        earlier = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        with path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+    except OSError as error:
+        raise UserError(f"the look cannot be recorded in {path}: {error.strerror}; copy the model first") from None
+    same = ("dataset_fingerprint", "from", "to")
+    return 1 + sum(all(json.loads(old).get(key) == look.get(key) for key in same) for old in earlier if old.strip())
