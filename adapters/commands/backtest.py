@@ -125,10 +125,11 @@ def _strategies(
 ) -> dict[str, Any]:
     import numpy as np
 
-    from adapters.strategy_registry import build_strategy, load_strategy_class
+    from adapters.strategy_registry import build_strategy, check_names, load_strategy_class
     from engine.errors import UserError
     from strategies.base import Context
 
+    check_names(settings.strategies)
     needed = max(load_strategy_class(name).policies for name in names)
     if models and not needed:
         raise UserError("--model is given, but none of the strategies plays a trained model")

@@ -1,0 +1,569 @@
+"""``arb backtest`` as a user runs it: what it writes, that its files tell one story, and how it refuses bad input."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from support_datasets import info_of, small_market, stamp, window
+
+from adapters.cli import main
+from adapters.configuration import load_settings
+from adapters.datasets.write import write_dataset
+
+FILES = ("equity.parquet", "ledger.parquet", "manifest.json", "metrics.json", "notes.csv", "trades.csv")
+TRADE_COLUMNS = (
+    *("position_id", "symbol", "long_exchange", "short_exchange", "entry_time", "exit_time", "duration_hours"),
+    *("quantity", "position_size_usd", "entry_long_price", "entry_short_price", "exit_long_price", "exit_short_price"),
+    *("entry_fees_usd", "exit_fees_usd", "funding_usd", "price_pnl_usd", "slippage_usd", "pnl_usd", "pnl_pct"),
+    "exit_reason",
+)
+LEDGER_COLUMNS = (
+    *("time", "position_id", "kind", "leg", "exchange", "symbol", "quantity", "price", "rate"),
+    "amount_usd",
+)
+EQUITY_COLUMNS = ("time", "equity_usd", "cash_usd", "unrealised_usd", "open_positions")
+METRICS = (
+    *("initial_capital_usd", "final_equity_usd", "pnl_usd", "pnl_pct", "pnl_pct_per_7d", "trades", "win_rate_pct"),
+    *("profit_factor", "avg_trade_hours", "sharpe", "sharpe_trades", "sortino", "max_drawdown_pct", "avg_win_usd"),
+    *("avg_loss_usd", "win_loss_ratio", "fees_usd", "funding_usd", "price_pnl_usd", "slippage_usd", "exposure_pct"),
+    *("missing_settlements", "stale_hours", "fills_at_last_trade", "hours"),
+)
+YOUNG = ("--set", "min_history_hours=4")
+HOURS = 150
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two coins on two exchanges over 150 hours, with holes in the prices and a missing settlement."""
+    market = small_market(HOURS)
+    market.price[0, 60:66] = np.nan
+    market.fill_price[1, 30:90] = np.nan
+    market.funding_rate[2, 80] = np.nan
+    folder = tmp_path_factory.mktemp("data") / "tiny"
+    windows = {"train": window(0, 69), "validation": window(70, 99), "test": window(100, 149)}
+    write_dataset(market, folder, info_of(market, windows=windows))
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ARB_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "arrays"))
+
+
+def arb(*arguments: object) -> int:
+    """Exit code of a command run in this process."""
+    with pytest.raises(SystemExit) as stopped:
+        main([str(argument) for argument in arguments])
+    code = stopped.value.code
+    assert isinstance(code, int)
+    return code
+
+
+def backtest(dataset: Path, out: Path, *more: object, strategy: str = "plugin_strategies:Churn") -> Path:
+    """A finished run's folder."""
+    assert arb("backtest", "--strategy", strategy, "--data", dataset, "--out", out, *YOUNG, *more) == 0
+    return out
+
+
+class Run:
+    """The files of a run, read back."""
+
+    def __init__(self, folder: Path) -> None:
+        self.metrics: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
+        self.manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+        self.trades = pd.read_csv(folder / "trades.csv")
+        self.ledger = pd.read_parquet(folder / "ledger.parquet")
+        self.equity = pd.read_parquet(folder / "equity.parquet")
+        self.notes = pd.read_csv(folder / "notes.csv")
+
+
+@pytest.fixture(scope="module")
+def run(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A strategy that trades all the time, over the whole data set."""
+    return Run(backtest(dataset, tmp_path_factory.mktemp("runs") / "run"))
+
+
+# --- what is written ---
+
+
+def test_the_files_have_the_columns_and_keys_of_the_contract(dataset: Path, tmp_path: Path) -> None:
+    folder = backtest(dataset, tmp_path / "run", "--seed", 3)
+    assert sorted(path.name for path in folder.iterdir()) == list(FILES)
+    run = Run(folder)
+    assert tuple(run.trades.columns) == TRADE_COLUMNS
+    assert tuple(run.ledger.columns) == (*LEDGER_COLUMNS, "assumed")
+    assert tuple(run.equity.columns) == EQUITY_COLUMNS
+    assert set(run.metrics) == {*METRICS, "break_even_cost_multiple"}
+    assert set(run.ledger["kind"]) == {"fee", "funding", "price"}
+    assert set(run.ledger["leg"]) == {"long", "short"}
+    assert set(run.ledger["exchange"]) == {"binanceusdm", "bybit"}
+    assert set(run.trades["symbol"]) == {"BTCUSDT", "ETHUSDT"}
+    assert set(run.trades["exit_reason"]) == {"signal", "end_of_data"}
+    for times in (run.ledger["time"], run.equity["time"]):
+        assert str(times.dt.tz) == "UTC"
+    assert run.trades["entry_time"].str.endswith("+00:00").all()
+
+
+def test_the_manifest_says_what_was_run(dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["arb", "backtest", "--seed", "7"])
+    manifest = Run(backtest(dataset, tmp_path / "run", "--seed", 7, "--set", "slippage_bps=3.5")).manifest
+    assert manifest["settings"]["slippage_bps"] == 3.5
+    assert manifest["settings"]["min_history_hours"] == 4
+    assert set(load_settings().model_dump()) == set(manifest["settings"])
+    assert manifest["strategy"] == "plugin_strategies:Churn"
+    assert manifest["seed"] == 7
+    assert manifest["command"] == "arb backtest --seed 7"
+    assert manifest["dataset"]["name"] == "small"
+    assert len(manifest["dataset"]["fingerprint"]) == 32
+    assert manifest["cost_table"]["bybit"][0]["taker"] == 0.00055
+    assert manifest["cost_table_hash"] == load_settings().cost_table_hash()
+    assert manifest["code_version"].startswith("0.1.0")
+    started, finished = (pd.Timestamp(manifest[name]) for name in ("started", "finished"))
+    assert started.tzinfo is not None
+    assert started <= finished
+
+
+@pytest.mark.trap(1)
+def test_trap_01_the_manifest_hashes_the_fees_of_the_run(dataset: Path, tmp_path: Path) -> None:
+    plain = Run(backtest(dataset, tmp_path / "plain"))
+    cheap = Run(backtest(dataset, tmp_path / "cheap", "--set", "fees.bybit.taker=0.0001"))
+    assert plain.manifest["cost_table_hash"] != cheap.manifest["cost_table_hash"]
+    assert cheap.manifest["cost_table"]["bybit"][0]["taker"] == 0.0001
+    paid = cheap.ledger[(cheap.ledger["kind"] == "fee") & (cheap.ledger["exchange"] == "bybit")]
+    assert set(paid["rate"]) == {0.0001}
+    assert cheap.metrics["fees_usd"] < plain.metrics["fees_usd"]
+
+
+# --- one story ---
+
+
+def close(value: Any) -> Any:
+    return pytest.approx(value, rel=1e-9, abs=1e-7)
+
+
+def test_equity_is_capital_plus_ledger_plus_unrealised_at_every_hour(run: Run) -> None:
+    hours = run.equity.set_index("time")
+    assert len(hours) == HOURS
+    assert hours.index[0] == stamp(0)
+    assert (hours.index.to_series().diff().dropna() == pd.Timedelta(hours=1)).all()
+    booked = run.ledger.groupby("time")["amount_usd"].sum().reindex(hours.index, fill_value=0.0).cumsum()
+    assert hours["cash_usd"].to_numpy() == close((10_000 + booked).to_numpy())
+    assert hours["equity_usd"].to_numpy() == close((hours["cash_usd"] + hours["unrealised_usd"]).to_numpy())
+    assert hours["unrealised_usd"].abs().max() > 0
+    assert hours["unrealised_usd"].iloc[-1] == 0
+    assert hours["equity_usd"].iloc[-1] == close(10_000 + run.ledger["amount_usd"].sum())
+
+
+def test_trades_add_up_to_the_ledger_and_the_metrics(run: Run) -> None:
+    trades, metrics = run.trades, run.metrics
+    fees = trades["entry_fees_usd"] + trades["exit_fees_usd"]
+    pnl = trades["price_pnl_usd"] + trades["funding_usd"] - fees
+    assert trades["pnl_usd"].to_numpy() == close(pnl.to_numpy())
+    assert trades["pnl_pct"].to_numpy() == close((100 * pnl / (2 * trades["position_size_usd"])).to_numpy())
+    by_position = run.ledger.pivot_table(index="position_id", columns="kind", values="amount_usd", aggfunc="sum")
+    by_position = by_position.reindex(trades["position_id"])
+    assert -by_position["fee"].to_numpy() == close(fees.to_numpy())
+    assert by_position["price"].to_numpy() == close(trades["price_pnl_usd"].to_numpy())
+    assert by_position["funding"].fillna(0).to_numpy() == close(trades["funding_usd"].to_numpy())
+    assert metrics["fees_usd"] == close(fees.sum())
+    for name in ("funding_usd", "price_pnl_usd", "slippage_usd", "pnl_usd"):
+        assert metrics[name] == close(trades[name].sum()), name
+    assert metrics["final_equity_usd"] == close(10_000 + trades["pnl_usd"].sum())
+    assert metrics["final_equity_usd"] == run.equity["equity_usd"].iloc[-1]
+    assert (metrics["trades"], metrics["hours"]) == (len(trades), HOURS)
+
+
+def test_prices_fees_and_slippage_of_the_trades_follow_from_the_fills(run: Run) -> None:
+    t = run.trades
+    assert len(t) > 30
+    gains = t["exit_long_price"] - t["entry_long_price"] + t["entry_short_price"] - t["exit_short_price"]
+    assert t["price_pnl_usd"].to_numpy() == close((t["quantity"] * gains).to_numpy())
+    fees = run.ledger[run.ledger["kind"] == "fee"]
+    assert (fees["rate"] == fees["exchange"].map({"binanceusdm": 0.0005, "bybit": 0.00055})).all()
+    assert fees["amount_usd"].to_numpy() == close((-fees["rate"] * fees["quantity"] * fees["price"]).to_numpy())
+    funding = run.ledger[run.ledger["kind"] == "funding"]
+    signs = funding["leg"].map({"long": -1, "short": 1})
+    expected = signs * funding["quantity"] * funding["price"] * funding["rate"]
+    assert funding["amount_usd"].to_numpy() == close(expected.to_numpy())
+    # Slippage of 2 bps and half a spread of at most 5 bps on four fills of N: never free, never absurd.
+    share = t["slippage_usd"] / (4 * t["position_size_usd"])
+    assert share.between(2e-4, 8e-4).all()
+
+
+def test_times_and_open_positions_agree_between_the_files(run: Run) -> None:
+    entry, leave = (pd.to_datetime(run.trades[name]) for name in ("entry_time", "exit_time"))
+    assert ((leave - entry) == pd.to_timedelta(run.trades["duration_hours"], unit="h")).all()
+    held = [int(((entry <= t) & (t < leave)).sum()) for t in run.equity["time"]]
+    assert run.equity["open_positions"].tolist() == held
+    assert max(held) == 2
+    assert leave.max() == run.equity["time"].iloc[-1]
+    assert (run.trades.loc[leave == leave.max(), "exit_reason"] == "end_of_data").all()
+    fills = run.ledger[run.ledger["kind"] == "fee"].groupby("position_id")["time"].agg(["min", "max"])
+    fills = fills.reindex(run.trades["position_id"])
+    assert (fills["min"].to_numpy() == entry.to_numpy()).all()
+    assert (fills["max"].to_numpy() == leave.to_numpy()).all()
+
+
+def test_the_holes_of_the_data_show_in_the_counters_and_notes(run: Run) -> None:
+    assert run.metrics["missing_settlements"] == run.ledger["assumed"].sum() > 0
+    assert run.metrics["stale_hours"] > 0
+    assert run.metrics["fills_at_last_trade"] > 0
+    assert {"no_position", "stale_leg", "already_held", "too_young"} <= set(run.notes["reason"])
+    assert set(run.notes["what"]) == {"refused"}
+    assert "slot 99" in set(run.notes["target"])
+    assert "BTCUSDT long bybit short binanceusdm" in set(run.notes["target"])
+
+
+# --- options ---
+
+
+def test_several_strategies_get_a_folder_each_and_one_comparison(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = backtest(dataset, tmp_path / "run", strategy="hold,random,plugin_strategies:Churn")
+    folders = ["hold", "plugin_strategies.Churn", "random"]
+    assert sorted(path.name for path in out.iterdir()) == ["comparison.csv", *folders]
+    for name in folders:
+        assert sorted(path.name for path in (out / name).iterdir()) == list(FILES)
+    table = pd.read_csv(out / "comparison.csv").set_index("strategy")
+    assert table.loc["hold", "pnl_usd"] == 0.0
+    assert table.loc["plugin_strategies:Churn", "trades"] == Run(out / "plugin_strategies.Churn").metrics["trades"]
+    assert Run(out / "hold").metrics["trades"] == 0
+    assert Run(out / "hold").trades.empty
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    for word in ("hold", "random", "plugin_str", "target", "written to"):
+        assert word in captured.out
+    # A strategy's results do not depend on who runs beside it.
+    alone = backtest(dataset, tmp_path / "alone")
+    assert (alone / "trades.csv").read_bytes() == (out / "plugin_strategies.Churn" / "trades.csv").read_bytes()
+
+
+def test_from_and_to_bound_the_run_and_include_both_hours(dataset: Path, tmp_path: Path) -> None:
+    span = ("--from", "2024-05-02T06:00Z", "--to", "2024-05-03T02:00+02:00")
+    run = Run(backtest(dataset, tmp_path / "run", *span))
+    assert (run.equity["time"].iloc[0], run.equity["time"].iloc[-1]) == (stamp(30), stamp(48))
+    assert run.metrics["hours"] == 19
+    assert pd.to_datetime(run.trades["entry_time"]).min() == stamp(30)
+
+
+def test_a_named_window_is_its_hours(dataset: Path, tmp_path: Path) -> None:
+    run = Run(backtest(dataset, tmp_path / "run", "--window", "validation"))
+    assert (run.equity["time"].iloc[0], run.equity["time"].iloc[-1]) == (stamp(70), stamp(99))
+
+
+def test_settings_come_from_the_file_and_then_from_the_command_line(dataset: Path, tmp_path: Path) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text("initial_capital_usd: 500\nslippage_bps: 9\nstrategies:\n  random: {enter_probability: 1.0}\n")
+    run = Run(backtest(dataset, tmp_path / "run", "--config", config, "--set", "slippage_bps=1e-1", strategy="random"))
+    assert run.metrics["initial_capital_usd"] == 500.0
+    assert run.manifest["settings"]["slippage_bps"] == 0.1
+    assert run.manifest["settings"]["strategies"]["random"]["enter_probability"] == 1.0
+    assert run.metrics["trades"] > 2
+
+
+def test_the_seed_decides_what_random_does(dataset: Path, tmp_path: Path) -> None:
+    often = ("--set", "strategies.random.enter_probability=0.5")
+    one, two, other = (
+        Run(backtest(dataset, tmp_path / name, "--seed", seed, *often, strategy="random")).trades
+        for name, seed in (("one", 1), ("two", 1), ("other", 2))
+    )
+    assert one.equals(two)
+    assert not one.equals(other)
+
+
+def test_a_rerun_gives_the_same_bytes_and_replaces_the_run(dataset: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    command = ("--set", "strategies.random.enter_probability=0.3")
+    backtest(dataset, out, *command, strategy="random,carry")
+    first = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    (out / "leftover").write_text("of the earlier run")
+    backtest(dataset, out, *command, strategy="random,carry")
+    second = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    assert set(first) == set(second)
+    for path, content in first.items():
+        if path.name == "manifest.json":
+            ours, theirs = (json.loads(text) for text in (content, second[path]))
+            changed = {key for key in ours if ours[key] != theirs[key]}
+            assert changed <= {"started", "finished"}
+        else:
+            assert content == second[path], path
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["run"]
+
+
+def test_without_out_the_run_has_a_folder_by_time(
+    dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert arb("backtest", "--strategy", "hold", "--data", dataset, *YOUNG) == 0
+    (folder,) = (tmp_path / "runs").iterdir()
+    assert folder.name.startswith("backtest-2")
+    assert sorted(path.name for path in folder.iterdir()) == list(FILES)
+
+
+def test_latency_fill_and_cost_settings_reach_the_engine(dataset: Path, tmp_path: Path) -> None:
+    prompt = Run(backtest(dataset, tmp_path / "prompt"))
+    late = Run(backtest(dataset, tmp_path / "late", "--set", "latency_hours=2"))
+    for run, hours in ((prompt, 5), (late, 7)):
+        left = run.trades[run.trades["exit_reason"] == "signal"]
+        assert left["duration_hours"].min() == hours
+    assert late.manifest["settings"]["latency_hours"] == 2
+    free = Run(backtest(dataset, tmp_path / "free", "--set", "cost_multiple=0"))
+    assert free.metrics["fees_usd"] == 0.0
+    assert free.metrics["slippage_usd"] == 0.0
+    assert free.metrics["pnl_usd"] > prompt.metrics["pnl_usd"]
+    phantom = Run(backtest(dataset, tmp_path / "phantom", "--set", "fill_at=last_trade"))
+    assert phantom.metrics["fills_at_last_trade"] == 4 * phantom.metrics["trades"]
+
+
+# --- bad input ---
+
+Change = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+def naive(table: pd.DataFrame) -> pd.DataFrame:
+    return table.assign(timestamp=table["timestamp"].dt.tz_localize(None))
+
+
+def with_price(value: float) -> Change:
+    def change(table: pd.DataFrame) -> pd.DataFrame:
+        table.loc[7, "bybit_price"] = value
+        return table
+
+    return change
+
+
+BAD_TABLES: dict[str, tuple[Change, Sequence[str]]] = {
+    "wrong columns": (lambda table: table.rename(columns={"timestamp": "time"}), ["BTCUSDT", "timestamp"]),
+    "no price": (lambda table: table.drop(columns="bybit_price"), ["BTCUSDT", "bybit_price"]),
+    "unknown column": (lambda table: table.assign(bybit_prize=1.0), ["BTCUSDT", "bybit_prize"]),
+    "no rows": (lambda table: table.iloc[:0], ["BTCUSDT", "no rows"]),
+    "naive times": (naive, ["BTCUSDT", "time zone"]),
+    "unsorted times": (lambda table: table.iloc[[1, 0, *range(2, len(table))]], ["BTCUSDT", "2024-05-01T0"]),
+    "duplicate times": (lambda table: table.iloc[[0, 0, *range(1, len(table))]], ["BTCUSDT", "2024-05-01T00"]),
+    "a time between hours": (
+        lambda table: table.assign(timestamp=table["timestamp"] + pd.Timedelta(minutes=30)),
+        ["BTCUSDT", "whole hour"],
+    ),
+    "a negative price": (with_price(-1.0), ["BTCUSDT", "bybit", "2024-05-01T07"]),
+    "a price of zero": (with_price(0.0), ["BTCUSDT", "bybit", "2024-05-01T07"]),
+    "an infinite price": (with_price(np.inf), ["BTCUSDT", "bybit", "2024-05-01T07"]),
+    "a NaN price": (with_price(np.nan), []),
+    "words for prices": (lambda table: table.assign(bybit_price="high"), ["BTCUSDT", "bybit_price"]),
+}
+
+
+def copy_of(dataset: Path, folder: Path) -> Path:
+    """A data set that may be spoilt."""
+    (folder / "price_history").mkdir(parents=True)
+    for path in [dataset / "dataset.yaml", *(dataset / "price_history").iterdir()]:
+        (folder / path.relative_to(dataset)).write_bytes(path.read_bytes())
+    return folder
+
+
+def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
+    """The one line on stderr of a run that must fail as a user's mistake, leaving nothing behind."""
+    before = sorted(tmp_path.rglob("*"))
+    capsys.readouterr()
+    assert arb("backtest", *arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.count("\n") == 1, captured.err
+    assert captured.err.startswith("error: ")
+    assert sorted(tmp_path.rglob("*")) == before
+    return captured.err
+
+
+@pytest.mark.parametrize("fault", [name for name in BAD_TABLES if name != "a NaN price"])
+def test_a_bad_table_is_told_with_its_file(
+    fault: str, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoilt = copy_of(dataset, tmp_path / "spoilt")
+    file = spoilt / "price_history" / "BTCUSDT.parquet"
+    change, words = BAD_TABLES[fault]
+    change(pd.read_parquet(file)).to_parquet(file, index=False)
+    line = refused(tmp_path, capsys, "--strategy", "hold", "--data", spoilt, "--out", tmp_path / "out")
+    for word in words:
+        assert word in line, line
+
+
+BAD_FILES: dict[str, tuple[Callable[[Path], object], Sequence[str]]] = {
+    "an empty file": (lambda f: (f / "price_history" / "BTCUSDT.parquet").write_bytes(b""), ["BTCUSDT.parquet"]),
+    "half a file": (
+        lambda f: (f / "price_history" / "BTCUSDT.parquet").write_bytes(
+            (f / "price_history" / "BTCUSDT.parquet").read_bytes()[:500]
+        ),
+        ["BTCUSDT.parquet"],
+    ),
+    "no file": (lambda f: [path.unlink() for path in (f / "price_history").iterdir()], ["price_history"]),
+    "empty dataset.yaml": (lambda f: (f / "dataset.yaml").write_text(""), ["dataset.yaml"]),
+    "broken dataset.yaml": (lambda f: (f / "dataset.yaml").write_text("name: ["), ["dataset.yaml"]),
+}
+
+
+@pytest.mark.parametrize("fault", BAD_FILES)
+def test_a_missing_or_broken_file_is_told(
+    fault: str, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spoilt = copy_of(dataset, tmp_path / "spoilt")
+    change, words = BAD_FILES[fault]
+    change(spoilt)
+    line = refused(tmp_path, capsys, "--strategy", "hold", "--data", spoilt, "--out", tmp_path / "out")
+    for word in words:
+        assert word in line, line
+
+
+BAD_ARGUMENTS: dict[str, tuple[Sequence[str], str]] = {
+    "no such folder": (["--data", "nowhere"], "nowhere"),
+    "unknown strategy": (["--strategy", "cary"], "unknown strategy 'cary'; did you mean 'carry'?"),
+    "no strategy": (["--strategy", " , "], "--strategy needs at least one name"),
+    "a strategy twice": (["--strategy", "hold,hold"], "names a strategy twice"),
+    "no such module": (["--strategy", "no_such_module:Rule"], "strategy no_such_module:Rule cannot be imported"),
+    "no strategy at all": (["--strategy", "plugin_strategies:Sequence"], "plugin_strategies:Sequence is no strategy"),
+    "unknown key": (["--set", "slipage_bps=3"], "--set slipage_bps: unknown key; did you mean 'slippage_bps'?"),
+    "unknown nested key": (["--set", "filters.symbol=[A]"], "did you mean 'filters.symbols'?"),
+    "no value": (["--set", "slippage_bps"], "write it as KEY=VALUE"),
+    "NaN": (["--set", "slippage_bps=.nan"], "slippage_bps"),
+    "NaN as a word": (["--set", "slippage_bps=nan"], "slippage_bps"),
+    "infinity": (["--set", "initial_capital_usd=.inf"], "initial_capital_usd"),
+    "negative": (["--set", "slippage_bps=-1"], "slippage_bps = -1: Input should be greater than or equal to 0"),
+    "no capital": (["--set", "initial_capital_usd=0"], "initial_capital_usd = 0"),
+    "text for a number": (["--set", "max_positions=few"], "max_positions = 'few'"),
+    "a stop that is a gain": (["--set", "max_position_loss_pct=1.5"], "max_position_loss_pct = 1.5"),
+    "leverage": (["--set", "leverage=2"], "liquidation is not modelled"),
+    "a fee of an unknown exchange": (["--set", "fees.bibit.taker=0"], "the fee table has"),
+    "a negative fee": (["--set", "fees.bybit.taker=-1"], "taker"),
+    "unknown parameter": (["--strategy", "carry", "--set", "strategies.carry.enter_margn=1"], "'enter_margin'"),
+    "parameter out of range": (["--strategy", "carry", "--set", "strategies.carry.horizon_hours=-1"], "horizon_hours"),
+    "NaN parameter": (["--strategy", "carry", "--set", "strategies.carry.horizon_hours=.nan"], "horizon_hours"),
+    "unknown strategy in the settings": (
+        ["--set", "strategies.cary.enter_margin=1"],
+        "unknown strategy 'cary'; did you mean 'carry'?",
+    ),
+    "a window backwards": (["--from", "2024-05-03T00:00Z", "--to", "2024-05-02T00:00Z"], "is empty"),
+    "a window of one hour": (["--from", "2024-05-03T00:00Z", "--to", "2024-05-03T00:00Z"], "is empty"),
+    "a window outside": (["--from", "2023-05-03T00:00Z"], "2023-05-03T00:00Z is outside the data"),
+    "a naive time": (["--from", "2024-05-03T00:00"], "has no time zone"),
+    "half an hour": (["--to", "2024-05-03T00:30Z"], "is not a whole hour"),
+    "no time": (["--to", "noon"], "is not a time"),
+    "unknown window": (["--window", "tset"], "has no window 'tset' (it has: train, validation, test)"),
+    "no config": (["--config", "nowhere.yaml"], "nowhere.yaml does not exist"),
+    "unknown option": (["--sett", "a=b"], "No such option '--sett'"),
+    "no such symbol": (["--set", "filters.symbols=[XUSDT]"], "symbol XUSDT is not in this data set"),
+    "a model for a rule": (["--model", "model.zip"], "none of the strategies plays a trained model"),
+    "pieces and a folder": (["--price-history", "x"], "not both"),
+}
+
+
+@pytest.mark.parametrize("fault", BAD_ARGUMENTS)
+def test_a_mistake_on_the_command_line_is_told_in_one_line(
+    fault: str, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments, words = BAD_ARGUMENTS[fault]
+    start = ["--strategy", "hold", "--data", dataset, "--out", tmp_path / "out"]
+    assert words in refused(tmp_path, capsys, *start, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("slippage_pbs: 3", "mine.yaml: unknown key 'slippage_pbs'; did you mean 'slippage_bps'?"),
+        ("filters: {exchange: [bybit]}", "'filters.exchange'; did you mean 'filters.exchanges'?"),
+        ("slippage_bps: -3", "slippage_bps = -3"),
+        ("slippage_bps: .nan", "slippage_bps"),
+        ("- a\n- b", "must hold a mapping"),
+        ("a: [", "cannot be read as YAML"),
+    ],
+)
+def test_a_mistake_in_the_config_file_is_told_in_one_line(
+    text: str, words: str, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text(text)
+    arguments = ("--strategy", "hold", "--data", dataset, "--out", tmp_path / "out", "--config", config)
+    assert words in refused(tmp_path, capsys, *arguments)
+
+
+def test_an_exchange_without_fees_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    market = small_market(30, [("BTCUSDT", "bybit"), ("BTCUSDT", "zebra")])
+    write_dataset(market, tmp_path / "data", info_of(market))
+    line = refused(tmp_path, capsys, "--strategy", "hold", "--data", tmp_path / "data", "--out", tmp_path / "out")
+    assert "no fee rates for exchange zebra" in line
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_what_is_no_earlier_run_is_never_replaced(
+    kind: str, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "precious"
+    if kind == "file":
+        out.write_text("mine")
+    else:
+        out.mkdir()
+        (out / "notes.txt").write_text("mine")
+    line = refused(tmp_path, capsys, "--strategy", "hold", "--data", dataset, "--out", out, *YOUNG)
+    assert f"{out} exists already" in line
+
+
+def test_a_defect_or_an_interruption_leaves_nothing_partial(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--data", str(dataset), "--out", str(tmp_path / "out"), *YOUNG]
+    with pytest.raises(ZeroDivisionError):
+        main(["backtest", "--strategy", "hold,plugin_strategies:Broken", *arguments])
+    assert list(tmp_path.iterdir()) == []
+    assert arb("backtest", "--strategy", "hold,plugin_strategies:Interrupted", *arguments) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_rerun_keeps_the_earlier_run(dataset: Path, tmp_path: Path) -> None:
+    out = backtest(dataset, tmp_path / "out")
+    before = (out / "trades.csv").read_bytes()
+    with pytest.raises(ZeroDivisionError):
+        backtest(dataset, out, strategy="plugin_strategies:Broken")
+    assert (out / "trades.csv").read_bytes() == before
+    assert list(tmp_path.iterdir()) == [out]
+
+
+# --- fresh interpreters ---
+
+
+def modules_after(code: str) -> set[str]:
+    """Top-level modules that a fresh interpreter has loaded after running code that ends in ``sys.exit``."""
+    program = f"import sys\ntry:\n    {code}\nexcept SystemExit as stopped:\n    assert not stopped.code\n"
+    report = "print('\\n' + ' '.join(sorted({name.partition('.')[0] for name in sys.modules})))"
+    done = subprocess.run([sys.executable, "-c", program + report], capture_output=True, text=True, check=True)
+    return set(done.stdout.splitlines()[-1].split())
+
+
+def test_help_loads_nothing_heavy() -> None:
+    loaded = modules_after("from adapters.cli import main; main(['--help'])")
+    assert loaded.isdisjoint({"torch", "pandas", "numba", "pyarrow", "ccxt", "pydantic", "gymnasium", "rich", "yaml"})
+    assert "click" in loaded
+
+
+def test_a_rule_runs_in_a_process_of_its_own_without_torch(dataset: Path, tmp_path: Path) -> None:
+    arguments = ["backtest", "--strategy", "carry,basis,greedy", "--data", str(dataset), "--out", str(tmp_path / "out")]
+    loaded = modules_after(f"from adapters.cli import main; main({arguments!r})")
+    assert "numba" in loaded
+    assert loaded.isdisjoint({"torch", "stable_baselines3", "gymnasium", "ccxt"})
+    assert sorted(path.name for path in (tmp_path / "out" / "carry").iterdir()) == list(FILES)
+
+
+def test_the_installed_command_runs_and_refuses(dataset: Path, tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).with_name("arb")), "backtest", "--data", str(dataset), "--out", "run"]
+    done = subprocess.run([*command, "--strategy", "hold"], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "written to run" in done.stdout
+    wrong = subprocess.run([*command, "--strategy", "hodl"], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert wrong.stderr.startswith("error: unknown strategy 'hodl'; did you mean 'hold'?")
