@@ -102,6 +102,19 @@ def test_any_change_of_the_facts_is_another_fingerprint(dataset: Path, reads: li
     assert third.market.symbols == ("ETHUSDT", "SOLUSDT")
 
 
+def test_a_change_of_one_digit_or_of_a_name_alone_is_another_fingerprint(tmp_path: Path) -> None:
+    path = write_older(tmp_path / "older", {"BTCUSDT": prices_frame()}, ".csv")
+    coin = path / "price_history" / "BTCUSDT.csv"
+    first = load_dataset(path)
+    coin.write_text(coin.read_text().replace("103.0", "103.1", 1))
+    second = load_dataset(path)
+    assert second.market.price[0, 3] == 103.1
+    coin.rename(coin.with_name("ETHUSDT.csv"))
+    third = load_dataset(path)
+    assert third.market.symbols == ("ETHUSDT",)
+    assert len({first.fingerprint, second.fingerprint, third.fingerprint}) == 3
+
+
 def test_new_windows_keep_fingerprint_and_cache(dataset: Path, reads: list[Path]) -> None:
     first = load_dataset(dataset)
     split_dataset(dataset, WindowEdges(train_to=time_of(int(first.market.hours[70]))))

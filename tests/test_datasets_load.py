@@ -70,6 +70,17 @@ def test_windows_and_delistings_come_back(tmp_path: Path) -> None:
         loaded.window("validation")
 
 
+def test_of_two_notices_the_earlier_end_counts(tmp_path: Path) -> None:
+    early, late = (
+        Delisting(exchange="bybit", symbol="ETHUSDT", time=time_of(FIRST + end), known_at=time_of(FIRST + known))
+        for end, known in ((7, 6), (9, 2))
+    )
+    for name, notices in (("one", (early, late)), ("two", (late, early))):
+        market = load_dataset(stored(tmp_path / name, delistings=notices), cache=False).market
+        leg = market.leg("ETHUSDT", "bybit")
+        assert (market.delisting_hour[leg], market.delisting_known_hour[leg]) == (FIRST + 7, FIRST + 6)
+
+
 def test_loaded_arrays_cannot_be_changed(tmp_path: Path) -> None:
     market = load_dataset(stored(tmp_path), cache=False).market
     for name in (*PER_LEG_FLOATS, "hours", "leg_symbol", "delisting_hour"):
