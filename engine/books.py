@@ -227,3 +227,13 @@ def reset_books(books: Books, which: NDArray[np.int64], initial_capital_usd: flo
     for field in ("cash", "equity_protected", "equity", "peak"):
         books.portfolios[field][which] = initial_capital_usd
     books.portfolios["next_id"][which] = 1
+
+
+def seen_from(books: Books, rows: int) -> Books:
+    """A copy of the state, without records, for a tape that begins ``rows`` hours later: its rows count from there."""
+    state = Books(*(array.copy() for array in books[:3]), *(array[:, :0].copy() for array in books[3:]))
+    state.slots["opened"] -= rows
+    state.slots["due"][state.slots["due"] >= 0] -= rows
+    state.ghosts["opened"] -= rows
+    state.ghosts["closed"] -= rows
+    return state

@@ -81,10 +81,10 @@ class Tables(NamedTuple):
 
 
 @njit(cache=True)
-def _daily_rates(booked: Floats, first: Ints, out24: Floats, out72: Floats, out168: Floats) -> None:
+def _daily_rates(booked: Floats, first: Ints, since: int, out24: Floats, out72: Floats, out168: Floats) -> None:
     """Booked rates per day over the last 24, 72 and 168 clock hours (or since ``first``), ``[hours, legs]``."""
     for leg in range(booked.shape[0]):
-        for t in range(booked.shape[1]):
+        for t in range(since, booked.shape[1]):
             age = t - first[leg] + 1
             total, n = 0.0, 0
             for hours, out in ((24, out24), (72, out72), (168, out168)):
@@ -95,10 +95,10 @@ def _daily_rates(booked: Floats, first: Ints, out24: Floats, out72: Floats, out1
 
 
 @njit(cache=True)
-def _spread_windows(long_price: Floats, short_price: Floats, pair: int, tables: Tables) -> None:
+def _spread_windows(long_price: Floats, short_price: Floats, pair: int, since: int, tables: Tables) -> None:
     """Spread of one pair and its window statistics, from carried prices."""
     row = (short_price - long_price) / long_price
-    for t in range(row.shape[0]):
+    for t in range(since, row.shape[0]):
         tables.spread[t, pair] = row[t]
         total, n, known = 0.0, 0, True
         for hours, means in (
@@ -126,9 +126,9 @@ def _deviation(row: Floats, t: int, n: int, mean: float) -> float:
 
 
 @njit(cache=True)
-def _all_spread_windows(price: Floats, long_leg: Ints, short_leg: Ints, tables: Tables) -> None:
+def _all_spread_windows(price: Floats, long_leg: Ints, short_leg: Ints, since: int, tables: Tables) -> None:
     for pair in range(long_leg.shape[0]):
-        _spread_windows(price[long_leg[pair]], price[short_leg[pair]], pair, tables)
+        _spread_windows(price[long_leg[pair]], price[short_leg[pair]], pair, since, tables)
 
 
 def booked_rates(tape: Tape) -> Floats:
@@ -139,8 +139,8 @@ def booked_rates(tape: Tape) -> Floats:
     return booked.reshape(counts.shape)
 
 
-def build_tables(tape: Tape) -> Tables:
-    """Window statistics of every leg, pair and hour of a tape."""
+def build_tables(tape: Tape, since: int = 0) -> Tables:
+    """Window statistics of every leg, pair and hour of a tape; rows before ``since`` are left undefined."""
     quotes, market, pairs = tape.arrays.quotes, tape.market, tape.pairs
     legs, couples = (tape.hours, market.legs), (tape.hours, len(pairs))
 
@@ -153,7 +153,7 @@ def build_tables(tape: Tape) -> Tables:
         daily_24h=np.empty(legs),
         daily_72h=np.empty(legs),
         daily_168h=np.empty(legs),
-        volume=by_hour(carry_forward(market.volume_24h_usd)),
+        volume=by_hour(carry_forward(market.volume_24h_usd, tape.before.legs["volume"])),
         bid_ask=by_hour(market.bid_ask_spread),
         depth=by_hour(market.depth_usd),
         fee_rate=by_hour(quotes["fee_rate"]),
@@ -166,8 +166,9 @@ def build_tables(tape: Tape) -> Tables:
     )
     has_price = ~np.isnan(quotes["price"])
     first = np.where(has_price.any(axis=1), has_price.argmax(axis=1), tape.hours)
-    _daily_rates(booked_rates(tape), first, tables.daily_24h, tables.daily_72h, tables.daily_168h)
-    _all_spread_windows(np.ascontiguousarray(quotes["price"]), pairs.long_leg, pairs.short_leg, tables)
+    first = np.minimum(first, tape.before.legs["first"])
+    _daily_rates(booked_rates(tape), first, since, tables.daily_24h, tables.daily_72h, tables.daily_168h)
+    _all_spread_windows(np.ascontiguousarray(quotes["price"]), pairs.long_leg, pairs.short_leg, since, tables)
     return tables
 
 

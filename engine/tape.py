@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from engine.before import Before, nothing_before
 from engine.errors import SettingsError
 from engine.market import Floats, Ints, MarketData, Pairs, directed_pairs
 from engine.settings import EngineSettings, fee_rate
@@ -74,35 +75,41 @@ class Tape:
     pairs: Pairs
     settlements: Settlements
     arrays: TapeArrays
+    before: Before
 
     @property
     def hours(self) -> int:
         return len(self.market.hours)
 
 
-def prepare(market: MarketData, settings: EngineSettings) -> Tape:
+def prepare(
+    market: MarketData, settings: EngineSettings, *, before: Before | None = None, pairs: Pairs | None = None
+) -> Tape:
     """Build the tape of a market under the given settings.
 
+    ``before`` is what came before a market that is the end of a longer one; ``pairs``, when the caller has them.
     Raises ``SettingsError`` when an exchange of the market has no row in the fee table.
     """
-    pairs = directed_pairs(market)
-    price = carry_forward(np.ascontiguousarray(market.price))
-    stale, fresh_hours = staleness(np.ascontiguousarray(market.price))
+    before = nothing_before(market.legs, walked=0) if before is None else before
+    pairs = directed_pairs(market) if pairs is None else pairs
+    price = carry_forward(np.ascontiguousarray(market.price), before.legs["price"])
+    ages = before.legs["stale"], before.legs["fresh_hours"]
+    stale, fresh_hours = staleness(np.ascontiguousarray(market.price), ages)
     mark = np.where(np.isnan(market.mark_price), price, market.mark_price)
-    settlements = Settlements(market, mark, stale, settings.max_stale_hours)
+    settlements = Settlements(market, mark, stale, settings.max_stale_hours, before.schedules)
     quotes = np.zeros(market.price.shape, QUOTE)
     quotes["price"] = price
     quotes["fill"] = np.nan if settings.fill_at == "last_trade" else market.fill_price
     quotes["half_spread"] = np.nan_to_num(market.bid_ask_spread) / 2
     traded = np.where(market.volume_24h_usd > 0, market.volume_24h_usd, np.nan)
-    quotes["volume"] = carry_forward(traded)
+    quotes["volume"] = carry_forward(traded, before.legs["traded_volume"])
     quotes["fee_rate"] = fee_rates(market, settings)[market.leg_exchange] * settings.cost_multiple
     quotes["fresh_hours"], quotes["stale"] = fresh_hours, stale
     quotes["booking_start"], quotes["booking_count"] = settlements.starts, settlements.counts
     quotes["delisting"] = _leaves_by_notice(market)
-    quotes["filtered"] = _filtered(market, settings)
+    quotes["filtered"] = _filtered(market, settings, before.legs["volume"])
     arrays = TapeArrays(quotes, settlements.bookings, _pair_records(pairs), rules_record(settings))
-    return Tape(market, settings, pairs, settlements, arrays)
+    return Tape(market, settings, pairs, settlements, arrays, before)
 
 
 def fee_rates(market: MarketData, settings: EngineSettings) -> Floats:
@@ -151,12 +158,12 @@ def _leaves_by_notice(market: MarketData) -> NDArray[np.bool_]:
     return leaves
 
 
-def _filtered(market: MarketData, settings: EngineSettings) -> NDArray[np.bool_]:
+def _filtered(market: MarketData, settings: EngineSettings, volume_before: Floats) -> NDArray[np.bool_]:
     """Legs that a volume or spread filter excludes; a value that is not known cannot pass a filter on it."""
     filters = settings.filters
     out = np.zeros(market.price.shape, bool)
     if filters.min_volume_24h_usd is not None:
-        out |= ~(carry_forward(market.volume_24h_usd) >= filters.min_volume_24h_usd)
+        out |= ~(carry_forward(market.volume_24h_usd, volume_before) >= filters.min_volume_24h_usd)
     if filters.max_bid_ask_spread is not None:
         out |= ~(market.bid_ask_spread <= filters.max_bid_ask_spread)
     return out

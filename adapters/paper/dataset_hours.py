@@ -1,0 +1,51 @@
+"""The hours of a data set one by one, as they would have become known live."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from engine.errors import UserError
+from engine.market import PER_LEG_FLOATS, MarketData
+from engine.rolling import FACTS, MAX_DELAY_HOURS, HourFacts, Settled
+
+
+def without_hours(market: MarketData) -> MarketData:
+    """The legs of a market without any hour."""
+    nothing = {name: np.empty((market.legs, 0)) for name in PER_LEG_FLOATS}
+    return replace(market, hours=market.hours[:0], funding_known_hour=None, recorded=None, **nothing)
+
+
+def hours_of(market: MarketData, first: int, last: int) -> Iterator[HourFacts]:
+    """Rows ``first`` to ``last``, each with what became known in it and nothing later.
+
+    Raises ``UserError`` when a settlement became known too late for a rolling window.
+    """
+    settled = _settled_by_known_row(market)
+    for row in range(first, last + 1):
+        values = np.array([getattr(market, name)[:, row] for name in FACTS])
+        yield HourFacts(int(market.hours[row]), values, tuple(settled.get(row, ())), _recorded(market, row))
+
+
+def _settled_by_known_row(market: MarketData) -> dict[int, list[Settled]]:
+    legs, rows = np.nonzero(~np.isnan(market.funding_rate))
+    known = rows
+    if market.funding_known_hour is not None:
+        known = np.maximum(market.funding_known_hour[legs, rows] - int(market.hours[0]), rows)
+    if np.max(known - rows, initial=0) > MAX_DELAY_HOURS:
+        raise UserError(f"a settlement became known more than {MAX_DELAY_HOURS} hours late; paper trading stops there")
+    by_row: dict[int, list[Settled]] = defaultdict(list)
+    for leg, row, known_row in zip(legs.tolist(), rows.tolist(), known.tolist(), strict=True):
+        hour, rate = int(market.hours[row]), float(market.funding_rate[leg, row])
+        by_row[known_row].append(Settled(leg, hour, rate))
+    return by_row
+
+
+def _recorded(market: MarketData, row: int) -> tuple[np.ndarray, np.ndarray] | None:
+    if market.recorded is None:
+        return None
+    rows = slice(*market.recorded.offsets[row : row + 2].tolist())
+    return market.recorded.pair[rows], market.recorded.features[rows]
