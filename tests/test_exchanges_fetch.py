@@ -183,6 +183,20 @@ def test_gaps_are_told_against_the_interval_in_force(fetch: Fetch) -> None:
     ]
 
 
+def test_a_history_that_begins_late_is_told(fetch: Fetch) -> None:
+    leg = fetch.server.world.legs["mexc", "ETH"]
+    leg.listed_from = fetch.server.world.now_ms // HOUR_MS - 60
+    try:
+        assert fetch("mexc", "BTCUSDT,ETHUSDT") == 0
+    finally:
+        leg.listed_from = 0
+    notes = [line for line in fetch.out.splitlines() if line.startswith("note: ")]
+    assert [note.split(" begin at")[0] for note in notes] == [
+        "note: mexc ETHUSDT: bars",
+        "note: mexc ETHUSDT: settlements",
+    ]
+
+
 def test_an_exchange_that_fails_is_told_and_the_others_are_stored(fetch: Fetch) -> None:
     fetch.server.faults.rules.append(Rule("http503", "bybit"))
     assert fetch("bybit,okx", "BTCUSDT", days=2) == 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from loopback.faults import Rule
 from loopback.server import LoopbackServer
 from loopback.world import HOUR_MS
@@ -19,13 +21,12 @@ def test_hour_after_hour_nothing_stays_open_and_nothing_is_missed() -> None:
             for hour in range(6):
                 if hour == 3:
                     server.faults.rules.append(Rule("cut", "bybit", times=1))
-                found = market.quotes(symbols)
+                until = world.now_ms // HOUR_MS * HOUR_MS
+                wanted = Wanted(until - 3 * HOUR_MS, until, bars=False)
+                found, past = market.hour(symbols, {"bybit": symbols, "hyperliquid": symbols}, wanted)
                 assert len(found.quotes) == 4
                 assert {quote.collected_ms for quote in found.quotes} == {world.now_ms}
                 assert server.settle() == 0
-                until = world.now_ms // HOUR_MS * HOUR_MS
-                wanted = Wanted(until - 3 * HOUR_MS, until, bars=False)
-                past = market.history({"bybit": symbols, "hyperliquid": symbols}, wanted)
                 for exchange, history in past.items():
                     for leg in history.legs.values():
                         held = world.legs[exchange, leg.listing.coin]
@@ -34,6 +35,25 @@ def test_hour_after_hour_nothing_stays_open_and_nothing_is_missed() -> None:
                         assert not leg.bars.by_time
                 world.now_ms += HOUR_MS
             assert server.settle() == 0
+
+
+def test_an_hour_with_a_hanging_exchange_keeps_its_time_limit() -> None:
+    with LoopbackServer(world_of(2, coins=("BTC",))) as server:
+        server.faults.rules.append(Rule("hang", "okx"))
+        names = ("bybit", "gate", "okx")
+        with LiveMarket(settings_of(server, *names, time_limit_seconds=4), clock=server.world.clock) as market:
+            wanted = Wanted(server.world.now_ms - 9 * HOUR_MS, server.world.now_ms, bars=False)
+            began = time.monotonic()
+            found, past = market.hour(["BTCUSDT"], dict.fromkeys(names, ("BTCUSDT",)), wanted)
+            assert time.monotonic() - began < 12
+        assert found.failed == ("okx",)
+        assert {name: history.error for name, history in past.items()} == {
+            "bybit": None,
+            "gate": None,
+            "okx": "not done within 4 s",
+        }
+        assert server.requests["gate", "rates"] == 2  # one list of contracts for both, and the rates
+        assert server.settle() == 0
 
 
 def test_a_settlement_that_is_not_published_yet_is_not_invented() -> None:

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 import ccxt.async_support as ccxt
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, stop_after_attempt, wait_exponential
 
-from adapters.exchanges.clients import BrokenAnswer
 from adapters.exchanges.settings import CollectionSettings
 
 Answer = TypeVar("Answer")
@@ -18,6 +17,10 @@ Answer = TypeVar("Answer")
 LONGEST_WAIT_SECONDS = 30.0
 LONGEST_MESSAGE = 300
 PARSING_FAILED = (AttributeError, TypeError, KeyError, IndexError, ValueError)
+
+
+class BrokenAnswer(ccxt.NetworkError):  # type: ignore[misc]  # ccxt ships no types
+    """An answer with status 200 that is no JSON, or that is empty where there must be rows. Worth a repetition."""
 
 
 @dataclass

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import ccxt.async_support as ccxt
 
+from adapters.exchanges.calls import BrokenAnswer, Caller
 from adapters.exchanges.coins import Listing, listings
 from adapters.exchanges.quirks import QUIRKS
-from adapters.exchanges.settings import ExchangeSettings
+from adapters.exchanges.settings import ExchangeSettings, ExchangesSettings
 
 Clock = Callable[[], int]
 """Milliseconds since 1970 that count as now."""
-
-
-class BrokenAnswer(ccxt.NetworkError):  # type: ignore[misc]  # ccxt ships no types
-    """An answer with status 200 that is no JSON, or that is empty where there must be rows. Worth a repetition."""
 
 
 def clock_at(now: datetime | None) -> Clock | None:
@@ -58,14 +57,49 @@ def tls_context(cafile: str) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=cafile)
 
 
+class Clients:
+    """The clients of one errand, one for each exchange that is asked for, all closed at its end.
+
+    Errands that run side by side share them, so that each exchange's rate limit holds for both together and its list
+    of contracts is loaded once.
+    """
+
+    def __init__(self, settings: ExchangesSettings, clock: Clock | None) -> None:
+        self._settings, self._clock = settings, clock
+        self._clients: dict[str, Any] = {}
+        self._listings: dict[str, dict[str, Listing]] = {}
+        self._locks: dict[str, asyncio.Lock] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.gather(*(client.close() for client in self._clients.values()))
+
+    def of(self, exchange: str) -> Any:
+        """The ccxt client of an exchange."""
+        if exchange not in self._clients:
+            self._clients[exchange] = build_client(exchange, self._settings.exchanges[exchange], self._clock)
+        return self._clients[exchange]
+
+    async def listings(self, exchange: str, caller: Caller) -> dict[str, Listing]:
+        """The contract of every coin that the exchange lists now. Raises ``BrokenAnswer`` when there is none."""
+        async with self._locks.setdefault(exchange, asyncio.Lock()):
+            if exchange not in self._listings:
+                self._listings[exchange] = await caller(load_listings, self.of(exchange), exchange)
+            return self._listings[exchange]
+
+
 @asynccontextmanager
-async def opened(exchange: str, settings: ExchangeSettings, clock: Clock | None) -> AsyncIterator[Any]:
-    """A client that is closed at the end, whatever happens."""
-    client = build_client(exchange, settings, clock)
-    try:
-        yield client
-    finally:
-        await client.close()
+async def sharing(clients: Clients | None, settings: ExchangesSettings, clock: Clock | None) -> AsyncIterator[Clients]:
+    """The clients given, which their owner closes; without any, new ones for this errand alone."""
+    if clients is not None:
+        yield clients
+        return
+    async with Clients(settings, clock) as own:
+        yield own
 
 
 async def load_listings(client: Any, exchange: str) -> dict[str, Listing]:

@@ -6,12 +6,11 @@ import asyncio
 import statistics
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adapters.exchanges.calls import Caller, in_one_line
-from adapters.exchanges.clients import Clock, load_listings, opened
+from adapters.exchanges.clients import Clients, Clock, sharing
 from adapters.exchanges.coins import Listing, coin_of, symbol_of
 from adapters.exchanges.intervals import intervals_in_force
 from adapters.exchanges.leg_source import LegHistory, LegSource, Wanted
@@ -30,6 +29,7 @@ async def collect_quotes(
     *,
     clock: Clock | None = None,
     book_symbols: Sequence[str] | None = None,
+    clients: Clients | None = None,
 ) -> Collection:
     """Quotes of ``symbols`` on every exchange that lists them. Never raises for what an exchange does.
 
@@ -39,8 +39,9 @@ async def collect_quotes(
     started = now()
     coins = list(dict.fromkeys(coin_of(symbol) for symbol in symbols))
     books = coins if book_symbols is None else [coin_of(symbol) for symbol in book_symbols]
-    looks = [Look(name, settings, coins, books, clock) for name in sorted(settings.exchanges)]
-    outcomes = await asyncio.gather(*(look.run() for look in looks))
+    looks = [Look(name, settings.collection, coins, books) for name in sorted(settings.exchanges)]
+    async with sharing(clients, settings, clock) as shared:
+        outcomes = await asyncio.gather(*(look.run(shared) for look in looks))
     quotes = flag_disagreement([quote for look in looks for quote in look.quotes()], settings.collection)
     quotes.sort(key=lambda quote: (quote.symbol, quote.exchange))
     return Collection(started, now(), tuple(quotes), tuple(outcomes))
@@ -51,10 +52,9 @@ class Look:
     """The look at one exchange. Everything that arrives before the time limit stays, whatever happens after."""
 
     exchange: str
-    settings: ExchangesSettings
+    settings: CollectionSettings
     coins: Sequence[str] | None  # None: all that are listed
     book_coins: Sequence[str]
-    clock: Clock | None
     bulk_only: bool = False
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
     listed: dict[str, Listing] = field(default_factory=dict)
@@ -66,13 +66,14 @@ class Look:
     def quirks(self) -> Quirks:
         return QUIRKS[self.exchange]
 
-    async def run(self) -> ExchangeOutcome:
+    async def run(self, clients: Clients) -> ExchangeOutcome:
         """Look, and tell how it went."""
-        began, caller, error = time.monotonic(), Caller(self.settings.collection), None
-        limit = self.settings.collection.time_limit_seconds
+        began, caller, error = time.monotonic(), Caller(self.settings), None
+        limit = self.settings.time_limit_seconds
         try:
-            async with asyncio.timeout(limit), self._client() as client:
-                await self._look(client, caller)
+            async with asyncio.timeout(limit):
+                self.listed = await clients.listings(self.exchange, caller)
+                await self._look(clients.of(self.exchange), caller)
         except TimeoutError:
             error = f"not done within {limit:g} s"
         except Exception as problem:  # whatever it is, the other exchanges go on and this one says why it could not
@@ -97,14 +98,10 @@ class Look:
         """A quote of every wanted coin that is listed; none at all when no bulk answer came."""
         if not self._has_quotes():
             return []
-        limits = self.settings.collection
         return [
-            read_quote(listing, self.tables, self.quirks, limits, self.collected_ms, self.inferred_intervals)
+            read_quote(listing, self.tables, self.quirks, self.settings, self.collected_ms, self.inferred_intervals)
             for listing in self._wanted()
         ]
-
-    def _client(self) -> AbstractAsyncContextManager[Any]:
-        return opened(self.exchange, self.settings.exchanges[self.exchange], self.clock)
 
     def _has_quotes(self) -> bool:
         return any(name in self.tables for name in self.quirks.bulk)
@@ -114,7 +111,6 @@ class Look:
         return [self.listed[coin] for coin in coins if coin in self.listed]
 
     async def _look(self, client: Any, caller: Caller) -> None:
-        self.listed = await caller(load_listings, client, self.exchange)
         await self._bulk(client, caller)
         self.collected_ms = int(client.milliseconds())
         if self.bulk_only:
@@ -146,7 +142,7 @@ class Look:
     async def _each(
         self, listings: Sequence[Listing], what: str, request: Callable[[Listing], Awaitable[None]]
     ) -> None:
-        free = asyncio.Semaphore(self.settings.collection.requests_at_once)
+        free = asyncio.Semaphore(self.settings.requests_at_once)
         failed: list[str] = []
 
         async def one(listing: Listing) -> None:

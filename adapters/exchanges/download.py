@@ -162,6 +162,8 @@ def _leg_lines(place: str, leg: dict[str, Any]) -> list[str]:
         found = leg[kind]
         if not found["rows"]:
             lines.append(f"gap: {place}: no {kind} at all")
+        if found["begins_late"]:
+            lines.append(f"note: {place}: {kind} begin at {found['first']}: listed then, or older ones are not kept")
         lines += [
             f"gap: {place}: {g['missing']} {kind} missing after {g['after']}, before {g['before']}"
             for g in found["gaps"]

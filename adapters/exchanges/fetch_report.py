@@ -11,6 +11,8 @@ from adapters.exchanges.intervals import Gap, bar_gaps, intervals_in_force
 from adapters.exchanges.leg_source import LegHistory
 from adapters.exchanges.paging import HOUR_MS
 
+LONGEST_INTERVAL_HOURS = 24.0
+
 
 def report_of(found: Sequence[ExchangeHistory], since: int, until: int) -> dict[str, Any]:
     """A JSON value: per exchange its error, retries and symbols; per symbol rows, first, last and gaps.
@@ -39,8 +41,8 @@ def _leg(leg: LegHistory, since: int, until: int) -> dict[str, Any]:
     return {
         "listed": leg.listing.listed,
         "error": leg.error,
-        "bars": _span(bars, bar_gaps(bars, until)),
-        "settlements": _span(settlements, settlement_gaps(settlements, until)),
+        "bars": _span(bars, bar_gaps(bars, until), since, 1.0),
+        "settlements": _span(settlements, settlement_gaps(settlements, until), since, _first_interval(settlements)),
     }
 
 
@@ -55,12 +57,17 @@ def settlement_gaps(times: Sequence[int], until: int) -> list[Gap]:
     return gaps
 
 
-def _span(times: Sequence[int], gaps: Sequence[Gap]) -> dict[str, Any]:
+def _first_interval(times: Sequence[int]) -> float:
+    return intervals_in_force(times)[0][0] if len(times) > 1 else LONGEST_INTERVAL_HOURS
+
+
+def _span(times: Sequence[int], gaps: Sequence[Gap], since: int, step_hours: float) -> dict[str, Any]:
     listed = [{"after": _time(gap.after_ms), "before": _time(gap.before_ms), "missing": gap.missing} for gap in gaps]
     return {
         "rows": len(times),
         "first": _time(times[0]) if times else None,
         "last": _time(times[-1]) if times else None,
+        "begins_late": bool(times) and times[0] - since >= step_hours * HOUR_MS,
         "gaps": listed,
     }
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from adapters.exchanges.calls import Caller, in_one_line
-from adapters.exchanges.clients import Clock, load_listings, opened
+from adapters.exchanges.clients import Clients, Clock, sharing
 from adapters.exchanges.coins import Listing, coin_of
 from adapters.exchanges.leg_source import LegHistory, LegSource, Wanted
 from adapters.exchanges.settings import ExchangesSettings
@@ -53,6 +53,7 @@ async def fetch_history(
     clock: Clock | None = None,
     watcher: Watcher | None = None,
     time_limit_seconds: float | None = None,
+    clients: Clients | None = None,
 ) -> dict[str, ExchangeHistory]:
     """History of ``symbols[exchange]`` by exchange. What fails, or is not done in time, says so in its ``error``."""
     look = watcher or Watcher()
@@ -62,34 +63,33 @@ async def fetch_history(
         caller = Caller(settings.collection)
         try:
             async with asyncio.timeout(time_limit_seconds):
-                await _exchange(settings, result, symbols[result.exchange], wanted, clock, look, caller)
+                await _exchange(shared, result, symbols[result.exchange], wanted, look, caller)
         except TimeoutError:
-            result.error = f"not done within {time_limit_seconds:g} s"
+            result.error = f"not done within {time_limit_seconds or 0:g} s"
         except Exception as error:  # whatever it is, the other exchanges go on and this one says why it could not
             result.error = in_one_line(error)
         result.retries, result.errors = caller.retries, dict(caller.errors)
 
-    await asyncio.gather(*(one(result) for result in results.values()))
+    async with sharing(clients, settings, clock) as shared:
+        await asyncio.gather(*(one(result) for result in results.values()))
     return results
 
 
 async def _exchange(
-    settings: ExchangesSettings,
+    clients: Clients,
     result: ExchangeHistory,
     symbols: Sequence[str],
     wanted: Wanted,
-    clock: Clock | None,
     watcher: Watcher,
     caller: Caller,
 ) -> None:
-    async with opened(result.exchange, settings.exchanges[result.exchange], clock) as client:
-        listed = await caller(load_listings, client, result.exchange)
-        result.not_listed = tuple(symbol for symbol in symbols if coin_of(symbol) not in listed)
-        chosen = [listed[coin_of(symbol)] for symbol in symbols if coin_of(symbol) in listed]
-        result.legs = {listing.symbol: watcher.known(listing) for listing in chosen}
-        watcher.started(result.exchange, len(result.legs))
-        source = LegSource(client, result.exchange, caller)
-        await _legs(list(result.legs.values()), source, wanted, watcher, settings.collection.requests_at_once)
+    listed = await clients.listings(result.exchange, caller)
+    result.not_listed = tuple(symbol for symbol in symbols if coin_of(symbol) not in listed)
+    chosen = [listed[coin_of(symbol)] for symbol in symbols if coin_of(symbol) in listed]
+    result.legs = {listing.symbol: watcher.known(listing) for listing in chosen}
+    watcher.started(result.exchange, len(result.legs))
+    source = LegSource(clients.of(result.exchange), result.exchange, caller)
+    await _legs(list(result.legs.values()), source, wanted, watcher, caller.settings.requests_at_once)
 
 
 async def _legs(legs: list[LegHistory], source: LegSource, wanted: Wanted, watcher: Watcher, at_once: int) -> None:

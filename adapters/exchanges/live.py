@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-from adapters.exchanges.clients import Clock
+from adapters.exchanges.clients import Clients, Clock
 from adapters.exchanges.collector import collect_quotes
 from adapters.exchanges.history import ExchangeHistory, Watcher, fetch_history
 from adapters.exchanges.leg_source import Wanted
@@ -41,6 +41,30 @@ class LiveMarket:
     def quotes(self, symbols: Sequence[str], *, book_symbols: Sequence[str] | None = None) -> Collection:
         """One look at all exchanges (``collector.collect_quotes``)."""
         return self._runner.run(collect_quotes(self.settings, symbols, clock=self.clock, book_symbols=book_symbols))
+
+    def hour(
+        self,
+        symbols: Sequence[str],
+        past: Mapping[str, Sequence[str]],
+        wanted: Wanted,
+        *,
+        book_symbols: Sequence[str] | None = None,
+    ) -> tuple[Collection, dict[str, ExchangeHistory]]:
+        """Quotes of ``symbols``, and beside them history of ``past[exchange]``: both within one time limit."""
+
+        async def both() -> tuple[Collection, dict[str, ExchangeHistory]]:
+            async with Clients(self.settings, self.clock) as clients:
+                limit = self.settings.collection.time_limit_seconds
+                return await asyncio.gather(
+                    collect_quotes(
+                        self.settings, symbols, clock=self.clock, book_symbols=book_symbols, clients=clients
+                    ),
+                    fetch_history(
+                        self.settings, past, wanted, clock=self.clock, time_limit_seconds=limit, clients=clients
+                    ),
+                )
+
+        return self._runner.run(both())
 
     def history(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from adapters.exchanges.clients import Clock
+from adapters.exchanges.clients import Clients, Clock
 from adapters.exchanges.collector import Look
 from adapters.exchanges.quotes import ExchangeOutcome
 from adapters.exchanges.settings import ExchangesSettings
@@ -19,8 +19,9 @@ async def top_symbols(
     The volume of a coin is the smaller of the two where it is traded most: a position needs both legs. With a
     single exchange its own volume counts.
     """
-    looks = [Look(name, settings, None, (), clock, bulk_only=True) for name in sorted(settings.exchanges)]
-    outcomes = await asyncio.gather(*(look.run() for look in looks))
+    looks = [Look(name, settings.collection, None, (), bulk_only=True) for name in sorted(settings.exchanges)]
+    async with Clients(settings, clock) as clients:
+        outcomes = await asyncio.gather(*(look.run(clients) for look in looks))
     volumes: dict[str, list[float]] = {}
     for look in looks:
         for quote in look.quotes():
