@@ -1,4 +1,4 @@
-"""What can go wrong with an answer. A fault is named by a word; ``CCXT_FACTS`` section 4 is the list."""
+"""What can go wrong with an answer. A fault is named by a word; all of them have been seen with ccxt 4.5.90."""
 
 from __future__ import annotations
 
