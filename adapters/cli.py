@@ -13,9 +13,11 @@ from engine.errors import ArbError, UserError
 COMMANDS = {
     "backtest": ("adapters.commands.backtest", "Replay a data set through strategies and write results."),
     "data": ("adapters.commands.data", "Build, check, split and download data sets."),
+    "deploy": ("adapters.commands.deploy", "Make the winner of a run the shipped model, or roll back."),
     "evaluate": ("adapters.commands.evaluate", "Score trained models on a window."),
     "strategies": ("adapters.commands.strategies", "List the strategies and their parameters."),
     "train": ("adapters.commands.train", "Train one PPO agent."),
+    "train-pbt": ("adapters.commands.train_pbt", "Train a population of PPO agents (population based training)."),
     "tune": ("adapters.commands.tune", "Search the parameters of a rule on the validation window."),
 }
 

@@ -14,6 +14,7 @@ from pydantic import Field
 from engine.errors import SettingsError
 from engine.observation import ObservationSpec
 from engine.settings import EngineSettings, known_keys, parse_settings
+from rl_training.pbt.settings import PBTSettings
 from rl_training.settings import TrainingSettings
 
 CONFIGS = Path(str(files("adapters"))).parent / "configs"
@@ -25,6 +26,7 @@ class ArbSettings(EngineSettings):
     strategies: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
     observation: ObservationSpec = ObservationSpec()
     training: TrainingSettings = TrainingSettings()
+    pbt: PBTSettings = PBTSettings()
 
 
 def load_settings(config: Path | None = None, overrides: Sequence[str] = ()) -> ArbSettings:

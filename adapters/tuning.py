@@ -6,7 +6,6 @@ on how many processes there are.
 
 from __future__ import annotations
 
-import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -22,12 +21,13 @@ from pydantic import AwareDatetime
 
 from adapters.configuration import ArbSettings
 from adapters.datasets.load import load_dataset
+from adapters.spawning import one_thread_each
 from adapters.strategy_registry import build_strategy
 from adapters.tuning_grid import Point
 from engine.backtest import run_backtest
 from engine.errors import ArbError, DataError
 from engine.market import select
-from engine.metrics import Metrics, compute_metrics
+from engine.metrics import Metrics, compute_metrics, fitness
 from engine.opportunities import OpportunityBuilder
 from engine.settings import Settings
 from engine.tape import prepare, rules_record
@@ -35,8 +35,6 @@ from strategies.base import Context
 
 LATE = "late_"
 """Prefix of the metrics of the same point with every fill one hour later."""
-
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 class TuningJob(Settings):
@@ -63,14 +61,6 @@ class Trial:
     @property
     def fitness(self) -> float:
         return fitness(self.metrics)
-
-
-def fitness(metrics: Metrics) -> float:
-    """P&L in % of initial capital minus half of the maximum drawdown in % (DESIGN.md section 8)."""
-    pnl_pct, drawdown_pct = metrics["pnl_pct"], metrics["max_drawdown_pct"]
-    if pnl_pct is None or drawdown_pct is None:
-        return float("nan")
-    return pnl_pct - 0.5 * drawdown_pct
 
 
 def ranked(trials: Sequence[Trial]) -> list[Trial]:
@@ -101,7 +91,7 @@ def _measuring(job: TuningJob, points: Sequence[Point], workers: int) -> Iterato
         yield map(task, points)
         return
     # A forked child would inherit locks that other threads hold, and hang on them.
-    with _one_thread_each():
+    with one_thread_each():
         pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_leave_interrupts_to_parent)
         try:
             yield pool.map(task, points)
@@ -153,18 +143,3 @@ def _bench(job_json: str) -> _Bench:
 
 def _leave_interrupts_to_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Children started meanwhile use one thread each: there are already as many of them as cores."""
-    before = {name: os.environ.get(name) for name in THREADS}
-    os.environ.update(dict.fromkeys(THREADS, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -41,6 +41,14 @@ def compute_metrics(records: Records, initial_capital_usd: float) -> Metrics:
     }
 
 
+def fitness(metrics: Metrics, drawdown_weight: float = 0.5) -> float:
+    """P&L in % of initial capital minus the weighted maximum drawdown in % (DESIGN.md section 8); nan if undefined."""
+    pnl_pct, drawdown_pct = metrics["pnl_pct"], metrics["max_drawdown_pct"]
+    if pnl_pct is None or drawdown_pct is None:
+        return float("nan")
+    return pnl_pct - drawdown_weight * drawdown_pct
+
+
 def trade_metrics(trades: NDArray[Any], hours: int) -> Metrics:
     """Metrics over closed trades; a win is a trade with P&L above zero."""
     pnl = trade_pnl(trades)

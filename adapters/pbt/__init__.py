@@ -1,0 +1,1 @@
+"""Population based training around the pure part in ``rl_training.pbt``: processes, files, resuming, reports."""

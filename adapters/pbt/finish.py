@@ -1,0 +1,97 @@
+"""What is written once a population has trained to its end: the winner's bundle and the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from adapters.bundles import save_bundle
+from adapters.datasets.load import Dataset
+from adapters.evaluation import filled_late, play
+from adapters.manifest import build_manifest
+from adapters.pbt.job import PBTJob
+from adapters.pbt.machine import machine
+from adapters.pbt.reports import write_hyperparameters, write_whole
+from adapters.pbt.run import Iteration
+from adapters.policy_zip import layers_of_zip
+from adapters.preparation import Window
+from engine.metrics import Metrics
+from engine.opportunities import OpportunityBuilder
+from strategies.policy import Policy
+
+
+def finish(
+    folder: Path,
+    job: PBTJob,
+    iterations: Sequence[Iteration],
+    dataset: Dataset,
+    builder: OpportunityBuilder,
+    *,
+    started: datetime,
+    **more: Any,
+) -> dict[str, Metrics]:
+    """Hyperparameters, ``bundle/`` of the winner and ``manifest.json``; returns the winner's validation metrics."""
+    last = iterations[-1]
+    write_hyperparameters(folder, job, last)
+    winner = last.ranking[0]
+    policy = agent_policy(folder, job, winner)
+    metrics = validation_metrics(job, builder, policy)
+    manifest = build_manifest(
+        job.settings,
+        dataset,
+        seed=job.seed,
+        started=started,
+        learner=job.learner,
+        windows=windows_in_words(job),
+        schedule={
+            "iterations": job.schedule.iterations,
+            "steps_asked": job.schedule.timesteps,
+            "steps_made": job.environment_steps,
+            "rollout_steps": job.schedule.rollout_steps,
+        },
+        search_budget={"agents": len(last.results), "scores_on_validation": len(last.results) * len(iterations)},
+        winner=winner,
+        machine=machine(),
+        **more,
+    )
+    save_bundle(policy, bundle_facts(folder, job, winner, metrics, manifest), folder / "bundle")
+    write_whole(folder / "manifest.json", manifest)
+    return metrics
+
+
+def agent_policy(folder: Path, job: PBTJob, agent: int) -> Policy:
+    """The policy of an agent at the end of a run. Raises ``BundleError``."""
+    weights, biases = layers_of_zip(folder / f"agent_{agent}_model.zip")
+    costs = job.settings.cost_table_hash()
+    return Policy(f"{folder.name}-agent_{agent}", job.settings.observation, job.scaler, weights, biases, costs)
+
+
+def validation_metrics(job: PBTJob, builder: OpportunityBuilder, policy: Policy) -> dict[str, Metrics]:
+    """Metrics on the validation window, filled at once and one hour late, by the backtest itself."""
+    market, reward = builder.tape.market, job.settings.training.reward
+    window = Window(market.index_of(job.validate_from), market.index_of(job.validate_to))
+    late = filled_late(builder, job.settings.latency_hours + 1)
+    return {
+        "validation": play(builder, policy, [window], reward)[0].metrics,
+        "validation_1h_late": play(late, policy, [window], reward)[0].metrics,
+    }
+
+
+def windows_in_words(job: PBTJob) -> dict[str, str]:
+    """First and last hours of training and validation."""
+    return {name: getattr(job, name).isoformat() for name in ("train_from", "train_to", "validate_from", "validate_to")}
+
+
+def bundle_facts(
+    folder: Path, job: PBTJob, agent: int, metrics: dict[str, Metrics], manifest: dict[str, Any]
+) -> dict[str, Any]:
+    """What a bundle says besides the policy."""
+    return {
+        "dataset_fingerprint": job.fingerprint,
+        "training": manifest,
+        "metrics": metrics,
+        "run": folder.name,
+        "agent": agent,
+    }

@@ -1,0 +1,90 @@
+"""What a worker does: take an agent from its checkpoint through one interval to the next checkpoint and a score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from adapters.datasets.atomic import replacing_file
+from adapters.pbt.job import JOB, PBTJob, load_job_data, read_job
+from adapters.pbt.results import AgentResult, StateFolder
+from engine.opportunities import OpportunityBuilder
+from rl_training.episodes import Course
+from rl_training.pbt.population import Assignment
+from rl_training.pbt.training import Gym, Score, Trained, examine, train_interval
+
+
+class Interval(BaseModel, frozen=True):
+    """One agent's part of one iteration."""
+
+    assignment: Assignment
+    iteration: int
+    steps: int
+    last: bool
+
+
+def train_and_score(run_folder: str, interval: Interval, tell: Callable[[Any], None]) -> AgentResult:
+    """Train, examine, and write checkpoint and result; tells the steps done after every rollout."""
+    gym, folder = _gym(run_folder), Path(run_folder)
+    state = StateFolder(folder / "state")
+    assignment, before = interval.assignment, interval.iteration - 1
+    own = state.checkpoint(before, assignment.agent) if before else None
+    source = None if assignment.source is None else state.checkpoint(before, assignment.source)
+    trained = train_interval(gym, assignment, interval.steps, own, source, progress=tell)
+    if interval.last:
+        with replacing_file(folder / f"agent_{assignment.agent}_model.zip") as aside:
+            aside.write_bytes(trained.model_zip)
+    result = _result(interval, trained, examine(gym, trained))
+    state.write(result, trained.checkpoint)
+    return result
+
+
+def _result(interval: Interval, trained: Trained, score: Score) -> AgentResult:
+    return AgentResult(
+        agent=interval.assignment.agent,
+        iteration=interval.iteration,
+        source=interval.assignment.source,
+        hyperparameters=interval.assignment.hyperparameters,
+        steps=trained.steps,
+        fitness=_finite(score.fitness),
+        reward=_finite(score.reward),
+        metrics=score.metrics,
+        failure=trained.failure or (None if isfinite(score.fitness) else "the score is not a number"),
+        log=tuple({name: _finite(value) for name, value in entry.items()} for entry in trained.log),
+    )
+
+
+def _finite(value: float) -> float | None:
+    return value if isfinite(value) else None
+
+
+@lru_cache(maxsize=1)
+def _gym(run_folder: str) -> Gym:
+    """Data, tape and candidates of a run: what a process keeps from task to task."""
+    job = read_job(Path(run_folder) / JOB)
+    return gym_of(job, load_job_data(job)[1])
+
+
+def gym_of(job: PBTJob, builder: OpportunityBuilder) -> Gym:
+    """Training and validation courses of a job."""
+    market = builder.tape.market
+
+    def course(first: Any, last: Any) -> Course:
+        rows = market.index_of(first), market.index_of(last)
+        return Course.over(builder, job.settings.observation, job.scaler, *rows)
+
+    return Gym(
+        train=course(job.train_from, job.train_to),
+        validation=course(job.validate_from, job.validate_to),
+        training=job.settings.training,
+        scaler=job.scaler,
+        cost_table_hash=job.settings.cost_table_hash(),
+        learner=job.learner,
+        seed=job.seed,
+        drawdown_weight=job.settings.pbt.drawdown_weight,
+    )
