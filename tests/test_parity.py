@@ -1,0 +1,121 @@
+"""The heart of the product: the same actions give the same ledger, bit for bit, whoever steps the portfolio."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from market_strategies import random_market, random_settings
+from numpy.typing import NDArray
+
+from engine.backtest import run_backtest
+from engine.books import ORDER, OrderKind
+from engine.observation import ObservationSpec, Scaler, decode_action, encoding_of, fit_scaler
+from engine.opportunities import OpportunityBuilder
+from engine.records import Records
+from engine.settings import FilterSettings
+from engine.tape import prepare
+from engine.view import Enter, Exit, Order, View
+from rl_training.environment import FundingArbitrageEnv
+from rl_training.episodes import Course
+from rl_training.settings import EpisodeSettings
+from rl_training.vec_environment import FundingVecEnv
+
+HOURS = 150
+
+
+class PlaysActions:
+    """A backtest strategy that decodes a fixed list of actions from what it sees, as a policy would."""
+
+    def __init__(self, actions: NDArray[np.int64], spec: ObservationSpec, scaler: Scaler) -> None:
+        self._actions, self._spec, self._encoding = iter(actions), spec, encoding_of(spec, scaler)
+        self.observations: list[bytes] = []
+
+    def decide(self, view: View) -> Sequence[Order]:
+        observation, visible = view.observe(self._encoding, self._spec)
+        self.observations.append(observation.tobytes())
+        order = np.zeros(1, ORDER)[0]
+        decode_action(int(next(self._actions)), visible, order)
+        if order["kind"] == int(OrderKind.ENTER):
+            return [Enter(int(order["target"]))]
+        return [Exit(int(order["target"]))] if order["kind"] == int(OrderKind.EXIT) else []
+
+
+class Case:
+    """A random market with everything that can befall it, seen through a spec of its own size."""
+
+    def __init__(self, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        settings = random_settings(rng).model_copy(update={"filters": FilterSettings(), "min_history_hours": 4})
+        market = replace(random_market(rng, coins=3, exchanges=4, hours=HOURS))
+        self.builder = OpportunityBuilder(prepare(market, settings))
+        self.spec = ObservationSpec(positions=settings.max_positions, opportunities=4)
+        self.scaler = fit_scaler(self.builder, self.spec, 0, HOURS - 1)
+        self.course = Course.over(self.builder, self.spec, self.scaler, 0, HOURS - 1)
+        self.first, self.last = 10, HOURS - 1
+        self.actions = rng.integers(0, self.spec.actions, self.last - self.first)
+
+    @property
+    def episode(self) -> EpisodeSettings:
+        return EpisodeSettings(length_hours=self.last - self.first, close_at_end=True)
+
+    @property
+    def window(self) -> dict[str, int]:
+        return {"first": self.first, "last": self.last}
+
+
+def backtest(case: Case) -> tuple[Records, list[bytes]]:
+    strategy = PlaysActions(case.actions, case.spec, case.scaler)
+    return run_backtest(case.builder, strategy, case.first, case.last), strategy.observations
+
+
+def gym_episode(case: Case) -> tuple[Records, list[bytes]]:
+    env = FundingArbitrageEnv(case.course, episode=case.episode, recording_hours=16)
+    observation, _ = env.reset(seed=0, options=case.window)
+    seen = []
+    for action in case.actions:
+        seen.append(observation.tobytes())
+        observation, _, terminated, truncated, _ = env.step(action)
+    assert terminated
+    assert not truncated
+    return env.records(), seen
+
+
+def vec_episode(case: Case, portfolios: int, watched: int) -> tuple[Records, list[bytes]]:
+    """The watched portfolio plays the actions; the others play other ones in the same window."""
+    env = FundingVecEnv(case.course, portfolios, np.random.default_rng(5), episode=case.episode, recording_hours=16)
+    env.set_options([case.window] * portfolios)
+    observations = env.reset()
+    others = np.random.default_rng(6).integers(0, case.spec.actions, (len(case.actions), portfolios))
+    others[:, watched] = case.actions
+    seen = []
+    for row in others:
+        seen.append(observations[watched].tobytes())
+        observations, _, dones, _ = env.step(row)
+    assert dones[watched]
+    return env.records(watched), seen
+
+
+def assert_bit_for_bit(one: tuple[Records, list[bytes]], two: tuple[Records, list[bytes]]) -> None:
+    assert one[1] == two[1], "observations differ"
+    for name in ("ledger", "trades", "notes", "hours"):
+        assert getattr(one[0], name).tobytes() == getattr(two[0], name).tobytes(), name
+    for name in ("missing_settlements", "fills_at_last_trade", "stale_hours"):
+        assert getattr(one[0], name) == getattr(two[0], name)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_backtest_gym_and_vectorised_environments_write_one_ledger(seed: int) -> None:
+    case = Case(seed)
+    expected = backtest(case)
+    assert len(expected[0].hours) == case.last - case.first + 1
+    assert_bit_for_bit(expected, gym_episode(case))
+    assert_bit_for_bit(expected, vec_episode(case, portfolios=1, watched=0))
+    assert_bit_for_bit(expected, vec_episode(case, portfolios=64, watched=37))
+
+
+def test_the_cases_trade() -> None:
+    ledgers = [backtest(Case(seed))[0].ledger for seed in range(6)]
+    assert sum(len(ledger) for ledger in ledgers) > 500
