@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from adapters.configuration import ArbSettings
+from adapters.datasets.feature_cache import feature_tables
 from adapters.datasets.load import Dataset
 from engine.errors import UserError
 from engine.market import select, time_of
@@ -29,7 +30,8 @@ def prepare_dataset(dataset: Dataset, settings: ArbSettings) -> OpportunityBuild
     """Tape and features of a data set under the settings' filters and costs."""
     filters = settings.filters
     market = select(dataset.market, symbols=filters.symbols, exchanges=filters.exchanges)
-    return OpportunityBuilder(prepare(market, settings))
+    tape = prepare(market, settings)
+    return OpportunityBuilder(tape, feature_tables(dataset.fingerprint, tape))
 
 
 def window_of(dataset: Dataset, start: datetime | None, end: datetime | None, name: str | None = None) -> Window:

@@ -23,6 +23,7 @@ from support_datasets import (
     write_older,
 )
 
+from adapters.datasets import array_store
 from adapters.datasets import cache as array_cache
 from adapters.datasets import load as loading
 from adapters.datasets.load import load_dataset
@@ -163,7 +164,7 @@ def test_an_entry_of_an_interrupted_writer_is_never_seen(cache_folder: Path, mon
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(array_cache.json, "dumps", stop)
+    monkeypatch.setattr(array_store.json, "dumps", stop)
     with pytest.raises(KeyboardInterrupt):
         array_cache.store("0" * 32, small_market(), ())
     assert entries(cache_folder) == []
@@ -193,7 +194,7 @@ def test_only_the_entries_used_last_are_kept(cache_folder: Path, monkeypatch: py
         array_cache.store(f"{number:032}", market, ())
         manifest = cache_folder / "datasets" / f"{number:032}-{array_cache.FORMAT}" / "manifest.json"
         past = time.time() - 1000 + number
-        array_cache.os.utime(manifest, (past, past))
+        array_store.os.utime(manifest, (past, past))
     assert array_cache.load(f"{0:032}") is not None
     array_cache.store(f"{3:032}", market, ())
     assert [entry.name[31] for entry in entries(cache_folder)] == ["0", "2", "3"]
@@ -201,12 +202,12 @@ def test_only_the_entries_used_last_are_kept(cache_folder: Path, monkeypatch: py
 
 def test_the_cache_stands_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert array_cache.cache_root() == tmp_path / "cache"
+    assert array_store.cache_root() == tmp_path / "cache"
     monkeypatch.delenv("ARB_CACHE_DIR")
-    assert array_cache.cache_root() == tmp_path / "xdg" / "arb"
+    assert array_store.cache_root() == tmp_path / "xdg" / "arb"
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert array_cache.cache_root() == tmp_path / ".cache" / "arb"
+    assert array_store.cache_root() == tmp_path / ".cache" / "arb"
 
 
 def test_a_cached_start_imports_neither_pandas_nor_pyarrow(dataset: Path) -> None:

@@ -1,0 +1,78 @@
+"""Arrays kept in cache folders as ``.npy`` files with a manifest; nothing is ever unpickled.
+
+A folder is written aside and renamed, so that nobody sees half of one; a folder that does not match its own
+manifest (shape, type or checksum) counts as absent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.datasets.atomic import new_directory
+
+_MANIFEST = "manifest.json"
+AnyArray = NDArray[Any]
+
+
+def cache_root() -> Path:
+    """``$ARB_CACHE_DIR``, else ``$XDG_CACHE_HOME/arb``, else ``~/.cache/arb``."""
+    if own := os.environ.get("ARB_CACHE_DIR"):
+        return Path(own)
+    if base := os.environ.get("XDG_CACHE_HOME"):
+        return Path(base) / "arb"
+    return Path.home() / ".cache" / "arb"
+
+
+def write_arrays(folder: Path, arrays: Mapping[str, AnyArray], more: Mapping[str, Any], *, kept: int) -> None:
+    """Keep arrays with facts about them; of the folders beside this one only the ``kept`` used last stay.
+
+    A disk that cannot take it costs only the next start its time, so that is no error.
+    """
+    try:
+        with new_directory(folder, replace=True) as aside:
+            for name, array in arrays.items():
+                np.save(aside / f"{name}.npy", array, allow_pickle=False)
+            manifest = {**more, "arrays": {name: _facts(array) for name, array in arrays.items()}}
+            (aside / _MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+        _forget_the_oldest(folder.parent, kept)
+    except OSError:
+        return
+
+
+def read_arrays(folder: Path) -> tuple[dict[str, AnyArray], dict[str, Any]]:
+    """Read-only memory-mapped arrays and the facts kept with them.
+
+    Raises ``OSError`` or ``ValueError`` when there is no such folder or it is damaged.
+    """
+    manifest = json.loads((folder / _MANIFEST).read_bytes())
+    arrays = {name: _read(folder, name, facts) for name, facts in manifest["arrays"].items()}
+    os.utime(folder / _MANIFEST)
+    return arrays, manifest
+
+
+def _facts(array: AnyArray) -> dict[str, Any]:
+    return {"shape": list(array.shape), "dtype": array.dtype.str, "crc32": zlib.crc32(array.data)}
+
+
+def _read(folder: Path, name: str, facts: Mapping[str, Any]) -> AnyArray:
+    # Unlike np.load this knows no other format than .npy and refuses arrays of Python objects.
+    array: AnyArray = np.asarray(np.lib.format.open_memmap(folder / f"{name}.npy", mode="r"))
+    if _facts(array) != facts:
+        raise ValueError(f"{name} is not what the manifest says")
+    return array
+
+
+def _forget_the_oldest(folder: Path, kept: int) -> None:
+    """Recordings that grow every hour would fill the disk otherwise."""
+    entries = sorted(folder.glob(f"*/{_MANIFEST}"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for manifest in entries[kept:]:
+        shutil.rmtree(manifest.parent, ignore_errors=True)
