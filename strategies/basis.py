@@ -23,12 +23,12 @@ LEVEL = {1: "spread", 8: "spread8hAvg"}
 class BasisParameters(Settings):
     """How far a spread must be stretched, and what it must earn with funding."""
 
-    spread_hours: Literal[1, 8] = Field(8, description="hours whose mean counts as the spread now")
-    enter_z: Deviations = Field(2.0, description="enter above this many deviations from the 72 h mean")
-    leave_z: Deviations = Field(0.0, description="the spread has reverted below this many deviations")
-    horizon_hours: float = Field(24, gt=0, le=8760, description="hours ahead whose funding counts")
-    enter_margin: float = Field(1.5, ge=-10, le=100, description="reversion and funding must pay this many round trips")
-    keep_margin: float = Field(1.0, ge=-10, le=100, description="stay though reverted while funding pays this many")
+    spread_hours: Literal[1, 8] = Field(1, description="hours whose mean counts as the spread now")
+    enter_z: Deviations = Field(3.0, description="enter above this many deviations from the 72 h mean")
+    leave_z: Deviations = Field(-1.0, description="the spread has reverted below this many deviations")
+    horizon_hours: float = Field(72, gt=0, le=8760, description="hours ahead whose funding counts")
+    enter_margin: float = Field(2.0, ge=-10, le=100, description="reversion and funding must pay this many round trips")
+    keep_margin: float = Field(0.2, ge=-10, le=100, description="stay though reverted while funding pays this many")
 
     @model_validator(mode="after")
     def _leaves_below_entry(self) -> Self:

@@ -24,9 +24,9 @@ class CarryParameters(Settings):
     window_hours: Literal[24, 72, 168] = Field(168, description="hours of past funding that the forecast looks at")
     recent_weight: Share = Field(0.0, description="weight of the last 24 hours against that window, 0 to 1")
     horizon_hours: float = Field(72, gt=0, le=8760, description="hours ahead over which it expects to be paid")
-    spread_weight: Share = Field(0.0, description="share of the spread (8 h against 72 h mean) it expects to revert")
-    enter_margin: RoundTrips = Field(1.5, description="enter when that pays this many round trips")
-    leave_margin: RoundTrips = Field(0.2, description="leave when funding pays fewer round trips than this")
+    spread_weight: Share = Field(1.0, description="share of the spread (8 h against 72 h mean) it expects to revert")
+    enter_margin: RoundTrips = Field(3.0, description="enter when that pays this many round trips")
+    leave_margin: RoundTrips = Field(0.5, description="leave when funding pays fewer round trips than this")
 
     @model_validator(mode="after")
     def _leaves_below_entry(self) -> Self:

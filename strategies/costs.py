@@ -15,4 +15,5 @@ def round_trip_bps(view: View) -> Floats:
     """
     fees = 100 * view.feature("positionCostPercent")
     quoted = 100 * view.feature("bidAskSpreadPercent")
-    return fees + 4e4 * view.slippage + 2 * np.where(np.isnan(quoted), 0.0, quoted)
+    cost: Floats = fees + 4e4 * view.slippage + 2 * np.where(np.isnan(quoted), 0.0, quoted)
+    return cost

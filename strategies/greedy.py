@@ -22,8 +22,8 @@ class GreedyParameters(Settings):
     """When a rate is worth taking and when it is gone. Rates are % of the notional of one leg per year."""
 
     holding_hours: float = Field(168, gt=0, le=8760, description="hours over which a round trip is paid off")
-    enter_apr_pct: AprPct = Field(10, description="enter above this APR in % after costs")
-    leave_apr_pct: AprPct = Field(0, description="leave when the APR in % is below this, costs not counted")
+    enter_apr_pct: AprPct = Field(20, description="enter above this APR in % after costs")
+    leave_apr_pct: AprPct = Field(-20, description="leave when the APR in % is below this, costs not counted")
 
 
 class Greedy:

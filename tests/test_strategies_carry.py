@@ -9,7 +9,14 @@ from engine.errors import SettingsError
 
 # 10 bps every 8 h are 30 bps a day, so a horizon of 24 h expects 30 bps against a round trip of 22: 1.36 of it.
 RATE = 0.0010
-RULE: dict[str, Any] = {"window_hours": 24, "horizon_hours": 24, "enter_margin": 1.36, "leave_margin": 0.5}
+RULE: dict[str, Any] = {
+    "window_hours": 24,
+    "recent_weight": 0.0,
+    "horizon_hours": 24,
+    "spread_weight": 0.0,
+    "enter_margin": 1.36,
+    "leave_margin": 0.5,
+}
 END = HOURS - 1
 
 
