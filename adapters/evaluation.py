@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.bundles import LOOKS, bundle_folder
+from adapters.pbt.job import JOB
 from adapters.preparation import Window
 from engine.backtest import run_backtest
 from engine.errors import UserError
 from engine.metrics import Metrics, compute_metrics
 from engine.opportunities import OpportunityBuilder
-from engine.records import Records, trade_pnl
+from engine.records import trade_pnl
 from engine.tape import rules_record
+from engine.view import Strategy
 from rl_training.rewards import episode_reward
 from rl_training.settings import RewardSettings
 from strategies.base import Context, NoParameters
@@ -34,7 +36,7 @@ class Episode:
     window: Window
     reward: float
     metrics: Metrics
-    trade_pnl_usd: NDArray[np.float64]
+    trades: NDArray[Any]
 
 
 def filled_late(builder: OpportunityBuilder, hours: int) -> OpportunityBuilder:
@@ -52,19 +54,29 @@ def play(
     progress: Callable[[int], None] = lambda _: None,
 ) -> list[Episode]:
     """Backtest a policy over each window; ``progress`` hears the hours done since the last call."""
+    return play_strategy(builder, lambda: alone(policy), windows, reward, progress)
+
+
+def alone(policy: Policy) -> Strategy:
+    """A policy as a strategy."""
+    return Ppo(NoParameters(), Context(np.random.default_rng(0), (policy,)))
+
+
+def play_strategy(
+    builder: OpportunityBuilder,
+    make: Callable[[], Strategy],
+    windows: Sequence[Window],
+    reward: RewardSettings,
+    progress: Callable[[int], None] = lambda _: None,
+) -> list[Episode]:
+    """Backtest a strategy, made anew for each window; the reward is what an environment would have given."""
     capital = builder.tape.settings.initial_capital_usd
     episodes = []
     for window in windows:
-        strategy = Ppo(NoParameters(), Context(np.random.default_rng(0), (policy,)))
-        records = run_backtest(builder, strategy, window.first, window.last, progress=progress)
+        records = run_backtest(builder, make(), window.first, window.last, progress=progress)
         metrics = compute_metrics(records, capital)
-        earned = episode_reward(records, builder, reward)
-        episodes.append(Episode(window, earned, metrics, _pnl(records)))
+        episodes.append(Episode(window, episode_reward(records, builder, reward), metrics, records.trades))
     return episodes
-
-
-def _pnl(records: Records) -> NDArray[np.float64]:
-    return trade_pnl(records.trades)
 
 
 def draw_windows(within: Window, count: int, length_hours: int, seed: int) -> list[Window]:
@@ -78,7 +90,7 @@ def draw_windows(within: Window, count: int, length_hours: int, seed: int) -> li
 
 def summary(episodes: Sequence[Episode]) -> Metrics:
     """One row over episodes: rewards and P&L are means per episode, trades are those of all episodes together."""
-    pnl = np.concatenate([episode.trade_pnl_usd for episode in episodes])
+    pnl = np.concatenate([trade_pnl(episode.trades) for episode in episodes])
     wins, losses = pnl[pnl > 0], pnl[pnl < 0]
     steps = sum(episode.window.hours - 1 for episode in episodes)
     return {
@@ -117,12 +129,17 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return ranks
 
 
-def record_look(model: Path, look: Mapping[str, Any]) -> int:
-    """Append one look to the file beside the model; returns the how-manieth at this data set and window it is.
+def looks_file(model: Path) -> Path:
+    """Where looks at a model are counted: beside its description, for an agent of a population in the run's folder."""
+    folder = bundle_folder(model)
+    return (folder.parent if (folder.parent / JOB).is_file() else folder) / LOOKS
+
+
+def record_look(path: Path, look: Mapping[str, Any]) -> int:
+    """Append one look to a file of looks; returns the how-manieth of its model at this data set and window it is.
 
     Raises ``UserError`` when the file cannot be written: an unrecorded look would make later results look better.
     """
-    path = bundle_folder(model) / LOOKS
     line = json.dumps({"time": datetime.now(UTC).isoformat(), **look}, allow_nan=False)
     try:
         earlier = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
@@ -130,5 +147,5 @@ def record_look(model: Path, look: Mapping[str, Any]) -> int:
             file.write(line + "\n")
     except OSError as error:
         raise UserError(f"the look cannot be recorded in {path}: {error.strerror}; copy the model first") from None
-    same = ("dataset_fingerprint", "from", "to")
+    same = ("model", "dataset_fingerprint", "from", "to")
     return 1 + sum(all(json.loads(old).get(key) == look.get(key) for key in same) for old in earlier if old.strip())

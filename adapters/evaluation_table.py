@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pandas as pd
 from rich.table import Table
 
 from adapters.results_table import output_console
@@ -39,3 +40,19 @@ def print_scores(rows: Mapping[str, Mapping[str, Any]], *, title: str) -> None:
     console.print(table)
     for number, model in enumerate(rows, 1):
         console.print(f"{number}  {model}", soft_wrap=True)
+
+
+def print_top_trades(trades: pd.DataFrame, number: int) -> None:
+    """Print the best trades of the model that stands under that number."""
+    title = f"best trades of {number}" if len(trades) else f"{number} made no trade"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    heads = ("symbol", "long > short", "entry", "hours", "P&L\nUSD", "funding\nUSD", "left by")
+    for head in heads:
+        table.add_column(head, no_wrap=True, justify="right" if "USD" in head or head == "hours" else "left")
+    for trade in trades.to_dict("records"):
+        table.add_row(
+            trade["symbol"], f"{trade['long_exchange']} > {trade['short_exchange']}",
+            f"{trade['entry_time']:%m-%d %H:%M}", f"{trade['duration_hours']:.0f}", f"{trade['pnl_usd']:+.2f}",
+            f"{trade['funding_usd']:+.2f}", trade["exit_reason"],
+        )  # fmt: skip
+    output_console().print(table)

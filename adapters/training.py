@@ -17,7 +17,7 @@ from adapters.bundles import save_bundle
 from adapters.configuration import ArbSettings
 from adapters.datasets.atomic import replacing_file
 from adapters.datasets.load import Dataset
-from adapters.evaluation import filled_late, play, record_look
+from adapters.evaluation import filled_late, looks_file, play, record_look
 from adapters.manifest import build_manifest
 from adapters.preparation import Window, prepare_dataset, window_of
 from adapters.run_files import write_json
@@ -193,8 +193,8 @@ def _write_results(
         look = {
             "dataset": dataset.info.name, "dataset_fingerprint": dataset.fingerprint,
             "settings_hash": plan.settings.hash(), "from": start.isoformat(), "to": end.isoformat(),
-            "episodes": None, "seed": None, "pnl_pct": outcome.validation["pnl_pct"],
+            "episodes": None, "seed": None, "model": None, "pnl_pct": outcome.validation["pnl_pct"],
         }  # fmt: skip
-        record_look(folder / BUNDLE, look)
+        record_look(looks_file(folder / BUNDLE), look)
     with replacing_file(folder / MANIFEST) as aside:
         write_json(aside, {**manifest, "metrics": metrics})

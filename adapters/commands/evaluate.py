@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,15 @@ from adapters.commands.hours import hour
 from adapters.commands.progress import progress_bar
 
 if TYPE_CHECKING:
+    from adapters.contestants import Contestant
     from adapters.evaluation import Episode
     from adapters.preparation import Window
     from engine.metrics import Metrics
     from engine.opportunities import OpportunityBuilder
     from rl_training.settings import RewardSettings
-    from strategies.policy import Policy
+
+Played = Mapping[str, Mapping[str, Sequence["Episode"]]]
+"""Episodes by contestant, then by lateness: at once, and ``late_`` an hour late."""
 
 
 @click.command(name="evaluate")
@@ -30,12 +33,16 @@ if TYPE_CHECKING:
 @click.option(
     "--episode-hours", type=click.IntRange(min=2), help="Their length; default: training.episode.length_hours."
 )
-@click.option("--fills-late", is_flag=True, help="Score every model filled one hour late as well.")
+@click.option("--ensemble", type=click.IntRange(min=2), help="Add the vote of so many best agents of each run.")
+@click.option(
+    "--baselines", default="hold,greedy,carry,basis", show_default=True, help="Rules beside them; '' for none."
+)
+@click.option("--fills-late", is_flag=True, help="Score everything filled one hour late as well.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the windows.")
-@click.option("--config", type=click.Path(path_type=Path), help="Settings as YAML over the shipped ones.")
+@click.option("--config", type=click.Path(path_type=Path), help="Settings as YAML; default: those of the run, if any.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated.")
 @click.option("--allow-other-costs", is_flag=True, help="Run models under other fees than they were trained with.")
-@click.option("--out", type=click.Path(path_type=Path), help="New folder for evaluation.csv and episodes.csv.")
+@click.option("--out", type=click.Path(path_type=Path), help="New folder for tables; default: runs/evaluate-TIME.")
 def command(
     models: tuple[Path, ...],
     data: Path,
@@ -43,6 +50,8 @@ def command(
     end: datetime | None,
     count: int | None,
     episode_hours: int | None,
+    ensemble: int | None,
+    baselines: str,
     fills_late: bool,
     seed: int,
     config: Path | None,
@@ -50,62 +59,59 @@ def command(
     allow_other_costs: bool,
     out: Path | None,
 ) -> None:
-    """Score trained MODELS (bundles, training folders or zips) on a window, as a backtest does.
+    """Score trained MODELS on a window, as a backtest does, beside rules.
 
+    A model is a bundle, a training folder, a zip, or a run of `arb train-pbt`, of which all agents are scored.
     Rewards and P&L are means per episode; win rate, average win and loss and profit per trade are over all trades.
-    Each look at a window is recorded in looks.jsonl beside the model.
+    The folder gets evaluation.csv, episodes.csv and evaluation_trades_NAME.csv. Each look at a window is recorded in
+    looks.jsonl beside the model or in the run.
 
     \b
     Examples:
-      arb evaluate runs/ppo-seed0 --data data/sample
+      arb evaluate trained_models/pbt/pbt_20250301_120000 --data data/sample --ensemble 3
       arb evaluate runs/ppo-seed0 runs/ppo-seed1 --data data/sample --n-eval-episodes 50 --fills-late
     """
-    from adapters.bundles import load_policy
-    from adapters.configuration import load_settings
+    from adapters.contestants import contestants, settings_for
     from adapters.datasets.load import load_dataset
     from adapters.evaluation import draw_windows, filled_late
     from adapters.preparation import prepare_dataset, window_of
-    from engine.market import time_of
 
-    settings = load_settings(config, overrides)
-    _must_be_free(out)
-    policies = {model: load_policy(model, settings, allow_other_costs=allow_other_costs) for model in models}
+    folder = out or Path("runs") / f"evaluate-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    settings = settings_for(models, config, overrides)
+    _must_be_free(folder)
+    rules = [name.strip() for name in baselines.split(",") if name.strip()]
+    rivals = contestants(models, settings, ensemble=ensemble, baselines=rules, allow_other_costs=allow_other_costs)
     dataset = load_dataset(data)
     if start is None or end is None:
         first, last = dataset.window("validation")
         start, end = start or first, end or last
     within = window_of(dataset, start, end)
-    reward = settings.training.reward
     length = episode_hours or settings.training.episode.length_hours
     windows = [within] if count is None else draw_windows(within, count, length, seed)
     builder = prepare_dataset(dataset, settings)
     builders = {"": builder, "late_": filled_late(builder, 1)} if fills_late else {"": builder}
-    played = {model: _play(str(model), builders, policy, windows, reward) for model, policy in policies.items()}
+    played = {rival.name: _play(rival, builders, windows, settings.training.reward) for rival in rivals}
     look = {
         "dataset": dataset.info.name, "dataset_fingerprint": dataset.fingerprint, "settings_hash": settings.hash(),
         "from": start.isoformat(), "to": end.isoformat(), "episodes": count, "seed": seed,
     }  # fmt: skip
-    rows = {str(model): _row(model, episodes, look) for model, episodes in played.items()}
-    times = {row: time_of(int(dataset.market.hours[row])) for window in windows for row in (window.first, window.last)}
-    _write(out, rows, played, times)
-    _tell(rows, played, f"{dataset.info.name}: {start:%Y-%m-%dT%H:%MZ} to {end:%Y-%m-%dT%H:%MZ}", out)
+    rows = {rival.name: _row(rival, played[rival.name], look) for rival in rivals}
+    _write(folder, rows, played, builder)
+    _tell(rows, played, builder, f"{dataset.info.name}: {start:%Y-%m-%dT%H:%MZ} to {end:%Y-%m-%dT%H:%MZ}")
+    click.echo(f"written to {folder}")
 
 
-def _must_be_free(out: Path | None) -> None:
+def _must_be_free(out: Path) -> None:
     from engine.errors import UserError
 
-    if out is not None and out.exists() and not (out.is_dir() and not any(out.iterdir())):
+    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise UserError(f"{out} exists already; choose another folder or remove it first")
 
 
 def _play(
-    name: str,
-    builders: Mapping[str, OpportunityBuilder],
-    policy: Policy,
-    windows: list[Window],
-    reward: RewardSettings,
+    rival: Contestant, builders: Mapping[str, OpportunityBuilder], windows: Sequence[Window], reward: RewardSettings
 ) -> dict[str, list[Episode]]:
-    from adapters.evaluation import play
+    from adapters.evaluation import play_strategy
 
     done, total = 0, len(builders) * sum(window.hours for window in windows)
     with progress_bar() as bar:
@@ -114,38 +120,49 @@ def _play(
             nonlocal done
             done += more
             if bar:
-                bar(name, done, total)
+                bar(rival.name, done, total)
 
-        return {prefix: play(builder, policy, windows, reward, progress) for prefix, builder in builders.items()}
+        return {
+            prefix: play_strategy(builder, rival.make, windows, reward, progress)
+            for prefix, builder in builders.items()
+        }
 
 
-def _row(model: Path, episodes: Mapping[str, list[Episode]], look: Mapping[str, Any]) -> dict[str, Any]:
+def _row(rival: Contestant, episodes: Mapping[str, Sequence[Episode]], look: Mapping[str, Any]) -> dict[str, Any]:
     """One row of the table; recording the look is part of making it."""
     from adapters.evaluation import record_look, summary
 
     scores: dict[str, Metrics] = {prefix: summary(played) for prefix, played in episodes.items()}
     row: dict[str, Any] = {prefix + key: value for prefix, score in scores.items() for key, value in score.items()}
-    return row | {"look": record_look(model, {**look, "pnl_pct": row["pnl_pct"]})}
+    if rival.looks is None:
+        return row | {"look": None}
+    return row | {"look": record_look(rival.looks, {**look, "model": rival.look_name, "pnl_pct": row["pnl_pct"]})}
 
 
-def _write(
-    out: Path | None,
-    rows: Mapping[str, Mapping[str, Any]],
-    played: Mapping[Path, Mapping[str, list[Episode]]],
-    times: Mapping[int, datetime],
-) -> None:
-    if out is None:
-        return
+def _write(out: Path, rows: Mapping[str, Mapping[str, Any]], played: Played, builder: OpportunityBuilder) -> None:
     import pandas as pd
 
     from adapters.datasets.atomic import new_directory
+    from adapters.evaluation_trades import file_names, trades_of
 
-    episodes = [
+    with new_directory(out) as aside:
+        table = pd.DataFrame([{"model": model, **row} for model, row in rows.items()])
+        table.to_csv(aside / "evaluation.csv", index=False)
+        pd.DataFrame(_episode_rows(played, builder)).to_csv(aside / "episodes.csv", index=False)
+        for model, name in file_names(played).items():
+            trades_of(played[model][""], builder.tape).to_csv(aside / name, index=False)
+
+
+def _episode_rows(played: Played, builder: OpportunityBuilder) -> list[dict[str, Any]]:
+    from engine.market import time_of
+
+    hours = builder.tape.market.hours
+    return [
         {
-            "model": str(model),
+            "model": model,
             "hours_late": 1 if prefix else 0,
-            "from": times[episode.window.first].isoformat(),
-            "to": times[episode.window.last].isoformat(),
+            "from": time_of(int(hours[episode.window.first])).isoformat(),
+            "to": time_of(int(hours[episode.window.last])).isoformat(),
             "reward": episode.reward,
             **episode.metrics,
         }
@@ -153,27 +170,17 @@ def _write(
         for prefix, of_prefix in by_lateness.items()
         for episode in of_prefix
     ]
-    with new_directory(out) as aside:
-        pd.DataFrame([{"model": model, **row} for model, row in rows.items()]).to_csv(
-            aside / "evaluation.csv", index=False
-        )
-        pd.DataFrame(episodes).to_csv(aside / "episodes.csv", index=False)
 
 
-def _tell(
-    rows: Mapping[str, Mapping[str, Any]],
-    played: Mapping[Path, Mapping[str, list[Episode]]],
-    title: str,
-    out: Path | None,
-) -> None:
+def _tell(rows: Mapping[str, Mapping[str, Any]], played: Played, builder: OpportunityBuilder, title: str) -> None:
     from adapters.evaluation import rank_correlation
-    from adapters.evaluation_table import print_scores
-    from adapters.results_table import output_console
+    from adapters.evaluation_table import print_scores, print_top_trades
+    from adapters.evaluation_trades import top_trades
 
     print_scores(rows, title=title)
-    console = output_console()
-    correlation = rank_correlation([episode for of_model in played.values() for episode in of_model[""]])
+    trained = [model for model, row in rows.items() if row["look"] is not None]
+    correlation = rank_correlation([episode for model in trained for episode in played[model][""]])
     if correlation is not None:
-        console.print(f"rank correlation of reward and P&L over episodes: {correlation:.3f}")
-    if out is not None:
-        console.print(f"written to {out}", soft_wrap=True)
+        click.echo(f"rank correlation of reward and P&L over episodes: {correlation:.3f}")
+    best = max(trained, key=lambda model: float(rows[model]["pnl_pct"]))
+    print_top_trades(top_trades(played[best][""], builder.tape), list(rows).index(best) + 1)
