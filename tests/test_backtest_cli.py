@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -14,9 +15,12 @@ import pandas as pd
 import pytest
 from support_datasets import info_of, small_market, stamp, window
 
+from adapters.bundles import save_bundle
 from adapters.cli import main
 from adapters.configuration import load_settings
 from adapters.datasets.write import write_dataset
+from engine.observation import ObservationSpec, Scaler
+from strategies.policy import Policy
 
 FILES = ("equity.parquet", "ledger.parquet", "manifest.json", "metrics.json", "notes.csv", "trades.csv")
 TRADE_COLUMNS = (
@@ -532,6 +536,83 @@ def test_a_failed_rerun_keeps_the_earlier_run(dataset: Path, tmp_path: Path) -> 
         backtest(dataset, out, strategy="plugin_strategies:Broken")
     assert (out / "trades.csv").read_bytes() == before
     assert list(tmp_path.iterdir()) == [out]
+
+
+# --- models ---
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A bundle of random weights, as training writes it, in a folder of its own."""
+    spec = ObservationSpec()
+    rng = np.random.default_rng(0)
+    weights = (rng.normal(size=(spec.size, spec.actions)).astype(np.float32),)
+    scaler = Scaler(mean=(0.0,) * 22, deviation=(1.0,) * 22)
+    biases = (np.zeros(spec.actions, np.float32),)
+    policy = Policy("dice", spec, scaler, weights, biases, load_settings().cost_table_hash())
+    save_bundle(policy, {}, tmp_path / "dice")
+    return tmp_path / "dice"
+
+
+def test_a_model_plays(dataset: Path, model: Path, tmp_path: Path) -> None:
+    run = Run(backtest(dataset, tmp_path / "run", "--model", model, strategy="ppo"))
+    assert run.manifest["models"] == [str(model)]
+    assert run.metrics["trades"] + len(run.notes) > 0
+
+
+def edit(path: Path, **changes: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+BAD_MODELS: dict[str, tuple[Callable[[Path], object], Sequence[str], str]] = {
+    "none": (shutil.rmtree, [], "dice does not exist"),
+    "truncated weights": (
+        lambda m: (m / "weights.safetensors").write_bytes((m / "weights.safetensors").read_bytes()[:-10]),
+        [],
+        "truncated",
+    ),
+    "no weights": (lambda m: (m / "weights.safetensors").unlink(), [], "weights.safetensors cannot be read"),
+    "a pointer": (
+        lambda m: (m / "weights.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n"),
+        [],
+        "git lfs pull",
+    ),
+    "truncated description": (
+        lambda m: (m / "bundle.json").write_text((m / "bundle.json").read_text()[:-50]),
+        [],
+        "is not JSON",
+    ),
+    "another ranking": (Path.exists, ["--set", "observation.ranking=fundApr3dProj"], "another observation"),
+    "other opportunities": (
+        Path.exists,
+        ["--set", "observation.opportunities=4"],
+        "--set observation.opportunities=5",
+    ),
+    "other positions": (Path.exists, ["--set", "max_positions=2"], "--set max_positions=3"),
+    "an altered spec": (
+        lambda m: edit(m / "bundle.json", observation=ObservationSpec(opportunities=4).model_dump(mode="json")),
+        [],
+        "does not match its hash",
+    ),
+    "other fees": (Path.exists, ["--set", "fees.bybit.taker=0.0001"], "--allow-other-costs"),
+}
+
+
+@pytest.mark.parametrize("fault", BAD_MODELS)
+def test_a_model_that_cannot_be_used_is_told_in_one_line(
+    fault: str, dataset: Path, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    change, arguments, words = BAD_MODELS[fault]
+    change(model)
+    start = ["--strategy", "ppo", "--model", model, "--data", dataset, "--out", tmp_path / "out"]
+    assert words in refused(tmp_path, capsys, *start, *arguments)
+
+
+@pytest.mark.trap(1)
+def test_trap_01_a_model_runs_under_other_fees_only_when_told(dataset: Path, model: Path, tmp_path: Path) -> None:
+    other = ("--model", model, "--set", "fees.bybit.taker=0.0001", "--allow-other-costs")
+    run = Run(backtest(dataset, tmp_path / "run", *other, strategy="ppo"))
+    assert run.manifest["cost_table_hash"] != load_settings().cost_table_hash()
 
 
 # --- fresh interpreters ---
