@@ -11,7 +11,7 @@ import numpy as np
 
 from adapters.bundles import load_policy
 from adapters.configuration import ArbSettings, apply_override, load_settings
-from adapters.evaluation import alone, looks_file
+from adapters.evaluation import alone
 from adapters.pbt.job import JOB, read_job
 from adapters.strategy_registry import build_strategy
 from engine.errors import UserError
@@ -21,16 +21,17 @@ from strategies.base import Context, NoParameters
 from strategies.ensemble import Ensemble
 from strategies.policy import Policy
 
+RULES = ("hold", "greedy", "carry", "basis")
 SUMMARY = "training_summary.json"
 
 
 @dataclass(frozen=True, eq=False)
 class Contestant:
-    """One row of the table. ``looks`` is the file that counts looks at it (rules: none), under ``look_name``."""
+    """One row of the table. Looks at it are counted beside ``model`` (rules have none), in a run by ``look_name``."""
 
     name: str
     make: Callable[[], Strategy]
-    looks: Path | None = None
+    model: Path | None = None
     look_name: str | None = None
 
 
@@ -84,12 +85,12 @@ def _population(run: Path, settings: ArbSettings, ensemble: int | None, allow_ot
         members = best_of(order, ensemble, run)
         name = f"vote of agents {', '.join(map(str, members))}"
         voters = tuple(policies[agent] for agent in members)
-        found.append(Contestant(f"{run}: {name}", lambda: vote(voters), looks_file(run), name))
+        found.append(Contestant(f"{run}: {name}", lambda: vote(voters), run, name))
     return found
 
 
 def _single(path: Path, policy: Policy, look_name: str | None) -> Contestant:
-    return Contestant(str(path), lambda: alone(policy), looks_file(path), look_name)
+    return Contestant(str(path), lambda: alone(policy), path, look_name)
 
 
 def _rules(names: Sequence[str], settings: ArbSettings) -> Iterator[Contestant]:

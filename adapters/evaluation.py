@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from engine.backtest import run_backtest
 from engine.errors import UserError
 from engine.metrics import Metrics, compute_metrics
 from engine.opportunities import OpportunityBuilder
-from engine.records import trade_pnl
+from engine.records import NO_RECORDS, trade_pnl
 from engine.tape import rules_record
 from engine.view import Strategy
 from rl_training.rewards import episode_reward
@@ -36,7 +36,8 @@ class Episode:
     window: Window
     reward: float
     metrics: Metrics
-    trades: NDArray[Any]
+    trade_pnl_usd: NDArray[np.float64]
+    trades: NDArray[Any] = field(default_factory=lambda: NO_RECORDS.trades)
 
 
 def filled_late(builder: OpportunityBuilder, hours: int) -> OpportunityBuilder:
@@ -75,7 +76,8 @@ def play_strategy(
     for window in windows:
         records = run_backtest(builder, make(), window.first, window.last, progress=progress)
         metrics = compute_metrics(records, capital)
-        episodes.append(Episode(window, episode_reward(records, builder, reward), metrics, records.trades))
+        earned = episode_reward(records, builder, reward)
+        episodes.append(Episode(window, earned, metrics, trade_pnl(records.trades), records.trades))
     return episodes
 
 
@@ -90,7 +92,7 @@ def draw_windows(within: Window, count: int, length_hours: int, seed: int) -> li
 
 def summary(episodes: Sequence[Episode]) -> Metrics:
     """One row over episodes: rewards and P&L are means per episode, trades are those of all episodes together."""
-    pnl = np.concatenate([trade_pnl(episode.trades) for episode in episodes])
+    pnl = np.concatenate([episode.trade_pnl_usd for episode in episodes])
     wins, losses = pnl[pnl > 0], pnl[pnl < 0]
     steps = sum(episode.window.hours - 1 for episode in episodes)
     return {
@@ -135,11 +137,12 @@ def looks_file(model: Path) -> Path:
     return (folder.parent if (folder.parent / JOB).is_file() else folder) / LOOKS
 
 
-def record_look(path: Path, look: Mapping[str, Any]) -> int:
-    """Append one look to a file of looks; returns the how-manieth of its model at this data set and window it is.
+def record_look(model: Path, look: Mapping[str, Any]) -> int:
+    """Append one look; returns the how-manieth at this data set and window it is, of what it names as ``model``.
 
     Raises ``UserError`` when the file cannot be written: an unrecorded look would make later results look better.
     """
+    path = looks_file(model)
     line = json.dumps({"time": datetime.now(UTC).isoformat(), **look}, allow_nan=False)
     try:
         earlier = path.read_text(encoding="utf-8").splitlines() if path.exists() else []

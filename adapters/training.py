@@ -17,7 +17,7 @@ from adapters.bundles import save_bundle
 from adapters.configuration import ArbSettings
 from adapters.datasets.atomic import replacing_file
 from adapters.datasets.load import Dataset
-from adapters.evaluation import filled_late, looks_file, play, record_look
+from adapters.evaluation import filled_late, play, record_look
 from adapters.manifest import build_manifest
 from adapters.preparation import Window, prepare_dataset, window_of
 from adapters.run_files import write_json
@@ -159,7 +159,7 @@ def write_checkpoint(folder: Path, training: Training) -> None:
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """A kept state. Raises ``UserError`` when the file is not whole."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except Exception as error:  # numpy and zipfile raise many kinds for a broken file
         raise UserError(f"{path} cannot be read ({error}); remove it to train from the start") from None
@@ -193,8 +193,8 @@ def _write_results(
         look = {
             "dataset": dataset.info.name, "dataset_fingerprint": dataset.fingerprint,
             "settings_hash": plan.settings.hash(), "from": start.isoformat(), "to": end.isoformat(),
-            "episodes": None, "seed": None, "model": None, "pnl_pct": outcome.validation["pnl_pct"],
+            "episodes": None, "seed": None, "pnl_pct": outcome.validation["pnl_pct"],
         }  # fmt: skip
-        record_look(looks_file(folder / BUNDLE), look)
+        record_look(folder / BUNDLE, look)
     with replacing_file(folder / MANIFEST) as aside:
         write_json(aside, {**manifest, "metrics": metrics})

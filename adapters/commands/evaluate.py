@@ -34,9 +34,7 @@ Played = Mapping[str, Mapping[str, Sequence["Episode"]]]
     "--episode-hours", type=click.IntRange(min=2), help="Their length; default: training.episode.length_hours."
 )
 @click.option("--ensemble", type=click.IntRange(min=2), help="Add the vote of so many best agents of each run.")
-@click.option(
-    "--baselines", default="hold,greedy,carry,basis", show_default=True, help="Rules beside them; '' for none."
-)
+@click.option("--baselines", help="Rules beside them, comma-separated; default: hold,greedy,carry,basis beside a run.")
 @click.option("--fills-late", is_flag=True, help="Score everything filled one hour late as well.")
 @click.option("--seed", default=0, show_default=True, help="Seed of the windows.")
 @click.option("--config", type=click.Path(path_type=Path), help="Settings as YAML; default: those of the run, if any.")
@@ -51,7 +49,7 @@ def command(
     count: int | None,
     episode_hours: int | None,
     ensemble: int | None,
-    baselines: str,
+    baselines: str | None,
     fills_late: bool,
     seed: int,
     config: Path | None,
@@ -71,7 +69,7 @@ def command(
       arb evaluate trained_models/pbt/pbt_20250301_120000 --data data/sample --ensemble 3
       arb evaluate runs/ppo-seed0 runs/ppo-seed1 --data data/sample --n-eval-episodes 50 --fills-late
     """
-    from adapters.contestants import contestants, settings_for
+    from adapters.contestants import RULES, contestants, is_population, settings_for
     from adapters.datasets.load import load_dataset
     from adapters.evaluation import draw_windows, filled_late
     from adapters.preparation import prepare_dataset, window_of
@@ -79,7 +77,8 @@ def command(
     folder = out or Path("runs") / f"evaluate-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     settings = settings_for(models, config, overrides)
     _must_be_free(folder)
-    rules = [name.strip() for name in baselines.split(",") if name.strip()]
+    beside = any(is_population(model) for model in models) if baselines is None else False
+    rules = RULES if beside else [name.strip() for name in (baselines or "").split(",") if name.strip()]
     rivals = contestants(models, settings, ensemble=ensemble, baselines=rules, allow_other_costs=allow_other_costs)
     dataset = load_dataset(data)
     if start is None or end is None:
@@ -134,9 +133,10 @@ def _row(rival: Contestant, episodes: Mapping[str, Sequence[Episode]], look: Map
 
     scores: dict[str, Metrics] = {prefix: summary(played) for prefix, played in episodes.items()}
     row: dict[str, Any] = {prefix + key: value for prefix, score in scores.items() for key, value in score.items()}
-    if rival.looks is None:
+    if rival.model is None:
         return row | {"look": None}
-    return row | {"look": record_look(rival.looks, {**look, "model": rival.look_name, "pnl_pct": row["pnl_pct"]})}
+    named = {"model": rival.look_name} if rival.look_name else {}
+    return row | {"look": record_look(rival.model, {**look, **named, "pnl_pct": row["pnl_pct"]})}
 
 
 def _write(out: Path, rows: Mapping[str, Mapping[str, Any]], played: Played, builder: OpportunityBuilder) -> None:
