@@ -73,13 +73,17 @@ def command(
         folder = out or Path("runs") / f"ppo-{dataset.info.name}-seed{seed}"
         begin(folder, plan)
     asked = timesteps or plan.timesteps
-    with progress_bar() as bar:
+    try:
+        with progress_bar() as bar:
 
-        def progress(done: int) -> None:
-            if bar:
-                bar("steps", done, asked)
+            def progress(done: int) -> None:
+                if bar:
+                    bar("steps", done, asked)
 
-        outcome = train(folder, plan, dataset, timesteps=asked, started=started, progress=progress)
+            outcome = train(folder, plan, dataset, timesteps=asked, started=started, progress=progress)
+    except KeyboardInterrupt:
+        click.echo(f"go on from the last checkpoint with: arb train --resume {folder}", err=True)
+        raise
     _tell(outcome, folder, dataset, asked)
 
 

@@ -1,0 +1,74 @@
+"""Compiled functions: the cache on disk notices what numba's own does not."""
+
+from __future__ import annotations
+
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+import pytest
+from numba import njit
+
+from engine.compiled import bind, compiled, fingerprint, hourly
+from engine.kernel import advance
+from rl_training.stepping import step
+
+FACTOR = 2.0
+
+
+@njit
+def inner(x: float) -> float:
+    return x + 1.0
+
+
+@njit
+def outer(x: float) -> float:
+    return FACTOR * inner(x)
+
+
+def with_globals(function: Any, **changes: Any) -> Any:
+    """The same compiled function, seeing other globals."""
+    python: FunctionType = function.py_func
+    return njit(FunctionType(python.__code__, python.__globals__ | changes, python.__name__))
+
+
+@njit
+def other_inner(x: float) -> float:
+    return x + 2.0
+
+
+def test_fingerprint_knows_what_is_called_and_which_constants_are_used() -> None:
+    assert fingerprint(outer) == fingerprint(with_globals(outer))
+    assert fingerprint(outer) != fingerprint(with_globals(outer, inner=other_inner))
+    assert fingerprint(outer) != fingerprint(with_globals(outer, FACTOR=3.0))
+    assert fingerprint(outer) == fingerprint(with_globals(outer, unrelated=3.0))
+
+
+def test_fingerprint_looks_through_files() -> None:
+    """The step of the environments, in another package, contains the kernel's funding."""
+    changed = with_globals(advance, open_hour=with_globals(advance.py_func.__globals__["open_hour"], _settle=inner))
+    assert fingerprint(step) != fingerprint(with_globals(step, advance=changed))
+
+
+def test_numba_keeps_the_stamp_where_we_write_it() -> None:
+    """Fails when a release of numba moves the private attribute: then stale machine code would be loaded."""
+    for decorate, way in ((compiled, "compiled"), (hourly, "hourly")):
+        made = decorate(inner.py_func)
+        assert made._cache._cache_file._source_stamp == (way, fingerprint(made))
+
+
+def test_bound_code_is_the_function() -> None:
+    values = np.arange(4.0)
+    add = compiled(_add_one)
+    bind(add, values)(values)
+    np.testing.assert_array_equal(values, [1.0, 2.0, 3.0, 4.0])
+
+
+def _add_one(values: Any) -> None:
+    for i in range(values.shape[0]):
+        values[i] += 1.0
+
+
+@pytest.mark.parametrize("function", [advance, step])
+def test_hot_functions_are_kept_on_disk(function: Any) -> None:
+    assert function._cache._cache_path
