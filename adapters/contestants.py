@@ -73,7 +73,7 @@ def contestants(
         else:
             policy = load_policy(model, settings, allow_other_costs=allow_other_costs)
             found.append(_single(model, policy, None))
-    return found + list(_rules(baselines, settings))
+    return found + list(rules_of(baselines, settings))
 
 
 def _population(run: Path, settings: ArbSettings, ensemble: int | None, allow_other_costs: bool) -> list[Contestant]:
@@ -93,7 +93,8 @@ def _single(path: Path, policy: Policy, look_name: str | None) -> Contestant:
     return Contestant(str(path), lambda: alone(policy), path, look_name)
 
 
-def _rules(names: Sequence[str], settings: ArbSettings) -> Iterator[Contestant]:
+def rules_of(names: Sequence[str], settings: ArbSettings) -> Iterator[Contestant]:
+    """Rules by name, with the parameters in force."""
     for name in names:
         parameters = settings.strategies.get(name, {})
         # Asked for once here, so that a mistake in the name is told before anything is played.

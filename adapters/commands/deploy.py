@@ -1,0 +1,51 @@
+"""``arb deploy``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(name="deploy")
+@click.argument("run", required=False, type=click.Path(path_type=Path))
+@click.option("--agent", type=click.IntRange(min=0), help="Ship this agent; default: the best on validation.")
+@click.option("--ensemble", type=click.IntRange(min=2), help="Ship so many best agents, to vote (--strategy ensemble).")
+@click.option("--config", type=click.Path(path_type=Path), help="Settings with the rules' parameters for the card.")
+@click.option("--to", type=click.Path(path_type=Path), help="Folder to ship to; default: trained_models/deployed.")
+@click.option("--roll-back", is_flag=True, help="Ship again what was shipped before; no RUN then.")
+def command(
+    run: Path | None, agent: int | None, ensemble: int | None, config: Path | None, to: Path | None, roll_back: bool
+) -> None:
+    """Ship the best agent of a RUN of `arb train-pbt`, with a model card.
+
+    The card holds data, windows, costs, search budget, and validation results beside the rules: filled at once, one
+    hour late, and with costs doubled. What was shipped before is kept in deployed.previous.
+
+    \b
+    Examples:
+      arb deploy trained_models/pbt/pbt_20250301_120000
+      arb deploy runs/edge --ensemble 3 --config runs/tune-carry/best.yaml
+      arb deploy --roll-back
+    """
+    from adapters import deployment
+    from adapters.bundles import DEPLOYED
+    from adapters.configuration import load_settings
+    from adapters.contestants import best_of, ranking
+
+    folder = to or DEPLOYED
+    if roll_back:
+        if run is not None or agent is not None or ensemble is not None:
+            raise click.UsageError("--roll-back takes no RUN, --agent or --ensemble")
+        deployment.roll_back(folder)
+        click.echo(f"{folder} holds what was shipped before; what stood there is in {deployment.previous_of(folder)}")
+        return
+    if run is None:
+        raise click.UsageError("Missing argument 'RUN' (or give --roll-back).")
+    if agent is not None and ensemble is not None:
+        raise click.UsageError("give either --agent or --ensemble")
+    order = ranking(run)
+    agents = best_of(order, ensemble, run) if ensemble is not None else [order[0] if agent is None else agent]
+    rules = None if config is None else load_settings(config)
+    click.echo(deployment.deploy(run, agents, folder, rules=rules))
+    click.echo(f"written to {folder}")

@@ -1,0 +1,141 @@
+"""Putting the best of a run in the place of the shipped model, with a card that says what is known about it.
+
+The model that was shipped before is kept beside the new one, and ``roll_back`` exchanges the two.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from adapters.bundles import LOOKS, save_bundle
+from adapters.configuration import ArbSettings
+from adapters.contestants import RULES, SUMMARY, Contestant, ranking, rules_of, vote
+from adapters.datasets.atomic import new_directory
+from adapters.datasets.load import Dataset
+from adapters.evaluation import alone, filled_late, play_strategy, record_look
+from adapters.model_card import Facts, Scores, model_card
+from adapters.pbt.finish import agent_policy, bundle_facts
+from adapters.pbt.job import JOB, PBTJob, load_job_data, read_job
+from adapters.preparation import Window, prepare_dataset
+from engine.errors import DataError, UserError
+from engine.opportunities import OpportunityBuilder
+from strategies.policy import Policy
+
+CARD = "MODEL_CARD.md"
+
+
+def deploy(run: Path, agents: Sequence[int], to: Path, *, rules: ArbSettings | None = None) -> str:
+    """Ship agents of a finished run (several vote) and return the card.
+
+    ``rules`` brings the parameters of the rules that the card compares with. Raises ``UserError`` for an agent that
+    the run does not have, ``BundleError`` for a model file that is not whole.
+    """
+    job, order = read_job(run / JOB), ranking(run)
+    unknown = [agent for agent in agents if agent not in order]
+    if unknown:
+        raise UserError(f"{run} has no agent {unknown[0]}; it has {', '.join(map(str, sorted(order)))}")
+    dataset, builder = load_job_data(job)
+    policies = [agent_policy(run, job, agent) for agent in agents]
+    scores = _scores(job, dataset, builder, policies, rules or job.settings)
+    manifest, summary = _read(run / "manifest.json"), _read(run / SUMMARY)
+    facts = Facts(
+        run.name, job, dataset.info, tuple(agents), order, scores, summary, rules or job.settings, later_looks(run, job)
+    )
+    card = model_card(facts)
+    _record_look(run, job, dataset, scores)
+    _put(to, lambda aside: _fill(aside, run, job, agents, policies, scores, manifest, card))
+    return card
+
+
+def previous_of(to: Path) -> Path:
+    """Where the models are kept that ``to`` held before."""
+    return to.with_name(f"{to.name}.previous")
+
+
+def roll_back(to: Path) -> None:
+    """Exchange the shipped models and those before them. Raises ``UserError`` when there are none."""
+    previous = previous_of(to)
+    if not previous.is_dir():
+        raise UserError(f"{previous} does not exist: nothing was shipped before")
+    _put(to, lambda aside: _copy(previous, aside))
+
+
+def _put(to: Path, fill: Callable[[Path], None]) -> None:
+    """Fill a folder aside, keep what stands in its place, then exchange."""
+    with new_directory(to, replace=True) as aside:
+        fill(aside)
+        if to.is_dir():
+            with new_directory(previous_of(to), replace=True) as kept:
+                _copy(to, kept)
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.copytree(source, target, dirs_exist_ok=True)
+
+
+def _fill(
+    aside: Path, run: Path, job: PBTJob, agents: Sequence[int], policies: Sequence[Policy], scores: Scores,
+    manifest: dict[str, Any], card: str,
+) -> None:  # fmt: skip
+    (shipped,) = [name for name in scores if name not in RULES]
+    facts = dict(scores[shipped])
+    # Where the data lay is of no use elsewhere; its fingerprint and name are kept.
+    told = {**manifest, "dataset": {k: v for k, v in manifest["dataset"].items() if k != "path"}}
+    for place, (agent, policy) in enumerate(zip(agents, policies, strict=True), start=1):
+        save_bundle(policy, bundle_facts(run, job, agent, facts, told), aside / f"{place}-{policy.name}")
+    (aside / CARD).write_text(card, encoding="utf-8")
+
+
+def _scores(
+    job: PBTJob, dataset: Dataset, builder: OpportunityBuilder, policies: Sequence[Policy], rules: ArbSettings
+) -> Scores:
+    """Validation metrics by contestant and scenario: the model first, then the rules."""
+    names = ", ".join(policy.name for policy in policies)
+    voters = tuple(policies)
+    model = Contestant(names, lambda: vote(voters) if len(voters) > 1 else alone(voters[0]))
+    dearer = job.settings.model_copy(update={"cost_multiple": 2 * job.settings.cost_multiple})
+    scenarios = {
+        "at once": builder,
+        "1 h late": filled_late(builder, job.settings.latency_hours + 1),
+        "costs doubled": prepare_dataset(dataset, dearer),
+    }
+    market, reward = builder.tape.market, job.settings.training.reward
+    window = [Window(market.index_of(job.validate_from), market.index_of(job.validate_to))]
+    return {
+        rival.name: {
+            scenario: play_strategy(of_scenario, rival.make, window, reward)[0].metrics
+            for scenario, of_scenario in scenarios.items()
+        }
+        for rival in [model, *rules_of(RULES, rules)]
+    }
+
+
+def _record_look(run: Path, job: PBTJob, dataset: Dataset, scores: Scores) -> None:
+    name = next(iter(scores))
+    look = {
+        "dataset": dataset.info.name, "dataset_fingerprint": dataset.fingerprint,
+        "settings_hash": job.settings.hash(), "from": job.validate_from.isoformat(),
+        "to": job.validate_to.isoformat(), "episodes": None, "seed": None,
+        "model": f"deploy {name}", "pnl_pct": scores[name]["at once"]["pnl_pct"],
+    }  # fmt: skip
+    record_look(run, look)
+
+
+def later_looks(run: Path, job: PBTJob) -> int:
+    """How many looks at hours after validation are recorded in the run, over all of its agents."""
+    path = run / LOOKS
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    return sum(datetime.fromisoformat(json.loads(line)["to"]) > job.validate_to for line in lines if line.strip())
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"cannot be read: {error}", file=str(path)) from None
+    return values
