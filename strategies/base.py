@@ -30,7 +30,7 @@ class Context:
 
 
 class StrategyPlugin(Protocol):
-    """The plug-in surface. ``Parameters`` is a ``Settings`` model; ``policies`` says how many models it needs at least."""
+    """The plug-in surface: ``Parameters`` is a ``Settings`` model, ``policies`` the least number of models needed."""
 
     Parameters: ClassVar[type[Settings]]
     policies: ClassVar[int]
