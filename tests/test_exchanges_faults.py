@@ -93,12 +93,13 @@ def test_trap_27_null_fields_are_unknown_and_never_zero(server: LoopbackServer) 
         "kucoinfutures": "bids_asks",
     }  # the others carry the market list
     server.faults.rules += [Rule("nulls", exchange, shared.get(exchange, "tickers")) for exchange in EXCHANGES]
-    server.faults.rules += [Rule("nulls", exchange, "bids_asks") for exchange in EXCHANGES]
+    server.faults.rules += [Rule("nulls", None, kind) for kind in ("bids_asks", "book")]
     found = look(server)
     assert len(found.quotes) == 2 * len(EXCHANGES)
     for quote in found.quotes:
         values = (quote.bid_price, quote.ask_price, quote.last_price, quote.depth_usd, quote.funding_rate)
         assert 0 not in values
+        assert quote.depth_usd is None
         if quote.exchange != "hyperliquid":  # where the bulk answer has prices of its own
             assert "no bid or no ask" in quote.faults
     assert found.failed == ()
@@ -117,11 +118,14 @@ def test_trap_27_data_of_another_time_are_faulty(server: LoopbackServer, fault: 
 @pytest.mark.trap(27)
 def test_trap_27_half_a_list_leaves_the_other_coins_unknown(server: LoopbackServer) -> None:
     server.faults.rules += [Rule("truncated", exchange, "tickers") for exchange in ("bybit", "okx", "bitget")]
+    server.faults.rules.append(Rule("http500", "okx", "book"))
     found = look(server, "bybit", "okx", "bitget")
-    kept = {quote.exchange: quote for quote in found.quotes if quote.symbol == "BTCUSDT"}
-    lost = {quote.exchange: quote for quote in found.quotes if quote.symbol == "PEPEUSDT"}
-    assert [quote.faults for quote in kept.values()] == [(), (), ()]
-    assert all(quote.mid_price is None and "no bid or no ask" in quote.faults for quote in lost.values())
+    kept = [quote for quote in found.quotes if quote.symbol == "BTCUSDT"]
+    lost = [quote for quote in found.quotes if quote.symbol == "PEPEUSDT"]
+    assert [quote.faults for quote in kept] == [(), (), ()]
+    assert [(quote.last_price, quote.volume_24h_usd) for quote in lost] == [(None, None)] * 3
+    without_prices = [quote.exchange for quote in lost if "no bid or no ask" in quote.faults]
+    assert without_prices == ["okx"]  # the books of the others have them
 
 
 @pytest.mark.trap(27)

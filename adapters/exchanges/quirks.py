@@ -18,8 +18,8 @@ UNIFIED: Mapping[str, tuple[str, ...]] = {
     "mark": ("rates.markPrice", "tickers.markPrice"),
     "index": ("rates.indexPrice", "tickers.indexPrice"),
     "last": ("tickers.last",),
-    "bid": ("tickers.bid",),
-    "ask": ("tickers.ask",),
+    "bid": ("tickers.bid", "book.bid"),
+    "ask": ("tickers.ask", "book.ask"),
     "volume_usd": ("tickers.quoteVolume",),
     "volume_coins": (),  # stands in where no volume in USD is given: times the last price
 }
@@ -97,8 +97,8 @@ QUIRKS: Mapping[str, Quirks] = {
         default_interval_hours=8.0,
         fields={
             "interval": ("intervals.interval",),
-            "bid": ("bids_asks.bid",),
-            "ask": ("bids_asks.ask",),
+            "bid": ("bids_asks.bid", "book.bid"),
+            "ask": ("bids_asks.ask", "book.ask"),
         },
         # closeTime of the 24 h ticker is the last trade of the coin, which may be old with the data fresh.
         times=("rates.timestamp", "bids_asks.timestamp"),
@@ -165,8 +165,8 @@ QUIRKS: Mapping[str, Quirks] = {
         fields={
             "mark": ("tickers.markPrice",),
             "index": ("tickers.indexPrice",),
-            "bid": ("bids_asks.bid",),
-            "ask": ("bids_asks.ask",),
+            "bid": ("bids_asks.bid", "book.bid"),
+            "ask": ("bids_asks.ask", "book.ask"),
         },
         times=("bids_asks.timestamp",),  # nextFundingTimestamp of the rates is no funding time at all
         book_limit=100,  # the only limits taken are 20 and 100
