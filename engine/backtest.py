@@ -12,6 +12,14 @@ from engine.records import Records, join
 from engine.view import Strategy, View, order_tuple
 
 
+def answer(strategy: Strategy, view: View) -> list[tuple[int, int]]:
+    """What a strategy decides at an hour, as (kind, target). Raises ``UserError`` for too many orders."""
+    orders = strategy.decide(view)
+    if len(orders) > MAX_ORDERS:
+        raise UserError(f"a strategy may send at most {MAX_ORDERS} orders an hour; this one sent {len(orders)}")
+    return [order_tuple(order) for order in orders]
+
+
 def run_backtest(
     builder: OpportunityBuilder,
     strategy: Strategy,
@@ -28,10 +36,7 @@ def run_backtest(
     loop.start(first, last)
     parts: list[Records] = []
     while not loop.finished[0]:
-        orders = strategy.decide(View(loop, builder))
-        if len(orders) > MAX_ORDERS:
-            raise UserError(f"a strategy may send at most {MAX_ORDERS} orders an hour; this one sent {len(orders)}")
-        loop.advance(order_records([order_tuple(order) for order in orders]))
+        loop.advance(order_records(answer(strategy, View(loop, builder))))
         if loop.must_drain():
             progress(loop.undrained)
             parts.append(loop.drain())

@@ -313,6 +313,12 @@ class Settlements:
         self.max_delay_hours = int(lateness.max()) if n else 0
 
     @property
+    def last_rows(self) -> Ints:
+        """Row of each leg's last settlement, actual or assumed, as of the last row; ``NOT_YET``: none."""
+        rows: Ints = self._after.states["last"]
+        return rows
+
+    @property
     def after(self) -> Schedules:
         """Where the schedules stand after the last row, when ``before`` had places for that many assumed ones."""
         if self._after.states["assumed"].max(initial=0) > self._after.assumed.shape[1]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from engine.rolling import FACTS, MAX_DELAY_HOURS, HourFacts, Settled
 
 def without_hours(market: MarketData) -> MarketData:
     """The legs of a market without any hour."""
-    nothing = {name: np.empty((market.legs, 0)) for name in PER_LEG_FLOATS}
+    nothing: dict[str, Any] = {name: np.empty((market.legs, 0)) for name in PER_LEG_FLOATS}
     return replace(market, hours=market.hours[:0], funding_known_hour=None, recorded=None, **nothing)
 
 

@@ -1,0 +1,86 @@
+"""``arb paper-trade``."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from adapters.commands.progress import progress_bar
+
+if TYPE_CHECKING:
+    from adapters.paper.settings import PaperConfig
+
+STATE = Path("runs/paper")
+
+
+@click.command(name="paper-trade")
+@click.option("--config", type=click.Path(path_type=Path), help="Configuration; default: the shipped paper.yaml.")
+@click.option("--strategy", help="Name or module:Class; default: that of the configuration.")
+@click.option("--state", type=click.Path(path_type=Path), default=STATE, show_default=True, help="Folder of the state.")
+@click.option("--once", is_flag=True, help="Do the current hour and end, for cron and systemd.")
+@click.option(
+    "--now", type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"]), help="Time that counts as now."
+)
+@click.option("--replay", type=click.Path(path_type=Path), metavar="DATASET", help="Play a data set at full speed.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One engine setting; may be repeated.")
+def command(
+    config: Path | None,
+    strategy: str | None,
+    state: Path,
+    once: bool,
+    now: datetime | None,
+    replay: Path | None,
+    overrides: tuple[str, ...],
+) -> None:
+    """Trade on paper: live exchange data, the engine of the backtest, no orders, no keys.
+
+    Runs day and night: every hour it collects quotes and settled rates, lets the strategy decide and commits the
+    hour to a journal in --state. It may be stopped or killed at any moment and goes on from there; hours that it
+    missed are booked from the exchanges' history, without decisions.
+
+    \b
+    Examples:
+      arb paper-trade --config paper.yaml --state runs/paper
+      arb paper-trade --once --state runs/paper
+      arb paper-trade --replay data/sample --strategy carry --state runs/replay
+    """
+    from adapters.paper.settings import load_config
+    from engine.errors import UserError
+
+    chosen = load_config(config, overrides, strategy=strategy)
+    if replay is not None:
+        if once or now is not None:
+            raise UserError("--replay plays all hours of a data set; leave out --once and --now")
+        _replay(replay, state, chosen)
+        return
+    raise UserError("not there yet")
+
+
+def _replay(path: Path, state: Path, config: PaperConfig) -> None:
+    from adapters.datasets.load import load_dataset
+    from adapters.paper.replay import open_replay, replay
+    from adapters.paper.setup import prepare_player, session_of
+    from adapters.preparation import window_of
+    from engine.market import select
+
+    dataset = load_dataset(path)
+    filters = config.engine.filters
+    market = select(dataset.market, symbols=filters.symbols, exchanges=filters.exchanges)
+    hours = window_of(dataset, None, None)
+    paper = config.paper
+    player = prepare_player(paper.strategy, config.engine, paper.models, paper.seed)
+    with open_replay(state, dataset, market, hours, player, paper.models) as journal, progress_bar() as bar:
+        done = 0
+
+        def progress(more: int) -> None:
+            nonlocal done
+            done += more
+            if bar:
+                bar(paper.strategy, done, hours.hours)
+
+        replay(session_of(journal, player, excuse_errors=False), market, hours.first, hours.last, progress=progress)
+        final = journal.rows("SELECT equity FROM equity ORDER BY id DESC LIMIT 1")[0][0]
+        click.echo(f"{hours.hours} hours played, equity {final:,.2f} USD; state in {state}")

@@ -1,0 +1,35 @@
+"""``arb paper-verify``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(name="paper-verify")
+@click.option("--state", type=click.Path(path_type=Path), default=Path("runs/paper"), show_default=True)
+def command(state: Path) -> int:
+    """Replay a state's recorded observations through the backtester: books first, then the strategy's decisions.
+
+    Exit code 1, with the first difference, when anything differs.
+
+    \b
+    Example:
+      arb paper-verify --state runs/paper
+    """
+    from adapters.paper.journal import Journal
+    from adapters.paper.setup import check_unchanged, prepare_player, settings_of
+    from adapters.paper.verify import verify
+
+    with Journal.open_for_reading(state) as journal:
+        meta = journal.meta
+        player = prepare_player(meta["strategy"]["name"], settings_of(meta), meta["model_paths"], meta["seed"])
+        check_unchanged(state, meta, {"models": player.identity["models"]})
+        verdict = verify(journal, player)
+    counted = f"{verdict.hours} hours, {verdict.decisions} decisions, {verdict.ledger_entries} ledger entries"
+    if verdict.difference is None:
+        click.echo(f"{counted}: the backtester agrees to the last bit")
+        return 0
+    click.echo(f"{counted}: DIFFERENT\n{verdict.difference}")
+    return 1

@@ -1,0 +1,52 @@
+"""The five files of a backtest from a journal."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from adapters.datasets.atomic import new_directory
+from adapters.datasets.layout import DatasetInfo
+from adapters.datasets.load import Dataset
+from adapters.manifest import build_manifest
+from adapters.paper.journal import Journal
+from adapters.paper.recorded_run import one_blank_hour, played_hours, records_of
+from adapters.paper.setup import settings_of
+from adapters.run_files import write_run
+from engine.errors import UserError
+from engine.market import time_of
+from engine.metrics import Metrics, compute_metrics
+from engine.settings import hash_of
+from engine.tape import prepare
+
+
+def export_run(journal: Journal, out: Path) -> Metrics:
+    """Write what was booked so far to the new folder ``out``; positions that are open stay open.
+
+    Raises ``UserError`` when the folder exists, or no hour has been played yet.
+    """
+    if out.exists():
+        raise UserError(f"{out} exists already; choose another folder or remove it first")
+    started = datetime.now(UTC)
+    first, last = played_hours(journal)
+    meta, settings = journal.meta, settings_of(journal.meta)
+    records = records_of(journal, first)
+    market = one_blank_hour(journal, first)
+    metrics = compute_metrics(records, settings.initial_capital_usd)
+    info = DatasetInfo(
+        name=journal.folder.name,
+        source=f"arb paper-trade ({meta['mode']})",
+        exchanges=market.exchanges,
+        first_hour=time_of(first),
+        last_hour=time_of(last),
+        how_made="recorded hour by hour",
+    )
+    observed = [made.observation_hash for made in journal.decisions().values()]
+    dataset = Dataset(journal.folder, info, market, {}, hash_of(observed))
+    strategy = meta["strategy"]["name"]
+    manifest = build_manifest(
+        settings, dataset, seed=meta["seed"], started=started, strategy=strategy, models=meta["model_paths"]
+    )
+    with new_directory(out) as aside:
+        write_run(aside, records, prepare(market, settings), metrics, manifest)
+    return metrics

@@ -1,0 +1,99 @@
+"""What a person wants to know of an hour: equity, positions, their legs, rates and what is still to be settled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from engine.books import Leg, Status
+from engine.kernel import unrealised_price_pnl
+from engine.loop import HourlyLoop
+from engine.settlements import NOT_YET
+
+RunningRate = Callable[[int, int], float | None]
+"""(leg, hour number) to the exchange's estimate, at that hour, of the next rate."""
+
+
+def hour_report(loop: HourlyLoop, running_rate: RunningRate) -> dict[str, Any]:
+    """The open row of the loop as plain values; None where something is not known. Money in USD, hours since 1970."""
+    portfolio: Any = loop.books.portfolios[0]
+    slots = loop.books.slots[0]
+    positions = [_position(loop, s, running_rate) for s in range(len(slots)) if slots["status"][s] == int(Status.OPEN)]
+    pending = [s for s in range(len(slots)) if slots["status"][s] == int(Status.PENDING)]
+    return {
+        "equity_usd": float(portfolio["equity"]),
+        "cash_usd": float(portfolio["cash"]),
+        "missing_settlements": int(portfolio["missing_settlements"]),
+        "positions": positions,
+        "pending_entries": [_pair_name(loop, int(slots["pair"][s])) for s in pending],
+        "pending_funding_usd": sum(leg["pending_funding_usd"] for position in positions for leg in position["legs"]),
+    }
+
+
+def _position(loop: HourlyLoop, s: int, running_rate: RunningRate) -> dict[str, Any]:
+    slot: Any = loop.books.slots[0, s]
+    row = int(loop.rows[0])
+    first = int(loop.tape.market.hours[0])
+    price_pnl = float(unrealised_price_pnl(loop.tape.arrays, loop.books, 0, s, row))
+    pnl = price_pnl + float(slot["funding"]) - float(slot["entry_fees"])
+    pairs = loop.tape.pairs
+    legs = ((Leg.LONG, pairs.long_leg, "long_entry"), (Leg.SHORT, pairs.short_leg, "short_entry"))
+    return {
+        "slot": s,
+        "id": int(slot["id"]),
+        **_pair_name(loop, int(slot["pair"])),
+        "opened_hour": first + int(slot["opened"]),
+        "hours_held": row - int(slot["opened"]),
+        "notional_usd": float(slot["notional"]),
+        "quantity": float(slot["quantity"]),
+        "funding_usd": float(slot["funding"]),
+        "entry_fees_usd": float(slot["entry_fees"]),
+        "price_pnl_usd": price_pnl,
+        "pnl_usd": pnl,
+        "pnl_pct": 100 * pnl / (2 * float(slot["notional"])),
+        "leaving": bool(slot["due"] >= 0),
+        "legs": [_leg(loop, s, side, int(of[slot["pair"]]), name, running_rate) for side, of, name in legs],
+    }
+
+
+def _leg(loop: HourlyLoop, s: int, side: Leg, leg: int, entry: str, running_rate: RunningRate) -> dict[str, Any]:
+    slot: Any = loop.books.slots[0, s]
+    row, market = int(loop.rows[0]), loop.tape.market
+    quote: Any = loop.tape.arrays.quotes[leg, row]
+    settlements = loop.tape.settlements
+    rate, interval = float(settlements.last_rate[leg, row]), float(settlements.interval_hours[leg, row])
+    due = _due_row(int(settlements.last_rows[leg]), interval)
+    pending = 0.0
+    if due is not None and int(slot["opened"]) < due <= row:
+        estimate = running_rate(leg, int(market.hours[row]) - (row - due) - 1)
+        signed = -float(slot["quantity"]) if side == Leg.LONG else float(slot["quantity"])
+        pending = signed * float(quote["price"]) * (rate if estimate is None else estimate)
+    symbol, exchange = market.leg_name(leg)
+    return {
+        "side": side.name.lower(),
+        "exchange": exchange,
+        "symbol": symbol,
+        "entry_price": float(slot[entry]),
+        "price": _known(float(quote["price"])),
+        "stale_hours": int(quote["stale"]),
+        "last_settled_rate": _known(rate),
+        "interval_hours": _known(interval),
+        "next_settlement_hour": None if due is None else int(market.hours[0]) + due,
+        "pending_funding_usd": _known(pending) or 0.0,
+    }
+
+
+def _due_row(last: int, interval: float) -> int | None:
+    return None if last == NOT_YET or math.isnan(interval) else last + int(interval)
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _pair_name(loop: HourlyLoop, pair: int) -> dict[str, str]:
+    market, pairs = loop.tape.market, loop.tape.pairs
+    symbol, long_exchange = market.leg_name(int(pairs.long_leg[pair]))
+    short_exchange = market.leg_name(int(pairs.short_leg[pair]))[1]
+    return {"symbol": symbol, "long_exchange": long_exchange, "short_exchange": short_exchange}

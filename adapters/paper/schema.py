@@ -1,0 +1,70 @@
+"""Tables of a paper trading state. What has been written is history: only the snapshot is ever replaced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from engine.books import HOUR, LEDGER, NOTE, TRADE
+from engine.rolling import FACTS
+
+FORMAT = 1
+RECORD_TABLES = {"ledger": LEDGER, "trades": TRADE, "notes": NOTE, "equity": HOUR}
+"""Tables of what the kernel recorded, with their rows; their ``hour`` columns are hour numbers since 1970."""
+HOUR_COLUMNS = {"ledger": ("hour",), "trades": ("opened", "closed"), "notes": ("hour",), "equity": ("hour",)}
+
+_TABLES = """
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE legs (leg INTEGER PRIMARY KEY, symbol TEXT NOT NULL, exchange TEXT NOT NULL,
+  delisting_hour INTEGER NOT NULL, delisting_known_hour INTEGER NOT NULL) STRICT;
+CREATE TABLE slots (hour INTEGER PRIMARY KEY, status TEXT NOT NULL, detail TEXT NOT NULL) STRICT;
+CREATE TABLE observations (hour INTEGER, leg INTEGER, {facts}, PRIMARY KEY (hour, leg)) STRICT, WITHOUT ROWID;
+CREATE TABLE settlements (leg INTEGER, hour INTEGER, rate REAL NOT NULL, known_hour INTEGER NOT NULL,
+  PRIMARY KEY (leg, hour)) STRICT, WITHOUT ROWID;
+CREATE INDEX settlements_known ON settlements (known_hour);
+CREATE TABLE recorded (hour INTEGER, row INTEGER, pair INTEGER NOT NULL, features BLOB NOT NULL,
+  PRIMARY KEY (hour, row)) STRICT, WITHOUT ROWID;
+CREATE TABLE quotes (hour INTEGER, leg INTEGER, quote TEXT NOT NULL, PRIMARY KEY (hour, leg)) STRICT, WITHOUT ROWID;
+CREATE TABLE decisions (hour INTEGER PRIMARY KEY, strategy TEXT NOT NULL, orders TEXT NOT NULL,
+  no_decision TEXT, observation_hash TEXT NOT NULL) STRICT;
+CREATE TABLE events (id INTEGER PRIMARY KEY, hour INTEGER NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL) STRICT;
+CREATE TABLE snapshot (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), hour INTEGER NOT NULL,
+  before BLOB NOT NULL, portfolio BLOB, slots BLOB, ghosts BLOB, generator TEXT, report TEXT NOT NULL) STRICT;
+"""
+APPEND_ONLY = [
+    "meta",
+    "legs",
+    "slots",
+    "observations",
+    "settlements",
+    "recorded",
+    "quotes",
+    "decisions",
+    "events",
+    "ledger",
+    "trades",
+    "notes",
+    "equity",
+]
+
+
+def script() -> str:
+    """The statements that make an empty state."""
+    facts = ", ".join(f"{name} REAL" for name in FACTS)
+    records = "".join(
+        f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, {_columns(dtype)}) STRICT;\n"
+        for name, dtype in RECORD_TABLES.items()
+    )
+    guards = "".join(
+        f"CREATE TRIGGER {name}_no_{verb.lower()} BEFORE {verb} ON {name} "
+        f"BEGIN SELECT RAISE(ABORT, '{name} is append-only'); END;\n"
+        for name in APPEND_ONLY
+        for verb in ("UPDATE", "DELETE")
+    )
+    return _TABLES.format(facts=facts) + records + guards + f"PRAGMA user_version = {FORMAT};"
+
+
+def _columns(dtype: np.dtype[Any]) -> str:
+    kinds = {"f": "REAL", "i": "INTEGER NOT NULL"}
+    return ", ".join(f'"{name}" {kinds[dtype[name].kind]}' for name in dtype.names or ())

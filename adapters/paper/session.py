@@ -1,0 +1,200 @@
+"""A paper trading state in motion: hours go in one after the other, each ends as one transaction."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.paper.dataset_hours import without_hours
+from adapters.paper.journal import Decision, Event, HourEntry, Journal, Snapshot, shifted
+from adapters.paper.report import hour_report
+from engine.backtest import answer
+from engine.before import load_before
+from engine.books import Books, open_books, seen_from
+from engine.errors import DataError
+from engine.loop import HourlyLoop, order_records
+from engine.market import MarketData
+from engine.opportunities import OpportunityBuilder
+from engine.records import Records
+from engine.rolling import MAX_DELAY_HOURS, NOW, WALKED_ROWS, WINDOW_ROWS, HourFacts, RollingMarket
+from engine.settings import EngineSettings
+from engine.view import Strategy, View
+
+RECORDING_HOURS = 64
+"""Far more than an hour needs: late settlements of days may be booked in one."""
+
+
+@dataclass(frozen=True)
+class Played:
+    """One hour after it was committed. ``records`` count hours since 1970."""
+
+    hour: int
+    status: str
+    decision: Decision
+    records: Records
+    events: tuple[Event, ...]
+    report: Mapping[str, Any]
+
+
+class Session:
+    """Goes on where the journal ends. ``market`` names the legs and has no hours.
+
+    ``rng`` is the generator that the strategy draws from; its state is part of the snapshot. With ``excuse_errors``
+    an error of the strategy is an hour without a decision, otherwise it is raised.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        market: MarketData,
+        settings: EngineSettings,
+        strategy_name: str,
+        strategy: Strategy,
+        rng: np.random.Generator,
+        *,
+        recorded_columns: tuple[str, ...] | None = None,
+        excuse_errors: bool = False,
+    ) -> None:
+        self.journal, self.settings = journal, settings
+        self._name, self._strategy, self._rng = strategy_name, strategy, rng
+        self._excuse_errors = excuse_errors
+        self._rolling = RollingMarket(without_hours(market), settings, recorded_columns=recorded_columns)
+        self._books: Books | None = None  # as the last hour left them, rows seen from its window
+        self._loop: HourlyLoop | None = None
+        self._restore()
+
+    @property
+    def hour(self) -> int | None:
+        """The last hour in the journal."""
+        return self._rolling.hour
+
+    @property
+    def books(self) -> Books | None:
+        """The books as the last hour left them; None before the first hour that was played."""
+        return self._books
+
+    def remember(self, hours: Sequence[HourFacts], *, detail: str = "", events: Sequence[Event] = ()) -> None:
+        """Hours before the first one that is played: the strategy's past, in one transaction."""
+        with self.journal.transaction():
+            for facts in hours:
+                self._rolling.append(facts)
+                told = tuple(events) if facts is hours[-1] else ()
+                self.journal.add_hour(HourEntry(facts, "history", detail, events=told))
+            self.journal.store(self._snapshot({}))
+
+    def play(
+        self,
+        facts: HourFacts,
+        *,
+        status: str = "ok",
+        detail: str = "",
+        no_decision: str | None = None,
+        is_last: bool = False,
+        events: Sequence[Event] = (),
+        quotes: Mapping[int, Mapping[str, Any]] | None = None,
+    ) -> Played:
+        """One hour: settle, mark, protect, decide (unless ``no_decision`` says why not), fill, commit.
+
+        ``is_last`` ends the books like a backtest's. After an exception the session must not be used any more.
+        """
+        self._rolling.append(facts)
+        builder = self._rolling.builder()
+        loop = self._opened(builder)
+        orders: tuple[tuple[int, int], ...] = ()
+        told = list(events)
+        if is_last:
+            no_decision = "end of data"
+            loop.close()
+        else:
+            if no_decision is None:
+                orders, no_decision = self._decide(loop, builder)
+                if no_decision is not None:
+                    status = "degraded"
+                    told.append(Event("no_decision", no_decision))
+            loop.fill(order_records(list(orders)))
+        decision = Decision(self._name, orders, no_decision, observation_hash(facts))
+        records = shifted(loop.drain(), facts.hour - NOW)
+        self._books = seen_from(loop.books, 0)
+        report = hour_report(loop, self.journal.running_rate)
+        entry = HourEntry(facts, status, detail, decision, records, tuple(told), quotes or {})
+        with self.journal.transaction():
+            self.journal.add_hour(entry)
+            self.journal.store(self._snapshot(report))
+        return Played(facts.hour, status, decision, records, tuple(told), report)
+
+    def _decide(self, loop: HourlyLoop, builder: OpportunityBuilder) -> tuple[tuple[tuple[int, int], ...], str | None]:
+        try:
+            return tuple(answer(self._strategy, View(loop, builder))), None
+        except Exception as error:  # a plug-in may raise anything; without an answer there is no order, and it is said
+            if not self._excuse_errors:
+                raise
+            return (), f"strategy {self._name} failed: {type(error).__name__}: {' '.join(str(error).split())}"
+
+    def _opened(self, builder: OpportunityBuilder) -> HourlyLoop:
+        """The loop with the last row of the window open."""
+        tape = builder.tape
+        if self._loop is None:
+            self._loop = HourlyLoop(tape, recording_hours=RECORDING_HOURS, max_delay_hours=MAX_DELAY_HOURS)
+        books = seen_from(self._books, 1) if self._books is not None else blank_books(self.settings)
+        self._loop.resume(tape, NOW, books)
+        return self._loop
+
+    def _snapshot(self, report: Mapping[str, Any]) -> Snapshot:
+        hour = self._rolling.hour
+        assert hour is not None  # an hour was just added
+        portfolio, slots, ghosts = (
+            (None, None, None) if self._books is None else (array.tobytes() for array in self._books[:3])
+        )
+        generator = json.dumps(self._rng.bit_generator.state)
+        return Snapshot(hour, self._rolling.before.dump(), portfolio, slots, ghosts, generator, report)
+
+    def _restore(self) -> None:
+        snapshot = self.journal.snapshot()
+        if snapshot is None:
+            return
+        if snapshot.hour != self.journal.last_hour:
+            raise DataError("snapshot and journal end at different hours", file=str(self.journal.folder))
+        legs = self._rolling.empty.legs
+        self._rolling.before = load_before(snapshot.before, legs, walked=WALKED_ROWS)
+        self._rolling.restore(list(self.journal.facts(snapshot.hour - WINDOW_ROWS + 1, snapshot.hour)))
+        if snapshot.portfolio is not None:
+            self._books = _load_books(self.settings, snapshot)
+        if snapshot.generator is not None:
+            self._rng.bit_generator.state = json.loads(snapshot.generator)
+
+
+def blank_books(settings: EngineSettings) -> Books:
+    """Books of one portfolio with all capital in cash, without records."""
+    return open_books(1, settings.max_positions, settings.initial_capital_usd, max_delay_hours=MAX_DELAY_HOURS)
+
+
+def _load_books(settings: EngineSettings, snapshot: Snapshot) -> Books:
+    def array(content: bytes | None, like: NDArray[Any]) -> NDArray[Any]:
+        if content is None or len(content) != like.nbytes:
+            raise DataError("the snapshot holds books of another shape")
+        return np.frombuffer(content, like.dtype).reshape(like.shape).copy()
+
+    blank = blank_books(settings)
+    return blank._replace(
+        portfolios=array(snapshot.portfolio, blank.portfolios),
+        slots=array(snapshot.slots, blank.slots),
+        ghosts=array(snapshot.ghosts, blank.ghosts),
+    )
+
+
+def observation_hash(facts: HourFacts) -> str:
+    """Sixteen hex digits over everything that became known at an hour; one kind of nan."""
+    digest = hashlib.sha256(str(facts.hour).encode())
+    digest.update(np.where(np.isnan(facts.values), np.nan, facts.values).tobytes())
+    for settled in sorted((s.leg, s.hour, s.rate) for s in facts.settled):
+        digest.update(repr(settled).encode())
+    if facts.recorded is not None:
+        pairs, features = facts.recorded
+        digest.update(pairs.tobytes() + np.where(np.isnan(features), np.nan, features).tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,176 @@
+"""Starting a paper trading state, and taking one up again exactly as it was started."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adapters.configuration import ArbSettings
+from adapters.manifest import code_version
+from adapters.paper.dataset_hours import without_hours
+from adapters.paper.journal import Journal
+from adapters.paper.session import Session
+from adapters.strategy_registry import build_strategy, load_strategy_class, parse_parameters
+from engine.errors import UserError
+from engine.market import NEVER, PER_LEG_FLOATS, MarketData
+from engine.settings import parse_settings
+from engine.view import Strategy
+from strategies.base import Context
+from strategies.policy import Policy
+
+LIVE, REPLAY = "live", "replay"
+LIVE_GRACE_HOURS = 1
+"""A settled rate is published moments after its hour; it counts as missing only when the next hour lacks it too."""
+UNCHANGING = {
+    "mode": "it is not of the same kind (live or replay)",
+    "strategy": "it was started with another strategy",
+    "models": "it was started with another model",
+    "seed": "it was started with another seed",
+    "settings": "it was started with other settings",
+    "universe": "it was started with other coins or exchanges",
+    "source": "it replays another data set",
+    "span": "it replays other hours of the data set",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Player:
+    """A strategy that is ready, and the generator that it draws from."""
+
+    name: str
+    strategy: Strategy
+    rng: np.random.Generator
+    identity: Mapping[str, Any]
+    """What must stay the same while a state goes on."""
+
+
+def prepare_player(name: str, settings: ArbSettings, models: Sequence[str], seed: int) -> Player:
+    """Build a strategy as a backtest does. Raises ``UserError`` for unknown names, parameters and models."""
+    strategy_class = load_strategy_class(name)
+    policies = _policies(models, settings) if strategy_class.policies else ()
+    if models and not strategy_class.policies:
+        raise UserError(f"models are given, but strategy {name} plays none")
+    rng = np.random.default_rng([seed, 0])
+    raw = settings.strategies.get(name, {})
+    strategy = build_strategy(name, raw, Context(rng, policies))
+    parameters = parse_parameters(name, strategy_class, raw).model_dump(mode="json")
+    identity = {
+        "strategy": {"name": name, "parameters": parameters},
+        "models": [{"name": policy.name, "digest": policy_digest(policy)} for policy in policies],
+        "seed": seed,
+        "settings": settings.model_dump(mode="json", exclude={"strategies", "training", "pbt"}),
+    }
+    return Player(name, strategy, rng, identity)
+
+
+def _policies(models: Sequence[str], settings: ArbSettings) -> tuple[Policy, ...]:
+    from adapters.bundles import deployed_models, load_policy
+
+    return tuple(load_policy(path, settings) for path in map(Path, models) or deployed_models())
+
+
+def policy_digest(policy: Policy) -> str:
+    """Sixteen hex digits over the weights of a policy."""
+    digest = hashlib.sha256()
+    for array in (*policy.weights, *policy.biases):
+        digest.update(array.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def start_state(folder: Path, market: MarketData, player: Player, models: Sequence[str], **more: Any) -> Journal:
+    """A new state for the legs of ``market``; ``more`` are further unchanging facts (mode, source, span)."""
+    notices = zip(market.delisting_hour.tolist(), market.delisting_known_hour.tolist(), strict=True)
+    legs = [(*market.leg_name(leg), *notice) for leg, notice in enumerate(notices)]
+    recorded = market.recorded.columns if market.recorded is not None else None
+    meta = {
+        **player.identity,
+        **more,
+        "model_paths": list(models),
+        "grace_hours": market.settlement_grace_hours,
+        "recorded_columns": recorded,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "code_version": code_version(),
+    }
+    return Journal.create(folder, meta, legs)
+
+
+def reopened(folder: Path, facts: Mapping[str, Any]) -> Journal:
+    """A state, open for writing. Raises ``UserError`` when it is in use, or was started with other facts."""
+    journal = Journal.open_for_writing(folder)
+    try:
+        check_unchanged(folder, journal.meta, facts)
+    except UserError:
+        journal.close()
+        raise
+    return journal
+
+
+def check_unchanged(folder: Path, kept: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raises ``UserError`` for the first fact in which a state differs from what is wanted now."""
+    for name, complaint in UNCHANGING.items():
+        if name in wanted and not _same(kept.get(name), json.loads(json.dumps(wanted[name]))):
+            raise UserError(f"{folder} cannot go on like this: {complaint}; use what it began with, or another --state")
+
+
+def _same(kept: Any, wanted: Any) -> bool:
+    """Equal, but for settings that came with a later version."""
+    if isinstance(kept, Mapping) and isinstance(wanted, Mapping):
+        return all(key in wanted and wanted[key] == value for key, value in kept.items())
+    return bool(kept == wanted)
+
+
+def session_of(journal: Journal, player: Player, *, excuse_errors: bool) -> Session:
+    """The session of an open state."""
+    meta = journal.meta
+    columns = meta["recorded_columns"]
+    return Session(
+        journal,
+        legs_market(journal),
+        settings_of(meta),
+        player.name,
+        player.strategy,
+        player.rng,
+        recorded_columns=None if columns is None else tuple(columns),
+        excuse_errors=excuse_errors,
+    )
+
+
+def settings_of(meta: Mapping[str, Any]) -> ArbSettings:
+    """The settings that a state was started with."""
+    parameters = {meta["strategy"]["name"]: meta["strategy"]["parameters"]}
+    return parse_settings(ArbSettings, {**meta["settings"], "strategies": parameters}, origin="stored settings")
+
+
+def legs_market(journal: Journal) -> MarketData:
+    """The legs of a state as a market without hours."""
+    legs = journal.legs
+    empty = universe([(symbol, exchange) for symbol, exchange, _, _ in legs], journal.meta["grace_hours"])
+    empty.delisting_hour[:] = [notice for _, _, notice, _ in legs]
+    empty.delisting_known_hour[:] = [known for *_, known in legs]
+    return empty
+
+
+def universe(legs: Sequence[tuple[str, str]], grace_hours: int) -> MarketData:
+    """A market without hours that has these (symbol, exchange) legs, sorted."""
+    symbols, exchanges = sorted({symbol for symbol, _ in legs}), sorted({exchange for _, exchange in legs})
+    nothing: dict[str, Any] = {name: np.empty((len(legs), 0)) for name in PER_LEG_FLOATS}
+    return without_hours(
+        MarketData(
+            hours=np.empty(0, np.int64),
+            symbols=tuple(symbols),
+            exchanges=tuple(exchanges),
+            leg_symbol=np.array([symbols.index(symbol) for symbol, _ in legs], np.int64),
+            leg_exchange=np.array([exchanges.index(exchange) for _, exchange in legs], np.int64),
+            **nothing,
+            delisting_hour=np.full(len(legs), NEVER, np.int64),
+            delisting_known_hour=np.full(len(legs), NEVER, np.int64),
+            settlement_grace_hours=grace_hours,
+        )
+    )

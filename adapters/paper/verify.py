@@ -1,0 +1,114 @@
+"""The journal against the backtester: the same observations must give the same books and the same decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+
+from adapters.paper.journal import RECORD_FIELDS, Decision, Journal
+from adapters.paper.recorded_run import market_of, played_hours, records_of
+from adapters.paper.replay import CLOSED
+from adapters.paper.session import blank_books, observation_hash
+from adapters.paper.setup import Player, settings_of
+from engine.backtest import answer
+from engine.books import seen_from
+from engine.loop import HourlyLoop, order_records
+from engine.market import MarketData, time_of
+from engine.opportunities import OpportunityBuilder
+from engine.records import Records, join
+from engine.rolling import MAX_DELAY_HOURS
+from engine.tape import prepare
+from engine.view import View
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was compared, and the first difference in words (None: everything agrees)."""
+
+    hours: int
+    decisions: int
+    ledger_entries: int
+    difference: str | None
+
+
+def verify(journal: Journal, player: Player) -> Verdict:
+    """Replay what is recorded: books under the recorded orders, then the strategy's answers to the observations."""
+    first, last = played_hours(journal)
+    market, decisions = market_of(journal), journal.decisions()
+    begin = int(market.hours[0])
+    found: list[str] = []
+    records = _replay(journal, market, player, decisions, found)
+    differences = [
+        *_missing_hours(decisions, first, last),
+        *_other_observations(journal, decisions),
+        *_other_books(records_of(journal, begin), records),
+        *found,
+    ]
+    asked = sum(made.no_decision is None for made in decisions.values())
+    return Verdict(len(decisions), asked, len(records.ledger), differences[0] if differences else None)
+
+
+def _replay(
+    journal: Journal, market: MarketData, player: Player, decisions: dict[int, Decision], found: list[str]
+) -> Records:
+    """The books under the recorded orders, rows of the market; other answers of the strategy go to ``found``."""
+    builder = OpportunityBuilder(prepare(market, settings_of(journal.meta)))
+    loop = HourlyLoop(builder.tape, max_delay_hours=MAX_DELAY_HOURS)
+    books, begin = blank_books(builder.tape.settings), int(market.hours[0])
+    closed = bool(journal.rows("SELECT 1 FROM slots WHERE status = ?", CLOSED))
+    parts = []
+    for hour in range(min(decisions), max(decisions) + 1):
+        loop.resume(builder.tape, hour - begin, books)
+        made = decisions.get(hour)
+        if made is not None and made.no_decision is None:
+            answered = tuple(answer(player.strategy, View(loop, builder)))
+            if answered != made.orders:
+                found.append(f"{_shown(hour)}: decided then {list(made.orders)}, now {list(answered)}")
+        if closed and hour == max(decisions):
+            loop.close()
+        else:
+            loop.fill(order_records([] if made is None else list(made.orders)))
+        parts.append(loop.drain())
+        books = seen_from(loop.books, 0)
+    return join(parts)
+
+
+def _missing_hours(decisions: dict[int, Decision], first: int, last: int) -> Iterator[str]:
+    for hour in range(first, last + 1):
+        if hour not in decisions:
+            yield f"{_shown(hour)}: the hour is missing from the journal"
+
+
+def _other_observations(journal: Journal, decisions: dict[int, Decision]) -> Iterator[str]:
+    for facts in journal.facts(min(decisions), max(decisions)):
+        if facts.hour in decisions and observation_hash(facts) != decisions[facts.hour].observation_hash:
+            yield f"{_shown(facts.hour)}: the observation is not the one that was decided on"
+
+
+def _other_books(journalled: Records, replayed: Records) -> Iterator[str]:
+    for table, name in RECORD_FIELDS.items():
+        pairs = zip_longest(getattr(journalled, name).tolist(), getattr(replayed, name).tolist())
+        fields = getattr(replayed, name).dtype.names
+        for number, (ours, theirs) in enumerate(pairs, start=1):
+            if ours is None or theirs is None:
+                missing = "journal" if ours is None else "backtester"
+                yield f"{table} row {number}: the {missing} has none"
+            elif not np.array_equal(ours, theirs, equal_nan=True):
+                yield f"{table} row {number}: {_first_other(fields, ours, theirs)}"
+
+
+def _first_other(fields: Any, ours: Any, theirs: Any) -> str:
+    name, mine, its = next(
+        (name, mine, its)
+        for name, mine, its in zip(fields, ours, theirs, strict=True)
+        if mine != its and not (mine != mine and its != its)  # nan
+    )
+    return f"{name} is {mine!r} in the journal and {its!r} by the backtester"
+
+
+def _shown(hour: int) -> str:
+    return f"{time_of(hour):%Y-%m-%dT%H:%MZ}"

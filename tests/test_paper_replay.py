@@ -1,0 +1,131 @@
+"""The whole paper path over a data set gives the backtest's records bit for bit, cut or not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from market_strategies import random_market, random_settings
+from support_paper import arb_settings, assert_same_records, backtest_of, replay_state
+
+from adapters.datasets.load import load_dataset
+from adapters.paper.journal import Journal
+from adapters.paper.recorded_run import records_of
+from adapters.paper.setup import prepare_player
+from adapters.paper.verify import verify
+from adapters.preparation import Window
+from engine.errors import UserError
+from engine.market import MarketData, RecordedOpportunities, directed_pairs, select
+from engine.records import Records
+
+EAGER = {"random": {"enter_probability": 0.4, "exit_probability": 0.2}}
+SAMPLE = Path(__file__).parent.parent / "data" / "sample"
+
+
+def journalled(journal: Journal, market: MarketData) -> Records:
+    return records_of(journal, int(market.hours[0]))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_random_markets_replay_to_the_same_records(seed: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(seed)
+    market = random_market(rng, 2, 3, 150)
+    settings = arb_settings(random_settings(rng), **EAGER)
+    window = Window(int(rng.integers(0, 30)), 149)
+    wanted = backtest_of(market, settings, "random", window)
+    with replay_state(tmp_path, market, settings, "random", window) as journal:
+        assert_same_records(journalled(journal, market), wanted)
+        assert len(wanted.ledger) + len(wanted.notes) > 20
+        assert verify(journal, prepare_player("random", settings, (), 7)).difference is None
+
+
+@pytest.mark.parametrize(
+    ("strategy", "latency", "parameters"),
+    [
+        ("carry", 0, {"enter_margin": 0.1, "leave_margin": 0.0}),
+        ("basis", 2, {"enter_margin": 0.2, "keep_margin": 0.1}),
+        ("random", 1, EAGER["random"]),
+    ],
+)
+def test_the_sample_replays_to_the_same_records(
+    strategy: str, latency: int, parameters: dict[str, float], tmp_path: Path
+) -> None:
+    market = select(load_dataset(SAMPLE).market, symbols=["BTCUSDT", "KAITOUSDT", "ENAUSDT"])
+    settings = arb_settings(_shipped(latency), **{strategy: parameters})
+    window = Window(280, 500)
+    wanted = backtest_of(market, settings, strategy, window)
+    assert len(wanted.trades) > 2
+    with replay_state(tmp_path, market, settings, strategy, window) as journal:
+        assert_same_records(journalled(journal, market), wanted)
+
+
+def _shipped(latency: int):  # type: ignore[no-untyped-def]  # the engine part of the shipped settings
+    from adapters.configuration import load_settings
+    from engine.settings import EngineSettings
+
+    shipped = load_settings(None, [f"latency_hours={latency}"]).model_dump(include=set(EngineSettings.model_fields))
+    return EngineSettings(**shipped)
+
+
+@pytest.mark.trap(26)
+def test_trap_26_a_replay_that_was_cut_goes_on_without_losing_or_repeating(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    market = random_market(rng, 2, 3, 420)
+    settings = arb_settings(random_settings(rng), **EAGER)
+    window = Window(20, 419)
+    for until in (19, 20, 21, 60, 300, 301, 418):
+        replay_state(tmp_path, market, settings, "random", window, until=until).close()
+    with replay_state(tmp_path, market, settings, "random", window) as journal:
+        assert_same_records(journalled(journal, market), backtest_of(market, settings, "random", window))
+        hours = [hour for (hour,) in journal.rows("SELECT hour FROM slots ORDER BY hour")]
+        assert hours == market.hours.tolist()
+        assert journal.rows("SELECT DISTINCT status FROM slots ORDER BY 1") == [("closed",), ("history",), ("ok",)]
+
+
+def test_recorded_opportunities_replay_too(tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    market = random_market(rng, 1, 3, 120)
+    pairs = len(directed_pairs(market))
+    present = rng.random((120, pairs)) < 0.6
+    rows = int(present.sum())
+    recorded = RecordedOpportunities(
+        np.concatenate(([0], np.cumsum(present.sum(axis=1)))).astype(np.int64),
+        np.nonzero(present)[1].astype(np.int64),
+        np.where(rng.random((rows, 2)) < 0.2, np.nan, rng.normal(0, 30, (rows, 2))),
+        ("fund_apr", "volume_24h"),
+    )
+    market = MarketData(**{**market.__dict__, "recorded": recorded})
+    settings = arb_settings(random_settings(rng), **EAGER, greedy={})
+    window = Window(5, 119)
+    for strategy in ("random", "greedy"):
+        wanted = backtest_of(market, settings, strategy, window)
+        with replay_state(tmp_path / strategy, market, settings, strategy, window) as journal:
+            assert_same_records(journalled(journal, market), wanted)
+            assert verify(journal, prepare_player(strategy, settings, (), 7)).difference is None
+
+
+def test_a_state_goes_on_only_as_it_began(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    market, settings = random_market(rng, 1, 2, 40), arb_settings(random_settings(rng), **EAGER)
+    window = Window(0, 39)
+    replay_state(tmp_path, market, settings, "random", window, until=10).close()
+    with pytest.raises(UserError, match="another strategy"):
+        replay_state(tmp_path, market, settings, "hold", window)
+    other = settings.model_copy(update={"slippage_bps": 77.0})
+    with pytest.raises(UserError, match="other settings"):
+        replay_state(tmp_path, market, other, "random", window)
+    with pytest.raises(UserError, match="other hours"):
+        replay_state(tmp_path, market, settings, "random", Window(0, 30))
+
+
+@pytest.mark.trap(26)
+def test_trap_26_two_processes_cannot_have_one_state_open(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    market, settings = random_market(rng, 1, 2, 40), arb_settings(random_settings(rng), **EAGER)
+    with replay_state(tmp_path, market, settings, "random", Window(0, 39), until=5):
+        with pytest.raises(UserError, match="in use by another"):
+            Journal.open_for_writing(tmp_path)
+        with Journal.open_for_reading(tmp_path) as beside:
+            assert beside.last_hour == int(market.hours[5])
+    Journal.open_for_writing(tmp_path).close()
