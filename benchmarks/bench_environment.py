@@ -1,0 +1,169 @@
+"""Steps a second of kernel, vectorised environment and gymnasium environment, on one thread, in one run.
+
+    OMP_NUM_THREADS=1 python benchmarks/bench_environment.py DATASET [--portfolios 16] [--steps 2000] [--rounds 15]
+
+Random valid actions on random windows of the training range are drawn and their orders kept beforehand; what is timed
+is the environments alone, replaying them. A round goes through all contenders, so that a busy machine slows all of
+them alike. Printed are the fastest and the median round.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adapters.configuration import load_settings
+from adapters.datasets.load import load_dataset
+from adapters.preparation import prepare_dataset, window_of
+from engine.books import Status
+from engine.loop import HourlyLoop
+from engine.observation import fit_scaler
+from rl_training.environment import FundingArbitrageEnv
+from rl_training.episodes import Course
+from rl_training.settings import EpisodeSettings
+from rl_training.vec_environment import FundingVecEnv
+
+TARGETS = {"kernel": 2e6, "vectorised": 1e6, "gymnasium": 5e4}
+LONG_WINDOW_HOURS = 2000
+# Long enough for random play to hold 1.5 positions on average: every episode begins with none.
+EPISODE = EpisodeSettings(length_hours=168)
+
+
+@dataclass
+class Contender:
+    """What is timed: ``play`` takes ``steps`` environment steps."""
+
+    name: str
+    steps: int
+    play: Callable[[], None]
+    seconds: list[float] = field(default_factory=list)
+
+    def rates(self) -> tuple[float, float]:
+        """Environment steps a second of the fastest and of the median round."""
+        return self.steps / min(self.seconds), self.steps / float(np.median(self.seconds))
+
+
+@dataclass
+class Script:
+    """Actions and orders of one random play, and how many positions were held on average."""
+
+    actions: list[Any]
+    orders: list[Any]
+    held: float
+
+
+def record(env: FundingVecEnv, steps: int) -> Script:
+    """Play random valid actions from a reset on."""
+    rng, held = np.random.default_rng(1), 0
+    actions, orders = [], []
+    env.seed(0)
+    env.reset()
+    for _ in range(steps):
+        masks = env.action_masks()
+        held += np.count_nonzero(env.episodes.loop.books.slots["status"] == int(Status.OPEN))
+        actions.append((rng.random(masks.shape) * masks).argmax(axis=1))
+        env.step(actions[-1])
+        orders.append(env.episodes.screen.orders.copy())
+    return Script(actions, orders, held / steps / env.num_envs)
+
+
+def kernel(course: Course, script: Script, windows: tuple[Any, Any]) -> Contender:
+    """The hourly loop alone: orders in, equity gains out."""
+    portfolios = len(windows[0])
+    loop = HourlyLoop(course.tape, portfolios, close_at_end=False, recording_hours=0)
+
+    def play() -> None:
+        loop.start(*windows)
+        for orders in script.orders:
+            loop.advance(orders)
+
+    return Contender("kernel", portfolios * len(script.orders), play)
+
+
+def vectorised(env: FundingVecEnv, script: Script) -> Contender:
+    """Actions in, observations, rewards, dones and infos out; episodes begin anew."""
+
+    def play() -> None:
+        env.seed(0)
+        env.reset()
+        for actions in script.actions:
+            env.step(actions)
+
+    return Contender("vectorised", env.num_envs * len(script.actions), play)
+
+
+def single(course: Course, script: Script) -> Contender:
+    """One portfolio behind the interface of gymnasium."""
+    env = FundingArbitrageEnv(course, episode=EPISODE)
+    actions = [int(row[0]) for row in script.actions]
+
+    def play() -> None:
+        env.reset(seed=0)
+        for action in actions:
+            if env.step(action)[3]:
+                env.reset()
+
+    return Contender("gymnasium", len(actions), play)
+
+
+def contenders(course: Course, portfolios: int, steps: int) -> tuple[list[Contender], dict[str, float]]:
+    """All of them, warmed up, and the positions that their portfolios hold on average."""
+    long_steps = min(steps, LONG_WINDOW_HOURS - 1)
+    windows = course.draw(np.random.default_rng(0), LONG_WINDOW_HOURS, portfolios)
+    whole = EpisodeSettings(length_hours=LONG_WINDOW_HOURS)
+    long_env = FundingVecEnv(course, portfolios, np.random.default_rng(0), episode=whole)
+    long_env.set_options([{"first": int(a), "last": int(b)} for a, b in zip(*windows, strict=True)])
+    long_script = record(long_env, long_steps)
+    env = FundingVecEnv(course, portfolios, np.random.default_rng(0), episode=EPISODE)
+    script = record(env, steps)
+    made = [kernel(course, long_script, windows), vectorised(env, script), single(course, script)]
+    for contender in made:
+        contender.play()
+    return made, {"kernel": long_script.held, "vectorised": script.held, "gymnasium": script.held}
+
+
+def run(made: Sequence[Contender], rounds: int) -> None:
+    """Time every contender once a round."""
+    for _ in range(rounds):
+        for contender in made:
+            start = time.perf_counter()
+            contender.play()
+            contender.seconds.append(time.perf_counter() - start)
+
+
+def course_of(path: Path) -> Course:
+    """The training range of a data set under the shipped settings."""
+    settings, dataset = load_settings(), load_dataset(path)
+    builder, window = prepare_dataset(dataset, settings), window_of(dataset, None, None, "train")
+    spec = settings.observation
+    return Course.over(builder, spec, fit_scaler(builder, spec, window.first, window.last), window.first, window.last)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--portfolios", type=int, default=16)
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--rounds", type=int, default=15)
+    options = parser.parse_args()
+    made, held = contenders(course_of(options.dataset), options.portfolios, options.steps)
+    run(made, options.rounds)
+    print(f"{options.portfolios} portfolios (gymnasium: 1), random valid actions, one thread")
+    print(f"{'steps a second':<16}{'fastest':>12}{'median':>12}{'target':>12}{'x target':>10}{'held':>8}")
+    for contender in made:
+        fastest, median = contender.rates()
+        target = TARGETS[contender.name]
+        print(
+            f"{contender.name:<16}{fastest:>12,.0f}{median:>12,.0f}{target:>12,.0f}{median / target:>10.2f}"
+            f"{held[contender.name]:>8.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
