@@ -32,7 +32,10 @@ def row(since: str, taker: float, maker: float = 0.0001, source: str = "") -> Fe
 @pytest.mark.trap(1)
 def test_trap_01_the_rate_is_that_of_the_latest_row_dated_at_or_before_the_fill() -> None:
     # The market starts on 2024-01-01; row 24 is the first hour of the day on which alpha becomes dearer.
-    fees = {"alpha": (row("2024-01-02", 0.001), row("2023-01-01", 0.0005)), "beta": (row("2030-01-01", 0.0006),)}
+    fees = {
+        "alpha": (row("2024-01-02", 0.001), row("2023-01-01", 0.0005)),
+        "beta": (row("2031-01-01", 0.001), row("2030-01-01", 0.0006)),
+    }
     played = play_pair(FLAT, FLAT, 30, {0: [ENTER], 24: [Exit(0)]}, fees=fees)
     # Beta has no row for 2024, so its earliest one counts.
     expected = [(0, "long", near(-2.5)), (0, "short", near(-3)), (24, "long", near(-5)), (24, "short", near(-3))]
