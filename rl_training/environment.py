@@ -12,10 +12,9 @@ from engine.errors import UserError
 from engine.observation import Float32s
 from engine.records import Records
 from rl_training.episodes import Course, Episodes
+from rl_training.registration import register_environments
 from rl_training.settings import EpisodeSettings, RewardSettings
 from rl_training.stepping import Flags
-
-ENVIRONMENT_ID = "arb/FundingArbitrage-v0"
 
 Info = dict[str, Any]
 
@@ -85,12 +84,6 @@ class FundingArbitrageEnv(gymnasium.Env[Float32s, np.int64]):
     def records(self) -> Records:
         """What the episode has recorded so far."""
         return self.episodes.records(0)
-
-
-def register_environments() -> None:
-    """Make ``gymnasium.make("arb/FundingArbitrage-v0", course=...)`` work."""
-    if ENVIRONMENT_ID not in gymnasium.registry:
-        gymnasium.register(ENVIRONMENT_ID, entry_point="rl_training.environment:FundingArbitrageEnv")
 
 
 register_environments()

@@ -16,8 +16,9 @@ from engine.books import NoteKind, Status
 from engine.errors import UserError
 from engine.observation import ObservationSpec, encoding_of, fit_scaler
 from engine.view import View
-from rl_training.environment import ENVIRONMENT_ID, FundingArbitrageEnv
+from rl_training.environment import FundingArbitrageEnv
 from rl_training.episodes import Course
+from rl_training.registration import ENVIRONMENT_ID
 from rl_training.settings import EpisodeSettings, RewardSettings
 
 HOLD = 0
