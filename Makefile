@@ -7,13 +7,14 @@ STAMP := $(VENV)/.installed
 # Worker processes share the cores; one thread of linear algebra each.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup backtest test lint check bench lock clean
+.PHONY: help setup backtest test lint check bench mutations lock clean
 
 help:
 	@echo "make backtest   run the shipped policy and the rules on the sample data set"
 	@echo "make test       run the tests"
 	@echo "make check      what CI runs: tests, lint, types, import layers"
 	@echo "make bench      benchmarks (speed claims live here, not in tests)"
+	@echo "make mutations  break the code on purpose and demand that the tests see it (minutes)"
 	@echo "make lock       write requirements.lock anew from pyproject.toml"
 
 $(STAMP): requirements.lock pyproject.toml
@@ -43,6 +44,9 @@ check: test lint
 bench: $(STAMP)
 	$(BIN)/python benchmarks/bench_engine.py
 	$(BIN)/python benchmarks/bench_load.py
+
+mutations: $(STAMP)
+	$(BIN)/python benchmarks/run_mutations.py
 
 lock: $(STAMP)
 	$(BIN)/python -m pip install --quiet pip-tools
