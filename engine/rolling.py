@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.before import Before, legs_one_row_on, nothing_before, schedules_one_row_on
 from engine.errors import DataError
@@ -120,6 +121,15 @@ class RollingMarket:
         """Tape and features of the window, right at row ``NOW``."""
         tape = prepare(self.market(), self.settings, before=self.before, pairs=self.pairs)
         return OpportunityBuilder(tape, build_tables(tape, NOW))
+
+    def settled_rows(self) -> NDArray[np.bool_]:
+        """Which rows of the window have an actual settlement, ``[legs, WINDOW_ROWS]``."""
+        settled: NDArray[np.bool_] = ~np.isnan(self._values["funding_rate"])
+        return settled
+
+    def stated_intervals(self) -> Floats:
+        """The interval in hours that each leg's source stated last within the window, nan for none."""
+        return np.asarray(carry_forward(self._values["funding_interval_hours"])[:, NOW])
 
     def _rows(self) -> RecordedOpportunities | None:
         if self.recorded_columns is None:

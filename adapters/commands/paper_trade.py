@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from adapters.commands.data_fetch import instant
 from adapters.commands.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -21,9 +22,7 @@ STATE = Path("runs/paper")
 @click.option("--strategy", help="Name or module:Class; default: that of the configuration.")
 @click.option("--state", type=click.Path(path_type=Path), default=STATE, show_default=True, help="Folder of the state.")
 @click.option("--once", is_flag=True, help="Do the current hour and end, for cron and systemd.")
-@click.option(
-    "--now", type=click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%dT%H:%M%z"]), help="Time that counts as now."
-)
+@click.option("--now", type=instant, help="Time that counts as now.")
 @click.option("--replay", type=click.Path(path_type=Path), metavar="DATASET", help="Play a data set at full speed.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One engine setting; may be repeated.")
 def command(
@@ -56,7 +55,32 @@ def command(
             raise UserError("--replay plays all hours of a data set; leave out --once and --now")
         _replay(replay, state, chosen)
         return
-    raise UserError("not there yet")
+    _trade(state, chosen, config, once=once, now=now)
+
+
+def _trade(state: Path, chosen: PaperConfig, path: Path | None, *, once: bool, now: datetime | None) -> None:
+    from adapters.paper.service import open_service, run_forever
+    from adapters.paper.settings import require_exchanges
+
+    exchanges = require_exchanges(chosen, path)
+    if not once and now is None:
+        run_forever(
+            lambda: open_service(state, chosen, exchanges, now=None, echo=click.echo),
+            chosen.paper.delay_seconds,
+            click.echo,
+        )
+        return
+    # A clock that stands still has one hour only.
+    with (
+        progress_bar() as bar,
+        open_service(state, chosen, exchanges, now=now, echo=_to_stderr, progress=bar) as service,
+    ):
+        line = service.run_hour()
+    click.echo(line)
+
+
+def _to_stderr(line: str) -> None:
+    click.echo(line, err=True)
 
 
 def _replay(path: Path, state: Path, config: PaperConfig) -> None:

@@ -75,6 +75,11 @@ class Session:
         return self._rolling.hour
 
     @property
+    def rolling(self) -> RollingMarket:
+        """The last hours of the market."""
+        return self._rolling
+
+    @property
     def books(self) -> Books | None:
         """The books as the last hour left them; None before the first hour that was played."""
         return self._books

@@ -1,0 +1,36 @@
+"""``arb paper-status``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from adapters.commands.data_fetch import instant
+
+
+@click.command(name="paper-status")
+@click.option("--state", type=click.Path(path_type=Path), default=Path("runs/paper"), show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of lines.")
+@click.option("--now", type=instant, help="Treat this time as the current one, for drills.")
+def command(state: Path, as_json: bool, now: datetime | None) -> int:
+    """Equity, P&L, positions, pending funding, the last hours and health of a paper trading state.
+
+    Exit code: 0 ok, 1 degraded (something that should be there is not), 2 stale (the last hour is missing).
+
+    \b
+    Examples:
+      arb paper-status --state runs/paper
+      arb paper-status --json | jq .health
+    """
+    import json
+
+    from adapters.paper.journal import Journal
+    from adapters.paper.status import EXIT_CODES, lines_of, status_of
+
+    with Journal.open_for_reading(state) as journal:
+        status = status_of(journal, now or datetime.now(UTC))
+    for line in [json.dumps(status)] if as_json else lines_of(status):
+        click.echo(line)
+    return EXIT_CODES[status["health"]]

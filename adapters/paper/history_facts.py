@@ -1,0 +1,94 @@
+"""From candles and settled rates of the past to the facts of hours (pure): what data sets are made of too."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Container, Iterator, Mapping, Sequence
+
+import numpy as np
+
+from adapters.exchanges.history import ExchangeHistory
+from adapters.exchanges.leg_source import LegHistory
+from adapters.exchanges.paging import HOUR_MS
+from adapters.paper.live_facts import LegName
+from engine.market import Floats
+from engine.rolling import FACTS, MAX_DELAY_HOURS, HourFacts, Settled
+
+VOLUME_BARS = 24
+
+
+def past_hours(
+    histories: Mapping[str, ExchangeHistory],
+    legs: Sequence[LegName],
+    first: int,
+    last: int,
+    known: Container[tuple[int, int]] = (),
+) -> list[HourFacts]:
+    """The hours ``first`` to ``last``. Price is the close of the bar that ended at the hour, fill price the open of
+    the one that began there. Settlements are known at their hour; those before ``first`` that are not in ``known``
+    (leg, hour), and not out of reach, at ``first``.
+    """
+    values = np.full((last - first + 1, len(FACTS), len(legs)), np.nan)
+    for leg, history in _legs(histories, legs):
+        _put_bars(values[:, :, leg], history, first)
+    settled: dict[int, list[Settled]] = defaultdict(list)
+    for found in settled_rates(histories, legs, first, last, known):
+        settled[max(found.hour, first)].append(found)
+    return [HourFacts(first + i, values[i], tuple(settled[first + i])) for i in range(last - first + 1)]
+
+
+def settled_rates(
+    histories: Mapping[str, ExchangeHistory],
+    legs: Sequence[LegName],
+    first: int,
+    last: int,
+    known: Container[tuple[int, int]] = (),
+) -> list[Settled]:
+    """Settled rates of hours up to ``last`` that can still be booked at ``first`` and are not in ``known``."""
+    return [
+        Settled(leg, hour, rate)
+        for leg, history in _legs(histories, legs)
+        for hour, rate in _by_hour(history).items()
+        if first - MAX_DELAY_HOURS <= hour <= last and (leg, hour) not in known
+    ]
+
+
+def complaints_of(histories: Mapping[str, ExchangeHistory]) -> list[str]:
+    """What could not be had, in words: one line an exchange."""
+    lines = []
+    for name, history in sorted(histories.items()):
+        failed = {symbol: leg.error for symbol, leg in history.legs.items() if leg.error}
+        if history.error:
+            lines.append(f"{name}: {history.error}")
+        elif failed:
+            symbol = min(failed)
+            lines.append(f"{name}: {len(failed)} of {len(history.legs)} coins, the first: {symbol} ({failed[symbol]})")
+    return lines
+
+
+def _legs(histories: Mapping[str, ExchangeHistory], legs: Sequence[LegName]) -> Iterator[tuple[int, LegHistory]]:
+    for leg, (symbol, exchange) in enumerate(legs):
+        if exchange in histories and symbol in histories[exchange].legs:
+            yield leg, histories[exchange].legs[symbol]
+
+
+def _by_hour(history: LegHistory) -> dict[int, float]:
+    """Settled rates by hour number: a settlement belongs to the hour that it falls in or ends."""
+    return {-(-int(time) // HOUR_MS): rate for time, rate in history.settlements.sorted()}
+
+
+def _put_bars(values: Floats, history: LegHistory, first: int) -> None:
+    """Fill ``[hours, FACTS]`` of one leg."""
+    row = {name: i for i, name in enumerate(FACTS)}
+    bars = {int(bar[0]) // HOUR_MS: bar for bar in history.bars.sorted()}
+    unit = history.listing.multiplier
+    traded = {opened: volume * close for opened, (_, _, _, _, close, volume) in bars.items()}
+    for i in range(len(values)):
+        hour = first + i
+        if hour - 1 in bars:
+            values[i, row["price"]] = bars[hour - 1][4] / unit
+        if hour in bars:
+            values[i, row["fill_price"]] = bars[hour][1] / unit
+        day = [traded[opened] for opened in range(hour - VOLUME_BARS, hour) if opened in traded]
+        if day:
+            values[i, row["volume_24h_usd"]] = sum(day)

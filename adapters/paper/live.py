@@ -1,0 +1,219 @@
+"""Live hours: the past at the first start, the hours that were missed, and the one that is now."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adapters.exchanges.coins import coin_of, symbol_of
+from adapters.exchanges.history import ExchangeHistory, Watcher
+from adapters.exchanges.leg_source import LegHistory, Wanted
+from adapters.exchanges.live import LiveMarket
+from adapters.exchanges.paging import HOUR_MS
+from adapters.exchanges.settings import ExchangesSettings
+from adapters.paper.history_facts import complaints_of, past_hours, settled_rates
+from adapters.paper.journal import Event, Journal, is_started
+from adapters.paper.live_facts import LegName, live_hour
+from adapters.paper.session import Played, Session
+from adapters.paper.settings import PaperSettings
+from adapters.paper.setup import LIVE, LIVE_GRACE_HOURS, Player, reopened, start_state, universe
+from engine.errors import ArbError, UserError
+from engine.features import HISTORY_HOURS
+from engine.rolling import LONGEST_INTERVAL_HOURS, MAX_DELAY_HOURS, NOW
+from engine.settings import EngineSettings
+
+HISTORY_LIMIT_SECONDS = 900.0
+"""For one exchange at the first start or after an outage; what is not there by then stays unknown."""
+DEFAULT_TOP = 30
+PASSED = "the hour had passed"
+
+Clock = Callable[[], int]
+"""Milliseconds since 1970 that count as now."""
+Progress = Callable[[str, int, int], None]
+"""(exchange, coins done, coins)."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a run of the current hour did: ``hours`` in order, empty when it had been done already."""
+
+    hour: int
+    hours: tuple[Played, ...]
+
+
+def open_live(
+    folder: Path, paper: PaperSettings, exchanges: ExchangesSettings, player: Player, live: LiveMarket
+) -> Journal:
+    """The state of live trading, new or taken up. Raises ``UserError`` when it was started with other facts."""
+    names = sorted(exchanges.exchanges)
+    if len(names) < 2:
+        raise UserError("paper trading needs at least two exchanges: a position has a leg on each of two")
+    chosen = None if paper.symbols is None else sorted({symbol_of(coin_of(symbol)) for symbol in paper.symbols})
+    wanted: Any = chosen or f"top:{paper.top or DEFAULT_TOP}"
+    facts = {"mode": LIVE, "universe": {"symbols": wanted, "exchanges": names}}
+    if is_started(folder):
+        return reopened(folder, {**player.identity, **facts})
+    symbols = chosen or _top(live, paper.top or DEFAULT_TOP)
+    market = universe([(symbol, exchange) for symbol in symbols for exchange in names], LIVE_GRACE_HOURS)
+    return start_state(folder, market, player, paper.models, **facts)
+
+
+def _top(live: LiveMarket, count: int) -> list[str]:
+    symbols, outcomes = live.top_symbols(count)
+    failed = [f"{outcome.exchange}: {outcome.error}" for outcome in outcomes if outcome.error]
+    if failed:
+        raise ArbError(f"the coins traded most cannot be chosen while an exchange fails ({'; '.join(failed)})")
+    if not symbols:
+        raise ArbError("no coin could be chosen by volume; name them in the configuration: symbols: [BTCUSDT]")
+    return sorted(symbols)
+
+
+class LiveTrading:
+    """Brings a session up to now, hour by hour. ``on_hour`` hears of every hour right after it was committed."""
+
+    def __init__(
+        self,
+        session: Session,
+        live: LiveMarket,
+        clock: Clock,
+        *,
+        on_hour: Callable[[Played], None] = lambda _: None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.session, self._live, self._clock = session, live, clock
+        self._on_hour, self._progress = on_hour, progress
+        market = session.rolling.empty
+        self._legs: list[LegName] = [market.leg_name(leg) for leg in range(market.legs)]
+
+    def run(self) -> Done:
+        """Everything up to and including the current hour. Raises ``UserError`` when the clock stands before it."""
+        played: list[Played] = []
+        while (last := self.session.hour) is None or last < self._hour():
+            hour = self._hour()
+            if last is None:
+                self._remember(hour)
+            elif last < hour - 1:
+                self._catch_up(last + 1, hour - 1, played)
+            else:
+                self._now(hour, played)
+        if self.session.hour is not None and self.session.hour > self._hour():
+            raise UserError(f"the state has come to hour {self.session.hour}, later than now; give a later --now")
+        return Done(self._hour(), tuple(played))
+
+    def _hour(self) -> int:
+        return self._clock() // HOUR_MS
+
+    def _remember(self, hour: int) -> None:
+        """What the strategy's windows need of the past, before the first hour that is played."""
+        length = past_length(self.session.settings)
+        histories = self._history(hour - length, self._clock())
+        hours = past_hours(histories, self._legs, hour - length, hour - 1)
+        if not any(np.isfinite(facts.values).any() for facts in hours):
+            raise ArbError(
+                f"no exchange gave any history: {'; '.join(complaints_of(histories)) or 'nothing is listed'}"
+            )
+        events = [Event("no_history", complaint) for complaint in complaints_of(histories)]
+        self.session.remember(hours, detail="fetched at the first start", events=events)
+
+    def _catch_up(self, first: int, last: int, played: list[Played]) -> None:
+        """Hours that passed without us: booked at their times, protected hour by hour, nothing decided."""
+        histories = self._history(first, self._clock())
+        complaints = complaints_of(histories)
+        for facts in past_hours(histories, self._legs, first, last, self._known(first - 1)):
+            told = [Event("no_history", complaint) for complaint in complaints] if facts.hour == first else []
+            self._tell(
+                self.session.play(facts, status="missed", detail=PASSED, no_decision=PASSED, events=told), played
+            )
+
+    def _now(self, hour: int, played: list[Played]) -> None:
+        """The current hour. When collecting outlasts it, it is left to be caught up."""
+        past, since = self._due(hour)
+        symbols = list(dict.fromkeys(symbol for symbol, _ in self._legs))
+        wanted = Wanted(since * HOUR_MS, self._clock(), bars=False)
+        collection, histories = self._live.hour(symbols, past, wanted, book_symbols=self._held_first(symbols))
+        if self._hour() != hour:
+            return
+        settled = settled_rates(histories, self._legs, hour, hour, self._known(hour - 1))
+        seen = live_hour(hour, self._legs, collection, settled, complaints_of(histories))
+        self._tell(
+            self.session.play(
+                seen.facts,
+                status=seen.status,
+                detail=seen.detail,
+                no_decision=seen.no_decision,
+                events=seen.events,
+                quotes=seen.quotes,
+            ),
+            played,
+        )
+
+    def _tell(self, hour: Played, played: list[Played]) -> None:
+        played.append(hour)
+        self._on_hour(hour)
+
+    def _history(self, first: int, now_ms: int) -> dict[str, ExchangeHistory]:
+        """Bars and settlements for the hours from ``first`` on, with the day before that their volume needs."""
+        symbols: dict[str, list[str]] = defaultdict(list)
+        for symbol, exchange in self._legs:
+            symbols[exchange].append(symbol)
+        wanted = Wanted((first - LONGEST_INTERVAL_HOURS - 1) * HOUR_MS, now_ms)
+        watcher = None if self._progress is None else _ProgressWatcher(self._progress)
+        return self._live.history(symbols, wanted, watcher=watcher, time_limit_seconds=HISTORY_LIMIT_SECONDS)
+
+    def _due(self, hour: int) -> tuple[dict[str, list[str]], int]:
+        """Symbols by exchange whose next settled rate may be out by ``hour``, and since when it is missing."""
+        rolling = self.session.rolling
+        settled, intervals = rolling.settled_rows(), rolling.stated_intervals()
+        past: dict[str, list[str]] = defaultdict(list)
+        since = hour
+        for leg, (symbol, exchange) in enumerate(self._legs):
+            rows = np.flatnonzero(settled[leg])
+            ago = NOW + 1 - int(rows[-1]) if len(rows) else MAX_DELAY_HOURS  # rows are those of hour - 1
+            if ago >= (1 if np.isnan(intervals[leg]) else intervals[leg]):
+                past[exchange].append(symbol)
+                since = min(since, hour - min(ago, MAX_DELAY_HOURS) + 1)
+        return dict(past), since
+
+    def _known(self, last: int) -> set[tuple[int, int]]:
+        """(leg, hour) of the settlements in the window that ends at ``last``."""
+        legs, rows = np.nonzero(self.session.rolling.settled_rows())
+        return set(zip(legs.tolist(), (rows + last - NOW).tolist(), strict=True))
+
+    def _held_first(self, symbols: Sequence[str]) -> list[str]:
+        """Order books are read in this order while time lasts."""
+        books = self.session.books
+        if books is None:
+            return list(symbols)
+        slots = books.slots[0]
+        pairs = slots["pair"][slots["status"] != 0]
+        legs = self.session.rolling.pairs.long_leg[pairs]
+        held = [self._legs[leg][0] for leg in legs]
+        return list(dict.fromkeys([*held, *symbols]))
+
+
+def past_length(settings: EngineSettings) -> int:
+    """Hours of the past that the longest window and the age limit need, and a settlement before them."""
+    return max(HISTORY_HOURS, settings.min_history_hours) + LONGEST_INTERVAL_HOURS
+
+
+class _ProgressWatcher(Watcher):
+    """Counts the coins that are done."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._legs: dict[str, int] = {}
+        self._done: dict[str, int] = defaultdict(int)
+
+    def started(self, exchange: str, legs: int) -> None:
+        self._legs[exchange] = legs
+        self._progress(exchange, 0, legs)
+
+    def leg_ended(self, leg: LegHistory) -> None:
+        exchange = leg.listing.exchange
+        self._done[exchange] += 1
+        self._progress(exchange, self._done[exchange], self._legs[exchange])

@@ -1,0 +1,40 @@
+"""Structured log of a state: one JSON line an event in a rotating file, one plain line on the terminal."""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.handlers
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+LOG_FILE = "paper.log.jsonl"
+FILE_BYTES, FILES = 5_000_000, 5
+
+
+class PaperLog:
+    """``tell(kind, text)`` reaches both; use it as a context manager, which closes the file."""
+
+    def __init__(self, folder: Path, echo: Callable[[str], None]) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._echo = echo
+        self._handler = logging.handlers.RotatingFileHandler(
+            folder / LOG_FILE, maxBytes=FILE_BYTES, backupCount=FILES, encoding="utf-8"
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._handler.close()
+
+    def tell(self, kind: str, text: str, **fields: object) -> None:
+        """Write one event; ``fields`` stand in the file only. May be called from any thread."""
+        self._echo(text)
+        line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "kind": kind, "text": text, **fields}
+        self._handler.handle(logging.LogRecord("paper", logging.INFO, "", 0, json.dumps(line), None, None))

@@ -1,0 +1,67 @@
+"""What an hour has to say to people: lines for terminal, log and notifications (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from adapters.paper.session import Played
+from engine.books import Reason
+from engine.market import time_of
+from engine.records import trade_pnl
+
+PairName = Callable[[int], str]
+GOOD = ("ok", "history", "closed")
+
+
+@dataclass(frozen=True)
+class Message:
+    """``occasion`` is one of ``settings.Occasion``, or ``hour``, ``event``."""
+
+    occasion: str
+    text: str
+
+
+def messages_of(hour: Played, before: str | None, pair_name: PairName) -> list[Message]:
+    """Entries, exits, changes of health and the hour itself; ``before`` is the status of the hour before."""
+    at = shown(hour.hour)
+    found = [Message("exit", f"{at} left {text}") for text in _exits(hour, pair_name)]
+    found += [Message("entry", f"{at} entered {text}") for text in _entries(hour)]
+    found += [Message("event", f"{at} {event.kind}: {event.text}") for event in hour.events]
+    if hour.decision.no_decision is not None and hour.status != "closed":
+        found.append(Message("no_decision", f"{at} no_decision: {hour.decision.no_decision}"))
+    if hour.status == "degraded" and before != "degraded":
+        why = "; ".join(event.text for event in hour.events) or hour.decision.no_decision
+        found.append(Message("degraded", f"{at} degraded: {why}"))
+    if hour.status == "ok" and before not in (None, *GOOD):
+        found.append(Message("recovered", f"{at} recovered: every exchange answered"))
+    equity, held = hour.report["equity_usd"], len(hour.report["positions"])
+    found.append(Message("hour", f"{at} {hour.status}: equity {equity:,.2f} USD, {held} positions"))
+    return found
+
+
+def shown(hour: int) -> str:
+    """An hour number as people read it."""
+    return f"{time_of(hour):%Y-%m-%dT%H:%MZ}"
+
+
+def _entries(hour: Played) -> list[str]:
+    return [_entry(position) for position in hour.report["positions"] if position["opened_hour"] == hour.hour]
+
+
+def _entry(position: dict[str, Any]) -> str:
+    long_leg, short_leg = position["legs"]
+    return (
+        f"{position['symbol']}: long {long_leg['exchange']} at {long_leg['entry_price']:g}, "
+        f"short {short_leg['exchange']} at {short_leg['entry_price']:g}, {position['notional_usd']:,.0f} USD a leg"
+    )
+
+
+def _exits(hour: Played, pair_name: PairName) -> list[str]:
+    trades = hour.records.trades
+    return [
+        f"{pair_name(int(trade['pair']))} after {int(trade['closed'] - trade['opened'])} h "
+        f"({Reason(int(trade['reason'])).name.lower()}): {pnl:+,.2f} USD"
+        for trade, pnl in zip(trades, trade_pnl(trades), strict=True)
+    ]

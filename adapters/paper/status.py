@@ -1,0 +1,124 @@
+"""How a paper trading state stands: money, positions, the last hours, health."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from adapters.paper.journal import Journal
+from adapters.paper.messages import shown
+from engine.books import Kind
+from engine.market import EPOCH
+
+OK, DEGRADED, STALE = "ok", "degraded", "stale"
+EXIT_CODES = {OK: 0, DEGRADED: 1, STALE: 2}
+LATE_AFTER_SECONDS = 1800
+"""An hour that is not in the journal this long after it began is late."""
+HOURS_SHOWN = 24
+
+
+def status_of(journal: Journal, now: datetime) -> dict[str, Any]:
+    """Everything as plain values: USD, hours as people read them, None where something is not known."""
+    meta, snapshot = journal.meta, journal.snapshot()
+    last = journal.last_hour
+    report = dict(snapshot.report) if snapshot is not None else {}
+    slots = journal.rows("SELECT hour, status, detail FROM slots ORDER BY hour DESC LIMIT ?", HOURS_SHOWN)
+    health, why = _health(journal, meta["mode"], last, report, now)
+    initial = float(meta["settings"]["initial_capital_usd"])
+    equity = report.get("equity_usd", initial)
+    return {
+        "health": health,
+        "why": why,
+        "mode": meta["mode"],
+        "strategy": meta["strategy"]["name"],
+        "last_hour": None if last is None else shown(last),
+        "initial_capital_usd": initial,
+        "equity_usd": equity,
+        "pnl_usd": equity - initial,
+        "pnl_pct": 100 * (equity - initial) / initial,
+        **_split(journal, report),
+        "trades": journal.rows("SELECT count(*) FROM trades")[0][0],
+        "missing_settlements": report.get("missing_settlements", 0),
+        "pending_funding_usd": report.get("pending_funding_usd", 0.0),
+        "pending_entries": report.get("pending_entries", []),
+        "positions": [_position(position) for position in report.get("positions", [])],
+        "hours": [_slot(journal, *slot) for slot in slots],
+    }
+
+
+def _health(journal: Journal, mode: str, last: int | None, report: dict[str, Any], now: datetime) -> tuple[str, str]:
+    if last is None or not report:
+        return STALE, "no hour has been played yet"
+    if mode == "replay":
+        return OK, "a replay of a data set"
+    seconds = (now - EPOCH).total_seconds() - 3600 * (last + 1)
+    if seconds >= LATE_AFTER_SECONDS:
+        return STALE, f"nothing since {shown(last)}"
+    status, detail = journal.rows("SELECT status, detail FROM slots WHERE hour = ?", last)[0]
+    events = [text for (text,) in journal.rows("SELECT text FROM events WHERE hour = ? ORDER BY id", last)]
+    if status != OK:
+        return DEGRADED, "; ".join(events) or detail or status
+    stale = [leg for position in report["positions"] for leg in position["legs"] if leg["stale_hours"]]
+    if stale:
+        return DEGRADED, f"no price of {stale[0]['symbol']} on {stale[0]['exchange']} for {stale[0]['stale_hours']} h"
+    return OK, detail
+
+
+def _split(journal: Journal, report: dict[str, Any]) -> dict[str, float]:
+    """Where the money came from and went, USD; open positions' price P&L is ``unrealised_usd``."""
+    sums = dict(journal.rows("SELECT kind, sum(amount) FROM ledger GROUP BY kind"))
+    return {
+        "fees_usd": -float(sums.get(int(Kind.FEE), 0.0)) + 0.0,
+        "funding_usd": float(sums.get(int(Kind.FUNDING), 0.0)),
+        "realised_price_usd": float(sums.get(int(Kind.PRICE), 0.0)),
+        "unrealised_usd": report.get("equity_usd", 0.0) - report.get("cash_usd", 0.0),
+    }
+
+
+def _position(position: dict[str, Any]) -> dict[str, Any]:
+    legs = []
+    for leg in position["legs"]:
+        due = leg["next_settlement_hour"]
+        legs.append({**leg, "next_settlement_hour": None if due is None else shown(due)})
+    return {**position, "opened_hour": shown(position["opened_hour"]), "legs": legs}
+
+
+def _slot(journal: Journal, hour: int, status: str, detail: str) -> dict[str, Any]:
+    decided = journal.rows("SELECT orders, no_decision FROM decisions WHERE hour = ?", hour)
+    events = [f"{kind}: {text}" for kind, text in journal.rows("SELECT kind, text FROM events WHERE hour = ?", hour)]
+    no_decision = decided[0][1] if decided else None
+    return {"hour": shown(hour), "status": status, "detail": detail, "no_decision": no_decision, "events": events}
+
+
+def lines_of(status: dict[str, Any]) -> list[str]:
+    """The same for people."""
+    lines = [
+        f"{status['health']}: {status['why']}",
+        f"{status['strategy']} ({status['mode']}), last hour {status['last_hour'] or '-'}",
+        f"equity {status['equity_usd']:,.2f} USD, P&L {status['pnl_usd']:+,.2f} USD ({status['pnl_pct']:+.3f} %) in "
+        f"{status['trades']} trades: funding {status['funding_usd']:+,.2f}, price {status['realised_price_usd']:+,.2f}, "
+        f"fees {-status['fees_usd']:+,.2f}, unrealised {status['unrealised_usd']:+,.2f}",
+        f"pending funding {status['pending_funding_usd']:+,.4f} USD (not in equity)",
+    ]
+    for position in status["positions"]:
+        lines.append(
+            f"slot {position['slot'] + 1}: {position['symbol']}, {position['notional_usd']:,.0f} USD a leg since "
+            f"{position['opened_hour']}, P&L {position['pnl_usd']:+,.2f} USD ({position['pnl_pct']:+.3f} %), "
+            f"funding {position['funding_usd']:+,.2f}"
+        )
+        lines += [f"  {_leg_line(leg)}" for leg in position["legs"]]
+    for slot in status["hours"]:
+        notes = [slot["detail"], *([f"no_decision: {slot['no_decision']}"] if slot["no_decision"] else [])]
+        lines.append(f"{slot['hour']} {slot['status']}: {'; '.join([*notes, *slot['events']])}")
+    return lines
+
+
+def _leg_line(leg: dict[str, Any]) -> str:
+    rate = "unknown" if leg["last_settled_rate"] is None else f"{100 * leg['last_settled_rate']:.4f} %"
+    interval = "?" if leg["interval_hours"] is None else f"{leg['interval_hours']:g}"
+    stale = f", no price for {leg['stale_hours']} h" if leg["stale_hours"] else ""
+    return (
+        f"{leg['side']} {leg['exchange']} at {leg['entry_price']:g}, now {leg['price'] or float('nan'):g}{stale}; "
+        f"last rate {rate} per {interval} h, next settlement {leg['next_settlement_hour'] or '-'}, "
+        f"pending {leg['pending_funding_usd']:+.4f} USD"
+    )
