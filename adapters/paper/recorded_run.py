@@ -14,7 +14,7 @@ from engine.books import PORTFOLIO
 from engine.errors import UserError
 from engine.market import PER_LEG_FLOATS, MarketData, RecordedOpportunities
 from engine.records import NO_RECORDS, Records, join
-from engine.rolling import FACTS
+from engine.rolling import FACTS, MAX_DELAY_HOURS
 
 
 def records_of(journal: Journal, first_hour: int) -> Records:
@@ -43,20 +43,24 @@ def played_hours(journal: Journal) -> tuple[int, int]:
 
 
 def market_of(journal: Journal) -> MarketData:
-    """All recorded observations as one market, from the first hour of the past that was fetched."""
+    """All recorded observations as one market. It begins before them: settlements of then became known in them."""
     facts = list(journal.facts(0, 2**40))
     empty = legs_market(journal)
-    first, count = facts[0].hour, len(facts)
+    first, count = facts[0].hour - MAX_DELAY_HOURS, len(facts) + MAX_DELAY_HOURS
     values = {name: np.full((empty.legs, count), np.nan) for name in PER_LEG_FLOATS}
     known = np.arange(first, first + count) + np.zeros((empty.legs, 1), np.int64)
-    for row, hour in enumerate(facts):
+    for row, hour in enumerate(facts, start=MAX_DELAY_HOURS):
         for name, of_legs in zip(FACTS, hour.values, strict=True):
             values[name][:, row] = of_legs
         for settled in hour.settled:
             values["funding_rate"][settled.leg, settled.hour - first] = settled.rate
             known[settled.leg, settled.hour - first] = hour.hour
     columns = journal.meta["recorded_columns"]
-    recorded = None if columns is None else _recorded([hour.recorded for hour in facts], tuple(columns))
+    recorded = (
+        None
+        if columns is None
+        else _recorded([*[None] * MAX_DELAY_HOURS, *(hour.recorded for hour in facts)], tuple(columns))
+    )
     hours = np.arange(first, first + count, dtype=np.int64)
     facts_by_name: dict[str, Any] = dict(values)
     return replace(empty, hours=hours, funding_known_hour=known, recorded=recorded, **facts_by_name)

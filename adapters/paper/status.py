@@ -96,7 +96,8 @@ def lines_of(status: dict[str, Any]) -> list[str]:
         f"{status['health']}: {status['why']}",
         f"{status['strategy']} ({status['mode']}), last hour {status['last_hour'] or '-'}",
         f"equity {status['equity_usd']:,.2f} USD, P&L {status['pnl_usd']:+,.2f} USD ({status['pnl_pct']:+.3f} %) in "
-        f"{status['trades']} trades: funding {status['funding_usd']:+,.2f}, price {status['realised_price_usd']:+,.2f}, "
+        f"{status['trades']} trades: funding {status['funding_usd']:+,.2f}, "
+        f"price {status['realised_price_usd']:+,.2f}, "
         f"fees {-status['fees_usd']:+,.2f}, unrealised {status['unrealised_usd']:+,.2f}",
         f"pending funding {status['pending_funding_usd']:+,.4f} USD (not in equity)",
     ]
