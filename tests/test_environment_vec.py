@@ -29,7 +29,7 @@ def test_each_portfolio_lives_as_if_it_were_alone(portfolios: int) -> None:
     episode = EpisodeSettings(length_hours=steps, close_at_end=True)
     rng = np.random.default_rng(1)
     firsts = rng.integers(FIRST, LAST - steps, portfolios)
-    vec = FundingVecEnv(made, portfolios, np.random.default_rng(0), episode=episode, recording_hours=32)
+    vec = FundingVecEnv(made, portfolios, np.random.default_rng(0), episode=episode, recording_hours=8)
     vec.set_options([{"first": int(first), "last": int(first) + steps} for first in firsts])
     observations = [vec.reset()]
     actions, rewards = [], []
