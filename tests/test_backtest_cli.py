@@ -360,7 +360,7 @@ BAD_TABLES: dict[str, tuple[Change, Sequence[str]]] = {
     "a negative price": (with_price(-1.0), ["BTCUSDT", "bybit", "2024-05-01T07"]),
     "a price of zero": (with_price(0.0), ["BTCUSDT", "bybit", "2024-05-01T07"]),
     "an infinite price": (with_price(np.inf), ["BTCUSDT", "bybit", "2024-05-01T07"]),
-    "a NaN price": (with_price(np.nan), []),
+    "nothing but NaN prices": (lambda table: table.assign(bybit_price=np.nan), ["BTCUSDT", "every price is empty"]),
     "words for prices": (lambda table: table.assign(bybit_price="high"), ["BTCUSDT", "bybit_price"]),
 }
 
@@ -386,7 +386,7 @@ def refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], *arguments: obje
     return captured.err
 
 
-@pytest.mark.parametrize("fault", [name for name in BAD_TABLES if name != "a NaN price"])
+@pytest.mark.parametrize("fault", BAD_TABLES)
 def test_a_bad_table_is_told_with_its_file(
     fault: str, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -397,6 +397,14 @@ def test_a_bad_table_is_told_with_its_file(
     line = refused(tmp_path, capsys, "--strategy", "hold", "--data", spoilt, "--out", tmp_path / "out")
     for word in words:
         assert word in line, line
+
+
+def test_a_single_nan_price_is_a_gap_that_is_counted(dataset: Path, tmp_path: Path) -> None:
+    holed = copy_of(dataset, tmp_path / "holed")
+    file = holed / "price_history" / "BTCUSDT.parquet"
+    with_price(np.nan)(pd.read_parquet(file)).to_parquet(file, index=False)
+    before, after = (Run(backtest(data, tmp_path / data.name / "run")) for data in (dataset, holed))
+    assert after.metrics["stale_hours"] == before.metrics["stale_hours"] + 1
 
 
 BAD_FILES: dict[str, tuple[Callable[[Path], object], Sequence[str]]] = {
