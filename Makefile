@@ -15,6 +15,7 @@ help:
 	@echo "make check      what CI runs: tests, lint, types, import layers"
 	@echo "make bench      benchmarks (speed claims live here, not in tests)"
 	@echo "make mutations  break the code on purpose and demand that the tests see it (minutes)"
+	@echo "make bench-pbt  one interval of population based training against plain stable-baselines3"
 	@echo "make lock       write requirements.lock anew from pyproject.toml"
 
 $(STAMP): requirements.lock pyproject.toml
@@ -47,6 +48,9 @@ bench: $(STAMP)
 
 mutations: $(STAMP)
 	$(BIN)/python benchmarks/run_mutations.py
+
+bench-pbt: $(STAMP)
+	$(BIN)/python benchmarks/bench_pbt.py
 
 lock: $(STAMP)
 	$(BIN)/python -m pip install --quiet pip-tools
