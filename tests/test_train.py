@@ -108,6 +108,16 @@ def test_trap_21_learning_rate_set_after_a_restore_is_the_one_used(learner: Lear
     assert slow.agent.policy.optimizer.param_groups[0]["lr"] == 1e-9
 
 
+@pytest.mark.trap(21)
+def test_trap_21_learning_rate_set_on_an_agent_is_not_overwritten_by_its_schedule() -> None:
+    training = Training(course(), small(learning_rate=1e-2), seed=1)
+    before = training.state()["weights/action_net.weight"]
+    training.agent.learning_rate = 1e-9
+    training.run(64)
+    moved = np.abs(training.state()["weights/action_net.weight"] - before)
+    assert 0 < moved.max() < 1e-6
+
+
 @pytest.mark.trap(20)
 def test_trap_20_whole_rollouts_are_run_and_their_number_is_returned() -> None:
     training = Training(course(), small(), seed=1)
