@@ -56,10 +56,12 @@ def build_strategy(name: str, raw_parameters: Mapping[str, Any], context: Contex
     """A strategy with validated parameters, ready to decide.
 
     Raises ``UserError`` like ``load_strategy_class``, for a parameter that is unknown or out of range, and when the
-    strategy needs more policies than the context has.
+    strategy needs more policies than the context has, or the future where there is none.
     """
     strategy_class = load_strategy_class(name)
     parameters = parse_parameters(name, strategy_class, raw_parameters)
+    if needs_future(strategy_class) and context.future is None:
+        raise UserError(f"{name} knows the future; only `arb backtest` plays it, as a measure for the others")
     if len(context.policies) < strategy_class.policies:
         needed = "a trained model" if strategy_class.policies == 1 else f"{strategy_class.policies} trained models"
         raise UserError(f"strategy {name} needs {needed}; give --model PATH (you gave {len(context.policies)})")
@@ -69,6 +71,11 @@ def build_strategy(name: str, raw_parameters: Mapping[str, Any], context: Contex
 def parse_parameters(name: str, strategy_class: StrategyClass, raw: Mapping[str, Any]) -> Settings:
     """Validated parameters of a strategy. Raises ``SettingsError`` naming the nearest key for an unknown one."""
     return parse_settings(strategy_class.Parameters, raw, origin=f"strategies.{name}")
+
+
+def needs_future(strategy_class: StrategyClass) -> bool:
+    """Whether a class is no strategy but a measure that knows the whole window beforehand."""
+    return bool(getattr(strategy_class, "needs_future", False))
 
 
 def _import_class(module: str, attribute: str) -> Any:

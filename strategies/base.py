@@ -13,6 +13,7 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from engine.settings import Settings
+from engine.tape import Tape
 from engine.view import Order, View
 from strategies.policy import Policy
 
@@ -21,12 +22,26 @@ class NoParameters(Settings):
     """Parameters of a strategy that has none."""
 
 
+@dataclass(frozen=True, eq=False)
+class Future:
+    """All hours of a run, rows ``first`` to ``last`` of a tape, for a strategy that says it needs them."""
+
+    tape: Tape
+    first: int
+    last: int
+
+
 @dataclass(frozen=True)
 class Context:
-    """What a run gives its strategies besides parameters: a seeded generator and the policies that were loaded."""
+    """What a run gives its strategies besides parameters: a seeded generator and the policies that were loaded.
+
+    ``future`` is there only in a backtest and only for a class with ``needs_future = True``. Such a strategy is no
+    strategy but a measure: it has a ``tape`` to be played on, and every report says that it knew the future.
+    """
 
     rng: np.random.Generator
     policies: tuple[Policy, ...] = ()
+    future: Future | None = None
 
 
 class StrategyPlugin(Protocol):

@@ -15,9 +15,9 @@ from adapters.commands.progress import progress_bar
 if TYPE_CHECKING:
     from adapters.configuration import ArbSettings
     from adapters.datasets.load import Dataset
+    from adapters.foresight import Entrant, MakeEntrant
     from adapters.preparation import Window
     from engine.metrics import Metrics
-    from engine.opportunities import OpportunityBuilder
     from engine.records import Records
 
 SAMPLE = Path("data/sample")
@@ -36,6 +36,7 @@ WRITTEN_BY_US = ("manifest.json", "comparison.csv")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated.")
 @click.option("--model", "models", multiple=True, type=click.Path(path_type=Path), help="Bundle or zip; repeatable.")
 @click.option("--allow-other-costs", is_flag=True, help="Run a model under other fees than it was trained with.")
+@click.option("--late", is_flag=True, help="Also fill everything one hour later, to see whether the P&L lasts.")
 @click.option("--seed", default=0, show_default=True, help="Seed of strategies that draw random numbers.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for results; default: runs/backtest-TIME.")
 def command(
@@ -50,6 +51,7 @@ def command(
     overrides: tuple[str, ...],
     models: tuple[Path, ...],
     allow_other_costs: bool,
+    late: bool,
     seed: int,
     out: Path | None,
 ) -> None:
@@ -62,13 +64,17 @@ def command(
     Examples:
       arb backtest --strategy carry --data data/sample
       arb backtest --strategy ppo,carry,hold --data data/sample --window test --set slippage_bps=5
+      arb backtest --strategy carry,hindsight --data data/sample --late
       arb backtest --strategy my_rules:MyRule --data data/sample --out runs/mine
     """
     from adapters.configuration import load_settings
     from adapters.datasets.atomic import new_directory
+    from adapters.foresight import caution, late_builder
     from adapters.preparation import prepare_dataset, window_of
     from adapters.results_table import output_console, print_results
     from engine.market import time_of
+    from engine.metrics import compute_metrics
+    from engine.suspicion import suspicious_signs
 
     started = datetime.now(UTC)
     chosen = _strategy_names(names)
@@ -77,21 +83,36 @@ def command(
     replace = _may_replace(folder)
     dataset = _load(data, opportunities, price_history)
     hours = window_of(dataset, start, end, window)
-    strategies = _strategies(chosen, settings, models, seed, allow_other_costs)
+    makers = _makers(chosen, settings, models, seed, allow_other_costs)
+    delayed = _makers(chosen, settings, models, seed, allow_other_costs) if late else {}
     builder = prepare_dataset(dataset, settings)
     results: dict[str, Metrics] = {}
+    remarks: list[str] = []
     with new_directory(folder, replace=replace) as aside:
-        for name, strategy in strategies.items():
-            records = _run(name, builder, strategy, hours)
-            place = aside if len(strategies) == 1 else aside / name.replace(":", ".")
-            more = {"strategy": name, "models": [str(model) for model in models]}
-            results[name] = _write(place, records, builder, settings, dataset, seed=seed, started=started, **more)
-        if len(strategies) > 1:
+        for name, make in makers.items():
+            entrant = make(builder, hours)
+            records = _run(name, entrant, hours)
+            place = aside if len(makers) == 1 else aside / name.replace(":", ".")
+            more = {"strategy": name, "models": [str(model) for model in models], **entrant.marks}
+            results[name] = _write(place, records, entrant, dataset, seed=seed, started=started, **more)
+            if entrant.knows_future:
+                remarks.append(caution(name, entrant))
+                continue
+            an_hour_later = None
+            if late:
+                later = _run(f"{name} late", delayed[name](late_builder(builder), hours), hours)
+                an_hour_later = compute_metrics(later, settings.initial_capital_usd)
+                remarks.append(f"{name}, every fill one hour later: P&L {an_hour_later['pnl_pct']:+.2f} %")
+            signs = suspicious_signs(results[name], records, an_hour_later)
+            if signs:
+                remarks.append(f"{name} looks like last-trade bounce: {'; '.join(signs)}")
+        if len(makers) > 1:
             _write_comparison(aside / "comparison.csv", results)
     first, last = (time_of(int(dataset.market.hours[row])) for row in (hours.first, hours.last))
     title = f"{dataset.info.name}: {first:%Y-%m-%dT%H:%MZ} to {last:%Y-%m-%dT%H:%MZ}, {hours.hours} h"
     print_results(results, title=title)
-    output_console().print(_costs_in_words(settings) + f"\nwritten to {folder}", soft_wrap=True)
+    lines = [*remarks, _costs_in_words(settings), f"written to {folder}"]
+    output_console().print("\n".join(lines), soft_wrap=True, markup=False)
 
 
 def _strategy_names(names: str) -> list[str]:
@@ -120,12 +141,13 @@ def _load(data: Path | None, opportunities: Path | None, price_history: Path | N
     return load_pieces(opportunities, price_history)
 
 
-def _strategies(
+def _makers(
     names: list[str], settings: ArbSettings, models: tuple[Path, ...], seed: int, allow_other_costs: bool
-) -> dict[str, Any]:
+) -> dict[str, MakeEntrant]:
     import numpy as np
 
-    from adapters.strategy_registry import build_strategy, check_names, load_strategy_class
+    from adapters.foresight import entrant_maker
+    from adapters.strategy_registry import check_names, load_strategy_class
     from engine.errors import UserError
     from strategies.base import Context
 
@@ -135,9 +157,7 @@ def _strategies(
         raise UserError("--model is given, but none of the strategies plays a trained model")
     policies = _policies(models, settings, allow_other_costs) if needed else ()
     return {
-        name: build_strategy(
-            name, settings.strategies.get(name, {}), Context(np.random.default_rng([seed, k]), policies)
-        )
+        name: entrant_maker(name, settings, Context(np.random.default_rng([seed, k]), policies))
         for k, name in enumerate(names)
     }
 
@@ -150,7 +170,7 @@ def _policies(models: tuple[Path, ...], settings: ArbSettings, allow_other_costs
     )
 
 
-def _run(name: str, builder: OpportunityBuilder, strategy: Any, hours: Window) -> Records:
+def _run(name: str, entrant: Entrant, hours: Window) -> Records:
     from engine.backtest import run_backtest
 
     done = 0
@@ -162,14 +182,13 @@ def _run(name: str, builder: OpportunityBuilder, strategy: Any, hours: Window) -
             if bar:
                 bar(name, done, hours.hours)
 
-        return run_backtest(builder, strategy, hours.first, hours.last, progress=progress)
+        return run_backtest(entrant.builder, entrant.strategy, hours.first, hours.last, progress=progress)
 
 
 def _write(
     folder: Path,
     records: Records,
-    builder: OpportunityBuilder,
-    settings: ArbSettings,
+    entrant: Entrant,
     dataset: Dataset,
     *,
     seed: int,
@@ -180,9 +199,9 @@ def _write(
     from adapters.run_files import write_run
     from engine.metrics import compute_metrics
 
-    metrics = compute_metrics(records, settings.initial_capital_usd)
-    manifest = build_manifest(settings, dataset, seed=seed, started=started, **more)
-    write_run(folder, records, builder.tape, metrics, manifest)
+    metrics = compute_metrics(records, entrant.settings.initial_capital_usd)
+    manifest = build_manifest(entrant.settings, dataset, seed=seed, started=started, **more)
+    write_run(folder, records, entrant.builder.tape, metrics, manifest)
     return metrics
 
 
