@@ -214,7 +214,8 @@ def _check_spec(policy: Policy, settings: ArbSettings, path: Path) -> None:
             f"{path} was trained with {policy.spec.positions} positions, the run has {settings.max_positions}; "
             f"give --set max_positions={policy.spec.positions} --set observation.positions={policy.spec.positions}"
         )
-    if policy.spec.hash() != settings.observation.hash():
+    # A model brings its own spec; only a run that states one (in a file or by --set) can contradict it.
+    if "observation" in settings.model_fields_set and policy.spec.hash() != settings.observation.hash():
         mine, its = settings.observation.model_dump(mode="json"), policy.spec.model_dump(mode="json")
         fix = " ".join(f"--set observation.{key}={json.dumps(its[key])}" for key in its if its[key] != mine[key])
         raise BundleError(f"{path} was trained on another observation than the run's; give {fix}")

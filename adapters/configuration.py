@@ -25,6 +25,7 @@ class ArbSettings(EngineSettings):
 
     strategies: Mapping[str, Mapping[str, Any]] = Field(default_factory=dict)
     observation: ObservationSpec = ObservationSpec()
+    """What training shows its agents. A trained model brings its own; a run that states another one refuses it."""
     training: TrainingSettings = TrainingSettings()
     pbt: PBTSettings = PBTSettings()
 
