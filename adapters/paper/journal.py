@@ -118,6 +118,7 @@ class Journal:
     def sync_every_hour(self, *, wanted: bool) -> None:
         """Whether an hour must survive a power cut too; it survives a kill in any case."""
         self._database.execute(f"PRAGMA synchronous = {'FULL' if wanted else 'NORMAL'}")
+        self._database.execute(f"PRAGMA wal_autocheckpoint = {1_000 if wanted else 20_000}")
 
     # --- reading ---------------------------------------------------------------------------------------------------
 

@@ -37,6 +37,7 @@ def replay(
 
     ``progress`` is called with the number of hours done in each step.
     """
+    session.journal.sync_every_hour(wanted=False)
     done = -1 if session.hour is None else session.hour - int(market.hours[0])
     progress(max(0, done + 1 - first))
     for start in range(done + 1, first, REMEMBERED_AT_ONCE):
