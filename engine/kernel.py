@@ -468,10 +468,29 @@ def close_hour(tape: TapeArrays, books: Books, b: int, t: int) -> None:
 
 
 @hourly
-def begin(tape: TapeArrays, books: Books, rows: Ints, which: Ints) -> None:
-    """Open the first hour ``rows[b]`` of every portfolio b in ``which``."""
+def begin(tape: TapeArrays, books: Books, blank: Books, rows: Ints, which: Ints) -> None:
+    """Open hour ``rows[b]`` of every portfolio b in ``which`` with the state of the only portfolio of ``blank``."""
     for b in which:
+        books.portfolios[b] = blank.portfolios[0]
+        for s in range(books.slots.shape[1]):
+            books.slots[b, s] = blank.slots[0, s]
+        for g in range(books.ghosts.shape[1]):
+            books.ghosts[b, g] = blank.ghosts[0, g]
         open_hour(tape, books, b, rows[b])
+
+
+@hourly
+def fill(tape: TapeArrays, books: Books, rows: Ints, orders: Any) -> None:
+    """Steps 6 and 7 of the open hour ``rows[b]`` of every portfolio b; ``orders`` is ``[B, M]``."""
+    for b in range(rows.shape[0]):
+        fill_hour(tape, books, b, rows[b], orders[b])
+
+
+@hourly
+def close(tape: TapeArrays, books: Books, rows: Ints) -> None:
+    """End of data at the open hour ``rows[b]`` of every portfolio b."""
+    for b in range(rows.shape[0]):
+        close_hour(tape, books, b, rows[b])
 
 
 @hourly

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.books import ORDER, Books, open_books, reset_books
+from engine.books import ORDER, Books, open_books
 from engine.compiled import bind
 from engine.errors import CapacityError, UserError
-from engine.kernel import advance, begin
+from engine.kernel import advance, begin, close, fill
 from engine.market import Floats, Ints
 from engine.records import Records, drain
 from engine.tape import Tape, TapeArrays
@@ -26,7 +26,8 @@ class HourlyLoop:
     """B portfolios over one tape. ``rows`` ``[B]`` is the hour each has opened and not yet decided.
 
     ``close_at_end`` closes everything at ``last_rows`` as a backtest does; without it an episode is cut there.
-    ``recording_hours`` 0 records nothing.
+    ``recording_hours`` 0 records nothing. ``max_delay_hours``: how late a settlement may be booked, where books must
+    fit more than one tape.
     """
 
     def __init__(
@@ -36,38 +37,68 @@ class HourlyLoop:
         *,
         close_at_end: bool = True,
         recording_hours: int = DRAIN_EVERY_HOURS,
+        max_delay_hours: int | None = None,
     ) -> None:
         self.tape = tape
+        self._max_delay_hours = tape.settlements.max_delay_hours if max_delay_hours is None else max_delay_hours
         self.close_at_end = close_at_end
         self.rows: Ints = np.zeros(portfolios, np.int64)
         self.last_rows: Ints = np.zeros(portfolios, np.int64)
         self.gains: Floats = np.zeros(portfolios)
-        settings, settlements = tape.settings, tape.settlements
-        self.books: Books = open_books(
+        self.books = self._open(portfolios, recording_hours)
+        self._blank = self._open(1, 0)
+        self._recording_hours = recording_hours
+        self.undrained = 0
+        self._bind(portfolios)
+
+    def _open(self, portfolios: int, recording_hours: int) -> Books:
+        settings, settlements = self.tape.settings, self.tape.settlements
+        return open_books(
             portfolios,
             settings.max_positions,
             settings.initial_capital_usd,
             recording_hours=recording_hours,
-            max_delay_hours=settlements.max_delay_hours,
+            max_delay_hours=self._max_delay_hours,
             max_bookings=int(settlements.counts.max(initial=1)),
         )
-        self._recording_hours = recording_hours
-        self.undrained = 0
-        self._advance = bind(advance, *self._state(), np.zeros((portfolios, 1), ORDER), self.gains)
+
+    def _bind(self, portfolios: int) -> None:
+        everyone, orders = np.arange(portfolios), np.zeros((portfolios, 1), ORDER)
+        self._begin = bind(begin, self.tape.arrays, self.books, self._blank, self.rows, everyone)
+        self._advance = bind(advance, *self._state(), orders, self.gains)
 
     def start(self, first: int | Ints, last: int | Ints, which: Ints | None = None) -> None:
         """Open hour ``first`` with fresh books for the named portfolios (all by default); ``last`` is inclusive.
 
         Raises ``UserError`` for a window of fewer than two hours: nothing could be decided in it.
         """
-        chosen = np.arange(len(self.rows)) if which is None else which
+        chosen = np.arange(len(self.rows)) if which is None else np.ascontiguousarray(which, np.int64)
         if np.any(np.asarray(last) <= np.asarray(first)):
             raise UserError("the window is empty: it needs at least two hours")
-        if np.any(np.asarray(first) < 0) or np.any(np.asarray(last) >= self.tape.hours):
+        if np.min(first) < 0 or np.max(last) >= self.tape.hours:
             raise UserError("the window lies outside the data")
         self.rows[chosen], self.last_rows[chosen] = first, last
-        reset_books(self.books, chosen, self.tape.settings.initial_capital_usd)
-        begin(self.tape.arrays, self.books, self.rows, chosen)
+        self._begin(self.tape.arrays, self.books, self._blank, self.rows, chosen)
+
+    def resume(self, tape: Tape, row: int, books: Books) -> None:
+        """Open hour ``row`` with the portfolio of ``books`` as the hour before left it (``engine.books.seen_from``).
+
+        ``tape`` is another look at the same legs under the same settings. Where hours come one at a time, ``fill`` or
+        ``close`` ends this one; there is no next row.
+        """
+        self.tape = tape
+        self.rows[:] = self.last_rows[:] = row
+        self._begin(self.tape.arrays, self.books, books, self.rows, np.zeros(1, np.int64))
+
+    def fill(self, orders: NDArray[np.void]) -> None:
+        """Fill ``orders`` ``[B, M]`` at the current hour, without opening another."""
+        fill(self.tape.arrays, self.books, self.rows, np.ascontiguousarray(orders, ORDER))
+        self.undrained += 1
+
+    def close(self) -> None:
+        """End of data at the current hour: cancel what is pending, close what is open."""
+        close(self.tape.arrays, self.books, self.rows)
+        self.undrained += 1
 
     @property
     def finished(self) -> NDArray[np.bool_]:

@@ -10,12 +10,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from engine.books import Books, OrderKind, Status
-from engine.compiled import hourly
+from engine.compiled import compiled, hourly
 from engine.errors import UserError
 from engine.features import COLUMN, FEATURES
 from engine.kernel import is_held, unrealised_price_pnl
@@ -112,7 +111,7 @@ def encoding_of(spec: ObservationSpec, scaler: Scaler) -> Encoding:
     return Encoding(columns, mean, deviation, COLUMN[spec.ranking], spec.opportunities)
 
 
-@njit(cache=True)
+@compiled
 def rank_hour(encoding: Encoding, features: Floats, offered: Any, pairs: Ints, values: Float32s) -> None:
     """Ranked candidates of an hour: ``pairs`` ``[K]`` (-1: fewer), scaled ``values`` ``[K, features]``."""
     n = rank(np.ascontiguousarray(features[:, encoding.ranking]), offered, pairs)

@@ -9,21 +9,21 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from engine.compiled import compiled
 from engine.features import COLUMN, FEATURES, RECORDED_NAMES, Tables, build_tables, feature_matrix
 from engine.market import Floats, Ints, RecordedOpportunities
 from engine.tape import Tape, TapeArrays, is_offered
 
 
-@njit(cache=True)
+@compiled
 def offered_pairs(tape: TapeArrays, t: int, out: Any) -> None:
     """Which pairs may be entered at row t, into ``out`` ``[pairs]`` bool."""
     for p in range(tape.pairs.shape[0]):
         out[p] = is_offered(tape, p, t)
 
 
-@njit(cache=True)
+@compiled
 def _overlay(row: Floats, pair: int, columns: Ints, scale: Floats, features: Floats) -> None:
     """Replace derived features of one pair by recorded ones, and recompute what follows from them."""
     target = features[pair]
@@ -39,7 +39,7 @@ def _overlay(row: Floats, pair: int, columns: Ints, scale: Floats, features: Flo
     target[20], target[21] = target[7] - target[8], target[8] - target[9]
 
 
-@njit(cache=True)
+@compiled
 def _overlay_hour(rows: Floats, pairs: Ints, columns: Ints, scale: Floats, features: Floats, offered: Any) -> None:
     """Overlay one hour's recorded rows; pairs without a row are not offered."""
     present = np.zeros(offered.shape[0], np.bool_)
@@ -50,7 +50,7 @@ def _overlay_hour(rows: Floats, pairs: Ints, columns: Ints, scale: Floats, featu
         offered[p] = offered[p] and present[p]
 
 
-@njit(cache=True)
+@compiled
 def rank(keys: Floats, offered: Any, out: Ints) -> int:
     """The offered pairs with the highest keys, best first, into ``out``; returns how many there are.
 
