@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bench_flat_ppo import FLOP_PER_STEP, sgemm_rate
+from bench_flat_ppo import FLOP_PER_STEP
 
 from adapters.configuration import load_settings
 from adapters.datasets.load import load_dataset
 from adapters.datasets.windows import WindowEdges
-from adapters.pbt.interval_work import Interval, _gym, train_and_score
+from adapters.pbt.courses import FOLDER, write_courses
+from adapters.pbt.interval_work import Interval, gym_of, train_and_score
 from adapters.pbt.job import JOB, begin, new_job, read_job
 from adapters.preparation import prepare_dataset
 from adapters.spawning import one_thread_each
@@ -40,14 +41,14 @@ Row = dict[str, float]
 def measure(number: int, folder: str, cycles: int, busy: bool, together: Any, results: Any) -> None:
     """One process: ``cycles`` rows of seconds per step and matrix-product rates, after one that only warms up."""
     run, clock = Path(folder) / "run", time.process_time if busy else time.perf_counter
-    job, gym = read_job(run / JOB), _gym(str(run))
+    job, gym = read_job(run / JOB), gym_of(str(run))
     rollout_steps = job.settings.training.ppo.n_steps
     assignment = first_assignments(job.settings.pbt, job.seed)[number]
     plain = Training(gym.train, gym.training.model_copy(update={"n_envs": 1}), seed=number, learner="sb3")
     rows: list[Row] = []
     for cycle in range(cycles + 1):
         together.wait()
-        row = {"sgemm": sgemm_rate()}
+        row = {"sgemm": sgemm_rate(clock)}
         together.wait()
         steps = (cycle + 1) * ROLLOUTS * rollout_steps
         interval = Interval(assignment=assignment, iteration=cycle + 1, steps=steps, last=True)
@@ -67,6 +68,12 @@ def _seconds(work: Any, clock: Any) -> float:
     return float(clock() - start)
 
 
+def sgemm_rate(clock: Any) -> float:
+    """FLOP/s of the fastest of some float32 matrix products of 1024^3 in this process."""
+    a, b, out = (np.ones((1024, 1024), np.float32) for _ in range(3))
+    return 2 * 1024**3 / min(_seconds(lambda: np.dot(a, b, out=out), clock) for _ in range(8))
+
+
 def prepare_run(data: Path, folder: Path) -> None:
     """A run's folder with its job, at the shipped settings."""
     settings, dataset = load_settings(), load_dataset(data)
@@ -75,6 +82,7 @@ def prepare_run(data: Path, folder: Path) -> None:
         dataset, builder, settings, WindowEdges(), seed=0, learner="flat", started=datetime.now(UTC), command="bench"
     )
     begin(folder / "run", job)
+    write_courses(folder / "run" / FOLDER, job, builder)
 
 
 def run_processes(data: Path, cycles: int, count: int, busy: bool) -> list[list[Row]]:

@@ -21,6 +21,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from adapters.bundles import load_bundle
 from adapters.pbt.console import Narrator
+from adapters.pbt.courses import courses_of
 from adapters.pbt.job import JOB, read_job
 from adapters.pbt.results import StateFolder
 from adapters.pbt.run import run_population
@@ -194,7 +195,9 @@ def test_trap_22_a_run_whose_workers_are_killed_ends_the_same(run: Path, tmp_pat
     (folder / JOB).write_bytes((run / JOB).read_bytes())
     job = read_job(folder / JOB)
     narrator = Killer(folder / "pbt_training_log.txt", job.schedule, AGENTS, None)
-    iterations = run_population(job, folder, 1, narrator)
+    with courses_of(folder, job):
+        iterations = run_population(job, folder, 1, narrator)
+    assert not (folder / "courses").exists()
     assert len(iterations) == ITERATIONS
     assert narrator.deaths == 2
     expected = load(run / "training_summary.json")["results"]

@@ -15,12 +15,10 @@ from adapters.commands.hours import hour
 from adapters.commands.progress import progress_bar
 
 if TYPE_CHECKING:
-    from adapters.datasets.load import Dataset
     from adapters.pbt.console import Narrator
     from adapters.pbt.job import PBTJob
     from adapters.pbt.run import Iteration
     from engine.metrics import Metrics
-    from engine.opportunities import OpportunityBuilder
 
 RUNS = Path("trained_models") / "pbt"
 KEPT_BY_RESUME = ("--resume", "--workers")
@@ -80,11 +78,12 @@ def command(
       arb train-pbt --resume runs/edge
     """
     from adapters.datasets.windows import WindowEdges
+    from adapters.pbt.job import JOB, read_job
 
     started = datetime.now(UTC)
     if resume is not None:
         _refuse_other_options(ctx)
-        _train(resume, *_resumed(resume), workers=workers, started=started, warnings=[])
+        _train(resume, read_job(resume / JOB), workers=workers, started=started, warnings=[])
         return
     if data is None:
         raise click.UsageError("Missing option '--data' (or give --resume).")
@@ -96,8 +95,8 @@ def command(
     overrides += tuple(f"{key}={value}" for key, value in shortcuts.items() if value is not None)
     edges = WindowEdges(train_from, train_to, validate_from, validate_to)
     folder = out or RUNS / f"pbt_{started:%Y%m%d_%H%M%S}"
-    job, dataset, builder, warnings = _begun(folder, data, edges, config, overrides, seed, learner, started)
-    _train(folder, job, dataset, builder, workers=workers, started=started, warnings=warnings)
+    job, warnings = _begun(folder, data, edges, config, overrides, seed, learner, started)
+    _train(folder, job, workers=workers, started=started, warnings=warnings)
 
 
 def _refuse_other_options(ctx: click.Context) -> None:
@@ -109,17 +108,10 @@ def _refuse_other_options(ctx: click.Context) -> None:
         raise click.UsageError(f"--resume keeps what the run began with; leave out {', '.join(others)}")
 
 
-def _resumed(folder: Path) -> tuple[PBTJob, Dataset, OpportunityBuilder]:
-    from adapters.pbt.job import JOB, load_job_data, read_job
-
-    job = read_job(folder / JOB)
-    return job, *load_job_data(job)
-
-
 def _begun(
     folder: Path, data: Path, edges: Any, config: Path | None, overrides: tuple[str, ...], seed: int, learner: Any,
     started: datetime,
-) -> tuple[PBTJob, Dataset, OpportunityBuilder, list[str]]:  # fmt: skip
+) -> tuple[PBTJob, list[str]]:  # fmt: skip
     """A new run in a new folder."""
     from adapters.configuration import load_settings
     from adapters.datasets.load import load_dataset
@@ -134,26 +126,18 @@ def _begun(
         dataset, builder, settings, edges, seed=seed, learner=learner, started=started, command=command_line()
     )
     begin(folder, job)
-    return job, dataset, builder, warnings
+    return job, warnings
 
 
-def _train(
-    folder: Path,
-    job: PBTJob,
-    dataset: Dataset,
-    builder: OpportunityBuilder,
-    *,
-    workers: int | None,
-    started: datetime,
-    warnings: list[str],
-) -> None:
+def _train(folder: Path, job: PBTJob, *, workers: int | None, started: datetime, warnings: list[str]) -> None:
     from adapters.pbt.console import Narrator
+    from adapters.pbt.courses import courses_of
     from adapters.pbt.finish import finish
     from adapters.pbt.run import only_one
     from engine.errors import ArbError
 
     count = workers or os.cpu_count() or 1
-    with only_one(folder), _bar() as bar:
+    with only_one(folder), courses_of(folder, job), _bar() as bar:
         narrator = Narrator(folder / "pbt_training_log.txt", job.schedule, job.settings.pbt.population, bar)
         _introduce(narrator, folder, job, count, warnings)
         try:
@@ -165,8 +149,7 @@ def _train(
             narrator.say(f"stopped: {error}")
             narrator.say(f"go on with: arb train-pbt --resume {folder}")
             raise
-        more = {"workers": count, "worker_deaths": narrator.deaths}
-        metrics = finish(folder, job, iterations, dataset, builder, started=started, **more)
+        metrics = finish(folder, job, iterations, started=started, workers=count, worker_deaths=narrator.deaths)
         _tell(narrator, folder, iterations[-1], metrics, (datetime.now(UTC) - started).total_seconds())
 
 

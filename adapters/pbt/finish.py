@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from adapters.bundles import save_bundle
-from adapters.datasets.load import Dataset
 from adapters.evaluation import filled_late, play
 from adapters.manifest import build_manifest
-from adapters.pbt.job import PBTJob
+from adapters.pbt.job import PBTJob, load_job_data
 from adapters.pbt.machine import machine
 from adapters.pbt.reports import write_hyperparameters, write_whole
 from adapters.pbt.run import Iteration
@@ -26,14 +25,13 @@ def finish(
     folder: Path,
     job: PBTJob,
     iterations: Sequence[Iteration],
-    dataset: Dataset,
-    builder: OpportunityBuilder,
     *,
     started: datetime,
     **more: Any,
 ) -> dict[str, Metrics]:
     """Hyperparameters, ``bundle/`` of the winner and ``manifest.json``; returns the winner's validation metrics."""
     last = iterations[-1]
+    dataset, builder = load_job_data(job)
     write_hyperparameters(folder, job, last)
     winner = last.ranking[0]
     policy = agent_policy(folder, job, winner)

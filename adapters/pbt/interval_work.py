@@ -11,10 +11,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from adapters.datasets.atomic import replacing_file
-from adapters.pbt.job import JOB, PBTJob, load_job_data, read_job
+from adapters.pbt.courses import FOLDER, read_gym
+from adapters.pbt.job import JOB, read_job
 from adapters.pbt.results import AgentResult, StateFolder
-from engine.opportunities import OpportunityBuilder
-from rl_training.episodes import Course
 from rl_training.pbt.population import Assignment
 from rl_training.pbt.training import Gym, Score, Trained, examine, train_interval
 
@@ -30,7 +29,7 @@ class Interval(BaseModel, frozen=True):
 
 def train_and_score(run_folder: str, interval: Interval, tell: Callable[[Any], None]) -> AgentResult:
     """Train, examine, and write checkpoint and result; tells the steps done after every rollout."""
-    gym, folder = _gym(run_folder), Path(run_folder)
+    gym, folder = gym_of(run_folder), Path(run_folder)
     state = StateFolder(folder / "state")
     assignment, before = interval.assignment, interval.iteration - 1
     own = state.checkpoint(before, assignment.agent) if before else None
@@ -64,27 +63,7 @@ def _finite(value: float) -> float | None:
 
 
 @lru_cache(maxsize=1)
-def _gym(run_folder: str) -> Gym:
-    """Data, tape and candidates of a run: what a process keeps from task to task."""
-    job = read_job(Path(run_folder) / JOB)
-    return gym_of(job, load_job_data(job)[1])
-
-
-def gym_of(job: PBTJob, builder: OpportunityBuilder) -> Gym:
-    """Training and validation courses of a job."""
-    market = builder.tape.market
-
-    def course(first: Any, last: Any) -> Course:
-        rows = market.index_of(first), market.index_of(last)
-        return Course.over(builder, job.settings.observation, job.scaler, *rows)
-
-    return Gym(
-        train=course(job.train_from, job.train_to),
-        validation=course(job.validate_from, job.validate_to),
-        training=job.settings.training,
-        scaler=job.scaler,
-        cost_table_hash=job.settings.cost_table_hash(),
-        learner=job.learner,
-        seed=job.seed,
-        drawdown_weight=job.settings.pbt.drawdown_weight,
-    )
+def gym_of(run_folder: str) -> Gym:
+    """Where the agents of a run train: what a process keeps from task to task."""
+    folder = Path(run_folder)
+    return read_gym(folder / FOLDER, read_job(folder / JOB))

@@ -64,6 +64,8 @@ def run_population(
 ) -> list[Iteration]:
     """Train to the end and return all iterations. ``keep`` is called with those done after each one.
 
+    The courses of the run must lie in its folder (``adapters.pbt.courses``).
+
     Raises ``WorkerDeathsError`` after three deaths of workers in a row, ``PopulationLostError`` when every agent has
     failed, and ``DataError`` when a result on disk does not belong to this job.
     """
