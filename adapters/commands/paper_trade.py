@@ -24,6 +24,7 @@ STATE = Path("runs/paper")
 @click.option("--once", is_flag=True, help="Do the current hour and end, for cron and systemd.")
 @click.option("--now", type=instant, help="Time that counts as now.")
 @click.option("--replay", type=click.Path(path_type=Path), metavar="DATASET", help="Play a data set at full speed.")
+@click.option("--model", "models", multiple=True, help="Bundle or zip instead of the configuration's; repeatable.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One engine setting; may be repeated.")
 def command(
     config: Path | None,
@@ -32,6 +33,7 @@ def command(
     once: bool,
     now: datetime | None,
     replay: Path | None,
+    models: tuple[str, ...],
     overrides: tuple[str, ...],
 ) -> None:
     """Trade on paper: live exchange data, the engine of the backtest, no orders, no keys.
@@ -49,7 +51,7 @@ def command(
     from adapters.paper.settings import load_config
     from engine.errors import UserError
 
-    chosen = load_config(config, overrides, strategy=strategy)
+    chosen = load_config(config, overrides, strategy=strategy, models=models)
     if replay is not None:
         if once or now is not None:
             raise UserError("--replay plays all hours of a data set; leave out --once and --now")

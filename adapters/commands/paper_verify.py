@@ -9,7 +9,8 @@ import click
 
 @click.command(name="paper-verify")
 @click.option("--state", type=click.Path(path_type=Path), default=Path("runs/paper"), show_default=True)
-def command(state: Path) -> int:
+@click.option("--model", "models", multiple=True, help="Where the bundle is now, if it was moved; repeatable.")
+def command(state: Path, models: tuple[str, ...]) -> int:
     """Replay a state's recorded observations through the backtester: books first, then the strategy's decisions.
 
     Exit code 1, with the first difference, when anything differs.
@@ -24,7 +25,9 @@ def command(state: Path) -> int:
 
     with Journal.open_for_reading(state) as journal:
         meta = journal.meta
-        player = prepare_player(meta["strategy"]["name"], settings_of(meta), meta["model_paths"], meta["seed"])
+        player = prepare_player(
+            meta["strategy"]["name"], settings_of(meta), models or meta["model_paths"], meta["seed"]
+        )
         check_unchanged(state, meta, {"models": player.identity["models"]})
         verdict = verify(journal, player)
     counted = f"{verdict.hours} hours, {verdict.decisions} decisions, {verdict.ledger_entries} ledger entries"

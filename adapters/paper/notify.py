@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import queue
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 
@@ -65,5 +66,9 @@ class Notifier:
         request = urllib.request.Request(
             self._settings.url or "", json.dumps(body).encode(), {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=self._settings.timeout_seconds) as answer:
-            answer.read()
+        try:
+            with urllib.request.urlopen(request, timeout=self._settings.timeout_seconds) as answer:
+                answer.read()
+        except urllib.error.HTTPError as error:
+            error.close()  # it holds the connection
+            raise

@@ -60,8 +60,10 @@ class PaperConfig:
     """None where it names none: enough for a replay."""
 
 
-def load_config(config: Path | None, overrides: Sequence[str] = (), *, strategy: str | None = None) -> PaperConfig:
-    """Read a configuration (None: the shipped one). ``overrides`` reach engine settings, ``strategy`` the file's.
+def load_config(
+    config: Path | None, overrides: Sequence[str] = (), *, strategy: str | None = None, models: Sequence[str] = ()
+) -> PaperConfig:
+    """Read a configuration (None: the shipped one). ``overrides`` reach engine settings; the others replace its own.
 
     Raises ``SettingsError`` naming the key, its value and, for an unknown key, the nearest one.
     """
@@ -70,6 +72,8 @@ def load_config(config: Path | None, overrides: Sequence[str] = (), *, strategy:
     own = {name: values[name] for name in PaperSettings.model_fields if name in values}
     if strategy is not None:
         own["strategy"] = strategy
+    if models:
+        own["models"] = tuple(models)
     paper = parse_settings(PaperSettings, own, origin=str(path))
     exchanges = exchanges_settings(values, origin=str(path)) if values.get("exchanges") else None
     rest = {name: value for name, value in values.items() if name not in (*PaperSettings.model_fields, *EXCHANGE_KEYS)}

@@ -20,7 +20,7 @@ from adapters.paper.session import Session
 from adapters.strategy_registry import build_strategy, load_strategy_class, parse_parameters
 from engine.errors import UserError
 from engine.market import NEVER, PER_LEG_FLOATS, MarketData
-from engine.settings import parse_settings
+from engine.settings import EngineSettings, parse_settings
 from engine.view import Strategy
 from strategies.base import Context
 from strategies.policy import Policy
@@ -65,9 +65,15 @@ def prepare_player(name: str, settings: ArbSettings, models: Sequence[str], seed
         "strategy": {"name": name, "parameters": parameters},
         "models": [{"name": policy.name, "digest": policy_digest(policy)} for policy in policies],
         "seed": seed,
-        "settings": settings.model_dump(mode="json", exclude={"strategies", "training", "pbt"}),
+        "settings": _engine_part(settings),
     }
     return Player(name, strategy, rng, identity)
+
+
+def _engine_part(settings: ArbSettings) -> dict[str, Any]:
+    """Settings of the engine; the observation only where it is stated, for else the model brings its own."""
+    names = set(EngineSettings.model_fields) | ({"observation"} & settings.model_fields_set)
+    return settings.model_dump(mode="json", include=names)
 
 
 def _policies(models: Sequence[str], settings: ArbSettings) -> tuple[Policy, ...]:
