@@ -11,6 +11,7 @@ from adapters.lazy_group import LazyGroup
 from engine.errors import ArbError, UserError
 
 COMMANDS = {
+    "audit": ("adapters.commands.audit", "Find out whether a strategy looks into the future."),
     "backtest": ("adapters.commands.backtest", "Replay a data set through strategies and write results."),
     "data": ("adapters.commands.data", "Build, check, split and download data sets."),
     "deploy": ("adapters.commands.deploy", "Make the winner of a run the shipped model, or roll back."),

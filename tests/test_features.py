@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from feature_reference import LegSeries, expected_features
-from market_cuts import starting_at, up_to
 from market_strategies import random_market, random_settings
 from small_market import NAN, LegSketch, plain_settings, small_market
 
 from engine.features import COLUMN, FEATURES, HISTORY_HOURS
 from engine.market import MarketData, directed_pairs
 from engine.opportunities import OpportunityBuilder
+from engine.other_futures import starting_at, up_to
 from engine.settings import EngineSettings
 from engine.tape import prepare
 

@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from lookahead_checker import Replay, Subject, leaks, replay, with_other_future
 from market_strategies import EXCHANGES, random_market
 
 from engine.books import ORDER
 from engine.features import COLUMN, FEATURES
+from engine.lookahead import Replay, Subject, leaks, replay
 from engine.market import MarketData, RecordedOpportunities
 from engine.observation import ObservationSpec, Scaler, decode_action, encoding_of, fit_scaler
 from engine.opportunities import OpportunityBuilder
+from engine.other_futures import NOTICES, OPPORTUNITIES, TABLES, with_other_future
 from engine.settings import EngineSettings, FeeRow, FilterSettings, Settings
 from engine.tape import prepare
 from engine.view import Enter, Exit, Order, Strategy, View
@@ -106,9 +107,9 @@ def cuts_of(seed: int, count: int) -> list[int]:
 
 
 def found_leaks(subject: Subject, market: MarketData, cuts: Sequence[int]) -> tuple[Replay, list[str]]:
-    original = replay(subject, market, HOURS - 1)
+    original = replay(subject, market)
     rng = np.random.default_rng(7)
-    return original, [leak for cut in cuts for leak in leaks(subject, market, original, cut, rng)]
+    return original, [str(leak) for cut in cuts for leak in leaks(subject, market, original, cut, rng)]
 
 
 @pytest.mark.parametrize("name", HONEST)
@@ -282,3 +283,18 @@ def test_another_future_keeps_the_past_and_nothing_else(fill_too: bool) -> None:
     np.testing.assert_array_equal(theirs.features[:rows], ours.features[:rows])
     assert len(theirs.pair) == theirs.offsets[-1]
     assert len(FEATURES) > len(ours.columns)
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_one_table_can_have_another_future_alone(table: str) -> None:
+    market, cut = market_of(1), 90
+    other = with_other_future(market, cut, np.random.default_rng(0), tables=(table,))
+    changed = {
+        name
+        for name in TABLES
+        if name not in (NOTICES, OPPORTUNITIES)
+        and not np.array_equal(getattr(market, name), getattr(other, name), equal_nan=True)
+    }
+    changed |= {NOTICES} if not np.array_equal(market.delisting_known_hour, other.delisting_known_hour) else set()
+    changed |= {OPPORTUNITIES} if market.recorded is not other.recorded else set()
+    assert changed == {table}

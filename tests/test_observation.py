@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from market_cuts import up_to
 from market_strategies import random_market, random_settings
 from scripted import pair_indexes
 from small_market import LegSketch, plain_settings, small_market
@@ -27,6 +26,7 @@ from engine.observation import (
     fit_scaler,
 )
 from engine.opportunities import OpportunityBuilder
+from engine.other_futures import up_to
 from engine.settings import EngineSettings, parse_settings
 from engine.tape import prepare
 from engine.view import Enter, Exit, Order, View
