@@ -656,3 +656,34 @@ def test_the_installed_command_runs_and_refuses(dataset: Path, tmp_path: Path) -
     wrong = subprocess.run([*command, "--strategy", "hodl"], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (wrong.returncode, wrong.stdout) == (2, "")
     assert wrong.stderr.startswith("error: unknown strategy 'hodl'; did you mean 'hold'?")
+
+
+def test_hindsight_is_marked_and_played_with_fixed_size(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = ("--set", "max_positions=1", "--late")
+    run = backtest(dataset, tmp_path / "run", *more, strategy="hindsight,plugin_strategies:Churn")
+    manifest = json.loads((run / "hindsight" / "manifest.json").read_text())
+    metrics = json.loads((run / "hindsight" / "metrics.json").read_text())
+    assert manifest["knows_future"] is True
+    assert manifest["bound_usd"] == pytest.approx(metrics["pnl_usd"])
+    assert manifest["settings"]["max_position_loss_pct"] is None
+    assert "knows_future" not in json.loads((run / "plugin_strategies.Churn" / "manifest.json").read_text())
+    said = capsys.readouterr().out
+    assert "hindsight knew the future" in said
+    assert "plugin_strategies:Churn, every fill one hour later: P&L" in said
+    assert "hindsight looks like" not in said
+
+
+def test_signs_of_bounce_stand_under_the_table(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.suspicion.suspicious_signs", lambda *_: ["Sharpe 9.9", "median hold 2 h"])
+    backtest(dataset, tmp_path / "run")
+    assert "Churn looks like last-trade bounce: Sharpe 9.9; median hold 2 h" in capsys.readouterr().out
+
+
+def test_only_a_backtest_may_know_the_future(dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert arb("paper-trade", "--strategy", "hindsight", "--replay", dataset, "--state", tmp_path / "state") == 2
+    assert "error: hindsight knows the future; only `arb backtest` plays it" in capsys.readouterr().err
+    assert not (tmp_path / "state").exists()
