@@ -16,6 +16,9 @@ help:
 	@echo "make bench      benchmarks (speed claims live here, not in tests)"
 	@echo "make mutations  break the code on purpose and demand that the tests see it (minutes)"
 	@echo "make bench-pbt  one interval of population based training against plain stable-baselines3"
+	@echo "make bench-pbt  population based training against plain stable-baselines3"
+	@echo "make mutations  break the code in many places; the tests must see each"
+	@echo "make soak       a simulated month of paper trading with faults and kills"
 	@echo "make lock       write requirements.lock anew from pyproject.toml"
 
 $(STAMP): requirements.lock pyproject.toml
@@ -42,8 +45,12 @@ lint: $(STAMP)
 
 check: test lint
 
+# Speed claims are about real data: make bench DATA=path/to/dataset
+DATA ?= data/sample
+
 bench: $(STAMP)
-	$(BIN)/python benchmarks/bench_engine.py
+	$(BIN)/python benchmarks/bench_environment.py $(DATA)
+	$(BIN)/python benchmarks/bench_backtest.py
 	$(BIN)/python benchmarks/bench_load.py
 
 mutations: $(STAMP)
