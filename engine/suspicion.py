@@ -52,7 +52,7 @@ def _trading(records: Records) -> list[str]:
 
 def _sources(metrics: Metrics) -> list[str]:
     price, funding = _number(metrics, "price_pnl_usd"), _number(metrics, "funding_usd")
-    return [f"price P&L {price:+,.0f} USD, funding {funding:+,.0f} USD"] if price > max(funding, 0.0) else []
+    return [f"price P&L {price:+,.0f} USD, funding {funding:+,.0f} USD"] if price > funding else []
 
 
 def _number(metrics: Metrics, name: str) -> float:

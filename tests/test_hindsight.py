@@ -168,6 +168,21 @@ def test_settlements_from_before_the_first_price_do_not_spoil_a_coin() -> None:
     assert plan.gain_usd == pytest.approx(2 * 5_000 * 0.01 - 5_000 * 2 * 0.0011)
 
 
+@pytest.mark.parametrize(("latency", "closed"), [(0, 10), (1, 12)])
+def test_a_late_exit_needs_fresh_prices_as_in_the_kernel(latency: int, closed: int) -> None:
+    """Row 10 has no price but a fill far above all others; the exit that is due there would be cancelled."""
+    price = [100.0] * 10 + [np.nan] + [100.0] * 10
+    legs = {
+        ("AAAUSDT", "alpha"): LegSketch(price=price, fill=[100.0] * 10 + [130.0, 100.0, 110.0] + [100.0] * 8),
+        ("AAAUSDT", "beta"): LegSketch(),
+    }
+    tape = prepare(small_market(legs, 21), plain_settings(position_size_usd=5_000.0, latency_hours=latency))
+    plan, gain, records = played(tape, 2, 20, size_usd=5_000.0)
+    assert closed in plan.trades["closed"]
+    assert gain == pytest.approx(plan.gain_usd)
+    assert len(records.notes) == 0
+
+
 def test_nothing_after_the_window_counts() -> None:
     tape = tape_of(3, 2, 3)
     quotes = tape.arrays.quotes.copy()

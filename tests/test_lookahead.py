@@ -251,6 +251,22 @@ def test_whatever_looks_ahead_is_caught(cheat: str) -> None:
     assert any(f": {gives_itself_away_by} of row" in leak for leak in leaking), leaking
 
 
+class FarSighted(Peeker):
+    """Reads an hour that may not be there, and does nothing with it."""
+
+    def decide(self, view: View) -> Sequence[Order]:
+        _ = self._tape.arrays.quotes["price"][0, self._tape.market.index_of(view.time) + 4]
+        return []
+
+
+def test_who_fails_without_a_future_is_caught() -> None:
+    subject = Subject(settings_of(), FIRST, FarSighted, last=100)
+    market = market_of(1)
+    found = leaks(subject, market, replay(subject, market), 90, np.random.default_rng(0))
+    assert [leak.row for leak in found] == [89]
+    assert "no future: IndexError" in str(found[0])
+
+
 # --- the checker itself ---
 
 
