@@ -19,6 +19,7 @@ from adapters.exchanges.settings import ExchangesSettings
 from adapters.paper.history_facts import complaints_of, past_hours, settled_rates
 from adapters.paper.journal import Event, Journal, is_started
 from adapters.paper.live_facts import LegName, live_hour
+from adapters.paper.memory import return_free_memory
 from adapters.paper.session import Played, Session
 from adapters.paper.settings import PaperSettings
 from adapters.paper.setup import LIVE, LIVE_GRACE_HOURS, Player, reopened, start_state, universe
@@ -95,12 +96,14 @@ class LiveTrading:
         played: list[Played] = []
         while (last := self.session.hour) is None or last < self._hour():
             hour = self._hour()
+            if last == hour - 1:
+                self._now(hour, played)
+                continue
             if last is None:
                 self._remember(hour)
-            elif last < hour - 1:
-                self._catch_up(last + 1, hour - 1, played)
             else:
-                self._now(hour, played)
+                self._catch_up(last + 1, hour - 1, played)
+            return_free_memory()
         if self.session.hour is not None and self.session.hour > self._hour():
             raise UserError(f"the state has come to hour {self.session.hour}, later than now; give a later --now")
         return Done(self._hour(), tuple(played))

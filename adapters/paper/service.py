@@ -20,6 +20,7 @@ from adapters.exchanges.live import LiveMarket
 from adapters.exchanges.settings import ExchangesSettings
 from adapters.paper.live import Done, LiveTrading, Progress, open_live
 from adapters.paper.log import PaperLog
+from adapters.paper.memory import slim_down
 from adapters.paper.messages import messages_of, shown
 from adapters.paper.notify import Notifier
 from adapters.paper.session import Played, Session
@@ -76,6 +77,7 @@ def open_service(
     progress: Progress | None = None,
 ) -> Iterator[Service]:
     """Open (or start) the live state in a folder; closed in every case."""
+    slim_down()
     paper = config.paper
     player = prepare_player(paper.strategy, config.engine, paper.models, paper.seed)
     clock = clock_at(now)
