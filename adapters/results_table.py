@@ -37,7 +37,7 @@ TARGETS = {
 def print_results(results: Mapping[str, Metrics], *, title: str, console: Console | None = None) -> None:
     """Print the table; a metric that is not defined shows as a dash."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-    table.add_column("strategy", overflow="fold", min_width=max(8, *(min(len(name), 14) for name in results)))
+    table.add_column("strategy", overflow="fold", min_width=min(14, max(map(len, results), default=8)))
     for head, _, _ in COLUMNS:
         table.add_column(head, justify="right", no_wrap=True)
     for name, metrics in results.items():

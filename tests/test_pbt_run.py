@@ -179,7 +179,12 @@ def _start_and_kill(words: list[object], folder: Path, results: int, more_second
     """Kill the command, without warning, some moments after the folder holds so many results (or it has ended)."""
     program = [sys.executable, "-c", "from adapters.cli import main; main()", "train-pbt", *map(str, words)]
     process = subprocess.Popen(program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while process.poll() is None and len(sorted(folder.glob("state/*/*.json"))) < results:
+
+    def is_early() -> bool:
+        # Before the job is written there is no run yet, and nothing to resume.
+        return not (folder / JOB).exists() or len(sorted(folder.glob("state/*/*.json"))) < results
+
+    while process.poll() is None and is_early():
         time.sleep(0.01)  # polls another process's files; nothing is asserted on the time it takes
     try:
         process.wait(more_seconds)
