@@ -127,6 +127,11 @@ class RollingMarket:
         settled: NDArray[np.bool_] = ~np.isnan(self._values["funding_rate"])
         return settled
 
+    def priced_legs(self) -> NDArray[np.bool_]:
+        """Which legs have a price of their own anywhere in the window."""
+        priced: NDArray[np.bool_] = ~np.isnan(self._values["price"]).all(axis=1)
+        return priced
+
     def stated_intervals(self) -> Floats:
         """The interval in hours that each leg's source stated last within the window, nan for none."""
         return np.asarray(carry_forward(self._values["funding_interval_hours"])[:, NOW])

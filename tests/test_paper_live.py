@@ -197,6 +197,25 @@ def test_trap_27_stale_quotes_and_null_fields_void_their_legs_only(server: Loopb
             assert seen == {"hyperliquid", "okx"}, fault
 
 
+def test_an_hour_that_ends_while_it_is_collected_is_caught_up_and_not_decided_late(
+    server: LoopbackServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with trader(tmp_path, server) as live:
+        live.hour()
+        collect, calls = live.trading._live.hour, []
+
+        def slowly(*arguments: Any, **keywords: Any) -> Any:
+            found = collect(*arguments, **keywords)
+            if not calls:
+                server.world.now_ms += HOUR_MS
+            calls.append(found)
+            return found
+
+        monkeypatch.setattr(live.trading._live, "hour", slowly)
+        assert [hour.status for hour in live.hour().hours] == ["missed", "ok"]
+        assert_agrees(live.journal)
+
+
 def test_the_clock_must_not_go_back_and_one_exchange_is_not_enough(server: LoopbackServer, tmp_path: Path) -> None:
     with trader(tmp_path / "a", server) as live:
         live.hour()

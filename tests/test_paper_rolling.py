@@ -74,6 +74,8 @@ def test_what_happened_before_the_window_is_not_forgotten() -> None:
             ("AUSDT", "alpha"): LegSketch(price=dark.tolist(), rates=every_8, volume=volume.tolist()),
             ("AUSDT", "beta"): LegSketch(price=price.tolist(), rates=silent, interval=interval.tolist()),
             ("AUSDT", "gamma"): LegSketch(price=price.tolist(), rates=silent, known={t: t + 3 for t in silent}),
+            ("BUSDT", "alpha"): LegSketch(rates=every_8, known={t: t + 40 for t in every_8}),
+            ("BUSDT", "beta"): LegSketch(rates=every_8, known={t: t + 70 * (t % 5 == 0) for t in every_8}),
         },
         hours,
         grace=1,

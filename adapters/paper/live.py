@@ -174,7 +174,8 @@ class LiveTrading:
         settled, intervals = rolling.settled_rows(), rolling.stated_intervals()
         past: dict[str, list[str]] = defaultdict(list)
         since = hour
-        for leg, (symbol, exchange) in enumerate(self._legs):
+        for leg in np.flatnonzero(rolling.priced_legs()).tolist():
+            symbol, exchange = self._legs[leg]
             rows = np.flatnonzero(settled[leg])
             ago = NOW + 1 - int(rows[-1]) if len(rows) else MAX_DELAY_HOURS  # rows are those of hour - 1
             if ago >= (1 if np.isnan(intervals[leg]) else intervals[leg]):
