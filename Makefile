@@ -7,13 +7,14 @@ STAMP := $(VENV)/.installed
 # Worker processes share the cores; one thread of linear algebra each.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup backtest test lint check bench mutations lock clean
+.PHONY: help setup backtest test lint check bench soak mutations lock clean
 
 help:
 	@echo "make backtest   run the shipped policy and the rules on the sample data set"
 	@echo "make test       run the tests"
 	@echo "make check      what CI runs: tests, lint, types, import layers"
 	@echo "make bench      benchmarks (speed claims live here, not in tests)"
+	@echo "make soak       a month of paper trading against a loopback server, with faults and kill -9"
 	@echo "make mutations  break the code on purpose and demand that the tests see it (minutes)"
 	@echo "make bench-pbt  one interval of population based training against plain stable-baselines3"
 	@echo "make bench-pbt  population based training against plain stable-baselines3"
@@ -55,6 +56,9 @@ bench: $(STAMP)
 
 mutations: $(STAMP)
 	$(BIN)/python benchmarks/run_mutations.py
+
+soak: $(STAMP)
+	$(BIN)/python benchmarks/soak_paper.py
 
 bench-pbt: $(STAMP)
 	$(BIN)/python benchmarks/bench_pbt.py
