@@ -60,6 +60,14 @@ def test_the_sample_replays_to_the_same_records(
         assert_same_records(journalled(journal, market), wanted)
 
 
+def test_the_shipped_policy_replays_to_the_same_records(tmp_path: Path) -> None:
+    market = select(load_dataset(SAMPLE).market, symbols=["KAITOUSDT", "ENAUSDT", "MOODENGUSDT"])
+    settings, window = arb_settings(_shipped(0)), Window(100, 400)
+    with replay_state(tmp_path, market, settings, "ppo", window) as journal:
+        assert_same_records(journalled(journal, market), backtest_of(market, settings, "ppo", window))
+        assert verify(journal, prepare_player("ppo", settings, (), 7)).difference is None
+
+
 def _shipped(latency: int):  # type: ignore[no-untyped-def]  # the engine part of the shipped settings
     from adapters.configuration import load_settings
     from engine.settings import EngineSettings

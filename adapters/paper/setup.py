@@ -79,7 +79,8 @@ def _engine_part(settings: ArbSettings) -> dict[str, Any]:
 def _policies(models: Sequence[str], settings: ArbSettings) -> tuple[Policy, ...]:
     from adapters.bundles import deployed_models, load_policy
 
-    return tuple(load_policy(path, settings) for path in map(Path, models) or deployed_models())
+    paths = tuple(Path(model) for model in models) or deployed_models()
+    return tuple(load_policy(path, settings) for path in paths)
 
 
 def policy_digest(policy: Policy) -> str:
