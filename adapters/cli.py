@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from typing import Any
 
 import click
@@ -31,7 +32,8 @@ COMMANDS = {
     cls=LazyGroup, lazy=COMMANDS, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
 )
 @click.version_option(package_name="arb")
-def arb() -> None:
+@click.option("-v", "--verbose", is_flag=True, help="Show where an error comes from; give it before the command.")
+def arb(verbose: bool) -> None:  # main() reads the flag
     """Backtest, train and paper-trade strategies on funding-rate differences between exchanges.
 
     \b
@@ -43,8 +45,10 @@ def arb() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line. Exit code 2: the user's mistake, told in one line; 130: interrupted."""
+    words = sys.argv[1:] if arguments is None else arguments
+    verbose = any(word in ("-v", "--verbose") for word in words[:1])
     try:
-        outcome: Any = arb.main(args=arguments, prog_name="arb", standalone_mode=False)
+        outcome: Any = arb.main(args=words, prog_name="arb", standalone_mode=False)
     except click.ClickException as error:
         _tell(error)
         sys.exit(error.exit_code)
@@ -52,12 +56,19 @@ def main(arguments: list[str] | None = None) -> None:
         click.echo("interrupted", err=True)
         sys.exit(130)
     except UserError as error:
-        click.echo(f"error: {error}", err=True)
+        _explain(error, verbose)
         sys.exit(2)
     except ArbError as error:
-        click.echo(f"error: {error}", err=True)
+        _explain(error, verbose)
         sys.exit(1)
     sys.exit(outcome if isinstance(outcome, int) else 0)
+
+
+def _explain(error: ArbError, verbose: bool) -> None:
+    """One line; with ``-v`` the traceback before it."""
+    if verbose:
+        traceback.print_exception(error)
+    click.echo(f"error: {error}", err=True)
 
 
 def _tell(error: click.ClickException) -> None:
