@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -45,7 +46,7 @@ def main() -> int:
     arguments = _parsed()
     if arguments.child:
         return child(json.loads(arguments.child))
-    return drive(arguments.hours, arguments.coins, arguments.kills, arguments.share, arguments.seed)
+    return drive(arguments.hours, arguments.coins, arguments.kills, arguments.share, arguments.seed, arguments.keep)
 
 
 def _parsed() -> argparse.Namespace:
@@ -55,11 +56,16 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--share", type=float, default=0.01, help="share of requests that go wrong")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--keep", type=Path, help="folder that the two states are left in")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def drive(hours: int, coins: int, kills: int, share: float, seed: int) -> int:
+def _folder(keep: Path | None) -> AbstractContextManager[str]:
+    return tempfile.TemporaryDirectory() if keep is None else nullcontext(str(keep))
+
+
+def drive(hours: int, coins: int, kills: int, share: float, seed: int, keep: Path | None) -> int:
     """Both runs and the comparison."""
     from loopback.faults import Faults, RandomFaults
     from loopback.server import LoopbackServer
@@ -67,7 +73,7 @@ def drive(hours: int, coins: int, kills: int, share: float, seed: int) -> int:
 
     world = make_world(START, PAST_HOURS + hours + 48, coins=tuple(f"C{i}" for i in range(coins)), exchanges=EXCHANGES)
     faults = Faults(random=RandomFaults(seed, share, FAULTS))
-    with tempfile.TemporaryDirectory() as folder, LoopbackServer(world, faults) as server:
+    with _folder(keep) as folder, LoopbackServer(world, faults) as server:
         plan = {
             "base": server.url,
             "coins": [f"C{i}USDT" for i in range(coins)],

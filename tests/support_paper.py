@@ -86,5 +86,6 @@ def assert_same_records(found: Records, wanted: Records) -> None:
         assert len(ours) == len(theirs), name
         for field in theirs.dtype.names:
             np.testing.assert_array_equal(ours[field], theirs[field], f"{name}.{field}")
+            np.testing.assert_array_equal(np.signbit(ours[field]), np.signbit(theirs[field]), f"{name}.{field}: signs")
     for name in ("missing_settlements", "fills_at_last_trade", "stale_hours"):
         assert getattr(found, name) == getattr(wanted, name), name

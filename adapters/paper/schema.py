@@ -14,13 +14,14 @@ RECORD_TABLES = {"ledger": LEDGER, "trades": TRADE, "notes": NOTE, "equity": HOU
 """Tables of what the kernel recorded, with their rows; their ``hour`` columns are hour numbers since 1970."""
 HOUR_COLUMNS = {"ledger": ("hour",), "trades": ("opened", "closed"), "notes": ("hour",), "equity": ("hour",)}
 
+# Numbers with a fraction stand in columns of type ANY: REAL would turn -0.0 into 0.0.
 _TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE legs (leg INTEGER PRIMARY KEY, symbol TEXT NOT NULL, exchange TEXT NOT NULL,
   delisting_hour INTEGER NOT NULL, delisting_known_hour INTEGER NOT NULL) STRICT;
 CREATE TABLE slots (hour INTEGER PRIMARY KEY, status TEXT NOT NULL, detail TEXT NOT NULL) STRICT;
 CREATE TABLE observations (hour INTEGER, leg INTEGER, {facts}, PRIMARY KEY (hour, leg)) STRICT, WITHOUT ROWID;
-CREATE TABLE settlements (leg INTEGER, hour INTEGER, rate REAL NOT NULL, known_hour INTEGER NOT NULL,
+CREATE TABLE settlements (leg INTEGER, hour INTEGER, rate ANY NOT NULL, known_hour INTEGER NOT NULL,
   PRIMARY KEY (leg, hour)) STRICT, WITHOUT ROWID;
 CREATE INDEX settlements_known ON settlements (known_hour);
 CREATE TABLE recorded (hour INTEGER, row INTEGER, pair INTEGER NOT NULL, features BLOB NOT NULL,
@@ -51,7 +52,7 @@ APPEND_ONLY = [
 
 def script() -> str:
     """The statements that make an empty state."""
-    facts = ", ".join(f"{name} REAL" for name in FACTS)
+    facts = ", ".join(f"{name} ANY" for name in FACTS)
     records = "".join(
         f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, {_columns(dtype)}) STRICT;\n"
         for name, dtype in RECORD_TABLES.items()
@@ -66,5 +67,5 @@ def script() -> str:
 
 
 def _columns(dtype: np.dtype[Any]) -> str:
-    kinds = {"f": "REAL", "i": "INTEGER NOT NULL"}
+    kinds = {"f": "ANY", "i": "INTEGER NOT NULL"}
     return ", ".join(f'"{name}" {kinds[dtype[name].kind]}' for name in dtype.names or ())

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-import numpy as np
-
 from adapters.paper.journal import RECORD_FIELDS, Decision, Journal
 from adapters.paper.recorded_run import market_of, played_hours, records_of
 from adapters.paper.replay import CLOSED
@@ -97,15 +95,13 @@ def _other_books(journalled: Records, replayed: Records) -> Iterator[str]:
             if ours is None or theirs is None:
                 missing = "journal" if ours is None else "backtester"
                 yield f"{table} row {number}: the {missing} has none"
-            elif not np.array_equal(ours, theirs, equal_nan=True):
+            elif repr(ours) != repr(theirs):  # to the sign of a zero; one nan is like another
                 yield f"{table} row {number}: {_first_other(fields, ours, theirs)}"
 
 
 def _first_other(fields: Any, ours: Any, theirs: Any) -> str:
     name, mine, its = next(
-        (name, mine, its)
-        for name, mine, its in zip(fields, ours, theirs, strict=True)
-        if mine != its and not (mine != mine and its != its)  # nan
+        (name, mine, its) for name, mine, its in zip(fields, ours, theirs, strict=True) if repr(mine) != repr(its)
     )
     return f"{name} is {mine!r} in the journal and {its!r} by the backtester"
 
