@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Worker processes share the cores; one thread of linear algebra each.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup backtest test lint check bench soak mutations lock clean
+.PHONY: help setup backtest test lint check bench bench-pbt soak mutations lock clean
 
 help:
 	@echo "make backtest   run the shipped policy and the rules on the sample data set"
@@ -17,9 +17,6 @@ help:
 	@echo "make soak       a month of paper trading against a loopback server, with faults and kill -9"
 	@echo "make mutations  break the code on purpose and demand that the tests see it (minutes)"
 	@echo "make bench-pbt  one interval of population based training against plain stable-baselines3"
-	@echo "make bench-pbt  population based training against plain stable-baselines3"
-	@echo "make mutations  break the code in many places; the tests must see each"
-	@echo "make soak       a simulated month of paper trading with faults and kills"
 	@echo "make lock       write requirements.lock anew from pyproject.toml"
 
 $(STAMP): requirements.lock pyproject.toml
@@ -53,6 +50,7 @@ bench: $(STAMP)
 	$(BIN)/python benchmarks/bench_environment.py $(DATA)
 	$(BIN)/python benchmarks/bench_backtest.py
 	$(BIN)/python benchmarks/bench_load.py
+	$(BIN)/python benchmarks/bench_hindsight.py
 
 mutations: $(STAMP)
 	$(BIN)/python benchmarks/run_mutations.py

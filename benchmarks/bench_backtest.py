@@ -28,21 +28,21 @@ COINS, EXCHANGES, HOURS, BACKTRADER_HOURS, ROUNDS = 50, ("binanceusdm", "bybit")
 FIRST_HOUR = 473_352  # 2024-01-01T00:00Z
 
 
-def make_market() -> MarketData:
+def make_market(coins: int = COINS) -> MarketData:
     """Random walks with a basis between the exchanges and funding every 8 hours."""
     rng = np.random.default_rng(1)
-    legs = COINS * len(EXCHANGES)
-    coin = np.repeat(np.exp(np.cumsum(rng.normal(0, 0.01, (COINS, HOURS)), axis=1)) * 100, len(EXCHANGES), axis=0)
+    legs = coins * len(EXCHANGES)
+    coin = np.repeat(np.exp(np.cumsum(rng.normal(0, 0.01, (coins, HOURS)), axis=1)) * 100, len(EXCHANGES), axis=0)
     price = coin * (1 + rng.normal(0, 0.0005, (legs, HOURS)))
     rate = np.full((legs, HOURS), np.nan)
     rate[:, ::8] = rng.normal(0, 0.0005, (legs, len(range(0, HOURS, 8))))
     unknown = np.full((legs, HOURS), np.nan)
     return MarketData(
         hours=np.arange(FIRST_HOUR, FIRST_HOUR + HOURS),
-        symbols=tuple(f"C{i:02d}USDT" for i in range(COINS)),
+        symbols=tuple(f"C{i:02d}USDT" for i in range(coins)),
         exchanges=EXCHANGES,
-        leg_symbol=np.repeat(np.arange(COINS), len(EXCHANGES)),
-        leg_exchange=np.tile(np.arange(len(EXCHANGES)), COINS),
+        leg_symbol=np.repeat(np.arange(coins), len(EXCHANGES)),
+        leg_exchange=np.tile(np.arange(len(EXCHANGES)), coins),
         price=price,
         fill_price=price * (1 + rng.normal(0, 0.0001, (legs, HOURS))),
         mark_price=unknown,
