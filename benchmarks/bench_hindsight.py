@@ -1,0 +1,52 @@
+"""Perfect hindsight over a year of 200 pairs: the exact optimum of one slot, and its persistent form, medians.
+
+Prices and funding are random (the market of ``bench_backtest`` with twice the coins), so there is always something to
+win and the search has as much to weigh as it can get. Compiling is done before the clock starts.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from datetime import date
+
+from bench_backtest import make_market
+
+from engine.hindsight import best_plan, fixed_size
+from engine.settings import EngineSettings, FeeRow
+from engine.tape import Tape, prepare
+
+COINS, ROUNDS, LIMIT_SECONDS = 100, 3, 10.0
+
+
+def make_tape() -> Tape:
+    """A year, 100 coins on two exchanges: 200 directed pairs; one slot with all capital."""
+    row = (FeeRow(since=date(2020, 1, 1), maker=0.0002, taker=0.0005),)
+    settings = EngineSettings(max_positions=1, fees={"binanceusdm": row, "bybit": row})
+    return fixed_size(prepare(make_market(COINS), settings))
+
+
+def main() -> int:
+    """Print the medians; 1 when the limit is passed."""
+    tape = make_tape()
+    last = len(tape.market.hours) - 1
+    for persistent in (False, True):
+        best_plan(tape, 0, 400, persistent=persistent)
+    too_slow = False
+    for persistent in (False, True):
+        seconds = []
+        for _ in range(ROUNDS):
+            began = time.perf_counter()
+            plan = best_plan(tape, 0, last, persistent=persistent)
+            seconds.append(time.perf_counter() - began)
+        middle = statistics.median(seconds)
+        too_slow |= middle > LIMIT_SECONDS
+        name = "persistent" if persistent else "at once"
+        print(f"{name}: {len(tape.pairs)} pairs x {last + 1} h in {middle:.2f} s, {len(plan.trades)} trades")
+    print(f"limit {LIMIT_SECONDS:g} s")
+    return int(too_slow)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
