@@ -21,7 +21,7 @@ from pydantic import AwareDatetime
 
 from adapters.configuration import ArbSettings
 from adapters.datasets.load import load_dataset
-from adapters.spawning import one_thread_each
+from adapters.spawning import end_with_parent, one_thread_each
 from adapters.strategy_registry import build_strategy
 from adapters.tuning_grid import Point
 from engine.backtest import run_backtest
@@ -68,6 +68,10 @@ def ranked(trials: Sequence[Trial]) -> list[Trial]:
     return sorted(trials, key=lambda trial: (np.isnan(trial.fitness), -trial.fitness, trial.number))
 
 
+MeasureAll = Callable[[TuningJob, Sequence[Point]], Iterator[Metrics]]
+"""Measures the points of a job; metrics come back in the order of the points."""
+
+
 def search(
     job: TuningJob, points: Sequence[Point], workers: int, progress: Callable[[int], None] = lambda _: None
 ) -> list[Trial]:
@@ -76,29 +80,35 @@ def search(
     Raises ``ArbError`` when a worker process dies.
     """
     trials: list[Trial] = []
-    with _measuring(job, points, workers) as results:
-        for number, (point, metrics) in enumerate(zip(points, results, strict=True), start=1):
+    with measuring(min(workers, len(points))) as measure_all:
+        for number, (point, metrics) in enumerate(zip(points, measure_all(job, points), strict=True), start=1):
             trials.append(Trial(number, point, metrics))
             progress(number)
     return trials
 
 
 @contextmanager
-def _measuring(job: TuningJob, points: Sequence[Point], workers: int) -> Iterator[Iterator[Metrics]]:
-    task = partial(measure, job.model_dump_json())
-    workers = min(workers, len(points))
+def measuring(workers: int) -> Iterator[MeasureAll]:
+    """What measures points in that many processes, as long as the context lasts; with 1 in this one.
+
+    Raises ``ArbError`` when a worker process dies.
+    """
     if workers <= 1:
-        yield map(task, points)
+        yield lambda job, points: map(_task(job), points)
         return
     # A forked child would inherit locks that other threads hold, and hang on them.
     with one_thread_each():
-        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_leave_interrupts_to_parent)
+        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin_worker)
         try:
-            yield pool.map(task, points)
+            yield lambda job, points: pool.map(_task(job), points)
         except BrokenProcessPool:
             raise ArbError("a worker process died, perhaps out of memory; try again with fewer --workers") from None
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _task(job: TuningJob) -> Callable[[Point], Metrics]:
+    return partial(measure, job.model_dump_json())
 
 
 def measure(job_json: str, point: Point) -> Metrics:
@@ -127,19 +137,39 @@ class _Bench:
 @lru_cache(maxsize=1)
 def _bench(job_json: str) -> _Bench:
     job = TuningJob.model_validate_json(job_json)
-    dataset = load_dataset(job.dataset)
-    if dataset.fingerprint != job.fingerprint:
-        raise DataError("changed while it was being searched; start again", file=str(job.dataset))
-    filters = job.settings.filters
-    tape = prepare(select(dataset.market, symbols=filters.symbols, exchanges=filters.exchanges), job.settings)
+    builders = _builders(job.model_dump_json(include={"dataset", "fingerprint", "settings", "late"}))
+    market = builders[""].tape.market
+    return _Bench(job, builders, market.index_of(job.start), market.index_of(job.end))
+
+
+class _Market(Settings):
+    """The part of a job that the prepared market depends on."""
+
+    dataset: Path
+    fingerprint: str
+    settings: ArbSettings
+    late: bool
+
+
+@lru_cache(maxsize=1)
+def _builders(market_json: str) -> dict[str, OpportunityBuilder]:
+    """Kept apart from the rest of a job: searches on other windows or of other rules share it."""
+    asked = _Market.model_validate_json(market_json)
+    dataset = load_dataset(asked.dataset)
+    if dataset.fingerprint != asked.fingerprint:
+        raise DataError("changed while it was being searched; start again", file=str(asked.dataset))
+    filters = asked.settings.filters
+    tape = prepare(select(dataset.market, symbols=filters.symbols, exchanges=filters.exchanges), asked.settings)
     builders = {"": OpportunityBuilder(tape)}
-    if job.late:
+    if asked.late:
         # Only the rules know of latency; everything else of the tape is the same and large.
-        settings = job.settings.model_copy(update={"latency_hours": job.settings.latency_hours + 1})
+        settings = asked.settings.model_copy(update={"latency_hours": asked.settings.latency_hours + 1})
         late = replace(tape, settings=settings, arrays=tape.arrays._replace(rules=rules_record(settings)))
         builders[LATE] = OpportunityBuilder(late, builders[""].tables)
-    return _Bench(job, builders, tape.market.index_of(job.start), tape.market.index_of(job.end))
+    return builders
 
 
-def _leave_interrupts_to_parent() -> None:
+def _begin_worker() -> None:
+    """Interrupts are for the parent, and a parent that is killed takes its workers along."""
+    end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, Protocol, TypeVar
 
-from adapters.spawning import one_thread_each
+from adapters.spawning import end_with_parent, one_thread_each
 from engine.errors import ArbError
 
 MOST_DEATHS_IN_A_ROW = 3
@@ -197,7 +196,7 @@ def why_it_died(exit_code: int | None) -> str:
 
 def _serve(work: Work, shared: str, pipe: Connection) -> None:
     """The life of a worker. It ends with the parent, however that ends."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    end_with_parent()
     try:
         while True:
             task = pipe.recv()
@@ -215,10 +214,3 @@ def _outcome(work: Work, shared: str, task: Any, tell: Tell) -> tuple[str, Any]:
         return "failed", str(error)
     except Exception:  # a defect: its traceback must reach a person
         return "failed", f"a worker failed:\n{traceback.format_exc()}"
-
-
-def _end_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
