@@ -1,0 +1,122 @@
+"""The folder of a run, read back: what `arb backtest` and `arb paper-export` wrote, with right types and UTC times."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from engine.errors import UserError
+from engine.metrics import Metrics
+
+RUN_FILES = ("metrics.json", "manifest.json", "trades.csv", "ledger.parquet", "equity.parquet", "notes.csv")
+
+_WORDS = {
+    "trades.csv": ("symbol", "long_exchange", "short_exchange", "exit_reason"),
+    "notes.csv": ("what", "order", "target", "reason"),
+}
+_TIMES = {"trades.csv": ("entry_time", "exit_time"), "notes.csv": ("time",)}
+_WHOLE = ("position_id", "duration_hours")
+
+
+@dataclass(frozen=True, eq=False)
+class SavedRun:
+    """One run as its files tell it. Tables have the columns of ``adapters.run_files``; times are aware UTC."""
+
+    folder: Path
+    metrics: Metrics
+    manifest: dict[str, Any]
+    trades: pd.DataFrame
+    ledger: pd.DataFrame
+    equity: pd.DataFrame
+    notes: pd.DataFrame
+
+    @property
+    def name(self) -> str:
+        """The strategy that was played."""
+        return str(self.manifest.get("strategy", self.folder.name))
+
+    @property
+    def initial_capital_usd(self) -> float:
+        return float(self.manifest["settings"]["initial_capital_usd"])
+
+    @property
+    def hours(self) -> int:
+        return len(self.equity)
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder has all the files of a run."""
+    return all((folder / name).is_file() for name in RUN_FILES)
+
+
+def run_folders(folder: Path) -> list[Path]:
+    """The folder itself when it is a run, else the runs directly in it, by name.
+
+    Raises ``UserError`` when there is none.
+    """
+    if is_run(folder):
+        return [folder]
+    inside = sorted(path for path in folder.iterdir() if is_run(path)) if folder.is_dir() else []
+    if not inside:
+        raise _no_run(folder)
+    return inside
+
+
+def read_run(folder: Path) -> SavedRun:
+    """Read the folder of a run. Raises ``UserError`` naming the file that is missing or broken."""
+    if not is_run(folder):
+        raise _no_run(folder)
+    return SavedRun(
+        folder=folder,
+        metrics=_read(folder / "metrics.json", read_json),
+        manifest=_read(folder / "manifest.json", read_json),
+        trades=_read(folder / "trades.csv", _csv),
+        ledger=_read(folder / "ledger.parquet", pd.read_parquet),
+        equity=_read(folder / "equity.parquet", pd.read_parquet),
+        notes=_read(folder / "notes.csv", _csv),
+    )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object. Raises ``ValueError`` for anything else."""
+    values = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(values, dict):
+        raise ValueError("is not a JSON object")
+    return values
+
+
+def _no_run(folder: Path) -> UserError:
+    if not folder.is_dir():
+        return UserError(f"there is no folder {folder}; give the folder that `arb backtest` wrote (its --out)")
+    inside = sorted(path.name for path in folder.iterdir() if is_run(path))
+    if inside:
+        return UserError(f"{folder} holds {len(inside)} runs ({', '.join(inside)}); give one: {folder / inside[0]}")
+    missing = ", ".join(name for name in RUN_FILES if not (folder / name).is_file())
+    return UserError(f"{folder} is not the folder of a run: no {missing}; `arb backtest --out FOLDER` writes one")
+
+
+def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
+    try:
+        return reader(path)
+    except Exception as error:  # pandas, pyarrow and json raise many kinds for a broken file
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"{path} cannot be read ({reason}); run the backtest again") from error
+
+
+def _csv(path: Path) -> pd.DataFrame:
+    """Exact numbers; an empty table has the types of a full one, and an empty word is a word."""
+    words = _WORDS[path.name]
+    table = pd.read_csv(path, keep_default_na=False, dtype=str)
+    for column in table.columns:
+        if column in _TIMES[path.name]:
+            table[column] = pd.to_datetime(table[column], utc=True, format="ISO8601").dt.as_unit("s")
+        elif column in _WHOLE:
+            table[column] = table[column].astype("int64")
+        elif column not in words:
+            table[column] = table[column].replace("", "nan").astype("float64")
+    return table
