@@ -13,11 +13,19 @@ from pydantic import Field
 
 from engine.errors import SettingsError
 from engine.observation import ObservationSpec
-from engine.settings import EngineSettings, known_keys, parse_settings
+from engine.settings import EngineSettings, Settings, known_keys, parse_settings
+from engine.significance import SignificanceSettings, Trials
 from rl_training.pbt.settings import PBTSettings
 from rl_training.settings import TrainingSettings
 
 CONFIGS = Path(str(files("adapters"))).parent / "configs"
+
+
+class Tuned(Settings):
+    """Which parameters a search has chosen for a rule, and from what. Other parameters are not covered by it."""
+
+    parameters: Mapping[str, Any]
+    trials: Trials
 
 
 class ArbSettings(EngineSettings):
@@ -28,6 +36,9 @@ class ArbSettings(EngineSettings):
     """What training shows its agents. A trained model brings its own; a run that states another one refuses it."""
     training: TrainingSettings = TrainingSettings()
     pbt: PBTSettings = PBTSettings()
+    significance: SignificanceSettings = SignificanceSettings()
+    tuned: Mapping[str, Tuned] = Field(default_factory=dict)
+    """By rule: the record that `arb tune` writes beside the parameters it chose."""
 
 
 def load_settings(config: Path | None = None, overrides: Sequence[str] = ()) -> ArbSettings:
@@ -104,7 +115,7 @@ def _as_number(text: str) -> Any:
 
 def _refuse_unknown(parts: Sequence[str]) -> None:
     keys = known_keys(ArbSettings)
-    free = parts[0] in ("fees", "strategies") and len(parts) > 1
+    free = parts[0] in ("fees", "strategies", "tuned") and len(parts) > 1
     key = ".".join(parts)
     if not free and key not in keys:
         near = difflib.get_close_matches(key, keys, n=1, cutoff=0.0)

@@ -22,7 +22,9 @@ from adapters.datasets.write import write_dataset
 from engine.observation import ObservationSpec, Scaler
 from strategies.policy import Policy
 
-FILES = ("equity.parquet", "ledger.parquet", "manifest.json", "metrics.json", "notes.csv", "trades.csv")
+FILES = (
+    "equity.parquet", "ledger.parquet", "manifest.json", "metrics.json", "notes.csv", "significance.json", "trades.csv",
+)  # fmt: skip
 TRADE_COLUMNS = (
     *("position_id", "symbol", "long_exchange", "short_exchange", "entry_time", "exit_time", "duration_hours"),
     *("quantity", "position_size_usd", "entry_long_price", "entry_short_price", "exit_long_price", "exit_short_price"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -25,7 +26,10 @@ from adapters.pbt.courses import courses_of
 from adapters.pbt.job import JOB, read_job
 from adapters.pbt.results import StateFolder
 from adapters.pbt.run import run_population
+from adapters.pbt.tried import trial_name
+from adapters.trials import read_trials
 from engine.errors import DataError
+from engine.statistics import backtest_overfitting, deflated_sharpe, sharpe
 
 AGENTS, ITERATIONS, STEPS = 3, 3, 256
 OPTIONS = ("--population", AGENTS, "--timesteps", 300, "--perturbation-interval", 100, "--seed", 7)
@@ -54,8 +58,13 @@ def load(path: Path) -> Any:
 
 def assert_same_outcome(one: Path, other: Path) -> None:
     """Every score, every copy and every last bit of every agent."""
-    for name in ("training_summary.json", "lineage.json", *(f"agent_{k}_hyperparams.json" for k in range(AGENTS))):
-        assert (one / name).read_text() == (other / name).read_text(), name
+    for name in (
+        "training_summary.json",
+        "lineage.json",
+        "trials.parquet",
+        *(f"agent_{k}_hyperparams.json" for k in range(AGENTS)),
+    ):
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
     states = StateFolder(one / "state"), StateFolder(other / "state")
     for agent in range(AGENTS):
         first, second = (state.checkpoint(ITERATIONS, agent) for state in states)
@@ -71,6 +80,7 @@ def test_what_a_run_leaves(run: Path) -> None:
     names = {path.name for path in run.iterdir()}
     agents = {f"agent_{k}_{what}" for k in range(AGENTS) for what in ("model.zip", "hyperparams.json")}
     files = {"training_summary.json", "lineage.json", "pbt.html", "manifest.json", "pbt_training_log.txt", JOB}
+    files |= {"trials.parquet"}
     assert names == agents | files | {"bundle", "state", "tensorboard", ".lock"}
     assert not list(run.rglob("*.tmp"))
     kept = sorted(path.name for path in (run / "state").rglob("*.npz"))
@@ -123,6 +133,53 @@ def test_the_bundle_is_the_winner_and_plays_as_it_was_scored(run: Path, data: Pa
     options = ("--data", data, "--window", "validation", "--set", "min_history_hours=4", "--out", tmp_path / "out")
     assert arb("backtest", "--strategy", "ppo", "--model", run / "bundle", *options) == 0
     assert load(tmp_path / "out" / "metrics.json") == scored
+
+
+def test_every_score_is_recorded_by_hour(run: Path) -> None:
+    record, results = read_trials(run / "trials.parquet"), load(run / "training_summary.json")["results"]
+    assert len(record.names) == len(results) == AGENTS * ITERATIONS
+    assert (record.start, record.end) == (read_job(run / JOB).validate_from, read_job(run / JOB).validate_to)
+    for result in results:
+        name = trial_name(result["iteration"], result["agent"])
+        grown = 100 * (np.prod(1 + record.returns[:, record.names.index(name)]) - 1)
+        assert grown == pytest.approx(result["metrics"]["pnl_pct"], abs=1e-10)
+    assert len({tuple(column) for column in record.returns.T}) > 1
+
+
+def test_the_bundle_tells_a_backtest_how_many_trials_it_was_chosen_from(
+    run: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = load(run / "manifest.json")["trials"]
+    assert kept["count"] == AGENTS * ITERATIONS
+    assert kept["dataset_fingerprint"] == read_job(run / JOB).fingerprint
+    assert load_bundle(run / "bundle").meta["training"]["trials"] == kept
+    away = tmp_path / "bundle"  # without the run's folder around it
+    shutil.copytree(run / "bundle", away)
+    options = ("--data", data, "--set", "min_history_hours=4", "--strategy", "ppo", "--model", away)
+    assert arb("backtest", *options, "--window", "validation", "--out", tmp_path / "chosen") == 0
+    assert f"than the luck of {AGENTS * ITERATIONS} trials" in capsys.readouterr().out
+    found = load(tmp_path / "chosen" / "significance.json")
+    record = read_trials(run / "trials.parquet")
+    ratios = sharpe(record.returns.T)
+    returns = record.returns[:, record.names.index(trial_name(ITERATIONS, load(run / "manifest.json")["winner"]))]
+    expected = deflated_sharpe(returns, float(ratios.std(ddof=1)), AGENTS * ITERATIONS)
+    assert expected is not None
+    assert found["deflated_sharpe"] == pytest.approx(expected.probability)
+    assert found["pbo"] == backtest_overfitting(record.returns).probability
+    assert found["pnl_pct"] == pytest.approx(100 * (np.prod(1 + returns) - 1), abs=1e-10)
+    assert found["trials_reason"] is None
+    assert arb("backtest", *options, "--window", "train", "--out", tmp_path / "elsewhere") == 0
+    assert "other hours" in load(tmp_path / "elsewhere" / "significance.json")["trials_reason"]
+    old = json.loads((away / "bundle.json").read_text())
+    del old["training"]["trials"]
+    (away / "bundle.json").write_text(json.dumps(old))
+    assert arb("backtest", *options, "--window", "validation", "--out", tmp_path / "old") == 0
+    without = load(tmp_path / "old" / "significance.json")
+    assert (without["deflated_sharpe"], without["deflated_sharpe_reason"]) == (None, "no record of trials")
+    old["training"]["trials"] = {"count": "many"}
+    (away / "bundle.json").write_text(json.dumps(old))
+    assert arb("backtest", *options, "--window", "validation", "--out", tmp_path / "broken") == 2
+    assert "training.trials" in capsys.readouterr().err
 
 
 def test_the_manifest_names_machine_budget_and_windows(run: Path) -> None:
@@ -266,6 +323,18 @@ def test_results_of_another_version_are_refused(run: Path, tmp_path: Path) -> No
     job = read_job(folder / JOB)
     with pytest.raises(DataError, match="other hyperparameters than this version chooses"):
         run_population(job, folder, 1, Narrator(folder / "log", job.schedule, AGENTS, None))
+
+
+def test_a_score_without_its_returns_is_refused(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(run, folder)
+    path = folder / "state" / f"iteration_{ITERATIONS:03d}" / "agent_1.npy"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(DataError, match=r"agent_1\.npy.*no readable returns"):
+        StateFolder(folder / "state").returns(ITERATIONS, 1)
+    path.unlink()
+    assert arb("train-pbt", "--resume", folder) == 2
+    assert "agent_1.npy" in capsys.readouterr().err
 
 
 def test_a_run_without_job_or_under_way_is_not_touched(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

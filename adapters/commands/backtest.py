@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,8 +57,8 @@ def command(
 ) -> None:
     """Replay a data set through strategies, print one table, and write what happened.
 
-    The folder gets metrics.json, trades.csv, ledger.parquet, equity.parquet, manifest.json and notes.csv (orders
-    that were refused), one folder a strategy when there are several.
+    The folder gets metrics.json, trades.csv, ledger.parquet, equity.parquet, manifest.json, significance.json (how
+    much may be luck) and notes.csv (orders that were refused), one folder a strategy when there are several.
 
     \b
     Examples:
@@ -95,6 +95,7 @@ def command(
             place = aside if len(makers) == 1 else aside / name.replace(":", ".")
             more = {"strategy": name, "models": [str(model) for model in models], **entrant.marks}
             results[name] = _write(place, records, entrant, dataset, seed=seed, started=started, **more)
+            remarks.append(_judge(place, name, records, entrant, dataset, hours, models))
             if entrant.knows_future:
                 remarks.append(caution(name, entrant))
                 continue
@@ -203,6 +204,22 @@ def _write(
     manifest = build_manifest(entrant.settings, dataset, seed=seed, started=started, **more)
     write_run(folder, records, entrant.builder.tape, metrics, manifest)
     return metrics
+
+
+def _judge(
+    folder: Path, name: str, records: Records, entrant: Entrant, dataset: Dataset, hours: Window, models: Sequence[Path]
+) -> str:
+    """Write how much of the result may be luck; returns it as a line."""
+    from adapters.significance import in_words, significance_of, write_significance
+    from engine.market import time_of
+
+    first, last = (time_of(int(dataset.market.hours[row])) for row in (hours.first, hours.last))
+    found = significance_of(
+        name, records, entrant.settings, (first, last), dataset.fingerprint,
+        models=models, knows_future=entrant.knows_future,
+    )  # fmt: skip
+    write_significance(folder, found)
+    return in_words(name, found)
 
 
 def _write_comparison(path: Path, results: Mapping[str, Metrics]) -> None:

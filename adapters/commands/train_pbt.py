@@ -68,8 +68,9 @@ def command(
 
     Agents are ranked by validation P&L in % minus half of the maximum drawdown in %. The folder gets the agents as
     agent_N_model.zip with agent_N_hyperparams.json, bundle/ (the winner, for --model of `arb backtest`),
-    training_summary.json, lineage.json, pbt.html, tensorboard/, pbt_training_log.txt and manifest.json. A run that was
-    cut goes on with --resume and ends as if it had never stopped.
+    training_summary.json, lineage.json, trials.parquet (hourly returns behind every score), pbt.html, tensorboard/,
+    pbt_training_log.txt and manifest.json. A run that was cut goes on with --resume and ends as if it had never
+    stopped.
 
     \b
     Examples:
@@ -134,6 +135,7 @@ def _train(folder: Path, job: PBTJob, *, workers: int | None, started: datetime,
     from adapters.pbt.courses import courses_of
     from adapters.pbt.finish import finish
     from adapters.pbt.run import only_one
+    from adapters.pbt.tried import winner_after_all
     from engine.errors import ArbError
 
     count = workers or os.cpu_count() or 1
@@ -151,6 +153,7 @@ def _train(folder: Path, job: PBTJob, *, workers: int | None, started: datetime,
             raise
         metrics = finish(folder, job, iterations, started=started, workers=count, worker_deaths=narrator.deaths)
         _tell(narrator, folder, iterations[-1], metrics, (datetime.now(UTC) - started).total_seconds())
+        narrator.say(winner_after_all(folder, job, iterations))
 
 
 def _bar() -> AbstractContextManager[Any]:
@@ -180,12 +183,14 @@ def _run(folder: Path, job: PBTJob, workers: int, narrator: Narrator) -> list[It
     from adapters.pbt.reports import write_reports
     from adapters.pbt.run import run_population
     from adapters.pbt.tensorboard import Scalars
+    from adapters.pbt.tried import write_tried
 
     with Scalars(folder / "tensorboard", job.settings.pbt.population) as scalars:
 
         def keep(iterations: Sequence[Iteration]) -> None:
             scalars.add(iterations[-1])
             write_reports(folder, job, iterations)
+            write_tried(folder, job, iterations)
             write_figure(folder / "pbt.html", job, iterations)
 
         return run_population(job, folder, workers, narrator, keep=keep)

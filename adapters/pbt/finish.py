@@ -14,6 +14,7 @@ from adapters.pbt.job import PBTJob, load_job_data
 from adapters.pbt.machine import machine
 from adapters.pbt.reports import write_hyperparameters, write_whole
 from adapters.pbt.run import Iteration
+from adapters.pbt.tried import tried
 from adapters.policy_zip import layers_of_zip
 from adapters.preparation import Window
 from engine.metrics import Metrics
@@ -36,6 +37,7 @@ def finish(
     winner = last.ranking[0]
     policy = agent_policy(folder, job, winner)
     metrics = validation_metrics(job, builder, policy)
+    trials = tried(folder, job, iterations)
     manifest = build_manifest(
         job.settings,
         dataset,
@@ -50,6 +52,7 @@ def finish(
             "rollout_steps": job.schedule.rollout_steps,
         },
         search_budget={"agents": len(last.results), "scores_on_validation": len(last.results) * len(iterations)},
+        trials=None if trials is None else trials.model_dump(mode="json"),
         winner=winner,
         machine=machine(),
         **more,

@@ -38,8 +38,9 @@ def train_and_score(run_folder: str, interval: Interval, tell: Callable[[Any], N
     if interval.last:
         with replacing_file(folder / f"agent_{assignment.agent}_model.zip") as aside:
             aside.write_bytes(trained.model_zip)
-    result = _result(interval, trained, examine(gym, trained))
-    state.write(result, trained.checkpoint)
+    score = examine(gym, trained)
+    result = _result(interval, trained, score)
+    state.write(result, trained.checkpoint, score.returns if result.failure is None else None)
     return result
 
 

@@ -1,7 +1,7 @@
 """What an agent brings back from an iteration, and the checkpoints that lie beside it.
 
-A result is written after its checkpoint, both whole or not at all; that a result is there means that the agent has
-finished the iteration. Everything else of a run follows from the job and these results.
+A result is written after its checkpoint and its hourly returns, each whole or not at all; that a result is there means
+that the agent has finished the iteration. Everything else of a run follows from the job and these results.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from adapters.datasets.atomic import replacing_file
 from engine.errors import DataError
+from engine.market import Floats
 from engine.settings import Settings
 from rl_training.pbt.population import Assignment
 
@@ -45,7 +46,7 @@ class AgentResult(Settings):
 
 
 class StateFolder:
-    """``state/`` of a run: ``iteration_001/agent_0.json`` and ``.npz``."""
+    """``state/`` of a run: ``iteration_001/agent_0.json``, ``.npz`` and ``.npy``."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -60,10 +61,13 @@ class StateFolder:
         except (OSError, ValidationError) as error:
             raise DataError(f"is not a result of this version: {error}", file=str(path)) from None
 
-    def write(self, result: AgentResult, checkpoint: dict[str, NDArray[Any]]) -> None:
-        """Keep a checkpoint, then the result that says it is there."""
+    def write(self, result: AgentResult, checkpoint: dict[str, NDArray[Any]], returns: Floats | None) -> None:
+        """Keep a checkpoint and the score's hourly returns, then the result that says they are there."""
         with replacing_file(self._path(result.iteration, result.agent, "npz")) as aside, aside.open("wb") as file:
             np.savez(file, allow_pickle=False, **checkpoint)
+        if returns is not None:
+            with replacing_file(self._path(result.iteration, result.agent, "npy")) as aside, aside.open("wb") as file:
+                np.save(file, returns, allow_pickle=False)
         with replacing_file(self._path(result.iteration, result.agent, "json")) as aside:
             aside.write_text(result.model_dump_json() + "\n", encoding="utf-8")
 
@@ -75,6 +79,14 @@ class StateFolder:
                 return {name: arrays[name] for name in arrays.files}
         except (OSError, ValueError, EOFError) as error:
             raise DataError(f"is not a readable checkpoint: {error}", file=str(path)) from None
+
+    def returns(self, iteration: int, agent: int) -> Floats:
+        """Hourly returns behind a score. Raises ``DataError``."""
+        path = self._path(iteration, agent, "npy")
+        try:
+            return np.asarray(np.load(path, allow_pickle=False), np.float64)
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(f"are no readable returns of a score: {error}", file=str(path)) from None
 
     def drop_checkpoints(self, iteration: int) -> None:
         """Remove the arrays of an iteration that nothing goes on from any more."""

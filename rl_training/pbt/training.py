@@ -12,8 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.logger import KVWriter, Logger
 
+from engine.market import Floats
 from engine.metrics import Metrics, compute_metrics, fitness
 from engine.observation import Scaler
+from engine.significance import returns_of
 from rl_training.episodes import Course
 from rl_training.extraction import policy_of
 from rl_training.flat_ppo import DivergenceError
@@ -66,6 +68,8 @@ class Score:
     fitness: float
     reward: float
     metrics: Metrics
+    returns: Floats | None = None
+    """Hourly returns over the validation course."""
 
 
 FAILED = Score(nan, nan, {})
@@ -163,5 +167,6 @@ def examine(gym: Gym, trained: Trained) -> Score:
         records, reward = play(trained.policy, gym.validation, gym.training.reward)
     except FloatingPointError:
         return FAILED
-    metrics = compute_metrics(records, gym.validation.tape.settings.initial_capital_usd)
-    return Score(fitness(metrics, gym.drawdown_weight), reward, metrics)
+    capital = gym.validation.tape.settings.initial_capital_usd
+    metrics = compute_metrics(records, capital)
+    return Score(fitness(metrics, gym.drawdown_weight), reward, metrics, returns_of(records, capital))

@@ -1,0 +1,111 @@
+"""What a result is worth: significance.json, from returns and from the record of what else was tried."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from adapters.significance import in_words, other_hours
+from engine.significance import NO_RECORD, SignificanceSettings, Trials, hourly_returns, significance
+from engine.statistics import sharpe
+
+START = datetime(2025, 2, 3, tzinfo=UTC)
+QUICK = SignificanceSettings(samples=300)
+
+
+def noise(seed: int, hours: int = 1000, drift: float = 0.0) -> np.ndarray:
+    return 1e-4 * np.random.default_rng(seed).standard_normal(hours) + drift
+
+
+def trials(count: int, deviation: float, overfitting: float | None = 0.5) -> Trials:
+    return Trials(
+        count=count, sharpe_deviation=deviation, overfitting=overfitting, source="grid", start=START,
+        end=START + timedelta(hours=999), dataset_fingerprint="abc",
+    )  # fmt: skip
+
+
+def test_returns_begin_with_the_initial_capital() -> None:
+    assert hourly_returns(np.array([100.0, 110.0, 99.0])) == pytest.approx([0.1, -0.1])
+
+
+def test_the_numbers_belong_together() -> None:
+    returns = noise(1, drift=1e-5)
+    found = significance(returns, QUICK)
+    assert found.pnl_pct == pytest.approx(100 * (np.prod(1 + returns) - 1))
+    assert found.pnl_pct_per_7d == pytest.approx(found.pnl_pct * 168 / 1000)
+    assert found.sharpe == pytest.approx(float(sharpe(returns)) * np.sqrt(8760))
+    assert found.pnl_pct_interval is not None
+    assert found.pnl_pct_per_7d_interval is not None
+    assert found.sharpe_interval is not None
+    assert found.pnl_pct_interval[0] < found.pnl_pct < found.pnl_pct_interval[1]
+    assert found.sharpe_interval[0] < found.sharpe < found.sharpe_interval[1]
+    assert found.pnl_pct_per_7d_interval == pytest.approx([0.168 * bound for bound in found.pnl_pct_interval])
+    assert found.confidence == 0.9
+    assert found.hours == 1000
+    assert significance(returns, QUICK) == found
+    assert significance(returns, QUICK.model_copy(update={"seed": 1})) != found
+
+
+def test_a_wider_confidence_gives_a_wider_interval() -> None:
+    narrow, wide = (significance(noise(1), SignificanceSettings(samples=300, confidence=c)) for c in (0.5, 0.99))
+    assert narrow.pnl_pct_interval is not None
+    assert wide.pnl_pct_interval is not None
+    assert wide.pnl_pct_interval[0] < narrow.pnl_pct_interval[0] < narrow.pnl_pct_interval[1] < wide.pnl_pct_interval[1]
+
+
+def test_without_a_record_of_trials_the_reason_stands_in_its_place() -> None:
+    found = significance(noise(1), QUICK)
+    assert (found.deflated_sharpe, found.trials, found.pbo) == (None, None, None)
+    assert found.deflated_sharpe_reason == found.pbo_reason == NO_RECORD == "no record of trials"
+    assert found.probabilistic_sharpe is not None
+    assert "deflated: - (no record of trials)" in in_words("carry", found)
+
+
+def test_more_trials_leave_less() -> None:
+    returns = noise(4, drift=1e-5)
+    few, many = (significance(returns, QUICK, trials(count, 0.03)) for count in (5, 500))
+    assert few.probabilistic_sharpe == many.probabilistic_sharpe
+    assert few.deflated_sharpe is not None
+    assert many.deflated_sharpe is not None
+    assert many.deflated_sharpe < few.deflated_sharpe < (few.probabilistic_sharpe or 0)
+    assert (many.trials, many.pbo, many.deflated_sharpe_reason) == (500, 0.5, None)
+    assert "than the luck of 500 trials" in in_words("carry", many)
+
+
+def test_the_best_of_pure_noise_is_convincing_alone_and_rejected_after_deflation() -> None:
+    alone, deflated = [], []
+    for seed in range(30):
+        tried = noise(seed, 200 * 600).reshape(200, 600)
+        ratios = sharpe(tried)
+        best = tried[np.argmax(ratios)]
+        found = significance(best, SignificanceSettings(samples=100), trials(200, float(ratios.std(ddof=1))))
+        alone.append(found.probabilistic_sharpe)
+        deflated.append(found.deflated_sharpe)
+    assert np.mean(alone) > 0.98
+    assert np.mean(deflated) < 0.6
+    assert np.mean(np.array(deflated) > 0.95) < 0.1
+
+
+def test_what_does_not_move_or_is_too_short_has_no_sharpe() -> None:
+    still = significance(np.zeros(100), QUICK, trials(5, 0.03))
+    assert still.pnl_pct_interval == (0.0, 0.0)
+    assert (still.sharpe, still.sharpe_interval, still.probabilistic_sharpe, still.deflated_sharpe) == (None,) * 4
+    assert "nothing moved" in (still.deflated_sharpe_reason or "")
+    assert still.interval_reason == still.probabilistic_sharpe_reason
+    short = significance(np.array([0.1, 0.2]), QUICK)
+    assert short.pnl_pct_interval is None
+    assert "three hours" in (short.interval_reason or "")
+    assert in_words("hold", still).startswith("hold: P&L +0.00 %")
+    assert in_words("hold", short) == "hold: P&L - %"
+
+
+def test_trials_on_other_hours_or_other_data_are_called_so() -> None:
+    tried = trials(5, 0.03)
+    inside = (START + timedelta(hours=5), START + timedelta(hours=2000))
+    assert other_hours(tried, inside, "abc") is None
+    assert other_hours(None, inside, "abc") is None
+    assert "other data" in (other_hours(tried, inside, "xyz") or "")
+    later = (START + timedelta(hours=1000), START + timedelta(hours=2000))
+    assert "other hours (2025-02-03T00:00Z to 2025-03-16T15:00Z)" in (other_hours(tried, later, "abc") or "")
