@@ -22,6 +22,7 @@ COMMANDS = {
     "paper-trade": ("adapters.commands.paper_trade", "Trade on paper, hour by hour, on live exchange data."),
     "paper-verify": ("adapters.commands.paper_verify", "Replay a paper trading state through the backtester."),
     "strategies": ("adapters.commands.strategies", "List the strategies and their parameters."),
+    "stress": ("adapters.commands.stress", "What a strategy survives: costs, delays, outages, size, leverage."),
     "train": ("adapters.commands.train", "Train one PPO agent."),
     "train-pbt": ("adapters.commands.train_pbt", "Train a population of PPO agents (population based training)."),
     "tune": ("adapters.commands.tune", "Search the parameters of a rule on the validation window."),

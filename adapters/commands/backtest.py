@@ -77,7 +77,7 @@ def command(
     from engine.suspicion import suspicious_signs
 
     started = datetime.now(UTC)
-    chosen = _strategy_names(names)
+    chosen = strategy_names(names)
     settings = load_settings(config, overrides)
     folder = out or Path("runs") / f"backtest-{started:%Y%m%dT%H%M%SZ}"
     replace = _may_replace(folder)
@@ -116,7 +116,8 @@ def command(
     output_console().print("\n".join(lines), soft_wrap=True, markup=False)
 
 
-def _strategy_names(names: str) -> list[str]:
+def strategy_names(names: str) -> list[str]:
+    """Comma-separated names, checked. Raises ``UserError`` for none, an unknown one and one that stands there twice."""
     from adapters.strategy_registry import check_names
     from engine.errors import UserError
 

@@ -1,0 +1,124 @@
+"""A stress test for people: one table, at most 100 columns wide, and what follows from it in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from adapters.results_table import output_console
+from adapters.stress.bench import Outcome
+from adapters.stress.break_even import BEYOND, NEVER_EARNS, BreakEven
+from adapters.stress.scenarios import CAPITAL, COSTS, LEG_FAILURE, LEVERAGE, OUTAGE
+from adapters.stress.study import Study
+from engine.metrics import Metrics
+
+COLUMNS = (
+    ("P&L\n%/7d", "pnl_pct_per_7d", "{:+.3f}"),
+    ("P&L\nUSD", "pnl_usd", "{:+,.0f}"),
+    ("Sharpe", "sharpe", "{:.2f}"),
+    ("max DD\n%", "max_drawdown_pct", "{:.2f}"),
+    ("trades", "trades", "{:.0f}"),
+    ("costs\nUSD", "", "{:,.0f}"),
+)
+
+PHANTOM = (
+    "phantom: USD of the P&L that come from closing a silent leg at its last known price, as the rules of the engine "
+    "say, and not at the price of the hour: take them off before believing such a row"
+)
+
+
+def print_study(study: Study, *, title: str, console: Console | None = None) -> None:
+    """The table of one strategy and the lines beneath it."""
+    out = console or output_console()
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1), header_style="bold")
+    table.add_column(study.strategy, overflow="fold", min_width=25)
+    for head, _, _ in COLUMNS:
+        table.add_column(head, justify="right", no_wrap=True)
+    table.add_column("what happened")
+    group = ""
+    for label, one in rows(study):
+        if one.scenario.group != group:
+            group = one.scenario.group
+            table.add_section()
+        table.add_row(label, *_cells(one.metrics), what_happened(one))
+    out.print(table)
+    for line in conclusions(study):
+        out.print(line, markup=False)
+
+
+def rows(study: Study) -> Iterator[tuple[str, Outcome]]:
+    """Label and outcome of each row; of runs that differ by seed alone the median (the lower one) and the worst."""
+    yield study.base.scenario.label, study.base
+    for group in study.alike():
+        if (group[0].scenario.group, group[0].scenario.value) == (COSTS, 1):
+            continue  # that is the run as it is
+        label = group[0].scenario.label
+        if len(group) == 1:
+            yield label, group[0]
+            continue
+        yield f"{label}: median of {len(group)}", group[(len(group) - 1) // 2]
+        yield f"{label}: worst of {len(group)}", group[0]
+
+
+def _cells(metrics: Metrics) -> Sequence[str]:
+    paid = float(metrics["fees_usd"] or 0) + float(metrics["slippage_usd"] or 0)
+    values = [(metrics[key] if key else paid, form) for _, key, form in COLUMNS]
+    return ["-" if value is None else form.format(value) for value, form in values]
+
+
+def what_happened(one: Outcome) -> str:
+    """The events that a scenario is about, in a few words."""
+    group, metrics = one.scenario.group, one.metrics
+    if group == OUTAGE:
+        phantom = f"; phantom {one.phantom_usd:+,.0f}" if round(one.phantom_usd) else ""
+        return _counted(one.exits.get("data_outage", 0), "exit") + phantom
+    if group == CAPITAL:
+        return _counted(one.refused.get("no_volume", 0), "refusal for unknown volume", "refusals for unknown volume")
+    if group == LEVERAGE:
+        return _counted(int(metrics.get("liquidations") or 0), "liquidation")
+    if group == LEG_FAILURE:
+        return _counted(int(metrics.get("leg_failures") or 0), "failed leg")
+    return ""
+
+
+def _counted(n: int, one: str, many: str = "") -> str:
+    return f"{n} {one if n == 1 else many or one + 's'}" if n else ""
+
+
+def conclusions(study: Study) -> list[str]:
+    """Break-even, capacity and how much of the outages' results is phantom, in words."""
+    lines = []
+    if any(round(one.phantom_usd) for one in study.outcomes):
+        lines.append(PHANTOM)
+    if study.break_even is not None:
+        static = study.base.metrics["break_even_cost_multiple"]
+        same = "" if static is None else f"; for the very same trades x{static:.2f}"
+        lines.append(f"break-even: {_break_even(study.break_even)}{same}")
+    if any(one.scenario.group == CAPITAL for one in study.outcomes):
+        lines.append(f"capacity: {_capacity(study)}")
+    return lines
+
+
+def _break_even(found: BreakEven) -> str:
+    adapting = "(run anew at each multiple: decisions change with costs)"
+    if found.kind == NEVER_EARNS:
+        return f"none, it does not earn even free of costs {adapting}"
+    if found.kind == BEYOND:
+        return f"still earns at costs x{found.earns_at:g} {adapting}"
+    return f"earns up to costs x{found.earns_at:.2f}, then it {found.kind} {adapting}"
+
+
+def _capacity(study: Study) -> str:
+    found = study.capacity
+    if found.most_usd_at is None:
+        return "none, it does not earn with the least capital once its trades move prices"
+    half = "does not halve" if found.half_at is None else f"halves at about {_rounded(found.half_at)} USD"
+    zero = "stays above zero" if found.zero_at is None else f"is gone at about {_rounded(found.zero_at)} USD"
+    return f"P&L % {half} and {zero} of capital (interpolated); most USD with {found.most_usd_at:,.0f}"
+
+
+def _rounded(usd: float) -> str:
+    """Two digits: the points between which this was interpolated are far apart."""
+    return f"{float(f'{usd:.2g}'):,.0f}"
