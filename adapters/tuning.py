@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from pydantic import AwareDatetime
@@ -26,10 +27,11 @@ from adapters.strategy_registry import build_strategy
 from adapters.tuning_grid import Point
 from engine.backtest import run_backtest
 from engine.errors import ArbError, DataError
-from engine.market import select
+from engine.market import Floats, select
 from engine.metrics import Metrics, compute_metrics, fitness
 from engine.opportunities import OpportunityBuilder
 from engine.settings import Settings
+from engine.significance import returns_of
 from engine.tape import prepare, rules_record
 from strategies.base import Context
 
@@ -50,13 +52,21 @@ class TuningJob(Settings):
     late: bool
 
 
+class Measured(NamedTuple):
+    """What a point yields: metrics, those with late fills under ``late_`` names, and hourly returns filled at once."""
+
+    metrics: Metrics
+    returns: Floats
+
+
 @dataclass(frozen=True)
 class Trial:
-    """One point that was tried; ``number`` is its place in the search, from 1."""
+    """One point that was tried; ``number`` is its place in the search, from 1. ``returns`` are hourly, if kept."""
 
     number: int
     parameters: Point
     metrics: Metrics
+    returns: Floats | None = field(default=None, compare=False, repr=False)
 
     @property
     def fitness(self) -> float:
@@ -68,8 +78,8 @@ def ranked(trials: Sequence[Trial]) -> list[Trial]:
     return sorted(trials, key=lambda trial: (np.isnan(trial.fitness), -trial.fitness, trial.number))
 
 
-MeasureAll = Callable[[TuningJob, Sequence[Point]], Iterator[Metrics]]
-"""Measures the points of a job; metrics come back in the order of the points."""
+MeasureAll = Callable[[TuningJob, Sequence[Point]], Iterator[Measured]]
+"""Measures the points of a job, and yields in the order of the points."""
 
 
 def search(
@@ -81,8 +91,8 @@ def search(
     """
     trials: list[Trial] = []
     with measuring(min(workers, len(points))) as measure_all:
-        for number, (point, metrics) in enumerate(zip(points, measure_all(job, points), strict=True), start=1):
-            trials.append(Trial(number, point, metrics))
+        for number, (point, measured) in enumerate(zip(points, measure_all(job, points), strict=True), start=1):
+            trials.append(Trial(number, point, *measured))
             progress(number)
     return trials
 
@@ -107,21 +117,24 @@ def measuring(workers: int) -> Iterator[MeasureAll]:
             pool.shutdown(cancel_futures=True)
 
 
-def _task(job: TuningJob) -> Callable[[Point], Metrics]:
+def _task(job: TuningJob) -> Callable[[Point], Measured]:
     return partial(measure, job.model_dump_json())
 
 
-def measure(job_json: str, point: Point) -> Metrics:
-    """Metrics of one point, those with late fills under ``late_`` names."""
+def measure(job_json: str, point: Point) -> Measured:
+    """Backtest one point, at once and, if asked for, late."""
     bench = _bench(job_json)
+    capital = bench.job.settings.initial_capital_usd
     metrics: Metrics = {}
+    returns: dict[str, Floats] = {}
     for prefix, builder in bench.builders.items():
         context = Context(np.random.default_rng(bench.job.seed))
         strategy = build_strategy(bench.job.strategy, point, context)
         records = run_backtest(builder, strategy, bench.first, bench.last)
-        run = compute_metrics(records, bench.job.settings.initial_capital_usd)
+        run = compute_metrics(records, capital)
         metrics |= {prefix + name: value for name, value in run.items()}
-    return metrics
+        returns[prefix] = returns_of(records, capital)
+    return Measured(metrics, returns[""])
 
 
 @dataclass(frozen=True, eq=False)

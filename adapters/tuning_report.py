@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import textwrap
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -12,10 +13,14 @@ from typing import Any
 
 import yaml
 
+from adapters.significance import after_all
+from adapters.trials import TrialRecord, record_of, summarise
 from adapters.tuning import LATE, Trial, TuningJob, ranked
 from adapters.tuning_grid import Grid
+from engine.significance import SignificanceSettings, Trials, significance
 
 SHOWN = 10
+WIDTH = 99
 
 _COLUMNS: tuple[tuple[str, str, int], ...] = (
     ("% per_7d", "pnl_pct_per_7d", 3),
@@ -40,18 +45,31 @@ def write_trials(folder: Path, trials: Sequence[Trial]) -> None:
             writer.writerow([trial.number, *("" if value is None else value for value in values)])
 
 
-def write_best(folder: Path, job: TuningJob, best: Trial, tried: int) -> None:
-    """``best.yaml``: the chosen parameters, ready for ``--config``."""
+def record_of_points(job: TuningJob, trials: Sequence[Trial]) -> TrialRecord:
+    """Hourly returns of every point: columns ``trial_1``, ``trial_2``, ... numbered as in ``tuning.csv``."""
+    returns = {f"trial_{trial.number}": trial.returns for trial in trials if trial.returns is not None}
+    return record_of(returns, job.start)
+
+
+def summary_of_points(job: TuningJob, record: TrialRecord) -> Trials:
+    """What the chosen point carries along of all the others."""
+    source = f"{len(record.names)} points of `arb tune --strategy {job.strategy}`, seed {job.seed}"
+    return summarise(record, source, job.fingerprint)
+
+
+def write_best(folder: Path, job: TuningJob, best: Trial, tried: Trials) -> None:
+    """``best.yaml``: the chosen parameters, ready for ``--config``, and what they were chosen from."""
     text = (
-        f"# Chosen by `arb tune --strategy {job.strategy}` as the best of {tried} points "
+        f"# Chosen by `arb tune --strategy {job.strategy}` as the best of {tried.count} points "
         f"from {_hour(job.start)} to {_hour(job.end)}.\n"
     )
-    values = {"strategies": {job.strategy: best.parameters}}
+    kept = {"parameters": best.parameters, "trials": tried.model_dump(mode="json")}
+    values = {"strategies": {job.strategy: best.parameters}, "tuned": {job.strategy: kept}}
     (folder / "best.yaml").write_text(text + yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
 
 
 def write_manifest(
-    folder: Path, job: TuningJob, trials: Sequence[Trial], grid: Grid, *, command: str, started: datetime
+    folder: Path, job: TuningJob, trials: Sequence[Trial], grid: Grid, tried: Trials, *, command: str, started: datetime
 ) -> None:
     """``manifest.json``: what was searched, on what, under which settings, and what came out on top."""
     best = ranked(trials)[0]
@@ -61,6 +79,7 @@ def write_manifest(
         "cost_table_hash": job.settings.cost_table_hash(),
         "grid": grid,
         "trials": len(trials),
+        "tried": tried.model_dump(mode="json"),
         "fitness": "pnl_pct - 0.5 * max_drawdown_pct",
         "best": {"trial": best.number, "fitness": best.fitness, "parameters": best.parameters, "metrics": best.metrics},
         "code_version": version("arb"),
@@ -98,6 +117,14 @@ def cautions(best: Trial, tried: int) -> list[str]:
     if at_once is not None and late is not None and at_once * late < 0:
         notes.append("Its sign changes with fills one hour late: that is noise, or bouncing last trades, not funding.")
     return notes
+
+
+def after_all_points(best: Trial, settings: SignificanceSettings, tried: Trials) -> list[str]:
+    """What the best point's Sharpe ratio is worth after all the others, as lines."""
+    if best.returns is None:
+        return []
+    text = after_all(significance(best.returns, settings, tried), "settings")
+    return textwrap.wrap(text, WIDTH, break_on_hyphens=False)
 
 
 def _aligned(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -52,7 +52,7 @@ def command(
     """Search the parameters of a rule on the validation window and record every point tried.
 
     Points are ranked by P&L in % minus half of the maximum drawdown in %. The folder gets tuning.csv (every point),
-    best.yaml (for --config) and manifest.json.
+    trials.parquet (their hourly returns), best.yaml (for --config) and manifest.json.
 
     \b
     Examples:
@@ -64,9 +64,20 @@ def command(
     from adapters.datasets.atomic import new_directory
     from adapters.datasets.load import load_dataset
     from adapters.strategy_registry import check_names, load_strategy_class
+    from adapters.trials import FILE as TRIALS
+    from adapters.trials import write_trials as write_record
     from adapters.tuning import TuningJob, ranked, search
     from adapters.tuning_grid import SHIPPED_GRIDS, points_of, read_grid
-    from adapters.tuning_report import cautions, table, write_best, write_manifest, write_trials
+    from adapters.tuning_report import (
+        after_all_points,
+        cautions,
+        record_of_points,
+        summary_of_points,
+        table,
+        write_best,
+        write_manifest,
+        write_trials,
+    )
     from engine.errors import UserError
 
     started = datetime.now(UTC)
@@ -95,11 +106,16 @@ def command(
             )
         best = ranked(trials)[0]
         write_trials(aside, trials)
-        write_best(aside, job, best, len(trials))
-        write_manifest(aside, job, trials, grid, command=shlex.join(["arb", *sys.argv[1:]]), started=started)
+        record = record_of_points(job, trials)
+        tried = summary_of_points(job, record)
+        write_record(aside / TRIALS, record)
+        write_best(aside, job, best, tried)
+        write_manifest(aside, job, trials, grid, tried, command=shlex.join(["arb", *sys.argv[1:]]), started=started)
     hours = int((last - first).total_seconds() // 3600) + 1
     click.echo(f"{name} on {data}, {first:%Y-%m-%dT%H:%MZ} to {last:%Y-%m-%dT%H:%MZ} ({hours} h): {len(trials)} points")
-    for line in [*table(trials, grid), *cautions(best, len(trials)), f"{folder}: tuning.csv, best.yaml, manifest.json"]:
+    worth = after_all_points(best, settings.significance, tried)
+    left = f"{folder}: tuning.csv, {TRIALS}, best.yaml, manifest.json"
+    for line in [*table(trials, grid), *cautions(best, len(trials)), *worth, left]:
         click.echo(line)
 
 
