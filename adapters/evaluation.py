@@ -17,9 +17,11 @@ from adapters.pbt.job import JOB
 from adapters.preparation import Window
 from engine.backtest import run_backtest
 from engine.errors import UserError
+from engine.market import Floats
 from engine.metrics import Metrics, compute_metrics
 from engine.opportunities import OpportunityBuilder
 from engine.records import NO_RECORDS, trade_pnl
+from engine.significance import returns_of
 from engine.tape import rules_record
 from engine.view import Strategy
 from rl_training.rewards import episode_reward
@@ -38,6 +40,8 @@ class Episode:
     metrics: Metrics
     trade_pnl_usd: NDArray[np.float64]
     trades: NDArray[Any] = field(default_factory=lambda: NO_RECORDS.trades)
+    returns: Floats = field(default_factory=lambda: np.zeros(0))
+    """Hourly."""
 
 
 def filled_late(builder: OpportunityBuilder, hours: int) -> OpportunityBuilder:
@@ -77,7 +81,8 @@ def play_strategy(
         records = run_backtest(builder, make(), window.first, window.last, progress=progress)
         metrics = compute_metrics(records, capital)
         earned = episode_reward(records, builder, reward)
-        episodes.append(Episode(window, earned, metrics, trade_pnl(records.trades), records.trades))
+        returns = returns_of(records, capital)
+        episodes.append(Episode(window, earned, metrics, trade_pnl(records.trades), records.trades, returns))
     return episodes
 
 

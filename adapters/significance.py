@@ -1,4 +1,4 @@
-"""The significance of a run: from its records to ``significance.json`` and to a line for people."""
+"""The significance of a run: from its records to ``significance.json``, and to words."""
 
 from __future__ import annotations
 
@@ -91,18 +91,6 @@ def write_significance(folder: Path, found: Significance) -> None:
     write_json(folder / FILE, found.model_dump(mode="json"))
 
 
-def in_words(name: str, found: Significance) -> str:
-    """One line: intervals, the probability of a true edge, and what is left of it after all the trials."""
-    level = f"{100 * found.confidence:g} %"
-    parts = [f"P&L {_pct(found.pnl_pct)} %{_between(found.pnl_pct_interval, level)}"]
-    if found.sharpe is not None:
-        parts.append(f"Sharpe {found.sharpe:.2f}{_between(found.sharpe_interval, level)}")
-    if found.probabilistic_sharpe is not None:
-        parts.append(f"better than nothing with probability {found.probabilistic_sharpe:.2f}")
-        parts.append(_after_trials(found))
-    return f"{name}: {', '.join(parts)}"
-
-
 def after_all(found: Significance, what: str) -> str:
     """What is left of the best one's Sharpe ratio after all that was tried, in whole sentences."""
     tried = f"{found.trials} {what} were tried."
@@ -114,22 +102,6 @@ def after_all(found: Significance, what: str) -> str:
         f"{found.deflated_sharpe:.2f} to be more than luck, which alone would have shown {found.luck_sharpe:.2f} "
         f"(more than zero: {found.probabilistic_sharpe:.2f}). Probability of backtest overfitting: {overfitting}."
     )
-
-
-def _after_trials(found: Significance) -> str:
-    if found.deflated_sharpe is None:
-        return f"deflated: - ({found.deflated_sharpe_reason})"
-    overfitting = "" if found.pbo is None else f", PBO {found.pbo:.2f}"
-    elsewhere = f"; {found.trials_reason}" if found.trials_reason else ""
-    return f"than the luck of {found.trials} trials {found.deflated_sharpe:.2f}{overfitting}{elsewhere}"
-
-
-def _pct(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.2f}"
-
-
-def _between(bounds: tuple[float, float] | None, level: str) -> str:
-    return "" if bounds is None else f" ({level}: {bounds[0]:+.2f} to {bounds[1]:+.2f})"
 
 
 __all__ = ["Significance", "SignificanceSettings", "Trials", "significance", "significance_of", "trials_behind"]

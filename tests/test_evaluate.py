@@ -26,6 +26,7 @@ from adapters.evaluation import (
     summary,
 )
 from adapters.preparation import Window
+from adapters.trials import read_trials
 from engine.backtest import run_backtest
 from engine.errors import UserError
 from engine.metrics import compute_metrics
@@ -196,6 +197,31 @@ def test_scores_of_several_models(
     at_once = episodes[(episodes["model"] == str(models[0])) & (episodes["hours_late"] == 0)].iloc[0]
     assert at_once["hours"] == 60
     assert first.name == "random-1"
+
+
+def test_contestants_are_trials_and_judged(
+    dataset: Path, models: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert arb("evaluate", *models, "--data", dataset, "--baselines", "hold", "--out", out, *YOUNG) == 0
+    told = capsys.readouterr().out
+    assert "3 contestants were tried." in told
+    record = read_trials(out / "trials.parquet")
+    names = (*map(str, models), "hold")
+    assert record.names == names
+    table = pd.read_csv(out / "evaluation.csv").set_index("model")
+    grown = 100 * (np.prod(1 + record.returns, axis=0) - 1)
+    assert grown == pytest.approx([table.loc[name, "pnl_pct"] for name in names], abs=1e-10)
+    judged = json.loads((out / "significance.json").read_text())
+    assert tuple(judged) == names
+    assert judged[names[0]]["pnl_pct"] == pytest.approx(grown[0])
+    assert judged[names[0]]["deflated_sharpe_reason"] == "no record of trials"
+    run = ("backtest", "--strategy", "ppo", "--model", models[0], "--data", dataset, "--window", "validation")
+    assert arb(*run, *YOUNG, "--out", tmp_path / "run") == 0
+    assert json.loads((tmp_path / "run" / "significance.json").read_text()) == judged[names[0]]
+    assert arb("evaluate", models[0], "--data", dataset, "--n-eval-episodes", 3, "--episode-hours", 20,
+               "--out", tmp_path / "episodes", *YOUNG) == 0  # fmt: skip
+    assert not (tmp_path / "episodes" / "trials.parquet").exists()
 
 
 def test_evaluation_equals_arb_backtest(dataset: Path, models: list[Path], tmp_path: Path) -> None:

@@ -157,7 +157,7 @@ def test_the_bundle_tells_a_backtest_how_many_trials_it_was_chosen_from(
     shutil.copytree(run / "bundle", away)
     options = ("--data", data, "--set", "min_history_hours=4", "--strategy", "ppo", "--model", away)
     assert arb("backtest", *options, "--window", "validation", "--out", tmp_path / "chosen") == 0
-    assert f"than the luck of {AGENTS * ITERATIONS} trials" in capsys.readouterr().out
+    assert "how much may be luck" in capsys.readouterr().out
     found = load(tmp_path / "chosen" / "significance.json")
     record = read_trials(run / "trials.parquet")
     ratios = sharpe(record.returns.T)

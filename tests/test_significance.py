@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from adapters.significance import in_words, other_hours
+from adapters.significance import after_all, other_hours
+from adapters.significance_table import cells, notes
 from engine.significance import NO_RECORD, SignificanceSettings, Trials, hourly_returns, significance
 from engine.statistics import sharpe
 
@@ -60,7 +61,8 @@ def test_without_a_record_of_trials_the_reason_stands_in_its_place() -> None:
     assert (found.deflated_sharpe, found.trials, found.pbo) == (None, None, None)
     assert found.deflated_sharpe_reason == found.pbo_reason == NO_RECORD == "no record of trials"
     assert found.probabilistic_sharpe is not None
-    assert "deflated: - (no record of trials)" in in_words("carry", found)
+    assert list(notes({"carry": found, "hold": found})) == ["carry, hold: no record of trials"]
+    assert cells(found)[3:] == ["-"] * 4
 
 
 def test_more_trials_leave_less() -> None:
@@ -71,7 +73,10 @@ def test_more_trials_leave_less() -> None:
     assert many.deflated_sharpe is not None
     assert many.deflated_sharpe < few.deflated_sharpe < (few.probabilistic_sharpe or 0)
     assert (many.trials, many.pbo, many.deflated_sharpe_reason) == (500, 0.5, None)
-    assert "than the luck of 500 trials" in in_words("carry", many)
+    assert cells(many)[2:] == [f"{many.probabilistic_sharpe:.2f}", "500", f"{many.luck_sharpe:.2f}",
+                               f"{many.deflated_sharpe:.2f}", "0.50"]  # fmt: skip
+    assert list(notes({"carry": many})) == []
+    assert after_all(many, "settings").startswith("500 settings were tried. After that the best one's Sharpe of")
 
 
 def test_the_best_of_pure_noise_is_convincing_alone_and_rejected_after_deflation() -> None:
@@ -97,8 +102,9 @@ def test_what_does_not_move_or_is_too_short_has_no_sharpe() -> None:
     short = significance(np.array([0.1, 0.2]), QUICK)
     assert short.pnl_pct_interval is None
     assert "three hours" in (short.interval_reason or "")
-    assert in_words("hold", still).startswith("hold: P&L +0.00 %")
-    assert in_words("hold", short) == "hold: P&L - %"
+    assert cells(still)[:3] == ["+0.00 to +0.00", "-", "-"]
+    assert cells(short) == ["-"] * 7
+    assert "none (nothing moved" in after_all(still, "settings")
 
 
 def test_trials_on_other_hours_or_other_data_are_called_so() -> None:

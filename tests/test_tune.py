@@ -17,6 +17,7 @@ from adapters.datasets.layout import DatasetInfo, Window
 from adapters.datasets.load import load_dataset
 from adapters.datasets.write import write_dataset
 from adapters.strategy_registry import build_strategy, load_strategy_class
+from adapters.trials import read_trials, summarise
 from adapters.tuning import Trial, TuningJob, fitness, measure, ranked
 from adapters.tuning_grid import SHIPPED_GRIDS, points_of, read_grid
 from adapters.tuning_report import cautions, table
@@ -25,6 +26,7 @@ from engine.errors import DataError, SettingsError
 from engine.market import MarketData, time_of
 from engine.metrics import compute_metrics
 from engine.opportunities import OpportunityBuilder
+from engine.statistics import backtest_overfitting, deflated_sharpe, sharpe
 from engine.tape import prepare
 from strategies.base import Context
 
@@ -153,12 +155,53 @@ def test_best_yaml_is_a_config_and_the_manifest_tells_the_search(
     assert "\x1b" not in "".join(printed)
 
 
+def test_the_hourly_returns_of_every_point_are_kept(dataset: Path) -> None:
+    assert tune("--out", "found") == 0
+    record = read_trials(Path("found/trials.parquet"))
+    assert record.names == ("trial_1", "trial_2", "trial_3", "trial_4")
+    assert (record.start, record.end) == load_dataset(dataset).window("validation")
+    grown = 100 * (np.prod(1 + record.returns, axis=0) - 1)
+    assert grown == pytest.approx([float(row["pnl_pct"]) for row in rows("found")], abs=1e-10)
+    tried = json.loads(Path("found/manifest.json").read_text(encoding="utf-8"))["tried"]
+    assert tried == summarise(record, tried["source"], load_dataset(dataset).fingerprint).model_dump(mode="json")
+
+
+def test_a_backtest_of_the_best_point_knows_of_all_the_others(
+    dataset: Path,  # noqa: ARG001  # written
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert tune("--out", "found") == 0
+    assert "4 settings were tried. After that the best one's Sharpe of" in capsys.readouterr().out
+    record, best = read_trials(Path("found/trials.parquet")), max(rows("found"), key=lambda row: float(row["fitness"]))
+    returns = record.returns[:, record.names.index(f"trial_{best['trial']}")]
+    expected = deflated_sharpe(returns, float(sharpe(record.returns.T).std(ddof=1)), 4)
+    assert expected is not None
+    given = ("backtest", "--strategy", "carry", "--data", "small", "--window", "validation", "--config")
+
+    def judged(out: str, *more: str) -> dict[str, Any]:
+        with pytest.raises(SystemExit) as caught:
+            main([*given, "found/best.yaml", "--out", out, *more])
+        assert caught.value.code == 0
+        found: dict[str, Any] = json.loads(Path(out, "significance.json").read_text(encoding="utf-8"))
+        return found
+
+    found = judged("as_chosen")
+    assert found["trials"] == 4
+    assert found["deflated_sharpe"] == pytest.approx(expected.probability)
+    assert found["pbo"] == backtest_overfitting(record.returns).probability
+    assert found["trials_reason"] is None
+    changed = judged("changed", "--set", "strategies.carry.enter_margin=2.5")
+    assert (changed["trials"], changed["deflated_sharpe"]) == (None, None)
+    assert "parameters are not those" in changed["deflated_sharpe_reason"]
+
+
 @pytest.mark.trap(22)
 def test_trap_22_parallel_workers_find_what_one_process_finds(dataset: Path) -> None:  # noqa: ARG001  # written
     assert tune("--out", "one") == 0
     assert tune("--out", "two", workers=2) == 0
     assert Path("one/tuning.csv").read_bytes() == Path("two/tuning.csv").read_bytes()
     assert Path("one/best.yaml").read_bytes() == Path("two/best.yaml").read_bytes()
+    assert Path("one/trials.parquet").read_bytes() == Path("two/trials.parquet").read_bytes()
 
 
 @pytest.mark.trap(22)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from adapters.preparation import Window
     from engine.metrics import Metrics
     from engine.records import Records
+    from engine.significance import Significance
 
 SAMPLE = Path("data/sample")
 WRITTEN_BY_US = ("manifest.json", "comparison.csv")
@@ -72,6 +73,7 @@ def command(
     from adapters.foresight import caution, late_builder
     from adapters.preparation import prepare_dataset, window_of
     from adapters.results_table import output_console, print_results
+    from adapters.significance_table import print_significance
     from engine.market import time_of
     from engine.metrics import compute_metrics
     from engine.suspicion import suspicious_signs
@@ -87,6 +89,7 @@ def command(
     delayed = _makers(chosen, settings, models, seed, allow_other_costs) if late else {}
     builder = prepare_dataset(dataset, settings)
     results: dict[str, Metrics] = {}
+    judged: dict[str, Significance] = {}
     remarks: list[str] = []
     with new_directory(folder, replace=replace) as aside:
         for name, make in makers.items():
@@ -95,7 +98,7 @@ def command(
             place = aside if len(makers) == 1 else aside / name.replace(":", ".")
             more = {"strategy": name, "models": [str(model) for model in models], **entrant.marks}
             results[name] = _write(place, records, entrant, dataset, seed=seed, started=started, **more)
-            remarks.append(_judge(place, name, records, entrant, dataset, hours, models))
+            judged[name] = _judge(place, name, records, entrant, dataset, hours, models)
             if entrant.knows_future:
                 remarks.append(caution(name, entrant))
                 continue
@@ -112,6 +115,7 @@ def command(
     first, last = (time_of(int(dataset.market.hours[row])) for row in (hours.first, hours.last))
     title = f"{dataset.info.name}: {first:%Y-%m-%dT%H:%MZ} to {last:%Y-%m-%dT%H:%MZ}, {hours.hours} h"
     print_results(results, title=title)
+    print_significance(judged)
     lines = [*remarks, _costs_in_words(settings), f"written to {folder}"]
     output_console().print("\n".join(lines), soft_wrap=True, markup=False)
 
@@ -209,9 +213,9 @@ def _write(
 
 def _judge(
     folder: Path, name: str, records: Records, entrant: Entrant, dataset: Dataset, hours: Window, models: Sequence[Path]
-) -> str:
-    """Write how much of the result may be luck; returns it as a line."""
-    from adapters.significance import in_words, significance_of, write_significance
+) -> Significance:
+    """Write how much of the result may be luck."""
+    from adapters.significance import significance_of, write_significance
     from engine.market import time_of
 
     first, last = (time_of(int(dataset.market.hours[row])) for row in (hours.first, hours.last))
@@ -220,7 +224,7 @@ def _judge(
         models=models, knows_future=entrant.knows_future,
     )  # fmt: skip
     write_significance(folder, found)
-    return in_words(name, found)
+    return found
 
 
 def _write_comparison(path: Path, results: Mapping[str, Metrics]) -> None:

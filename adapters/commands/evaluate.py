@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
     from adapters.contestants import Contestant
     from adapters.evaluation import Episode
     from adapters.preparation import Window
+    from adapters.trials import TrialRecord
     from engine.metrics import Metrics
     from engine.opportunities import OpportunityBuilder
+    from engine.significance import Significance
     from rl_training.settings import RewardSettings
 
 Played = Mapping[str, Mapping[str, Sequence["Episode"]]]
@@ -61,8 +64,9 @@ def command(
 
     A model is a bundle, a training folder, a zip, or a run of `arb train-pbt`, of which all agents are scored.
     Rewards and P&L are means per episode; win rate, average win and loss and profit per trade are over all trades.
-    The folder gets evaluation.csv, episodes.csv and evaluation_trades_NAME.csv. Each look at a window is recorded in
-    looks.jsonl beside the model or in the run.
+    The folder gets evaluation.csv, episodes.csv, evaluation_trades_NAME.csv, and for a whole window trials.parquet
+    (hourly returns) and significance.json (how much may be luck). Each look at a window is recorded in looks.jsonl
+    beside the model or in the run.
 
     \b
     Examples:
@@ -72,7 +76,9 @@ def command(
     from adapters.contestants import RULES, contestants, is_population, settings_for
     from adapters.datasets.load import load_dataset
     from adapters.evaluation import draw_windows, filled_late
+    from adapters.evaluation_trials import judge, record_of_contestants, verdict
     from adapters.preparation import prepare_dataset, window_of
+    from adapters.significance_table import print_significance
 
     folder = out or Path("runs") / f"evaluate-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     settings = settings_for(models, config, overrides)
@@ -95,8 +101,15 @@ def command(
         "from": start.isoformat(), "to": end.isoformat(), "episodes": count, "seed": seed,
     }  # fmt: skip
     rows = {rival.name: _row(rival, played[rival.name], look) for rival in rivals}
-    _write(folder, rows, played, builder)
+    # Random windows overlap, so what is played on them is no series of hours.
+    record = record_of_contestants({name: played[name][""] for name in rows}, start) if count is None else None
+    judged = judge(rivals, record, settings, dataset.fingerprint) if record else {}
+    _write(folder, rows, played, builder, record, judged)
     _tell(rows, played, builder, f"{dataset.info.name}: {start:%Y-%m-%dT%H:%MZ} to {end:%Y-%m-%dT%H:%MZ}")
+    if record:
+        print_significance({str(number): one for number, one in enumerate(judged.values(), 1)})
+        if len(rivals) > 1:
+            click.echo("\n".join(wrap(verdict(record, settings.significance, dataset.fingerprint), 99)))
     click.echo(f"written to {folder}")
 
 
@@ -139,11 +152,21 @@ def _row(rival: Contestant, episodes: Mapping[str, Sequence[Episode]], look: Map
     return row | {"look": record_look(rival.model, {**look, **named, "pnl_pct": row["pnl_pct"]})}
 
 
-def _write(out: Path, rows: Mapping[str, Mapping[str, Any]], played: Played, builder: OpportunityBuilder) -> None:
+def _write(
+    out: Path,
+    rows: Mapping[str, Mapping[str, Any]],
+    played: Played,
+    builder: OpportunityBuilder,
+    record: TrialRecord | None,
+    judged: Mapping[str, Significance],
+) -> None:
     import pandas as pd
 
     from adapters.datasets.atomic import new_directory
     from adapters.evaluation_trades import file_names, trades_of
+    from adapters.run_files import write_json
+    from adapters.significance import FILE as SIGNIFICANCE
+    from adapters.trials import FILE, write_trials
 
     with new_directory(out) as aside:
         table = pd.DataFrame([{"model": model, **row} for model, row in rows.items()])
@@ -151,6 +174,9 @@ def _write(out: Path, rows: Mapping[str, Mapping[str, Any]], played: Played, bui
         pd.DataFrame(_episode_rows(played, builder)).to_csv(aside / "episodes.csv", index=False)
         for model, name in file_names(played).items():
             trades_of(played[model][""], builder.tape).to_csv(aside / name, index=False)
+        if record:
+            write_trials(aside / FILE, record)
+            write_json(aside / SIGNIFICANCE, {name: one.model_dump(mode="json") for name, one in judged.items()})
 
 
 def _episode_rows(played: Played, builder: OpportunityBuilder) -> list[dict[str, Any]]:
