@@ -26,6 +26,7 @@ COMMANDS = {
     "train": ("adapters.commands.train", "Train one PPO agent."),
     "train-pbt": ("adapters.commands.train_pbt", "Train a population of PPO agents (population based training)."),
     "tune": ("adapters.commands.tune", "Search the parameters of a rule on the validation window."),
+    "walk-forward": ("adapters.commands.walk_forward", "Choose on earlier hours, test on later ones, and move on."),
 }
 
 

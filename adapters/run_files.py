@@ -32,6 +32,11 @@ def write_run(folder: Path, records: Records, tape: Tape, metrics: Metrics, mani
     write_json(folder / "manifest.json", manifest)
 
 
+def write_comparison(path: Path, results: Mapping[str, Metrics]) -> None:
+    """One row of metrics for each strategy, at full precision."""
+    pd.DataFrame([{"strategy": name, **metrics} for name, metrics in results.items()]).to_csv(path, index=False)
+
+
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """JSON with an end of line; a number that is not finite is an error, not a word that JSON does not know."""
     path.write_text(json.dumps(values, indent=2, allow_nan=False) + "\n", encoding="utf-8")

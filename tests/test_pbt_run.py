@@ -338,11 +338,11 @@ def test_a_score_without_its_returns_is_refused(run: Path, tmp_path: Path, capsy
 
 
 def test_a_run_without_job_or_under_way_is_not_touched(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from adapters.pbt.run import only_one
+    from adapters.only_one import only_one
 
     with only_one(run):
         assert arb("train-pbt", "--resume", run) == 2
-    assert "another process is training" in capsys.readouterr().err
+    assert "another process is at work" in capsys.readouterr().err
 
 
 def test_evaluation_of_a_run_equals_its_own_scores(

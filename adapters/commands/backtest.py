@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ import click
 
 from adapters.commands.hours import hour
 from adapters.commands.progress import progress_bar
+from adapters.commands.strategy_names import strategy_names
 
 if TYPE_CHECKING:
     from adapters.configuration import ArbSettings
@@ -73,6 +74,7 @@ def command(
     from adapters.foresight import caution, late_builder
     from adapters.preparation import prepare_dataset, window_of
     from adapters.results_table import output_console, print_results
+    from adapters.run_files import write_comparison
     from adapters.significance_table import print_significance
     from engine.market import time_of
     from engine.metrics import compute_metrics
@@ -111,27 +113,13 @@ def command(
             if signs:
                 remarks.append(f"{name} looks like last-trade bounce: {'; '.join(signs)}")
         if len(makers) > 1:
-            _write_comparison(aside / "comparison.csv", results)
+            write_comparison(aside / "comparison.csv", results)
     first, last = (time_of(int(dataset.market.hours[row])) for row in (hours.first, hours.last))
     title = f"{dataset.info.name}: {first:%Y-%m-%dT%H:%MZ} to {last:%Y-%m-%dT%H:%MZ}, {hours.hours} h"
     print_results(results, title=title)
     print_significance(judged)
     lines = [*remarks, _costs_in_words(settings), f"written to {folder}"]
     output_console().print("\n".join(lines), soft_wrap=True, markup=False)
-
-
-def strategy_names(names: str) -> list[str]:
-    """Comma-separated names, checked. Raises ``UserError`` for none, an unknown one and one that stands there twice."""
-    from adapters.strategy_registry import check_names
-    from engine.errors import UserError
-
-    chosen = [name.strip() for name in names.split(",") if name.strip()]
-    if not chosen:
-        raise UserError("--strategy needs at least one name; `arb strategies` lists them")
-    if len(set(chosen)) != len(chosen):
-        raise UserError("--strategy names a strategy twice")
-    check_names(chosen)
-    return chosen
 
 
 def _load(data: Path | None, opportunities: Path | None, price_history: Path | None) -> Dataset:
@@ -225,12 +213,6 @@ def _judge(
     )  # fmt: skip
     write_significance(folder, found)
     return found
-
-
-def _write_comparison(path: Path, results: Mapping[str, Metrics]) -> None:
-    import pandas as pd
-
-    pd.DataFrame([{"strategy": name, **metrics} for name, metrics in results.items()]).to_csv(path, index=False)
 
 
 def _may_replace(folder: Path) -> bool:

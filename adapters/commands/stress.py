@@ -53,7 +53,7 @@ def command(
       arb stress --strategy carry --data data/sample
       arb stress --strategy ppo,carry --data data/sample --window validation --out runs/stress
     """
-    from adapters.commands.backtest import strategy_names
+    from adapters.commands.strategy_names import strategy_names
     from adapters.configuration import load_settings
     from adapters.datasets.atomic import new_directory
     from adapters.datasets.load import load_dataset

@@ -10,6 +10,7 @@ import click
 
 from adapters.commands.hours import hour
 from adapters.commands.progress import progress_bar
+from adapters.commands.resuming import refuse_other_options
 
 if TYPE_CHECKING:
     from adapters.datasets.load import Dataset
@@ -64,7 +65,7 @@ def command(
 
     started = datetime.now(UTC)
     if resume is not None:
-        _refuse_other_options(ctx)
+        refuse_other_options(ctx, ("--resume", "--timesteps"))
         folder, plan = resume, read_plan(resume)
         dataset = load_dataset(Path(plan.data))
     else:
@@ -91,15 +92,6 @@ def _required(data: Path | None) -> Path:
     if data is None:
         raise click.UsageError("Missing option '--data' (or give --resume).")
     return data
-
-
-def _refuse_other_options(ctx: click.Context) -> None:
-    """A resumed run keeps its data, windows, seed and settings; only --timesteps may change."""
-    source = click.core.ParameterSource.DEFAULT
-    given = [p.opts[0] for p in ctx.command.params if ctx.get_parameter_source(p.name or "") is not source]
-    others = sorted(set(given) - {"--resume", "--timesteps"})
-    if others:
-        raise click.UsageError(f"--resume keeps what the run began with; leave out {', '.join(others)}")
 
 
 def _plan(

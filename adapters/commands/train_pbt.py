@@ -13,6 +13,7 @@ import click
 
 from adapters.commands.hours import hour
 from adapters.commands.progress import progress_bar
+from adapters.commands.resuming import refuse_other_options
 
 if TYPE_CHECKING:
     from adapters.pbt.console import Narrator
@@ -83,7 +84,7 @@ def command(
 
     started = datetime.now(UTC)
     if resume is not None:
-        _refuse_other_options(ctx)
+        refuse_other_options(ctx, KEPT_BY_RESUME)
         _train(resume, read_job(resume / JOB), workers=workers, started=started, warnings=[])
         return
     if data is None:
@@ -98,15 +99,6 @@ def command(
     folder = out or RUNS / f"pbt_{started:%Y%m%d_%H%M%S}"
     job, warnings = _begun(folder, data, edges, config, overrides, seed, learner, started)
     _train(folder, job, workers=workers, started=started, warnings=warnings)
-
-
-def _refuse_other_options(ctx: click.Context) -> None:
-    """A resumed run keeps its data, windows, seed and settings."""
-    default = click.core.ParameterSource.DEFAULT
-    given = [p.opts[0] for p in ctx.command.params if ctx.get_parameter_source(p.name or "") is not default]
-    others = [option for option in given if option not in KEPT_BY_RESUME]
-    if others:
-        raise click.UsageError(f"--resume keeps what the run began with; leave out {', '.join(others)}")
 
 
 def _begun(
@@ -131,10 +123,10 @@ def _begun(
 
 
 def _train(folder: Path, job: PBTJob, *, workers: int | None, started: datetime, warnings: list[str]) -> None:
+    from adapters.only_one import only_one
     from adapters.pbt.console import Narrator
     from adapters.pbt.courses import courses_of
     from adapters.pbt.finish import finish
-    from adapters.pbt.run import only_one
     from adapters.pbt.tried import winner_after_all
     from engine.errors import ArbError
 

@@ -6,9 +6,8 @@ are there are taken, agents whose result is missing are trained from their last 
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -17,7 +16,7 @@ from adapters.pbt.interval_work import Interval, train_and_score
 from adapters.pbt.job import PBTJob
 from adapters.pbt.results import AgentResult, StateFolder
 from adapters.pbt.workers import Finished, Told, WorkerDied, WorkerPool
-from engine.errors import DataError, UserError
+from engine.errors import DataError
 from rl_training.pbt.population import Assignment, first_assignments, next_assignments, ranked
 
 Results = dict[int, AgentResult]
@@ -127,14 +126,3 @@ def _results_on_disk(state: StateFolder, number: int, assignments: Sequence[Assi
             )
         results[result.agent] = result
     return results
-
-
-@contextmanager
-def only_one(folder: Path) -> Iterator[None]:
-    """Hold the run's folder. Raises ``UserError`` when another process trains in it."""
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(f"another process is training in {folder}") from None
-        yield

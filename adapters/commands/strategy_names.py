@@ -1,0 +1,17 @@
+"""Names of strategies on the command line."""
+
+from __future__ import annotations
+
+
+def strategy_names(names: str) -> list[str]:
+    """Comma-separated names, each known and given once. Raises ``UserError``."""
+    from adapters.strategy_registry import check_names
+    from engine.errors import UserError
+
+    chosen = [name.strip() for name in names.split(",") if name.strip()]
+    if not chosen:
+        raise UserError("--strategy needs at least one name; `arb strategies` lists them")
+    if len(set(chosen)) != len(chosen):
+        raise UserError("--strategy names a strategy twice")
+    check_names(chosen)
+    return chosen

@@ -1,0 +1,222 @@
+"""``arb walk-forward``."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from adapters.commands.hours import hour
+from adapters.commands.progress import progress_bar
+from adapters.commands.resuming import refuse_other_options
+from adapters.commands.strategy_names import strategy_names
+from adapters.datasets.windows import EMBARGO_HOURS
+
+if TYPE_CHECKING:
+    from adapters.configuration import ArbSettings
+    from adapters.datasets.load import Dataset
+    from adapters.walk_forward.account import Account
+    from adapters.walk_forward.plan import WalkForwardPlan
+
+MOST_WORKERS = 8
+DONE = ("manifest.json", "comparison.csv")
+"""A folder that has one of them is a finished run."""
+Value = TypeVar("Value")
+DAYS = click.IntRange(min=1)
+
+
+@click.command(name="walk-forward")
+@click.option("--strategy", "names", help="Names, comma-separated, or module:Class.")
+@click.option("--data", type=click.Path(path_type=Path), help="Data set.")
+@click.option("--train-days", type=DAYS, help="Length of training windows; rules do not use them.")
+@click.option("--validate-days", type=DAYS, help="Length of validation windows, on which everything is chosen.")
+@click.option("--test-days", type=DAYS, help="Length of test windows; they follow each other without gap.")
+@click.option("--embargo-hours", type=click.IntRange(min=0), default=EMBARGO_HOURS, show_default=True,
+              help="Hours between training and validation, and between validation and test.")  # fmt: skip
+@click.option("--anchored", is_flag=True, help="Training windows all begin at the start and grow.")
+@click.option("--from", "start", type=hour, help="First hour, like 2025-02-03T00:00Z; default: of the data.")
+@click.option("--to", "end", type=hour, help="Last hour, inclusive; default: before the data set's test window.")
+@click.option("--timesteps", type=click.IntRange(min=1), help="Steps of each agent; default: training.timesteps.")
+@click.option("--population", type=click.IntRange(min=1), help="Agents a fold; default 1, more: population based.")
+@click.option("--grid", "grid_file", type=click.Path(path_type=Path), help="Grids; default: configs/tuning.yaml.")
+@click.option("--points", type=click.IntRange(min=1), help="Try only that many points a fold, drawn with --seed.")
+@click.option("--config", type=click.Path(path_type=Path), help="Settings as YAML over the shipped ones.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated.")
+@click.option("--workers", type=click.IntRange(min=1), help=f"Processes; default: one a core, at most {MOST_WORKERS}.")
+@click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
+@click.option("--out", type=click.Path(path_type=Path), help="New folder; default: runs/walk-forward-TIME.")
+@click.option("--resume", type=click.Path(path_type=Path), help="Go on with the run that was to become this folder.")
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    workers: int | None,
+    out: Path | None,
+    resume: Path | None,
+    **asked: Any,
+) -> None:
+    """Choose on earlier hours, test on the hours that follow, and move on through the data.
+
+    In each fold, rules that have a grid are tuned on the validation window, and ppo is trained on the training window
+    and scored on the validation window. Only when everything is chosen are the test windows played, once, one after
+    the other as one account. A last test window that would not be whole is left out.
+
+    The folder gets the files of a backtest over the test windows, folds.csv, folds.json, tuning.csv (every point that
+    was tried) and the models of the folds; one folder a strategy when there are several.
+
+    \b
+    Examples:
+      arb walk-forward --strategy carry,hold --data data/sample --train-days 10 --validate-days 7 --test-days 7
+      arb walk-forward --strategy ppo --data data/sample --train-days 20 --validate-days 7 --test-days 7 \\
+          --timesteps 20000 --anchored --out runs/forward
+      arb walk-forward --resume runs/forward
+    """
+    from adapters.walk_forward.plan import unfinished
+
+    started = datetime.now(UTC)
+    if resume is not None:
+        refuse_other_options(ctx, ("--resume", "--workers"))
+        out = resume
+        if any((out / name).exists() for name in DONE):
+            shutil.rmtree(unfinished(out), ignore_errors=True)
+            click.echo(f"{out} is finished already")
+            return
+    else:
+        out = out or Path("runs") / f"walk-forward-{started:%Y%m%dT%H%M%SZ}"
+        _begin(out, _Asked(**asked), started)
+    try:
+        _run(out, workers or min(os.cpu_count() or 1, MOST_WORKERS), started)
+    except KeyboardInterrupt:
+        click.echo(f"go on with: arb walk-forward --resume {out}", err=True)
+        raise
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Options of a new walk-forward."""
+
+    names: str | None
+    data: Path | None
+    train_days: int | None
+    validate_days: int | None
+    test_days: int | None
+    embargo_hours: int
+    anchored: bool
+    start: datetime | None
+    end: datetime | None
+    timesteps: int | None
+    population: int | None
+    grid_file: Path | None
+    points: int | None
+    config: Path | None
+    overrides: tuple[str, ...]
+    seed: int
+
+
+def _begin(out: Path, asked: _Asked, started: datetime) -> None:
+    from adapters.datasets.load import load_dataset
+    from adapters.walk_forward.plan import begin, new_plan
+    from engine.folds import FoldLengths
+
+    names = strategy_names(_given("--strategy", asked.names))
+    lengths = FoldLengths(
+        train_days=_given("--train-days", asked.train_days),
+        validate_days=_given("--validate-days", asked.validate_days),
+        test_days=_given("--test-days", asked.test_days),
+        embargo_hours=asked.embargo_hours,
+        anchored=asked.anchored,
+    )
+    data, settings = _given("--data", asked.data), _settings(names, asked)
+    plan = new_plan(
+        load_dataset(data), names, settings, lengths, asked.start, asked.end, grid_file=asked.grid_file,
+        points=asked.points, population=asked.population or 1, seed=asked.seed, started=started,
+    )  # fmt: skip
+    begin(out, plan)
+
+
+def _given(option: str, value: Value | None) -> Value:
+    if value is None:
+        raise click.UsageError(f"Missing option '{option}' (or give --resume).")
+    return value
+
+
+def _settings(names: list[str], asked: _Asked) -> ArbSettings:
+    from adapters.configuration import load_settings
+    from adapters.strategy_registry import check_names, load_strategy_class
+    from engine.errors import UserError
+
+    shortcuts = {"training.timesteps": asked.timesteps, "pbt.population": asked.population}
+    budget = [f"{key}={value}" for key, value in shortcuts.items() if value is not None]
+    if budget and not any(load_strategy_class(name).policies for name in names):
+        raise UserError("--timesteps and --population are for training, and none of the strategies is trained")
+    settings = load_settings(asked.config, [*asked.overrides, *budget])
+    check_names(settings.strategies)
+    return settings
+
+
+def _run(out: Path, workers: int, started: datetime) -> None:
+    """Read the plan, do what is missing of it, and put the results in their place."""
+    from adapters.datasets.atomic import new_directory
+    from adapters.datasets.load import load_dataset
+    from adapters.only_one import only_one
+    from adapters.run_files import write_comparison
+    from adapters.walk_forward.files import write_account
+    from adapters.walk_forward.plan import read_plan, unfinished
+    from adapters.walk_forward.run import walk_forward
+
+    plan, work = read_plan(out), unfinished(out)
+    dataset = load_dataset(plan.dataset)
+    with only_one(work):
+        with progress_bar() as bar:
+            accounts, builder = walk_forward(work, plan, dataset, workers, bar or (lambda *_: None))
+        with new_directory(out) as aside:
+            for account in accounts:
+                place = aside if len(accounts) == 1 else aside / account.strategy.replace(":", ".")
+                write_account(place, account, plan, dataset, builder, started)
+            if len(accounts) > 1:
+                write_comparison(aside / "comparison.csv", {one.strategy: one.metrics for one in accounts})
+        shutil.rmtree(work)
+    _tell(out, plan, dataset, accounts)
+
+
+def _tell(out: Path, plan: WalkForwardPlan, dataset: Dataset, accounts: Sequence[Account]) -> None:
+    from adapters.results_table import output_console, print_results
+    from adapters.walk_forward.plan import sees_test_window
+    from adapters.walk_forward.table import print_folds
+    from engine.folds import Span
+    from engine.suspicion import suspicious_signs
+
+    console, folds, lengths = output_console(), plan.folds, plan.lengths
+    console.print(
+        f"{dataset.info.name}, {plan.hours}: {len(folds)} folds, {'anchored' if lengths.anchored else 'rolling'}, "
+        f"{lengths.train_days} + {lengths.validate_days} + {lengths.test_days} days, "
+        f"{lengths.embargo_hours} h of embargo\n",
+        soft_wrap=True,
+    )
+    for account in accounts:
+        print_folds(account, plan, console)
+        console.print()
+    tests = Span(folds[0].test.first, folds[-1].test.last)
+    print_results(
+        {account.strategy: account.metrics for account in accounts},
+        title=f"test windows, one account: {tests}, {tests.hours} h",
+    )
+    remarks = [f"{name} has no grid: it ran with the parameters in force" for name in plan.untuned]
+    for account in accounts:
+        if account.tried > len(folds):
+            remarks.append(f"{account.strategy}: the best of {account.tried} tries on validation windows")
+        signs = suspicious_signs(account.metrics, account.records)
+        if signs:
+            remarks.append(f"{account.strategy} looks like last-trade bounce: {'; '.join(signs)}")
+    if sees_test_window(plan, dataset):
+        remarks.append("This looked at the data set's own test window: it no longer is unseen.")
+    unused = plan.hours.last - tests.last
+    if unused:
+        remarks.append(f"{unused} h at the end are left over: too short for another test window")
+    console.print("\n".join([*remarks, f"written to {out}"]), soft_wrap=True, markup=False)

@@ -1,0 +1,138 @@
+"""What a walk-forward leaves behind: for each strategy a run over its test windows, the folds, and all it tried."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from math import isnan
+from pathlib import Path
+from typing import Any
+
+from adapters.bundles import save_bundle
+from adapters.datasets.load import Dataset
+from adapters.evaluation import record_look
+from adapters.manifest import build_manifest
+from adapters.run_files import write_json, write_run
+from adapters.walk_forward.account import Account, Tested
+from adapters.walk_forward.plan import WalkForwardPlan, sees_test_window
+from engine.folds import Span
+from engine.market import time_of
+from engine.metrics import fitness
+from engine.opportunities import OpportunityBuilder
+
+CAPITAL = "each fold begins flat with what the fold before it ended with, and closes at its end"
+
+
+def write_account(
+    folder: Path, account: Account, plan: WalkForwardPlan, dataset: Dataset, builder: OpportunityBuilder,
+    started: datetime,
+) -> None:  # fmt: skip
+    """The files of a run over the test windows, ``folds.json``, ``folds.csv``, ``tuning.csv``, models of the folds.
+
+    The folder must exist; the caller sees to it that it appears whole or not at all.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_run(folder, account.records, builder.tape, account.metrics, _manifest(account, plan, dataset, started))
+    folds = [fold_facts(tested) for tested in account.folds]
+    write_json(folder / "folds.json", {"folds": folds})
+    _write_folds_csv(folder / "folds.csv", folds)
+    if account.strategy in plan.grids:
+        _write_trials(folder / "tuning.csv", account.folds)
+    for tested in account.folds:
+        if tested.choice.policy is not None:
+            _write_model(folder / "models" / f"fold_{tested.choice.fold.number:03d}", tested, plan, dataset)
+
+
+def fold_facts(tested: Tested) -> dict[str, Any]:
+    """A fold as JSON: windows, what was chosen, and metrics on validation and test."""
+    choice, score = tested.choice, fitness(tested.choice.validation)
+    spans = {"train": choice.fold.train, "validation": choice.fold.validation, "test": choice.fold.test}
+    return {
+        "fold": choice.fold.number,
+        **{f"{name}_{edge}": time for name, span in spans.items() for edge, time in _edges(span).items()},
+        "parameters": choice.parameters,
+        "training": choice.training,
+        "tried": choice.tried,
+        "validation": {"fitness": None if isnan(score) else score, **choice.validation},
+        "test": tested.metrics,
+    }
+
+
+def _edges(span: Span) -> dict[str, str]:
+    return {"from": time_of(span.first).isoformat(), "to": time_of(span.last).isoformat()}
+
+
+def _manifest(account: Account, plan: WalkForwardPlan, dataset: Dataset, started: datetime) -> dict[str, Any]:
+    facts = {
+        "strategy": account.strategy,
+        "walk_forward": {
+            **plan.lengths.model_dump(mode="json"),
+            "from": plan.first.isoformat(),
+            "to": plan.last.isoformat(),
+            "folds": len(account.folds),
+            "test_from": time_of(account.folds[0].choice.fold.test.first).isoformat(),
+            "test_to": time_of(account.folds[-1].choice.fold.test.last).isoformat(),
+            "sees_test_window_of_data_set": sees_test_window(plan, dataset),
+            "grid": plan.grids.get(account.strategy),
+            "points": plan.points,
+            "timesteps": plan.settings.training.timesteps if account.strategy in plan.learned else None,
+            "population": plan.population if account.strategy in plan.learned else None,
+            "fitness": "pnl_pct - 0.5 * max_drawdown_pct on the validation window",
+            "capital": CAPITAL,
+            "tried": account.tried,
+        },
+    }
+    manifest = build_manifest(plan.settings, dataset, seed=plan.seed, started=started, **facts)
+    return {**manifest, "command": plan.command}
+
+
+def _write_folds_csv(path: Path, folds: Sequence[Mapping[str, Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = [_flat(fold) for fold in folds]
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _flat(fold: Mapping[str, Any]) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+    for key, value in fold.items():
+        if key in ("validation", "test"):
+            row |= {f"{key}_{name}": "" if number is None else number for name, number in value.items()}
+        else:
+            row[key] = json.dumps(value) if isinstance(value, Mapping) else value
+    return row
+
+
+def _write_trials(path: Path, folds: Sequence[Tested]) -> None:
+    """One row per fold and point, in the order tried; ``chosen`` is 1 for the point that the fold was tested with."""
+    first = folds[0].choice.trials[0]
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["fold", "trial", "chosen", *first.parameters, "fitness", *first.metrics])
+        for tested in folds:
+            choice = tested.choice
+            for trial in choice.trials:
+                values = [*trial.parameters.values(), trial.fitness, *trial.metrics.values()]
+                chosen = int(trial.parameters == choice.parameters)
+                numbers = ["" if value is None else value for value in values]
+                writer.writerow([choice.fold.number, trial.number, chosen, *numbers])
+
+
+def _write_model(folder: Path, tested: Tested, plan: WalkForwardPlan, dataset: Dataset) -> None:
+    """The model as a bundle, with its one look at the fold's test window."""
+    choice = tested.choice
+    assert choice.policy is not None
+    metrics = {"validation": choice.validation, "test": tested.metrics}
+    facts = {"fold": choice.fold.number, "train": _edges(choice.fold.train), **choice.training}
+    extra = {"dataset_fingerprint": dataset.fingerprint, "training": facts, "metrics": metrics}
+    save_bundle(choice.policy, extra, folder)
+    edges = _edges(choice.fold.test)
+    look = {
+        "dataset": dataset.info.name, "dataset_fingerprint": dataset.fingerprint,
+        "settings_hash": plan.settings.hash(), **edges, "episodes": None, "seed": None,
+        "pnl_pct": tested.metrics["pnl_pct"],
+    }  # fmt: skip
+    record_look(folder, look)

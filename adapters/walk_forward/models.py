@@ -1,0 +1,137 @@
+"""The model of a fold: trained on its training window, scored on its validation window; imported only when needed."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+
+import click
+
+from adapters.bundles import load_bundle
+from adapters.datasets.load import Dataset
+from adapters.datasets.windows import WindowEdges
+from adapters.only_one import only_one
+from adapters.pbt.courses import courses_of
+from adapters.pbt.finish import finish
+from adapters.pbt.interval_work import Interval
+from adapters.pbt.job import JOB, PBTJob, new_job, read_job
+from adapters.pbt.job import begin as begin_population
+from adapters.pbt.reports import write_reports
+from adapters.pbt.run import Iteration, run_population
+from adapters.pbt.workers import WorkerDied, why_it_died
+from adapters.preparation import prepare_dataset
+from adapters.training import BUNDLE, MANIFEST, PLAN, TrainingPlan, begin, read_plan, train
+from adapters.walk_forward.choices import Choice, Show, fold_folder
+from adapters.walk_forward.plan import WalkForwardPlan
+from engine.folds import Fold, Span
+from engine.market import time_of
+from rl_training.pbt.population import Assignment
+
+SUMMARY = "training_summary.json"
+Progress = Callable[[int, int], None]
+TRAINING = "training"
+
+
+def choose_models(folder: Path, plan: WalkForwardPlan, dataset: Dataset, workers: int, show: Show) -> list[Choice]:
+    """The model of each fold, for every strategy that plays one; finished trainings are taken as they are.
+
+    Raises ``ArbError`` naming the fold when a training cannot go on.
+    """
+    choices = []
+    for fold in plan.folds:
+        place = fold_folder(folder, fold) / TRAINING
+        if not (place / MANIFEST).exists():
+            what = f"training, fold {fold.number} of {len(plan.folds)}"
+            train_fold = _train_one if plan.population == 1 else _train_population
+            train_fold(place, plan, fold, dataset, workers, partial(show, what))
+        choices += [_choice(place, plan, fold, name) for name in plan.learned]
+    return choices
+
+
+def _choice(place: Path, plan: WalkForwardPlan, fold: Fold, name: str) -> Choice:
+    bundle = load_bundle(place / BUNDLE)
+    manifest, validation = bundle.meta["training"], bundle.meta["metrics"]["validation"]
+    if plan.population == 1:
+        facts, tried = {"steps": manifest["steps"]}, 1
+    else:
+        summary = json.loads((place / SUMMARY).read_text(encoding="utf-8"))
+        winner = next(one for one in reversed(summary["results"]) if one["agent"] == summary["winner"])
+        facts = {"steps": winner["steps"], "agent": winner["agent"], "hyperparameters": winner["hyperparameters"]}
+        tried = len(summary["results"])
+    (parameters,) = plan.points_for(name)
+    return Choice(fold, name, parameters, validation, tried, policy=bundle.policy, training=facts)
+
+
+def _train_one(place: Path, plan: WalkForwardPlan, fold: Fold, dataset: Dataset, _: int, progress: Progress) -> None:
+    seen = replace(dataset, windows={"train": _times(fold.train), "validation": _times(fold.validation)})
+    if not (place / PLAN).exists():
+        _start_anew(place)
+        begin(place, _training_plan(plan, fold))
+    asked = read_plan(place)
+    train(
+        place, asked, seen, timesteps=asked.timesteps, started=datetime.now(UTC),
+        progress=lambda done: progress(done, asked.timesteps),
+    )  # fmt: skip
+
+
+def _training_plan(plan: WalkForwardPlan, fold: Fold) -> TrainingPlan:
+    start, end = _times(fold.train)
+    return TrainingPlan(
+        data=str(plan.dataset), dataset_fingerprint=plan.fingerprint, train_from=start, train_to=end,
+        timesteps=plan.settings.training.timesteps, seed=plan.seed, learner="flat", settings=plan.settings,
+    )  # fmt: skip
+
+
+def _train_population(
+    place: Path, plan: WalkForwardPlan, fold: Fold, dataset: Dataset, workers: int, progress: Progress
+) -> None:
+    if not (place / JOB).exists():
+        _start_anew(place)
+        builder = prepare_dataset(dataset, plan.settings)
+        edges = WindowEdges(*_times(fold.train), *_times(fold.validation), *_times(fold.test))
+        job, _ = new_job(
+            dataset, builder, plan.settings, edges,
+            seed=plan.seed, learner="flat", started=datetime.now(UTC), command=plan.command,
+        )  # fmt: skip
+        begin_population(place, job)
+    job = read_job(place / JOB)
+    with only_one(place), courses_of(place, job):
+        iterations = run_population(job, place, workers, _Watcher(job, progress))
+        write_reports(place, job, iterations)
+        finish(place, job, iterations, started=job.started, workers=workers)
+
+
+class _Watcher:
+    """Hears what a population does; shows steps, and says on stderr when a worker died."""
+
+    def __init__(self, job: PBTJob, progress: Progress) -> None:
+        self._progress, self._schedule, self._population = progress, job.schedule, job.settings.pbt.population
+        self._steps: dict[int, int] = {}
+
+    def began(self, number: int, missing: int) -> None:  # noqa: ARG002  # the protocol's
+        self._steps = dict.fromkeys(range(self._population), self._schedule.steps_until(number - 1))
+
+    def progressed(self, agent: int, steps: int) -> None:
+        self._steps[agent] = steps
+        total = self._schedule.steps_until(self._schedule.iterations) * self._population
+        self._progress(sum(self._steps.values()), total)
+
+    def worker_died(self, event: WorkerDied[Interval]) -> None:
+        click.echo(f"a worker died ({why_it_died(event.exit_code)}); its work is done again", err=True)
+
+    def ended(self, iteration: Iteration, following: Sequence[Assignment]) -> None:
+        pass
+
+
+def _start_anew(place: Path) -> None:
+    """A kill may have left a folder without a plan; nothing was learned in it yet."""
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def _times(span: Span) -> tuple[datetime, datetime]:
+    return time_of(span.first), time_of(span.last)
