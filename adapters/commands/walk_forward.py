@@ -67,7 +67,7 @@ def command(
     and scored on the validation window. Only when everything is chosen are the test windows played, once, one after
     the other as one account. A last test window that would not be whole is left out.
 
-    The folder gets the files of a backtest over the test windows, folds.csv, folds.json, tuning.csv (every point that
+    The folder gets the files of a backtest over the test windows, folds.csv, folds.json, tried.csv (every point that
     was tried) and the models of the folds; one folder a strategy when there are several.
 
     \b
@@ -187,6 +187,8 @@ def _run(out: Path, workers: int, started: datetime) -> None:
 
 def _tell(out: Path, plan: WalkForwardPlan, dataset: Dataset, accounts: Sequence[Account]) -> None:
     from adapters.results_table import output_console, print_results
+    from adapters.significance import in_words
+    from adapters.walk_forward.judgement import judged
     from adapters.walk_forward.plan import sees_test_window
     from adapters.walk_forward.table import print_folds
     from engine.folds import Span
@@ -209,8 +211,7 @@ def _tell(out: Path, plan: WalkForwardPlan, dataset: Dataset, accounts: Sequence
     )
     remarks = [f"{name} has no grid: it ran with the parameters in force" for name in plan.untuned]
     for account in accounts:
-        if account.tried > len(folds):
-            remarks.append(f"{account.strategy}: the best of {account.tried} tries on validation windows")
+        remarks.append(in_words(account.strategy, judged(account, plan)))
         signs = suspicious_signs(account.metrics, account.records)
         if signs:
             remarks.append(f"{account.strategy} looks like last-trade bounce: {'; '.join(signs)}")

@@ -14,6 +14,7 @@ import numpy as np
 
 from adapters.configuration import ArbSettings
 from adapters.strategy_registry import build_strategy
+from adapters.tuning import Trial
 from adapters.walk_forward.choices import Choice, Show
 from engine.backtest import run_backtest
 from engine.books import HOUR
@@ -45,9 +46,14 @@ class Account:
     metrics: Metrics
 
     @property
-    def tried(self) -> int:
-        """Settings or models that were scored on validation windows, over all folds."""
-        return sum(tested.choice.tried for tested in self.folds)
+    def trials(self) -> list[Trial]:
+        """Everything that was scored on validation windows, over all folds."""
+        return [trial for tested in self.folds for trial in tested.choice.trials]
+
+    @property
+    def was_chosen(self) -> bool:
+        """Whether any fold had more than one thing to choose from."""
+        return len(self.trials) > len(self.folds)
 
 
 def play_account(

@@ -28,9 +28,8 @@ class Choice:
     strategy: str
     parameters: Point
     validation: Metrics
-    tried: int
-    """How many settings or models were scored on the validation window."""
-    trials: tuple[Trial, ...] = ()
+    trials: tuple[Trial, ...]
+    """Everything that was scored on the validation window: points of a grid, or agents after iterations."""
     policy: Policy | None = None
     training: dict[str, Any] = field(default_factory=dict)
     """Of a trained model: steps, agent, hyperparameters."""
@@ -71,4 +70,4 @@ def _best(fold: Fold, name: str, points: list[Point], log: PointLog) -> Choice:
     pairs = enumerate(zip(points, log.metrics, strict=True), start=1)
     trials = tuple(Trial(number, point, metrics) for number, (point, metrics) in pairs)
     best = ranked(trials)[0]
-    return Choice(fold, name, best.parameters, best.metrics, len(trials), trials)
+    return Choice(fold, name, best.parameters, best.metrics, trials)

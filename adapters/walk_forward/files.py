@@ -15,7 +15,9 @@ from adapters.datasets.load import Dataset
 from adapters.evaluation import record_look
 from adapters.manifest import build_manifest
 from adapters.run_files import write_json, write_run
+from adapters.significance import write_significance
 from adapters.walk_forward.account import Account, Tested
+from adapters.walk_forward.judgement import judged
 from adapters.walk_forward.plan import WalkForwardPlan, sees_test_window
 from engine.folds import Span
 from engine.market import time_of
@@ -29,17 +31,18 @@ def write_account(
     folder: Path, account: Account, plan: WalkForwardPlan, dataset: Dataset, builder: OpportunityBuilder,
     started: datetime,
 ) -> None:  # fmt: skip
-    """The files of a run over the test windows, ``folds.json``, ``folds.csv``, ``tuning.csv``, models of the folds.
+    """The files of a run over the test windows, ``folds.json``, ``folds.csv``, ``tried.csv``, models of the folds.
 
     The folder must exist; the caller sees to it that it appears whole or not at all.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_run(folder, account.records, builder.tape, account.metrics, _manifest(account, plan, dataset, started))
+    write_significance(folder, judged(account, plan))
     folds = [fold_facts(tested) for tested in account.folds]
     write_json(folder / "folds.json", {"folds": folds})
     _write_folds_csv(folder / "folds.csv", folds)
-    if account.strategy in plan.grids:
-        _write_trials(folder / "tuning.csv", account.folds)
+    if account.was_chosen:
+        _write_trials(folder / "tried.csv", account.folds)
     for tested in account.folds:
         if tested.choice.policy is not None:
             _write_model(folder / "models" / f"fold_{tested.choice.fold.number:03d}", tested, plan, dataset)
@@ -54,7 +57,7 @@ def fold_facts(tested: Tested) -> dict[str, Any]:
         **{f"{name}_{edge}": time for name, span in spans.items() for edge, time in _edges(span).items()},
         "parameters": choice.parameters,
         "training": choice.training,
-        "tried": choice.tried,
+        "tried": len(choice.trials),
         "validation": {"fitness": None if isnan(score) else score, **choice.validation},
         "test": tested.metrics,
     }
@@ -81,7 +84,7 @@ def _manifest(account: Account, plan: WalkForwardPlan, dataset: Dataset, started
             "population": plan.population if account.strategy in plan.learned else None,
             "fitness": "pnl_pct - 0.5 * max_drawdown_pct on the validation window",
             "capital": CAPITAL,
-            "tried": account.tried,
+            "tried": len(account.trials),
         },
     }
     manifest = build_manifest(plan.settings, dataset, seed=plan.seed, started=started, **facts)
@@ -116,7 +119,7 @@ def _write_trials(path: Path, folds: Sequence[Tested]) -> None:
             choice = tested.choice
             for trial in choice.trials:
                 values = [*trial.parameters.values(), trial.fitness, *trial.metrics.values()]
-                chosen = int(trial.parameters == choice.parameters)
+                chosen = int(trial.parameters == (choice.training or choice.parameters))
                 numbers = ["" if value is None else value for value in values]
                 writer.writerow([choice.fold.number, trial.number, chosen, *numbers])
 

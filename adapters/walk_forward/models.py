@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -26,6 +27,8 @@ from adapters.pbt.run import Iteration, run_population
 from adapters.pbt.workers import WorkerDied, why_it_died
 from adapters.preparation import prepare_dataset
 from adapters.training import BUNDLE, MANIFEST, PLAN, TrainingPlan, begin, read_plan, train
+from adapters.tuning import Trial
+from adapters.tuning_grid import Point
 from adapters.walk_forward.choices import Choice, Show, fold_folder
 from adapters.walk_forward.plan import WalkForwardPlan
 from engine.folds import Fold, Span
@@ -57,14 +60,20 @@ def _choice(place: Path, plan: WalkForwardPlan, fold: Fold, name: str) -> Choice
     bundle = load_bundle(place / BUNDLE)
     manifest, validation = bundle.meta["training"], bundle.meta["metrics"]["validation"]
     if plan.population == 1:
-        facts, tried = {"steps": manifest["steps"]}, 1
+        facts: Point = {"steps": manifest["steps"]}
+        trials: tuple[Trial, ...] = (Trial(1, facts, validation),)
     else:
         summary = json.loads((place / SUMMARY).read_text(encoding="utf-8"))
-        winner = next(one for one in reversed(summary["results"]) if one["agent"] == summary["winner"])
-        facts = {"steps": winner["steps"], "agent": winner["agent"], "hyperparameters": winner["hyperparameters"]}
-        tried = len(summary["results"])
+        trials = tuple(_trial(number, one) for number, one in enumerate(summary["results"], 1) if not one["failure"])
+        facts = next(one.parameters for one in reversed(trials) if one.parameters["agent"] == summary["winner"])
     (parameters,) = plan.points_for(name)
-    return Choice(fold, name, parameters, validation, tried, policy=bundle.policy, training=facts)
+    return Choice(fold, name, parameters, validation, trials, policy=bundle.policy, training=facts)
+
+
+def _trial(number: int, result: dict[str, Any]) -> Trial:
+    """An agent after an iteration as one of the things that were tried."""
+    facts = {name: result[name] for name in ("steps", "agent", "iteration")}
+    return Trial(number, facts | result["hyperparameters"], result["metrics"])
 
 
 def _train_one(place: Path, plan: WalkForwardPlan, fold: Fold, dataset: Dataset, _: int, progress: Progress) -> None:
