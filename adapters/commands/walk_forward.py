@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from adapters.configuration import ArbSettings
     from adapters.datasets.load import Dataset
     from adapters.walk_forward.account import Account
+    from adapters.walk_forward.judgement import Judgement
     from adapters.walk_forward.plan import WalkForwardPlan
 
 MOST_WORKERS = 8
@@ -167,6 +168,7 @@ def _run(out: Path, workers: int, started: datetime) -> None:
     from adapters.only_one import only_one
     from adapters.run_files import write_comparison
     from adapters.walk_forward.files import write_account
+    from adapters.walk_forward.judgement import judge
     from adapters.walk_forward.plan import read_plan, unfinished
     from adapters.walk_forward.run import walk_forward
 
@@ -175,20 +177,22 @@ def _run(out: Path, workers: int, started: datetime) -> None:
     with only_one(work):
         with progress_bar() as bar:
             accounts, builder = walk_forward(work, plan, dataset, workers, bar or (lambda *_: None))
+        judged = [judge(account, plan) for account in accounts]
         with new_directory(out) as aside:
-            for account in accounts:
+            for account, judgement in zip(accounts, judged, strict=True):
                 place = aside if len(accounts) == 1 else aside / account.strategy.replace(":", ".")
-                write_account(place, account, plan, dataset, builder, started)
+                write_account(place, account, judgement, plan, dataset, builder, started)
             if len(accounts) > 1:
                 write_comparison(aside / "comparison.csv", {one.strategy: one.metrics for one in accounts})
         shutil.rmtree(work)
-    _tell(out, plan, dataset, accounts)
+    _tell(out, plan, dataset, accounts, judged)
 
 
-def _tell(out: Path, plan: WalkForwardPlan, dataset: Dataset, accounts: Sequence[Account]) -> None:
+def _tell(
+    out: Path, plan: WalkForwardPlan, dataset: Dataset, accounts: Sequence[Account], judged: Sequence[Judgement]
+) -> None:
     from adapters.results_table import output_console, print_results
-    from adapters.significance import in_words
-    from adapters.walk_forward.judgement import judged
+    from adapters.significance_table import print_significance
     from adapters.walk_forward.plan import sees_test_window
     from adapters.walk_forward.table import print_folds
     from engine.folds import Span
@@ -209,9 +213,10 @@ def _tell(out: Path, plan: WalkForwardPlan, dataset: Dataset, accounts: Sequence
         {account.strategy: account.metrics for account in accounts},
         title=f"test windows, one account: {tests}, {tests.hours} h",
     )
+    names = [account.strategy for account in accounts]
+    print_significance(dict(zip(names, (one.significance for one in judged), strict=True)))
     remarks = [f"{name} has no grid: it ran with the parameters in force" for name in plan.untuned]
     for account in accounts:
-        remarks.append(in_words(account.strategy, judged(account, plan)))
         signs = suspicious_signs(account.metrics, account.records)
         if signs:
             remarks.append(f"{account.strategy} looks like last-trade bounce: {'; '.join(signs)}")

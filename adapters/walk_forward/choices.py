@@ -51,9 +51,9 @@ def choose_rules(folder: Path, plan: WalkForwardPlan, measure_all: MeasureAll, s
         for fold in plan.folds:
             log = PointLog(fold_folder(folder, fold) / f"{name.replace(':', '.')}.jsonl", points)
             log.read()
-            for metrics in measure_all(_job(plan, name, fold), log.missing):
-                log.append(metrics)
-                show(f"choosing {name}", (fold.number - 1) * len(points) + len(log.metrics), total)
+            for measured in measure_all(_job(plan, name, fold), log.missing):
+                log.append(measured)
+                show(f"choosing {name}", (fold.number - 1) * len(points) + len(log.measured), total)
             choices.append(_best(fold, name, points, log))
     return choices
 
@@ -67,7 +67,7 @@ def _job(plan: WalkForwardPlan, name: str, fold: Fold) -> TuningJob:
 
 
 def _best(fold: Fold, name: str, points: list[Point], log: PointLog) -> Choice:
-    pairs = enumerate(zip(points, log.metrics, strict=True), start=1)
-    trials = tuple(Trial(number, point, metrics) for number, (point, metrics) in pairs)
+    pairs = enumerate(zip(points, log.measured, strict=True), start=1)
+    trials = tuple(Trial(number, point, *measured) for number, (point, measured) in pairs)
     best = ranked(trials)[0]
     return Choice(fold, name, best.parameters, best.metrics, trials)

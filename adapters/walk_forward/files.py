@@ -16,8 +16,9 @@ from adapters.evaluation import record_look
 from adapters.manifest import build_manifest
 from adapters.run_files import write_json, write_run
 from adapters.significance import write_significance
+from adapters.trials import write_trials
 from adapters.walk_forward.account import Account, Tested
-from adapters.walk_forward.judgement import judged
+from adapters.walk_forward.judgement import Judgement, record_of_fold
 from adapters.walk_forward.plan import WalkForwardPlan, sees_test_window
 from engine.folds import Span
 from engine.market import time_of
@@ -28,8 +29,8 @@ CAPITAL = "each fold begins flat with what the fold before it ended with, and cl
 
 
 def write_account(
-    folder: Path, account: Account, plan: WalkForwardPlan, dataset: Dataset, builder: OpportunityBuilder,
-    started: datetime,
+    folder: Path, account: Account, judgement: Judgement, plan: WalkForwardPlan, dataset: Dataset,
+    builder: OpportunityBuilder, started: datetime,
 ) -> None:  # fmt: skip
     """The files of a run over the test windows, ``folds.json``, ``folds.csv``, ``tried.csv``, models of the folds.
 
@@ -37,18 +38,24 @@ def write_account(
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_run(folder, account.records, builder.tape, account.metrics, _manifest(account, plan, dataset, started))
-    write_significance(folder, judged(account, plan))
-    folds = [fold_facts(tested) for tested in account.folds]
+    write_significance(folder, judgement.significance)
+    folds = [fold_facts(*one) for one in zip(account.folds, judgement.overfitting, strict=True)]
     write_json(folder / "folds.json", {"folds": folds})
     _write_folds_csv(folder / "folds.csv", folds)
     if account.was_chosen:
         _write_trials(folder / "tried.csv", account.folds)
+        for tested in account.folds:
+            write_trials(folder / "trials" / f"{_name(tested)}.parquet", record_of_fold(tested))
     for tested in account.folds:
         if tested.choice.policy is not None:
-            _write_model(folder / "models" / f"fold_{tested.choice.fold.number:03d}", tested, plan, dataset)
+            _write_model(folder / "models" / _name(tested), tested, plan, dataset)
 
 
-def fold_facts(tested: Tested) -> dict[str, Any]:
+def _name(tested: Tested) -> str:
+    return f"fold_{tested.choice.fold.number:03d}"
+
+
+def fold_facts(tested: Tested, overfitting: float | None) -> dict[str, Any]:
     """A fold as JSON: windows, what was chosen, and metrics on validation and test."""
     choice, score = tested.choice, fitness(tested.choice.validation)
     spans = {"train": choice.fold.train, "validation": choice.fold.validation, "test": choice.fold.test}
@@ -58,6 +65,7 @@ def fold_facts(tested: Tested) -> dict[str, Any]:
         "parameters": choice.parameters,
         "training": choice.training,
         "tried": len(choice.trials),
+        "overfitting": overfitting,
         "validation": {"fitness": None if isnan(score) else score, **choice.validation},
         "test": tested.metrics,
     }
@@ -105,7 +113,7 @@ def _flat(fold: Mapping[str, Any]) -> dict[str, Any]:
         if key in ("validation", "test"):
             row |= {f"{key}_{name}": "" if number is None else number for name, number in value.items()}
         else:
-            row[key] = json.dumps(value) if isinstance(value, Mapping) else value
+            row[key] = json.dumps(value) if isinstance(value, Mapping) else "" if value is None else value
     return row
 
 

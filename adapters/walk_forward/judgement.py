@@ -6,37 +6,64 @@ deflated one stands beside it, against everything that was scored on any validat
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
-from adapters.walk_forward.account import Account
+from adapters.trials import TrialRecord, record_of, summarise
+from adapters.walk_forward.account import Account, Tested
 from adapters.walk_forward.plan import WalkForwardPlan
 from engine.market import time_of
 from engine.metrics import HOURS_PER_YEAR
 from engine.significance import Significance, Trials, returns_of, significance
 
 NOTHING_CHOSEN = "nothing was chosen: every fold had one setting"
-NOT_ONE_WINDOW = "every fold chooses on a window of its own; the test windows show what the choices were worth"
 STRICTER = "nothing was chosen on the test windows, so deflating is stricter than needed"
 
 
-def judged(account: Account, plan: WalkForwardPlan) -> Significance:
-    """The significance of the account, with all trials of all folds."""
-    returns = returns_of(account.records, plan.settings.initial_capital_usd)
+@dataclass(frozen=True)
+class Judgement:
+    """``significance`` of the account; per fold the probability that its choice was overfitted, None without a choice.
+
+    The account's ``pbo`` is the mean of those.
+    """
+
+    significance: Significance
+    overfitting: tuple[float | None, ...]
+
+
+def judge(account: Account, plan: WalkForwardPlan) -> Judgement:
+    """Judge the account, with all trials of all folds."""
+    returns, settings = returns_of(account.records, plan.settings.initial_capital_usd), plan.settings.significance
     if not account.was_chosen:
-        return significance(returns, plan.settings.significance, without=NOTHING_CHOSEN)
-    found = significance(returns, plan.settings.significance, _trials(account, plan))
-    return found.model_copy(update={"trials_reason": STRICTER})
+        return Judgement(significance(returns, settings, without=NOTHING_CHOSEN), (None,) * len(account.folds))
+    folds = [summarise(record_of_fold(tested), "", plan.fingerprint) for tested in account.folds]
+    overfitting = tuple(fold.overfitting for fold in folds)
+    reasons = [fold.overfitting_reason for fold in folds]
+    found = significance(returns, settings, _trials(account, plan, overfitting, reasons))
+    return Judgement(found.model_copy(update={"trials_reason": STRICTER}), overfitting)
 
 
-def _trials(account: Account, plan: WalkForwardPlan) -> Trials:
+def record_of_fold(tested: Tested) -> TrialRecord:
+    """Hourly returns on the validation window of everything that a fold tried: ``trial_1``, ``trial_2``, ..."""
+    choice = tested.choice
+    returns = {f"trial_{trial.number}": trial.returns for trial in choice.trials if trial.returns is not None}
+    return record_of(returns, time_of(choice.fold.validation.first))
+
+
+def _trials(
+    account: Account, plan: WalkForwardPlan, overfitting: Sequence[float | None], reasons: Sequence[str | None]
+) -> Trials:
     """A trial that never moved counts with a Sharpe ratio of zero."""
     per_hour = np.array([trial.metrics["sharpe"] or 0.0 for trial in account.trials]) / np.sqrt(HOURS_PER_YEAR)
     folds = [tested.choice.fold for tested in account.folds]
+    known = [probability for probability in overfitting if probability is not None]
     return Trials(
         count=len(per_hour),
         sharpe_deviation=float(per_hour.std(ddof=1)),
-        overfitting=None,
-        overfitting_reason=NOT_ONE_WINDOW,
+        overfitting=float(np.mean(known)) if known else None,
+        overfitting_reason=None if known else reasons[0],
         source=f"{len(folds)} folds of `arb walk-forward`, seed {plan.seed}",
         start=time_of(folds[0].validation.first),
         end=time_of(folds[-1].validation.last),

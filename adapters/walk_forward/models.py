@@ -24,9 +24,12 @@ from adapters.pbt.job import JOB, PBTJob, new_job, read_job
 from adapters.pbt.job import begin as begin_population
 from adapters.pbt.reports import write_reports
 from adapters.pbt.run import Iteration, run_population
+from adapters.pbt.tried import trial_name, write_tried
 from adapters.pbt.workers import WorkerDied, why_it_died
 from adapters.preparation import prepare_dataset
 from adapters.training import BUNDLE, MANIFEST, PLAN, TrainingPlan, begin, read_plan, train
+from adapters.trials import FILE as TRIALS
+from adapters.trials import TrialRecord, read_trials
 from adapters.tuning import Trial
 from adapters.tuning_grid import Point
 from adapters.walk_forward.choices import Choice, Show, fold_folder
@@ -64,16 +67,20 @@ def _choice(place: Path, plan: WalkForwardPlan, fold: Fold, name: str) -> Choice
         trials: tuple[Trial, ...] = (Trial(1, facts, validation),)
     else:
         summary = json.loads((place / SUMMARY).read_text(encoding="utf-8"))
-        trials = tuple(_trial(number, one) for number, one in enumerate(summary["results"], 1) if not one["failure"])
+        record = read_trials(place / TRIALS)
+        trials = tuple(
+            _trial(number, one, record) for number, one in enumerate(summary["results"], 1) if not one["failure"]
+        )
         facts = next(one.parameters for one in reversed(trials) if one.parameters["agent"] == summary["winner"])
     (parameters,) = plan.points_for(name)
     return Choice(fold, name, parameters, validation, trials, policy=bundle.policy, training=facts)
 
 
-def _trial(number: int, result: dict[str, Any]) -> Trial:
+def _trial(number: int, result: dict[str, Any], record: TrialRecord) -> Trial:
     """An agent after an iteration as one of the things that were tried."""
     facts = {name: result[name] for name in ("steps", "agent", "iteration")}
-    return Trial(number, facts | result["hyperparameters"], result["metrics"])
+    returns = record.returns[:, record.names.index(trial_name(result["iteration"], result["agent"]))]
+    return Trial(number, facts | result["hyperparameters"], result["metrics"], returns)
 
 
 def _train_one(place: Path, plan: WalkForwardPlan, fold: Fold, dataset: Dataset, _: int, progress: Progress) -> None:
@@ -112,6 +119,7 @@ def _train_population(
     with only_one(place), courses_of(place, job):
         iterations = run_population(job, place, workers, _Watcher(job, progress))
         write_reports(place, job, iterations)
+        write_tried(place, job, iterations)
         finish(place, job, iterations, started=job.started, workers=workers)
 
 

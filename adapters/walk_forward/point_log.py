@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from adapters.datasets.atomic import replacing_file
+from adapters.tuning import Measured
 from adapters.tuning_grid import Point
 from engine.errors import DataError
-from engine.metrics import Metrics
+from engine.market import Floats
 
 
 class PointLog:
@@ -18,7 +23,7 @@ class PointLog:
 
     def __init__(self, path: Path, points: Sequence[Point]) -> None:
         self._path, self._points = path, points
-        self.metrics: list[Metrics] = []
+        self.measured: list[Measured] = []
 
     def read(self) -> None:
         """Take what is there; a last line that a kill has cut is dropped.
@@ -27,30 +32,36 @@ class PointLog:
         """
         lines = self._path.read_bytes().splitlines(keepends=True) if self._path.exists() else []
         whole = [line for line in lines if line.endswith(b"\n")]
-        self.metrics = [self._metrics(number, line) for number, line in enumerate(whole, start=1)]
+        self.measured = [self._measured(number, line) for number, line in enumerate(whole, start=1)]
         if len(whole) < len(lines):
             with replacing_file(self._path) as aside:
                 aside.write_bytes(b"".join(whole))
 
-    def append(self, metrics: Metrics) -> None:
-        """Keep the metrics of the next point."""
-        line = {"trial": len(self.metrics) + 1, "parameters": self._points[len(self.metrics)], "metrics": metrics}
+    def append(self, measured: Measured) -> None:
+        """Keep what the next point has yielded."""
+        number = len(self.measured) + 1
+        line = {
+            "trial": number,
+            "parameters": self._points[number - 1],
+            "metrics": measured.metrics,
+            "returns": _packed(measured.returns),
+        }
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("ab") as file:
             file.write(json.dumps(line).encode() + b"\n")
-        self.metrics.append(metrics)
+        self.measured.append(measured)
 
     @property
     def missing(self) -> Sequence[Point]:
         """Points that are still to be measured."""
-        return self._points[len(self.metrics) :]
+        return self._points[len(self.measured) :]
 
-    def _metrics(self, number: int, line: bytes) -> Metrics:
+    def _measured(self, number: int, line: bytes) -> Measured:
         try:
             kept: Any = json.loads(line)
-            metrics: Metrics = dict(kept["metrics"])
+            measured = Measured(dict(kept["metrics"]), _unpacked(kept["returns"]))
             same = number <= len(self._points) and kept["parameters"] == self._points[number - 1]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, zlib.error) as error:
             raise DataError(f"line {number} cannot be read ({error}); remove the file", file=str(self._path)) from None
         if not same or kept["trial"] != number:
             raise DataError(
@@ -58,4 +69,13 @@ class PointLog:
                 "version that began it",
                 file=str(self._path),
             )
-        return metrics
+        return measured
+
+
+def _packed(returns: Floats) -> str:
+    """Every bit of the numbers, as text; most hours of most points are zero."""
+    return base64.b64encode(zlib.compress(returns.astype("<f8").tobytes())).decode("ascii")
+
+
+def _unpacked(text: str) -> Floats:
+    return np.frombuffer(zlib.decompress(base64.b64decode(text)), "<f8").astype(np.float64)
