@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,23 @@ from adapters.configuration import ArbSettings
 from adapters.contestants import RULES, SUMMARY, Contestant, ranking, rules_of, vote
 from adapters.datasets.atomic import new_directory
 from adapters.datasets.load import Dataset
-from adapters.evaluation import alone, filled_late, play_strategy, record_look
+from adapters.evaluation import Episode, alone, filled_late, play_strategy, record_look
 from adapters.model_card import Facts, Scores, model_card
+from adapters.model_card_luck import Judged
 from adapters.pbt.finish import agent_policy, bundle_facts
 from adapters.pbt.job import JOB, PBTJob, load_job_data, read_job
+from adapters.pbt.tried import trials_of_run
 from adapters.preparation import Window, prepare_dataset
+from adapters.significance import TRIALS, trials_behind
 from engine.errors import DataError, UserError
 from engine.opportunities import OpportunityBuilder
+from engine.significance import NO_RECORD, Trials, significance
 from strategies.policy import Policy
 
 CARD = "MODEL_CARD.md"
+
+Played = Mapping[str, Mapping[str, Episode]]
+"""By contestant, then by scenario; the model first."""
 
 
 def deploy(run: Path, agents: Sequence[int], to: Path, *, rules: ArbSettings | None = None) -> str:
@@ -41,11 +48,15 @@ def deploy(run: Path, agents: Sequence[int], to: Path, *, rules: ArbSettings | N
         raise UserError(f"{run} has no agent {unknown[0]}; it has {', '.join(map(str, sorted(order)))}")
     dataset, builder = load_job_data(job)
     policies = [agent_policy(run, job, agent) for agent in agents]
-    scores = _scores(job, dataset, builder, policies, rules or job.settings)
+    comparison = rules or job.settings
+    played = _played(job, dataset, builder, policies, comparison)
+    scores = {who: {how: one.metrics for how, one in by_fills.items()} for who, by_fills in played.items()}
+    tried = trials_of_run(run, job)
+    judged = _judged(job, played, comparison, tried)
     manifest, summary = _read(run / "manifest.json"), _read(run / SUMMARY)
-    facts = Facts(
-        run.name, job, dataset.info, tuple(agents), order, scores, summary, rules or job.settings, later_looks(run, job)
-    )
+    manifest[TRIALS] = None if tried is None else tried.model_dump(mode="json")
+    looks = later_looks(run, job)
+    facts = Facts(run.name, job, dataset.info, tuple(agents), order, scores, judged, summary, comparison, looks)
     card = model_card(facts)
     _record_look(run, job, dataset, scores)
     _put(to, lambda aside: _fill(aside, run, job, agents, policies, scores, manifest, card))
@@ -91,10 +102,10 @@ def _fill(
     (aside / CARD).write_text(card, encoding="utf-8")
 
 
-def _scores(
+def _played(
     job: PBTJob, dataset: Dataset, builder: OpportunityBuilder, policies: Sequence[Policy], rules: ArbSettings
-) -> Scores:
-    """Validation metrics by contestant and scenario: the model first, then the rules."""
+) -> Played:
+    """One pass over validation by contestant and scenario: the model first, then the rules."""
     names = ", ".join(policy.name for policy in policies)
     voters = tuple(policies)
     model = Contestant(names, lambda: vote(voters) if len(voters) > 1 else alone(voters[0]))
@@ -108,11 +119,23 @@ def _scores(
     window = [Window(market.index_of(job.validate_from), market.index_of(job.validate_to))]
     return {
         rival.name: {
-            scenario: play_strategy(of_scenario, rival.make, window, reward)[0].metrics
+            scenario: play_strategy(of_scenario, rival.make, window, reward)[0]
             for scenario, of_scenario in scenarios.items()
         }
         for rival in [model, *rules_of(RULES, rules)]
     }
+
+
+def _judged(job: PBTJob, played: Played, rules: ArbSettings, tried: Trials | None) -> Judged:
+    """How much may be luck: the model against the scores of its run, rules against the search behind them."""
+    found = {}
+    for who, by_fills in played.items():
+        trials, without = trials_behind(who, rules) if who in RULES else (tried, NO_RECORD)
+        found[who] = {
+            how: significance(one.returns, job.settings.significance, trials, without=without)
+            for how, one in by_fills.items()
+        }
+    return found
 
 
 def _record_look(run: Path, job: PBTJob, dataset: Dataset, scores: Scores) -> None:

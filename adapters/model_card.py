@@ -9,6 +9,7 @@ from typing import Any
 from adapters.configuration import ArbSettings
 from adapters.contestants import RULES
 from adapters.datasets.layout import DatasetInfo
+from adapters.model_card_luck import Judged, luck_section
 from adapters.pbt.console import in_words, number
 from adapters.pbt.job import PBTJob
 from engine.metrics import Metrics
@@ -40,6 +41,7 @@ class Facts:
     agents: tuple[int, ...]
     order: Sequence[int]
     scores: Scores
+    judged: Judged
     summary: Mapping[str, Any]
     rules: ArbSettings
     later_looks: int
@@ -47,7 +49,8 @@ class Facts:
 
 def model_card(facts: Facts) -> str:
     """The card as Markdown."""
-    parts = [_head(facts), _data(facts), _costs(facts), _search(facts), _results(facts), _unknown(facts)]
+    parts = [_head(facts), _data(facts), _costs(facts), _search(facts), _results(facts)]
+    parts += [luck_section(facts.judged), _unknown(facts)]
     return "\n".join(parts)
 
 
@@ -156,7 +159,7 @@ def _unknown(facts: Facts) -> str:
         "## What is not known\n\n"
         + ("" if metrics["trades"] else inactive)
         + "- How it does on hours after validation: none were looked at.\n"
-        "- How much of the result is luck: a few weeks are dominated by one or two trades, and one seed was trained.\n"
+        "- How another training seed would have done: one was trained, and a few weeks are dominated by a few trades.\n"
         "- Liquidation, margin, withdrawals and outages of an exchange beyond missing prices are not modelled; USDC "
         "counts as USDT.\n"
         "- Market impact of larger sizes: slippage is a fixed figure.\n"

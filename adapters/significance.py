@@ -97,10 +97,15 @@ def after_all(found: Significance, what: str) -> str:
     if found.deflated_sharpe is None:
         return f"{tried} Deflated Sharpe ratio of the best: none ({found.deflated_sharpe_reason})."
     overfitting = f"none ({found.pbo_reason})" if found.pbo is None else f"{found.pbo:.2f}"
+    losing = "" if found.loss_probability is None else (
+        f"; the best by one half of the hours lost money in the other half in {100 * found.loss_probability:.0f} % of "
+        "the cases"
+    )  # fmt: skip
     return (
         f"{tried} After that the best one's Sharpe of {found.sharpe:.2f} is worth a probability of "
         f"{found.deflated_sharpe:.2f} to be more than luck, which alone would have shown {found.luck_sharpe:.2f} "
-        f"(more than zero: {found.probabilistic_sharpe:.2f}). Probability of backtest overfitting: {overfitting}."
+        f"(more than zero: {found.probabilistic_sharpe:.2f}). "
+        f"Probability of backtest overfitting: {overfitting}{losing}."
     )
 
 

@@ -19,7 +19,7 @@ from adapters.datasets.table_files import floats_of, milliseconds_of, read_table
 from engine.errors import DataError
 from engine.market import Floats
 from engine.significance import STILL, Trials
-from engine.statistics import backtest_overfitting, sharpe
+from engine.statistics import Overfitting, backtest_overfitting, sharpe
 
 FILE = "trials.parquet"
 TIME = "time"
@@ -74,11 +74,12 @@ def read_trials(path: Path) -> TrialRecord:
 def summarise(record: TrialRecord, source: str, dataset_fingerprint: str) -> Trials:
     """Number of trials, spread of their Sharpe ratios, and probability of overfitting."""
     ratios = sharpe(record.returns.T)
-    probability, reason = _overfitting(record.returns)
+    found, reason = _overfitting(record.returns)
     return Trials(
         count=len(record.names),
         sharpe_deviation=float(ratios.std(ddof=1)) if len(ratios) > 1 else 0.0,
-        overfitting=probability,
+        overfitting=found.probability if found else None,
+        loss_probability=found.loss_probability if found else None,
         overfitting_reason=reason,
         source=source,
         start=record.start,
@@ -87,7 +88,7 @@ def summarise(record: TrialRecord, source: str, dataset_fingerprint: str) -> Tri
     )
 
 
-def _overfitting(returns: Floats) -> tuple[float | None, str | None]:
+def _overfitting(returns: Floats) -> tuple[Overfitting | None, str | None]:
     hours, trials = returns.shape
     if trials < 2:
         return None, "one trial only: nothing was chosen"
@@ -95,4 +96,4 @@ def _overfitting(returns: Floats) -> tuple[float | None, str | None]:
         return None, f"fewer than {FEWEST_HOURS} hours cannot be cross-validated"
     if not returns.any():
         return None, STILL
-    return backtest_overfitting(returns).probability, None
+    return backtest_overfitting(returns), None

@@ -63,7 +63,7 @@ def write_best(folder: Path, job: TuningJob, best: Trial, tried: Trials) -> None
         f"# Chosen by `arb tune --strategy {job.strategy}` as the best of {tried.count} points "
         f"from {_hour(job.start)} to {_hour(job.end)}.\n"
     )
-    kept = {"parameters": best.parameters, "trials": tried.model_dump(mode="json")}
+    kept = {"parameters": dict(best.parameters), "trials": tried.model_dump(mode="json")}
     values = {"strategies": {job.strategy: best.parameters}, "tuned": {job.strategy: kept}}
     (folder / "best.yaml").write_text(text + yaml.safe_dump(values, sort_keys=False), encoding="utf-8")
 

@@ -52,6 +52,7 @@ class Trials(Settings):
     sharpe_deviation: NotNegative
     overfitting: Annotated[float, Field(ge=0, le=1)] | None
     overfitting_reason: str | None = None
+    loss_probability: Annotated[float, Field(ge=0, le=1)] | None = None
     source: str
     start: AwareDatetime
     end: AwareDatetime
@@ -63,7 +64,8 @@ class Significance(Settings):
 
     ``probabilistic_sharpe`` is the probability that the true Sharpe ratio is above zero; ``deflated_sharpe`` that it
     is above ``luck_sharpe``, the best that as many worthless trials would have shown. ``pbo`` is the probability that
-    choosing the best of the trials chose one below the median. ``trials_reason`` warns where the trials were made on
+    choosing the best of the trials chose one below the median, ``loss_probability`` that it chose one that loses, both
+    on the hours that it was not chosen by. ``trials_reason`` warns where the trials were made on
     other hours than these: nothing was chosen here, and deflating is stricter than needed.
     """
 
@@ -88,6 +90,7 @@ class Significance(Settings):
     trials_source: str | None
     trials_reason: str | None
     pbo: float | None
+    loss_probability: float | None
     pbo_reason: str | None
 
 
@@ -153,6 +156,7 @@ def _deflated(returns: Floats, trials: Trials | None, without: str) -> dict[str,
         "trials": trials.count,
         "trials_source": trials.source,
         "pbo": trials.overfitting,
+        "loss_probability": trials.loss_probability,
         "pbo_reason": trials.overfitting_reason,
     }
     found = deflated_sharpe(returns, trials.sharpe_deviation, trials.count)

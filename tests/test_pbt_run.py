@@ -27,7 +27,7 @@ from adapters.pbt.job import JOB, read_job
 from adapters.pbt.results import StateFolder
 from adapters.pbt.run import run_population
 from adapters.pbt.tried import trial_name
-from adapters.trials import read_trials
+from adapters.trials import read_trials, summarise
 from engine.errors import DataError
 from engine.statistics import backtest_overfitting, deflated_sharpe, sharpe
 
@@ -387,12 +387,21 @@ def test_deploying_ships_the_winner_with_a_card_and_can_be_taken_back(run: Path,
         "Data and windows",
         "Costs",
         "Search budget",
+        "How much may be luck",
         "| carry | 1 h late |",
         "| costs doubled |",
         "not known",
     ):
         assert part in card
     assert f"{AGENTS * ITERATIONS} scores on the validation window" in card
+    tried = summarise(read_trials(run / "trials.parquet"), "", "")
+    assert load(bundle)["training"]["trials"]["overfitting"] == tried.overfitting
+    (judged,) = [line for line in card.splitlines() if line.startswith("| straight-agent") and line.count(" to ") == 3][
+        :1
+    ]
+    assert judged.split(" | ")[-5] == str(AGENTS * ITERATIONS)
+    assert judged.endswith(f"| {tried.overfitting:.2f} | {tried.loss_probability:.2f} |")
+    assert "- hold: no deflated Sharpe ratio, no record of trials." in card
     assert not previous.exists()
     assert arb("deploy", run, "--ensemble", 2, "--to", shipped) == 0
     agents = [load(path)["agent"] for path in sorted(shipped.glob("*/bundle.json"))]

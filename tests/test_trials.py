@@ -77,11 +77,24 @@ def test_the_summary_counts_every_trial_and_spreads_their_sharpe_ratios() -> Non
 
 
 def test_overfitting_of_noise_is_about_one_half_and_of_a_real_edge_small() -> None:
-    noisy = [summarise(record(20, 320, seed), "", "").overfitting or 0.0 for seed in range(40)]
-    assert np.mean(noisy) == pytest.approx(0.5, abs=0.08)
+    noisy = [summarise(record(20, 320, seed), "", "") for seed in range(40)]
+    assert np.mean([one.overfitting for one in noisy if one.overfitting is not None]) == pytest.approx(0.5, abs=0.08)
     edge = record(20, 320)
     edge.returns[:, 7] += 1e-4
-    assert (summarise(edge, "", "").overfitting or 0.0) < 0.01
+    found = summarise(edge, "", "")
+    assert found.overfitting is not None
+    assert found.overfitting < 0.01
+    assert found.loss_probability == 0
+
+
+def test_what_always_loses_is_not_overfitted_but_loses() -> None:
+    losing = record(20, 320)
+    losing.returns[:] -= 1e-3
+    losing.returns[:, 7] += 8e-4
+    found = summarise(losing, "", "")
+    assert found.overfitting is not None
+    assert found.overfitting < 0.05
+    assert found.loss_probability == 1
 
 
 @pytest.mark.parametrize(

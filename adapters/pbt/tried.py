@@ -9,7 +9,7 @@ from adapters.pbt.job import PBTJob
 from adapters.pbt.results import StateFolder
 from adapters.pbt.run import Iteration
 from adapters.significance import after_all
-from adapters.trials import FILE, TrialRecord, record_of, summarise, write_trials
+from adapters.trials import FILE, TrialRecord, read_trials, record_of, summarise, write_trials
 from engine.significance import Trials, significance
 
 
@@ -43,11 +43,18 @@ def write_tried(folder: Path, job: PBTJob, iterations: Sequence[Iteration]) -> N
 def tried(folder: Path, job: PBTJob, iterations: Sequence[Iteration]) -> Trials | None:
     """The summary that a bundle carries."""
     record = population_record(folder, job, iterations)
-    return None if record is None else _summary(record, job, iterations)
+    return None if record is None else _summary(record, job)
 
 
-def _summary(record: TrialRecord, job: PBTJob, iterations: Sequence[Iteration]) -> Trials:
-    what = f"{job.settings.pbt.population} agents x {len(iterations)} iterations of `arb train-pbt`, seed {job.seed}"
+def trials_of_run(folder: Path, job: PBTJob) -> Trials | None:
+    """The summary of a finished run, from its file; None for a run without one."""
+    path = folder / FILE
+    return _summary(read_trials(path), job) if path.is_file() else None
+
+
+def _summary(record: TrialRecord, job: PBTJob) -> Trials:
+    population, iterations = job.settings.pbt.population, job.schedule.iterations
+    what = f"{population} agents x {iterations} iterations of `arb train-pbt`, seed {job.seed}"
     return summarise(record, what, job.fingerprint)
 
 
@@ -58,4 +65,4 @@ def winner_after_all(folder: Path, job: PBTJob, iterations: Sequence[Iteration])
     if record is None or winner.failure is not None:
         return "Every agent has failed: there is nothing to judge."
     returns = record.returns[:, record.names.index(trial_name(last.number, winner.agent))]
-    return after_all(significance(returns, job.settings.significance, _summary(record, job, iterations)), "scores")
+    return after_all(significance(returns, job.settings.significance, _summary(record, job)), "scores")
