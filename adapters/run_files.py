@@ -17,6 +17,8 @@ from engine.records import Records, trade_pnl
 from engine.settlements import ACTUAL
 from engine.tape import Tape
 
+IN_TRANSIT_NAME = "in_transit"
+
 
 def write_run(folder: Path, records: Records, tape: Tape, metrics: Metrics, manifest: Mapping[str, Any]) -> None:
     """Write ``metrics.json``, ``trades.csv``, ``ledger.parquet``, ``equity.parquet``, ``manifest.json``, ``notes.csv``.
@@ -43,7 +45,10 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def trades_frame(records: Records, tape: Tape) -> pd.DataFrame:
-    """Closed trades in the order of closing; money in USD, ``pnl_pct`` of 2N, prices are fills."""
+    """Closed trades in the order of closing; money in USD, ``pnl_pct`` of 2N, prices are fills.
+
+    A leg that failed to open has no prices and leaves in the hour of the entry.
+    """
     trades = records.trades
     pnl = trade_pnl(trades)
     symbols, long_exchanges = _leg_names(tape, tape.pairs.long_leg[trades["pair"]])
@@ -71,23 +76,29 @@ def trades_frame(records: Records, tape: Tape) -> pd.DataFrame:
             "pnl_usd": pnl,
             "pnl_pct": 100 * pnl / (2 * trades["notional"]),
             "exit_reason": _names(Reason, trades["reason"]),
+            "liquidation_fees_usd": trades["liquidation_fees"],
+            "exit_long_time": _times(tape, trades["long_closed"]),
+            "exit_short_time": _times(tape, trades["short_closed"]),
         }
     )
 
 
 def ledger_frame(records: Records, tape: Tape) -> pd.DataFrame:
     """Every movement of cash in order, USD, signed from the portfolio's view; ``assumed`` marks funding booked
-    for a settlement that was missing, and its reversal."""
+    for a settlement that was missing, and its reversal. A transfer between exchanges has no leg and no symbol; what is
+    on its way is at the exchange ``in_transit``."""
     ledger = records.ledger
-    symbols, exchanges = _leg_names(tape, ledger["leg"])
+    exchanges = np.array([*tape.market.exchanges, IN_TRANSIT_NAME], dtype=object)  # the last is that of IN_TRANSIT
+    symbols = np.array([*tape.market.symbols, ""], dtype=object)
+    symbol_of_leg = np.append(tape.market.leg_symbol, -1)
     return pd.DataFrame(
         {
             "time": _times(tape, ledger["hour"]),
             "position_id": ledger["position_id"],
             "kind": _names(Kind, ledger["kind"]),
-            "leg": _names(Leg, ledger["side"]),
-            "exchange": exchanges,
-            "symbol": symbols,
+            "leg": ["" if name == "none" else name for name in _names(Leg, ledger["side"])],
+            "exchange": exchanges[ledger["exchange"]],
+            "symbol": symbols[symbol_of_leg[ledger["leg"]]],
             "quantity": ledger["quantity"],
             "price": ledger["price"],
             "rate": ledger["rate"],

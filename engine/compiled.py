@@ -18,6 +18,7 @@ from numba import njit, typeof
 from numba.core.dispatcher import Dispatcher
 
 _HOURLY: dict[str, Any] = {"cache": True, "_nrt": False, "forceinline": True}
+_SELDOM: dict[str, Any] = {"cache": True, "_nrt": False}
 _CONSTANTS = (bool, int, float, str, tuple, type(None), np.generic, np.dtype)
 
 
@@ -29,6 +30,11 @@ def compiled(function: Callable[..., Any]) -> Any:
 def hourly(function: Callable[..., Any]) -> Any:
     """Like ``compiled``, inlined and without reference counts, for functions that make no array (views are fine)."""
     return _trust_cache(njit(**_HOURLY)(function), "hourly")
+
+
+def seldom(function: Callable[..., Any]) -> Any:
+    """Like ``hourly`` but not inlined: for what most runs never come to, so that it does not crowd what they do."""
+    return _trust_cache(njit(**_SELDOM)(function), "seldom")
 
 
 def bind(function: Any, *arguments: Any) -> Callable[..., Any]:

@@ -73,8 +73,13 @@ class Plan:
 
 
 def fixed_size(tape: Tape, notional_usd: float | None = None) -> Tape:
-    """The tape for positions of fixed notional per leg without stop-loss. None: what the settings give at the start."""
+    """The tape for positions of fixed notional per leg without stop-loss. None: what the settings give at the start.
+
+    Raises ``UserError`` where the search would not be right: margin by exchange, legs that fail.
+    """
     settings = tape.settings
+    if settings.account != "pooled" or settings.leg_failure_probability > 0:
+        raise UserError("hindsight knows account=pooled without leg failures only; leave these settings out")
     fraction = settings.position_fraction or 1.0 / settings.max_positions
     by_settings = settings.position_size_usd or settings.initial_capital_usd * fraction / 2.0 * settings.leverage
     changes = {"position_size_usd": notional_usd or by_settings, "max_position_loss_pct": None}

@@ -3,6 +3,21 @@
 Every cash movement of arb is made in this module and nowhere else (DESIGN.md sections 3 and 4). Portfolios do not
 see each other, so the result of one does not depend on how many are stepped together. No fast-math: the same
 numbers come out in the same order wherever the kernel is called from.
+
+Step 3 with ``account: by_exchange``, in this order (``engine.margin`` says what wallets are worth):
+
+1. Liquidation, exchange by exchange, since an exchange acts by itself and before anyone else: while a wallet is below
+   its maintenance margin, its leg with the largest loss is closed at once, filled as protective exits are, with the
+   liquidation fee on top. A loss beyond the wallet is charged in full and the wallet goes below zero: whether an
+   insurance fund would have paid is not known, and a gift would reward the positions that need it. The other leg stays
+   open alone, is marked, settled, margined and may be liquidated too.
+2. Protective exits, slot by slot. A leg that was left alone by a liquidation or by a failed entry leaves in the hour
+   after (it is known only then); while its price is stale it waits, until the outage rule takes it.
+3. A transfer that is due arrives; then, when none is under way, one may leave (``engine.margin.plan_transfer``). It
+   arrives ``transfer_hours`` later, after the liquidations of that hour.
+
+A strategy's order of which one leg fails: an entry leaves the other leg alone, to be closed in the next hour's step 3;
+an exit is tried again in the next hour's step 6, where it may fail again. An entry of which both fail is refused.
 """
 
 from __future__ import annotations
@@ -11,8 +26,19 @@ from typing import Any
 
 import numpy as np
 
-from engine.books import Books, Kind, Leg, NoteKind, OrderKind, Reason, Status
-from engine.compiled import hourly
+from engine.books import IN_TRANSIT, STILL_OPEN, Books, Kind, Leg, NoteKind, OrderKind, Reason, Status
+from engine.compiled import hourly, seldom
+from engine.leg_failure import CLOSING, OPENING, leg_fails
+from engine.margin import (
+    FILLABLE,
+    NOWHERE,
+    ROUNDING,
+    against_wallets,
+    must_liquidate,
+    plan_transfer,
+    value_wallets,
+    weakest_leg,
+)
 from engine.market import Floats, Ints
 from engine.settlements import IMPUTED
 from engine.tape import TapeArrays
@@ -21,30 +47,32 @@ from engine.tape import TapeArrays
 FREE, PENDING, OPEN = int(Status.FREE), int(Status.PENDING), int(Status.OPEN)
 ENTER, EXIT = int(OrderKind.ENTER), int(OrderKind.EXIT)
 FEE, FUNDING, PRICE = int(Kind.FEE), int(Kind.FUNDING), int(Kind.PRICE)
-LONG, SHORT = int(Leg.LONG), int(Leg.SHORT)
-REFUSED, CANCELLED = int(NoteKind.REFUSED), int(NoteKind.CANCELLED)
+LIQUIDATION_FEE, TRANSFER, TRANSFER_FEE = int(Kind.LIQUIDATION_FEE), int(Kind.TRANSFER), int(Kind.TRANSFER_FEE)
+LONG, SHORT, NO_SIDE = int(Leg.LONG), int(Leg.SHORT), int(Leg.NONE)
+REFUSED, CANCELLED, FAILED = int(NoteKind.REFUSED), int(NoteKind.CANCELLED), int(NoteKind.FAILED)
 SIGNAL, STOP_LOSS, DATA_OUTAGE = int(Reason.SIGNAL), int(Reason.STOP_LOSS), int(Reason.DATA_OUTAGE)
 DELISTING, END_OF_DATA = int(Reason.DELISTING), int(Reason.END_OF_DATA)
+LIQUIDATION, LEG_FAILURE = int(Reason.LIQUIDATION), int(Reason.LEG_FAILURE)
 NO_SUCH_OPPORTUNITY, NO_FREE_SLOT = int(Reason.NO_SUCH_OPPORTUNITY), int(Reason.NO_FREE_SLOT)
 ALREADY_HELD, STALE_LEG, TOO_YOUNG = int(Reason.ALREADY_HELD), int(Reason.STALE_LEG), int(Reason.TOO_YOUNG)
 FILTERED, NO_VOLUME = int(Reason.FILTERED), int(Reason.NO_VOLUME)
 BELOW_MIN_NOTIONAL, MARGIN = int(Reason.BELOW_MIN_NOTIONAL), int(Reason.MARGIN)
 NO_POSITION, ALREADY_PENDING = int(Reason.NO_POSITION), int(Reason.ALREADY_PENDING)
 
-ROUNDING = 1e-9
-"""Relative slack of the margin check, so that full use of capital in equal parts is not refused by a last bit."""
-FILLABLE = -1
-"""No reason against an entry."""
-
 
 @hourly
 def _book(
-    books: Books, b: int, t: int, position_id: int, kind: int, side: int, leg: int, booking: int,
+    books: Books, b: int, t: int, position_id: int, kind: int, side: int, leg: int, exchange: int, booking: int,
     quantity: float, price: float, rate: float, amount: float,
 ) -> None:  # fmt: skip
-    """Move cash and write the ledger entry of the movement."""
+    """Move cash of the wallet at an exchange (or IN_TRANSIT) and write the ledger entry of the movement."""
     portfolio = books.portfolios[b]
-    portfolio.cash += amount
+    if kind != TRANSFER:  # its two entries cancel
+        portfolio.cash += amount
+    if exchange == IN_TRANSIT:
+        portfolio.in_transit += amount
+    elif books.wallets.shape[1] > 0:
+        books.wallets[b, exchange].balance += amount
     capacity = books.ledger.shape[1]
     if capacity == 0:
         return
@@ -53,7 +81,7 @@ def _book(
         return
     entry = books.ledger[b, portfolio.ledger_rows]
     entry.hour, entry.position_id, entry.kind, entry.side = t, position_id, kind, side
-    entry.leg, entry.booking, entry.quantity = leg, booking, quantity
+    entry.leg, entry.exchange, entry.booking, entry.quantity = leg, exchange, booking, quantity
     entry.price, entry.rate, entry.amount = price, rate, amount
     portfolio.ledger_rows += 1
 
@@ -77,12 +105,20 @@ def _note(books: Books, b: int, t: int, kind: int, reason: int, order: int, targ
 
 @hourly
 def unrealised_price_pnl(tape: TapeArrays, books: Books, b: int, s: int, t: int) -> float:
-    """Price P&L in USD of the open position in slot s at the prices known at t; funding and fees not included."""
+    """Price P&L in USD of the open legs in slot s at the prices known at t; funding and fees not included."""
     slot = books.slots[b, s]
     pair = tape.pairs[slot.pair]
-    long_pnl = slot.quantity * (tape.quotes[pair.long, t].price - slot.long_entry)
-    short_pnl = slot.quantity * (slot.short_entry - tape.quotes[pair.short, t].price)
+    long_pnl = slot.long_held * (tape.quotes[pair.long, t].price - slot.long_entry)
+    short_pnl = slot.short_held * (slot.short_entry - tape.quotes[pair.short, t].price)
     return float(long_pnl + short_pnl)
+
+
+@hourly
+def position_pnl(tape: TapeArrays, books: Books, b: int, s: int, t: int) -> float:
+    """P&L in USD so far of the position in slot s: price, realised by a leg that has left too, funding, fees paid."""
+    slot = books.slots[b, s]
+    still_open = unrealised_price_pnl(tape, books, b, s, t) + slot.funding - slot.entry_fees
+    return float(still_open + (slot.price_pnl - slot.exit_fees - slot.liquidation_fees))
 
 
 @hourly
@@ -108,7 +144,7 @@ def _settle_leg(
             signed = -quantity if side == LONG else quantity
             amount = signed * booking.mark * booking.rate
             _book(
-                books, b, t, position_id, FUNDING, side, leg, booking.kind,
+                books, b, t, position_id, FUNDING, side, leg, tape.legs[leg].exchange, booking.kind,
                 quantity, booking.mark, booking.rate, amount,
             )  # fmt: skip
             total += amount
@@ -123,18 +159,18 @@ def _settle(tape: TapeArrays, books: Books, b: int, t: int) -> None:
         slot = books.slots[b, s]
         if slot.status == OPEN:
             pair = tape.pairs[slot.pair]
-            for side, leg in ((LONG, pair.long), (SHORT, pair.short)):
-                slot.funding += _settle_leg(tape, books, b, t, leg, side, slot.id, slot.quantity, slot.opened, t)
+            for side, leg, closed in ((LONG, pair.long, slot.long_closed), (SHORT, pair.short, slot.short_closed)):
+                slot.funding += _settle_leg(tape, books, b, t, leg, side, slot.id, slot.quantity, slot.opened, closed)
     for g in range(books.ghosts.shape[1]):
         ghost = books.ghosts[b, g]
         if ghost.id > 0:
             pair = tape.pairs[ghost.pair]
-            for side, leg in ((LONG, pair.long), (SHORT, pair.short)):
-                _settle_leg(tape, books, b, t, leg, side, ghost.id, ghost.quantity, ghost.opened, ghost.closed)
+            for side, leg, closed in ((LONG, pair.long, ghost.long_closed), (SHORT, pair.short, ghost.short_closed)):
+                _settle_leg(tape, books, b, t, leg, side, ghost.id, ghost.quantity, ghost.opened, closed)
 
 
 @hourly
-def _keep_ghost(books: Books, b: int, t: int, s: int) -> None:
+def _keep_ghost(books: Books, b: int, s: int) -> None:
     """Remember a closed position; when there is no place left the one that was closed first is forgotten."""
     capacity = books.ghosts.shape[1]
     if capacity == 0:
@@ -147,8 +183,8 @@ def _keep_ghost(books: Books, b: int, t: int, s: int) -> None:
     while books.ghosts[b, free].id > 0:
         free += 1
     slot, ghost = books.slots[b, s], books.ghosts[b, free]
-    ghost.id, ghost.pair, ghost.quantity = slot.id, slot.pair, slot.quantity
-    ghost.opened, ghost.closed = slot.opened, t
+    ghost.id, ghost.pair, ghost.quantity, ghost.opened = slot.id, slot.pair, slot.quantity, slot.opened
+    ghost.long_closed, ghost.short_closed = slot.long_closed, slot.short_closed
 
 
 @hourly
@@ -177,45 +213,83 @@ def _pay_fee(tape: TapeArrays, books: Books, b: int, t: int, s: int, side: int, 
     slot = books.slots[b, s]
     rate = tape.quotes[leg, t].fee_rate
     fee = rate * slot.quantity * price
-    _book(books, b, t, slot.id, FEE, side, leg, 0, slot.quantity, price, rate, -fee)
+    _book(books, b, t, slot.id, FEE, side, leg, tape.legs[leg].exchange, 0, slot.quantity, price, rate, -fee)
     return float(fee)
 
 
 @hourly
+def _pay_liquidation_fee(
+    tape: TapeArrays, books: Books, b: int, t: int, s: int, side: int, leg: int, price: float
+) -> None:
+    slot, rate = books.slots[b, s], tape.rules[0].liquidation_fee
+    fee = rate * slot.quantity * price
+    exchange = tape.legs[leg].exchange
+    _book(books, b, t, slot.id, LIQUIDATION_FEE, side, leg, exchange, 0, slot.quantity, price, rate, -fee)
+    slot.liquidation_fees += fee
+
+
+@hourly
+def _realise(
+    tape: TapeArrays, books: Books, b: int, t: int, s: int, side: int, leg: int, price: float, amount: float
+) -> None:
+    """Book the price P&L of a leg that has left."""
+    slot = books.slots[b, s]
+    exchange = tape.legs[leg].exchange
+    _book(books, b, t, slot.id, PRICE, side, leg, exchange, 0, slot.quantity, price, np.nan, amount)
+    slot.price_pnl += amount
+
+
+@hourly
 def _close(tape: TapeArrays, books: Books, b: int, t: int, s: int, reason: int) -> None:
-    """Sell the long leg, buy back the short one, book fees and price P&L, write the trade, free the slot."""
+    """Close what is open of the position in slot s."""
+    _leave(tape, books, b, t, s, reason, books.slots[b, s].long_held > 0, books.slots[b, s].short_held > 0)
+
+
+@hourly
+def _leave(
+    tape: TapeArrays, books: Books, b: int, t: int, s: int, reason: int, long_leaves: bool, short_leaves: bool
+) -> None:
+    """Sell the long leg, buy back the short one, or one of them; book fees and price P&L.
+
+    When no leg is left write the trade and free the slot. LIQUIDATION as the reason charges its fee.
+    """
     slot, rules = books.slots[b, s], tape.rules[0]
     pair = tape.pairs[slot.pair]
     outage = reason == DATA_OUTAGE
     extra = rules.outage_slippage if outage else 0.0
-    raw_long = _raw_fill(tape, books, b, pair.long, t, outage and tape.quotes[pair.long, t].stale > 0)
-    raw_short = _raw_fill(tape, books, b, pair.short, t, outage and tape.quotes[pair.short, t].stale > 0)
-    long_exit = raw_long * (1.0 - _cost(tape, pair.long, t, slot.notional, extra))
-    short_exit = raw_short * (1.0 + _cost(tape, pair.short, t, slot.notional, extra))
-    fees = _pay_fee(tape, books, b, t, s, LONG, pair.long, long_exit)
-    fees += _pay_fee(tape, books, b, t, s, SHORT, pair.short, short_exit)
-    long_pnl = slot.quantity * (long_exit - slot.long_entry)
-    short_pnl = slot.quantity * (slot.short_entry - short_exit)
-    _book(books, b, t, slot.id, PRICE, LONG, pair.long, 0, slot.quantity, long_exit, np.nan, long_pnl)
-    _book(books, b, t, slot.id, PRICE, SHORT, pair.short, 0, slot.quantity, short_exit, np.nan, short_pnl)
-    slot.slippage += slot.quantity * (raw_long - long_exit) + slot.quantity * (short_exit - raw_short)
-    _write_trade(books, b, t, s, reason, long_exit, short_exit, fees, long_pnl + short_pnl)
-    _keep_ghost(books, b, t, s)
-    slot.status, slot.due = FREE, -1
+    slippage = 0.0
+    if long_leaves:
+        raw_long = _raw_fill(tape, books, b, pair.long, t, outage and tape.quotes[pair.long, t].stale > 0)
+        slot.long_exit = raw_long * (1.0 - _cost(tape, pair.long, t, slot.notional, extra))
+        slippage += slot.quantity * (raw_long - slot.long_exit)
+    if short_leaves:
+        raw_short = _raw_fill(tape, books, b, pair.short, t, outage and tape.quotes[pair.short, t].stale > 0)
+        slot.short_exit = raw_short * (1.0 + _cost(tape, pair.short, t, slot.notional, extra))
+        slippage += slot.quantity * (slot.short_exit - raw_short)
+    slot.slippage += slippage
+    if long_leaves:
+        slot.exit_fees += _pay_fee(tape, books, b, t, s, LONG, pair.long, slot.long_exit)
+    if short_leaves:
+        slot.exit_fees += _pay_fee(tape, books, b, t, s, SHORT, pair.short, slot.short_exit)
+    if reason == LIQUIDATION:
+        side, leg = (LONG, pair.long) if long_leaves else (SHORT, pair.short)
+        _pay_liquidation_fee(tape, books, b, t, s, side, leg, slot.long_exit if long_leaves else slot.short_exit)
+    if long_leaves:
+        long_pnl = slot.quantity * (slot.long_exit - slot.long_entry)
+        _realise(tape, books, b, t, s, LONG, pair.long, slot.long_exit, long_pnl)
+        slot.long_held, slot.long_closed = 0.0, t
+    if short_leaves:
+        short_pnl = slot.quantity * (slot.short_entry - slot.short_exit)
+        _realise(tape, books, b, t, s, SHORT, pair.short, slot.short_exit, short_pnl)
+        slot.short_held, slot.short_closed = 0.0, t
+    if slot.long_held == 0 and slot.short_held == 0:
+        _write_trade(books, b, t, s, reason if slot.reason == SIGNAL else slot.reason)
+        _keep_ghost(books, b, s)
+        slot.status, slot.due = FREE, -1
 
 
 @hourly
-def _write_trade(
-    books: Books,
-    b: int,
-    t: int,
-    s: int,
-    reason: int,
-    long_exit: float,
-    short_exit: float,
-    fees: float,
-    price_pnl: float,
-) -> None:
+def _write_trade(books: Books, b: int, t: int, s: int, reason: int) -> None:
     portfolio, slot = books.portfolios[b], books.slots[b, s]
     capacity = books.trades.shape[1]
     if capacity == 0:
@@ -225,11 +299,16 @@ def _write_trade(
         return
     trade = books.trades[b, portfolio.trade_rows]
     trade.position_id, trade.pair, trade.opened, trade.closed = slot.id, slot.pair, slot.opened, t
+    trade.long_closed, trade.short_closed = slot.long_closed, slot.short_closed
     trade.reason, trade.quantity, trade.notional = reason, slot.quantity, slot.notional
     trade.long_entry, trade.short_entry = slot.long_entry, slot.short_entry
-    trade.long_exit, trade.short_exit = long_exit, short_exit
-    trade.entry_fees, trade.exit_fees, trade.funding = slot.entry_fees, fees, slot.funding
-    trade.price_pnl, trade.slippage = price_pnl, slot.slippage
+    trade.long_exit, trade.short_exit = slot.long_exit, slot.short_exit
+    if slot.long_closed == slot.opened:
+        trade.long_entry = trade.long_exit = np.nan
+    if slot.short_closed == slot.opened:
+        trade.short_entry = trade.short_exit = np.nan
+    trade.entry_fees, trade.exit_fees, trade.funding = slot.entry_fees, slot.exit_fees, slot.funding
+    trade.liquidation_fees, trade.price_pnl, trade.slippage = slot.liquidation_fees, slot.price_pnl, slot.slippage
     portfolio.trade_rows += 1
 
 
@@ -237,36 +316,112 @@ def _write_trade(
 def _protective_reason(tape: TapeArrays, books: Books, b: int, t: int, s: int) -> int:
     """Why an open position must leave now, or SIGNAL (0) when it need not."""
     slot, rules = books.slots[b, s], tape.rules[0]
-    pair = tape.pairs[slot.pair]
-    long_quote, short_quote = tape.quotes[pair.long, t], tape.quotes[pair.short, t]
-    pnl = unrealised_price_pnl(tape, books, b, s, t) + slot.funding - slot.entry_fees
-    if 100.0 * pnl / (2.0 * slot.notional) <= rules.stop_loss_pct:
+    if 100.0 * position_pnl(tape, books, b, s, t) / (2.0 * slot.notional) <= rules.stop_loss_pct:
         return STOP_LOSS
-    if max(long_quote.stale, short_quote.stale) > rules.max_stale:
+    if _stale_hours(tape, books, b, s, t) > rules.max_stale:
         return DATA_OUTAGE
-    if long_quote.delisting + short_quote.delisting > 0:
+    pair = tape.pairs[slot.pair]
+    if slot.long_held > 0 and tape.quotes[pair.long, t].delisting > 0:
+        return DELISTING
+    if slot.short_held > 0 and tape.quotes[pair.short, t].delisting > 0:
         return DELISTING
     return SIGNAL
 
 
 @hourly
+def _stale_hours(tape: TapeArrays, books: Books, b: int, s: int, t: int) -> int:
+    """Hours since the older of the prices of the open legs in slot s."""
+    slot = books.slots[b, s]
+    pair = tape.pairs[slot.pair]
+    long_stale = tape.quotes[pair.long, t].stale if slot.long_held > 0 else 0
+    short_stale = tape.quotes[pair.short, t].stale if slot.short_held > 0 else 0
+    return int(max(long_stale, short_stale))
+
+
+@hourly
+def _is_alone(books: Books, b: int, s: int) -> bool:
+    """Whether a position has one leg only."""
+    return bool(books.slots[b, s].long_held == 0 or books.slots[b, s].short_held == 0)
+
+
+@hourly
 def _protect(tape: TapeArrays, books: Books, b: int, t: int) -> None:
     for s in range(books.slots.shape[1]):
-        if books.slots[b, s].status == OPEN:
-            pair = tape.pairs[books.slots[b, s].pair]
-            for leg in (pair.long, pair.short):
-                if tape.quotes[leg, t].stale > 0:
+        slot = books.slots[b, s]
+        if slot.status == OPEN:
+            pair = tape.pairs[slot.pair]
+            for leg, held in ((pair.long, slot.long_held), (pair.short, slot.short_held)):
+                if held > 0 and tape.quotes[leg, t].stale > 0:
                     books.portfolios[b].stale_hours += 1
+            if slot.reason != SIGNAL:
+                _unwind(tape, books, b, t, s)
+                continue
             reason = _protective_reason(tape, books, b, t, s)
             if reason != SIGNAL:
                 _close(tape, books, b, t, s, reason)
+
+
+@seldom
+def _unwind(tape: TapeArrays, books: Books, b: int, t: int, s: int) -> None:
+    """Close a leg that was left alone in an hour before, as soon as its price is fresh or dead."""
+    slot = books.slots[b, s]
+    stale = _stale_hours(tape, books, b, s, t)
+    if slot.due > t:
+        return
+    if stale > tape.rules[0].max_stale:
+        _close(tape, books, b, t, s, DATA_OUTAGE)
+    elif stale > 0:
+        slot.due = t + 1
+    else:
+        _close(tape, books, b, t, s, SIGNAL)
+
+
+@seldom
+def _liquidate(tape: TapeArrays, books: Books, b: int, t: int) -> None:
+    """Close legs of wallets that are below their maintenance margin, until none is."""
+    value_wallets(tape, books, b, t)
+    for e in range(books.wallets.shape[1]):
+        while must_liquidate(tape, books, b, e):
+            s, side = weakest_leg(tape, books, b, t, e)
+            books.slots[b, s].reason, books.slots[b, s].due = LIQUIDATION, t + 1
+            _leave(tape, books, b, t, s, LIQUIDATION, side == LONG, side == SHORT)
+            value_wallets(tape, books, b, t)
+
+
+@seldom
+def _transfer(tape: TapeArrays, books: Books, b: int, t: int) -> None:
+    """Credit the transfer that is due, then begin one when none is under way; wallets are valued afterwards."""
+    portfolio, rules = books.portfolios[b], tape.rules[0]
+    if portfolio.transit_due >= 0 and t >= portfolio.transit_due:
+        _send(books, b, t, IN_TRANSIT, portfolio.transit_to, portfolio.in_transit)
+        portfolio.transit_due = -1
+    value_wallets(tape, books, b, t)
+    if portfolio.transit_due < 0:
+        sender, receiver, amount = plan_transfer(tape, books, b)
+        if sender != NOWHERE:
+            _send(books, b, t, sender, IN_TRANSIT, amount)
+            cost = rules.transfer_cost
+            _book(books, b, t, 0, TRANSFER_FEE, NO_SIDE, -1, sender, 0, 0.0, np.nan, np.nan, -cost)
+            portfolio.transit_to, portfolio.transit_due = receiver, t + rules.transfer_hours
+            value_wallets(tape, books, b, t)
+
+
+@seldom
+def _send(books: Books, b: int, t: int, sender: int, receiver: int, amount: float) -> None:
+    """The two entries that take an amount out of one wallet and put it into another."""
+    _book(books, b, t, 0, TRANSFER, NO_SIDE, -1, sender, 0, 0.0, np.nan, np.nan, -amount)
+    _book(books, b, t, 0, TRANSFER, NO_SIDE, -1, receiver, 0, 0.0, np.nan, np.nan, amount)
 
 
 @hourly
 def open_hour(tape: TapeArrays, books: Books, b: int, t: int) -> None:
     """Steps 1 to 3 of hour t: settle, mark, protect."""
     _settle(tape, books, b, t)
+    if tape.rules[0].by_exchange > 0:
+        _liquidate(tape, books, b, t)
     _protect(tape, books, b, t)
+    if tape.rules[0].by_exchange > 0:
+        _transfer(tape, books, b, t)
     portfolio = books.portfolios[b]
     portfolio.equity = _mark_to_market(tape, books, b, t)
     portfolio.equity_protected = portfolio.equity
@@ -291,12 +446,13 @@ def is_held(tape: TapeArrays, books: Books, b: int, pair: int) -> bool:
 
 
 @hourly
-def _committed_notional(books: Books, b: int) -> float:
-    """Sum of 2N over open positions, USD."""
+def committed_notional(books: Books, b: int) -> float:
+    """Sum of N over open legs, USD."""
     total = 0.0
     for s in range(books.slots.shape[1]):
-        if books.slots[b, s].status == OPEN:
-            total += 2.0 * books.slots[b, s].notional
+        slot = books.slots[b, s]
+        if slot.status == OPEN:
+            total += slot.notional * ((slot.long_held > 0) + (slot.short_held > 0))
     return total
 
 
@@ -336,27 +492,45 @@ def _against_entry(tape: TapeArrays, books: Books, b: int, t: int, pair: int, no
     if notional < rules.min_notional:
         return BELOW_MIN_NOTIONAL
     available = books.portfolios[b].equity_protected * (1.0 + ROUNDING)
-    if (_committed_notional(books, b) + 2.0 * notional) / rules.leverage > available:
+    if (committed_notional(books, b) + 2.0 * notional) / rules.leverage > available:
         return MARGIN
-    return FILLABLE
+    return int(against_wallets(tape, books, b, pair, notional)) if rules.by_exchange > 0 else FILLABLE
 
 
 @hourly
-def _open(tape: TapeArrays, books: Books, b: int, t: int, s: int, pair_index: int, notional: float) -> None:
-    """Buy the long leg, sell the short one, book the entry fees."""
+def _open(
+    tape: TapeArrays, books: Books, b: int, t: int, s: int, pair_index: int, notional: float,
+    long_fails: bool, short_fails: bool,
+) -> None:  # fmt: skip
+    """Buy the long leg, sell the short one, book the entry fees; when one fails the other is left alone."""
     portfolio, slot, pair = books.portfolios[b], books.slots[b, s], tape.pairs[pair_index]
     mid = (tape.quotes[pair.long, t].price + tape.quotes[pair.short, t].price) / 2.0
-    raw_long = _raw_fill(tape, books, b, pair.long, t, False)
-    raw_short = _raw_fill(tape, books, b, pair.short, t, False)
     slot.status, slot.pair, slot.id, slot.opened, slot.due = OPEN, pair_index, portfolio.next_id, t, -1
-    slot.quantity, slot.notional, slot.funding = notional / mid, notional, 0.0
-    slot.long_entry = raw_long * (1.0 + _cost(tape, pair.long, t, notional, 0.0))
-    slot.short_entry = raw_short * (1.0 - _cost(tape, pair.short, t, notional, 0.0))
-    long_slippage = slot.quantity * (slot.long_entry - raw_long)
-    slot.slippage = long_slippage + slot.quantity * (raw_short - slot.short_entry)
+    slot.quantity, slot.notional, slot.funding, slot.entry_fees = notional / mid, notional, 0.0, 0.0
+    slot.long_held = slot.short_held = slot.quantity
+    slot.long_closed, slot.short_closed, slot.reason = STILL_OPEN, STILL_OPEN, SIGNAL
+    slot.exit_fees, slot.liquidation_fees, slot.price_pnl, slippage = 0.0, 0.0, 0.0, 0.0
     portfolio.next_id += 1
-    fees = _pay_fee(tape, books, b, t, s, LONG, pair.long, slot.long_entry)
-    slot.entry_fees = fees + _pay_fee(tape, books, b, t, s, SHORT, pair.short, slot.short_entry)
+    if long_fails:
+        slot.long_held, slot.long_closed, slot.long_entry = 0.0, t, 0.0
+    else:
+        raw_long = _raw_fill(tape, books, b, pair.long, t, False)
+        slot.long_entry = raw_long * (1.0 + _cost(tape, pair.long, t, notional, 0.0))
+        slippage += slot.quantity * (slot.long_entry - raw_long)
+    if short_fails:
+        slot.short_held, slot.short_closed, slot.short_entry = 0.0, t, 0.0
+    else:
+        raw_short = _raw_fill(tape, books, b, pair.short, t, False)
+        slot.short_entry = raw_short * (1.0 - _cost(tape, pair.short, t, notional, 0.0))
+        slippage += slot.quantity * (raw_short - slot.short_entry)
+    slot.slippage = slippage
+    if not long_fails:
+        slot.entry_fees += _pay_fee(tape, books, b, t, s, LONG, pair.long, slot.long_entry)
+    if not short_fails:
+        slot.entry_fees += _pay_fee(tape, books, b, t, s, SHORT, pair.short, slot.short_entry)
+    if long_fails or short_fails:
+        slot.reason, slot.due = LEG_FAILURE, t + 1
+        _note(books, b, t, FAILED, LEG_FAILURE, ENTER, pair_index)
 
 
 @hourly
@@ -364,11 +538,34 @@ def _fill_entry(tape: TapeArrays, books: Books, b: int, t: int, s: int, pair: in
     """Fill an entry into slot s, or record why not (``refusal``: REFUSED, or CANCELLED for one that was pending)."""
     notional = _size(tape, books, b)
     reason = _against_entry(tape, books, b, t, pair, notional)
+    long_fails = short_fails = False
+    if tape.rules[0].leg_failure > 0 and reason == FILLABLE:
+        long_fails = leg_fails(tape, tape.pairs[pair].long, t, LONG, OPENING)
+        short_fails = leg_fails(tape, tape.pairs[pair].short, t, SHORT, OPENING)
+        if long_fails and short_fails:
+            reason = LEG_FAILURE
     if reason == FILLABLE:
-        _open(tape, books, b, t, s, pair, notional)
+        _open(tape, books, b, t, s, pair, notional, long_fails, short_fails)
         return
     books.slots[b, s].status, books.slots[b, s].due = FREE, -1
     _note(books, b, t, refusal, reason, ENTER, pair)
+
+
+@hourly
+def _fill_exit(tape: TapeArrays, books: Books, b: int, t: int, s: int) -> None:
+    """Close what is open in slot s for the strategy; a leg that fails stays and is tried again in the next hour."""
+    slot = books.slots[b, s]
+    long_leaves, short_leaves = slot.long_held > 0, slot.short_held > 0
+    if tape.rules[0].leg_failure > 0:
+        pair = tape.pairs[slot.pair]
+        long_fails = long_leaves and leg_fails(tape, pair.long, t, LONG, CLOSING)
+        short_fails = short_leaves and leg_fails(tape, pair.short, t, SHORT, CLOSING)
+        long_leaves, short_leaves = long_leaves and not long_fails, short_leaves and not short_fails
+        if long_fails or short_fails:
+            slot.due = t + 1
+            _note(books, b, t, FAILED, LEG_FAILURE, EXIT, s)
+    if long_leaves or short_leaves:
+        _leave(tape, books, b, t, s, SIGNAL, long_leaves, short_leaves)
 
 
 @hourly
@@ -376,12 +573,14 @@ def _fill_due_exits(tape: TapeArrays, books: Books, b: int, t: int) -> None:
     for s in range(books.slots.shape[1]):
         slot = books.slots[b, s]
         if slot.status == OPEN and slot.due == t:
-            pair = tape.pairs[slot.pair]
-            slot.due = -1
-            if max(tape.quotes[pair.long, t].stale, tape.quotes[pair.short, t].stale) > 0:
-                _note(books, b, t, CANCELLED, STALE_LEG, EXIT, s)
+            if _stale_hours(tape, books, b, s, t) == 0:
+                slot.due = -1
+                _fill_exit(tape, books, b, t, s)
+            elif _is_alone(books, b, s):
+                slot.due = t + 1
             else:
-                _close(tape, books, b, t, s, SIGNAL)
+                slot.due = -1
+                _note(books, b, t, CANCELLED, STALE_LEG, EXIT, s)
 
 
 @hourly
@@ -401,7 +600,7 @@ def _take_exit(tape: TapeArrays, books: Books, b: int, t: int, s: int) -> None:
     elif tape.rules[0].latency > 0:
         books.slots[b, s].due = t + tape.rules[0].latency
     else:
-        _close(tape, books, b, t, s, SIGNAL)
+        _fill_exit(tape, books, b, t, s)
 
 
 @hourly
@@ -423,7 +622,7 @@ def _take_entry(tape: TapeArrays, books: Books, b: int, t: int, pair: int) -> No
 @hourly
 def fill_hour(tape: TapeArrays, books: Books, b: int, t: int, orders: Any) -> None:
     """Steps 6 and 7 of hour t: orders that fall due, then exits, then entries; store equity."""
-    if tape.rules[0].latency > 0:
+    if tape.rules[0].latency > 0 or tape.rules[0].leg_failure > 0:
         _fill_due_exits(tape, books, b, t)
         _fill_due_entries(tape, books, b, t)
     for k in range(orders.shape[0]):
@@ -448,7 +647,7 @@ def _store_equity(tape: TapeArrays, books: Books, b: int, t: int) -> None:
         return
     row = books.hours[b, portfolio.hour_rows]
     row.hour, row.equity, row.cash = t, portfolio.equity, portfolio.cash
-    row.committed, row.open_positions = _committed_notional(books, b), _open_positions(books, b)
+    row.committed, row.open_positions = committed_notional(books, b), _open_positions(books, b)
     portfolio.hour_rows += 1
 
 
@@ -461,7 +660,7 @@ def close_hour(tape: TapeArrays, books: Books, b: int, t: int) -> None:
             _note(books, b, t, CANCELLED, END_OF_DATA, ENTER, slot.pair)
             slot.status, slot.due = FREE, -1
         elif slot.status == OPEN:
-            if slot.due >= 0:
+            if slot.due >= 0 and slot.reason == SIGNAL:
                 _note(books, b, t, CANCELLED, END_OF_DATA, EXIT, s)
             _close(tape, books, b, t, s, END_OF_DATA)
     _store_equity(tape, books, b, t)
@@ -476,6 +675,8 @@ def begin(tape: TapeArrays, books: Books, blank: Books, rows: Ints, which: Ints)
             books.slots[b, s] = blank.slots[0, s]
         for g in range(books.ghosts.shape[1]):
             books.ghosts[b, g] = blank.ghosts[0, g]
+        for e in range(books.wallets.shape[1]):
+            books.wallets[b, e] = blank.wallets[0, e]
         open_hour(tape, books, b, rows[b])
 
 

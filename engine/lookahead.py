@@ -196,8 +196,13 @@ def _first_difference(ours: Any, theirs: Any) -> int:
 
 def _protected_at(records: Records, row: int) -> bool:
     """Whether a position left by a protective exit at a row: that fills at once, before the strategy looks."""
-    reasons = [int(Reason.STOP_LOSS), int(Reason.DATA_OUTAGE), int(Reason.DELISTING)]
-    return bool(np.any((records.trades["closed"] == row) & np.isin(records.trades["reason"], reasons)))
+    by_itself = (
+        Reason.STOP_LOSS, Reason.DATA_OUTAGE, Reason.DELISTING, Reason.LIQUIDATION, Reason.LEG_FAILURE
+    )  # fmt: skip
+    reasons = [int(reason) for reason in by_itself]
+    left = np.any((records.trades["closed"] == row) & np.isin(records.trades["reason"], reasons))
+    ledger = records.ledger[records.ledger["hour"] == row]
+    return bool(left or np.any(ledger["kind"] == int(Kind.LIQUIDATION_FEE)))
 
 
 def _booked(rows: Any, last: int) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.books import Kind
+from engine.books import Kind, Reason
 from engine.market import Floats
 from engine.records import Records, trade_pnl
 
@@ -37,6 +37,9 @@ def compute_metrics(records: Records, initial_capital_usd: float) -> Metrics:
         "missing_settlements": records.missing_settlements,
         "stale_hours": records.stale_hours,
         "fills_at_last_trade": records.fills_at_last_trade,
+        "liquidations": _count(records.ledger, Kind.LIQUIDATION_FEE),
+        "transfers": _count(records.ledger, Kind.TRANSFER_FEE),
+        "leg_failures": int(np.count_nonzero(records.notes["reason"] == int(Reason.LEG_FAILURE))),
         "hours": hours,
     }
 
@@ -92,10 +95,15 @@ def _sharpe_of_trades(pnl_pct: Floats, hours: int) -> float | None:
 
 
 def _costs(records: Records) -> dict[str, float]:
-    """Where the money went, in USD; fees and slippage positive as costs, funding and price P&L signed."""
+    """Where the money went, in USD; fees and slippage positive as costs, funding and price P&L signed.
+
+    P&L at the end is funding and price P&L less all fees and costs but slippage, which is in the price P&L.
+    """
     kind, amount = records.ledger["kind"], records.ledger["amount"]
     return {
         "fees_usd": float(-amount[kind == int(Kind.FEE)].sum() + 0.0),
+        "liquidation_fees_usd": float(-amount[kind == int(Kind.LIQUIDATION_FEE)].sum() + 0.0),
+        "transfer_costs_usd": float(-amount[kind == int(Kind.TRANSFER_FEE)].sum() + 0.0),
         "funding_usd": float(amount[kind == int(Kind.FUNDING)].sum()),
         "price_pnl_usd": float(amount[kind == int(Kind.PRICE)].sum()),
         "slippage_usd": float(records.trades["slippage"].sum()),
@@ -104,8 +112,13 @@ def _costs(records: Records) -> dict[str, float]:
 
 def _break_even(pnl: float, costs: dict[str, float]) -> float | None:
     """By which factor fees and slippage of the same trades could grow until the P&L is zero."""
-    paid = costs["fees_usd"] + costs["slippage_usd"]
+    fees = costs["fees_usd"] + costs["liquidation_fees_usd"] + costs["transfer_costs_usd"]
+    paid = fees + costs["slippage_usd"]
     return (pnl + paid) / paid if paid > 0 else None
+
+
+def _count(ledger: NDArray[Any], kind: Kind) -> int:
+    return int(np.count_nonzero(ledger["kind"] == int(kind)))
 
 
 def _exposure_pct(hours: NDArray[Any]) -> float | None:

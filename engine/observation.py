@@ -17,10 +17,11 @@ from engine.books import Books, OrderKind, Status
 from engine.compiled import compiled, hourly
 from engine.errors import UserError
 from engine.features import COLUMN, FEATURES
-from engine.kernel import is_held, unrealised_price_pnl
+from engine.kernel import committed_notional, is_held, position_pnl
+from engine.margin import liquidation_distance
 from engine.market import Floats, Ints
 from engine.opportunities import OpportunityBuilder, rank
-from engine.settings import Settings
+from engine.settings import Settings, hash_of
 from engine.tape import TapeArrays
 
 V1_FEATURES = tuple(FEATURES)[:22]
@@ -37,8 +38,10 @@ class ObservationSpec(Settings):
     """Layout of the observation: a change of any value changes the hash, and bundles refuse another hash.
 
     Values in order: equity / initial capital, sum(2N) / equity, open positions / P, total P&L in % of initial
-    capital, drawdown in %; per slot P&L in % of 2N (price, funding and entry fees), hours held / 72, net funding in
-    % of 2N; then per ranked opportunity the standardised features. Empty slots and unknown features are zero.
+    capital, drawdown in %; per slot P&L in % of 2N (price, funding and fees so far), hours held / 72, net funding in
+    % of 2N, and with ``liquidation_distance`` the smallest fraction by which a price may move against a leg until it
+    is liquidated (0 to 1; 1 when the account is pooled); then per ranked opportunity the standardised features. Empty
+    slots and unknown features are zero.
     """
 
     version: int = Field(default=1, ge=1, le=1)
@@ -46,6 +49,12 @@ class ObservationSpec(Settings):
     opportunities: int = Field(default=5, ge=1, le=64)
     ranking: str = "fund_apr"
     features: tuple[str, ...] = V1_FEATURES
+    liquidation_distance: bool = False
+
+    def hash(self) -> str:
+        """Without ``liquidation_distance`` the hash is that of specs from before there was such a choice."""
+        unused = set() if self.liquidation_distance else {"liquidation_distance"}
+        return hash_of(self.model_dump(mode="json", exclude=unused))
 
     @field_validator("ranking")
     @classmethod
@@ -65,7 +74,8 @@ class ObservationSpec(Settings):
     @property
     def size(self) -> int:
         """Length of the observation."""
-        return PORTFOLIO_VALUES + SLOT_VALUES * self.positions + len(self.features) * self.opportunities
+        slot_values = SLOT_VALUES + self.liquidation_distance
+        return PORTFOLIO_VALUES + slot_values * self.positions + len(self.features) * self.opportunities
 
     @property
     def actions(self) -> int:
@@ -124,20 +134,21 @@ def rank_hour(encoding: Encoding, features: Floats, offered: Any, pairs: Ints, v
 
 
 @hourly
-def _encode_portfolio(tape: TapeArrays, books: Books, b: int, t: int, out: Float32s) -> None:
+def _encode_portfolio(tape: TapeArrays, books: Books, b: int, t: int, width: int, out: Float32s) -> None:
     portfolio, capital = books.portfolios[b], tape.rules[0].initial_capital
     slots = books.slots.shape[1]
-    committed, held = 0.0, 0
+    committed, held = committed_notional(books, b), 0
     for s in range(slots):
         slot = books.slots[b, s]
-        at = PORTFOLIO_VALUES + SLOT_VALUES * s
-        out[at : at + SLOT_VALUES] = 0.0
+        at = PORTFOLIO_VALUES + width * s
+        out[at : at + width] = 0.0
         if slot.status == OPEN:
-            committed, held = committed + 2.0 * slot.notional, held + 1
-            pnl = unrealised_price_pnl(tape, books, b, s, t) + slot.funding - slot.entry_fees
-            out[at] = 100.0 * pnl / (2.0 * slot.notional)
+            held += 1
+            out[at] = 100.0 * position_pnl(tape, books, b, s, t) / (2.0 * slot.notional)
             out[at + 1] = (t - slot.opened) / 72.0
             out[at + 2] = 100.0 * slot.funding / (2.0 * slot.notional)
+            if width > SLOT_VALUES:
+                out[at + 3] = liquidation_distance(tape, books, b, s, t)
     out[0] = portfolio.equity / capital
     out[1] = committed / portfolio.equity
     out[2] = held / slots
@@ -150,10 +161,13 @@ def encode(
     tape: TapeArrays, books: Books, b: int, t: int, pairs: Ints, values: Float32s, opportunities: int,
     visible: Ints, out: Float32s,
 ) -> None:  # fmt: skip
-    """Observation of portfolio b at row t into ``out``; ``visible`` ``[O]`` gets the pairs shown (-1: none)."""
-    _encode_portfolio(tape, books, b, t, out)
+    """Observation of portfolio b at row t into ``out``; ``visible`` ``[O]`` gets the pairs shown (-1: none).
+
+    The length of ``out`` says how many values a slot has.
+    """
     width = values.shape[1]
-    start = PORTFOLIO_VALUES + SLOT_VALUES * books.slots.shape[1]
+    start = out.shape[0] - width * opportunities
+    _encode_portfolio(tape, books, b, t, (start - PORTFOLIO_VALUES) // books.slots.shape[1], out)
     shown = 0
     for k in range(pairs.shape[0]):
         if shown == opportunities or pairs[k] < 0:

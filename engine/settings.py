@@ -54,6 +54,34 @@ class FilterSettings(Settings):
     max_bid_ask_spread: NotNegative | None = None
 
 
+class MarginSettings(Settings):
+    """Wallets, liquidation and transfers where margin is kept by exchange (``account: by_exchange``).
+
+    A wallet is cross margin. With default sizes a position posts ``position_fraction / 2`` of all equity at each of
+    its two exchanges, whatever the leverage: a wallet whose share is smaller refuses it (``margin``).
+    """
+
+    wallet_shares: Mapping[str, Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]] | None = None
+    """Share of capital at each exchange, at the start and as the target of transfers; an exchange that is not named
+    has none. None: equal shares over the exchanges of the market."""
+    maintenance_margin_rate: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] = 0.01
+    """A leg is liquidated while the equity of its wallet is below this share of the notional held there."""
+    liquidation_fee_rate: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.005
+    """Of the notional of the liquidated leg at its fill, beside the ordinary fee."""
+    transfer_hours: Annotated[int, Field(ge=1, le=168)] = 1
+    transfer_cost_usd: NotNegative = 1.0
+    rebalance_below: Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)] | None = 0.5
+    """Money is sent to the poorest wallet when its equity falls below this part of its target; None: never."""
+    max_exchange_share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
+    """No entry at an exchange that holds a larger share of all equity; what is above it is sent elsewhere."""
+
+    @model_validator(mode="after")
+    def _shares_are_whole(self) -> Self:
+        if self.wallet_shares is not None and abs(sum(self.wallet_shares.values()) - 1) > 1e-9:
+            raise ValueError(f"wallet_shares must sum to 1, not {sum(self.wallet_shares.values()):g}")
+        return self
+
+
 class EngineSettings(Settings):
     """Capital, risk, costs and the fill model of one run (DESIGN.md sections 3 and 4)."""
 
@@ -64,7 +92,12 @@ class EngineSettings(Settings):
     position_size_usd: Positive | None = None
     """Fixed notional per leg; replaces ``position_fraction`` when given."""
     min_notional_usd: Positive = 10.0
-    leverage: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 1.0
+    account: Literal["pooled", "by_exchange"] = "pooled"
+    """``pooled``: all capital backs every leg, nothing is liquidated. ``by_exchange``: each exchange has a wallet of its
+    own, in which its legs post margin and are liquidated (``margin``)."""
+    leverage: Annotated[float, Field(ge=1, le=20, allow_inf_nan=False)] = 1.0
+    """Notional of a leg by the margin that it posts; above 1 with ``account: by_exchange`` only."""
+    margin: MarginSettings = MarginSettings()
     max_position_loss_pct: Annotated[float, Field(lt=0, allow_inf_nan=False)] | None = -1.5
     """Stop-loss in % of 2N; None switches it off."""
     slippage_bps: NotNegative = 2.0
@@ -77,14 +110,17 @@ class EngineSettings(Settings):
     """``last_trade`` fills at the price that the strategy sees: only to show what that would invent."""
     liquidity: Literal["taker", "maker"] = "taker"
     cost_multiple: NotNegative = 1.0
-    """Multiplies fees and slippage; stress tests use it."""
+    """Multiplies fees (of liquidations and transfers too) and slippage; stress tests use it."""
+    leg_failure_probability: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
+    """Of each fill of a leg that a strategy orders; protective exits and liquidations do not fail."""
+    leg_failure_seed: int = 0
     fees: Mapping[str, tuple[FeeRow, ...]] = Field(default_factory=dict)
     filters: FilterSettings = FilterSettings()
 
     @model_validator(mode="after")
-    def _liquidation_is_not_modelled(self) -> Self:
-        if self.leverage > 1:
-            raise ValueError("leverage above 1 is refused: liquidation is not modelled yet")
+    def _leverage_needs_liquidation(self) -> Self:
+        if self.leverage > 1 and self.account == "pooled":
+            raise ValueError("leverage above 1 needs account=by_exchange: a pooled account is never liquidated")
         return self
 
     def cost_table_hash(self) -> str:

@@ -6,6 +6,8 @@ later hour.
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -15,6 +17,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from engine.before import Before, nothing_before
+from engine.books import NO_WALLETS
 from engine.errors import SettingsError
 from engine.market import Floats, Ints, MarketData, Pairs, directed_pairs
 from engine.settings import EngineSettings, fee_rate
@@ -36,6 +39,8 @@ QUOTE = np.dtype(
     ],
     align=True,
 )
+LEG = np.dtype([("exchange", "i8"), ("key", "u8")], align=True)
+"""``key`` is what random failures of the leg are drawn from."""
 PAIR = np.dtype([("long", "i8"), ("short", "i8"), ("mirror", "i8")], align=True)
 RULES = np.dtype(
     [
@@ -52,18 +57,34 @@ RULES = np.dtype(
         ("max_stale", "i8"),
         ("min_history", "i8"),
         ("latency", "i8"),
+        ("by_exchange", "i8"),  # 1: margin is kept by exchange, else the six below are not looked at
+        ("maintenance", "f8"),  # fraction of notional
+        ("liquidation_fee", "f8"),  # fraction of notional, cost multiple included
+        ("transfer_cost", "f8"),  # USD, cost multiple included
+        ("rebalance_below", "f8"),  # fraction of a wallet's target, nan: never
+        ("max_exchange_share", "f8"),  # nan: no limit
+        ("transfer_hours", "i8"),
+        ("leg_failure", "f8"),  # probability
     ],
     align=True,
 )
 
 
 class TapeArrays(NamedTuple):
-    """What the compiled kernel gets. ``quotes`` is ``[legs, hours]``, ``rules`` has one element."""
+    """What the compiled kernel gets. ``quotes`` is ``[legs, hours]``, ``rules`` has one element.
+
+    ``marks`` ``[legs, hours]`` (mark price, else the last known price) and ``shares`` ``[exchanges]`` (of capital in
+    each wallet) are empty when the account is pooled.
+    """
 
     quotes: NDArray[np.void]
     bookings: NDArray[np.void]
     pairs: NDArray[np.void]
     rules: NDArray[np.void]
+    legs: NDArray[np.void]
+    hours: Ints
+    marks: Floats
+    shares: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +109,7 @@ def prepare(
     """Build the tape of a market under the given settings.
 
     ``before`` is what came before a market that is the end of a longer one; ``pairs``, when the caller has them.
-    Raises ``SettingsError`` when an exchange of the market has no row in the fee table.
+    Raises ``SettingsError`` when an exchange of the market has no row in the fee table, or wallets do not fit it.
     """
     before = nothing_before(market.legs, walked=0) if before is None else before
     pairs = directed_pairs(market) if pairs is None else pairs
@@ -108,7 +129,12 @@ def prepare(
     quotes["booking_start"], quotes["booking_count"] = settlements.starts, settlements.counts
     quotes["delisting"] = _leaves_by_notice(market)
     quotes["filtered"] = _filtered(market, settings, before.legs["volume"])
-    arrays = TapeArrays(quotes, settlements.bookings, _pair_records(pairs), rules_record(settings))
+    shares = wallet_shares(market.exchanges, settings)
+    marks = np.ascontiguousarray(mark) if len(shares) else np.empty((0, 0))
+    arrays = TapeArrays(
+        quotes, settlements.bookings, _pair_records(pairs), rules_record(settings), _leg_records(market, settings),
+        np.ascontiguousarray(market.hours, np.int64), marks, shares,
+    )  # fmt: skip
     return Tape(market, settings, pairs, settlements, arrays, before)
 
 
@@ -142,7 +168,54 @@ def rules_record(settings: EngineSettings) -> NDArray[np.void]:
     rules["cost_multiple"] = settings.cost_multiple
     rules["max_stale"], rules["min_history"] = settings.max_stale_hours, settings.min_history_hours
     rules["latency"] = settings.latency_hours
+    rules["leg_failure"] = settings.leg_failure_probability
+    margin = settings.margin
+    rules["by_exchange"] = settings.account == "by_exchange"
+    rules["maintenance"] = margin.maintenance_margin_rate
+    rules["liquidation_fee"] = margin.liquidation_fee_rate * settings.cost_multiple
+    rules["transfer_cost"] = margin.transfer_cost_usd * settings.cost_multiple
+    rules["transfer_hours"] = margin.transfer_hours
+    rules["rebalance_below"] = np.nan if margin.rebalance_below is None else margin.rebalance_below
+    rules["max_exchange_share"] = np.nan if margin.max_exchange_share is None else margin.max_exchange_share
     return rules
+
+
+def wallet_shares(exchanges: Sequence[str], settings: EngineSettings) -> Floats:
+    """Share of capital in the wallet at each exchange ``[exchanges]``; none when the account is pooled.
+
+    Raises ``SettingsError`` for a share at an exchange that the market does not have, and for a target above the limit.
+    """
+    if settings.account == "pooled":
+        return NO_WALLETS
+    named = settings.margin.wallet_shares
+    unknown = sorted(set(named or ()) - set(exchanges))
+    if unknown:
+        raise SettingsError(
+            f"margin.wallet_shares: the market has no exchange {unknown[0]!r} (it has {', '.join(exchanges)})"
+        )
+    equal = 1.0 / len(exchanges)
+    shares = np.array([equal if named is None else named.get(exchange, 0.0) for exchange in exchanges])
+    limit = settings.margin.max_exchange_share
+    if limit is not None and shares.max() > limit * (1 + 1e-9):
+        largest = exchanges[int(shares.argmax())]
+        raise SettingsError(
+            f"margin.max_exchange_share = {limit:g} is below the share of capital at {largest} ({shares.max():.3g})"
+        )
+    return shares
+
+
+def _leg_records(market: MarketData, settings: EngineSettings) -> NDArray[np.void]:
+    records: NDArray[Any] = np.zeros(market.legs, LEG)
+    records["exchange"] = market.leg_exchange
+    if settings.leg_failure_probability > 0:
+        names = [market.leg_name(leg) for leg in range(market.legs)]
+        records["key"] = [failure_key(settings.leg_failure_seed, *name) for name in names]
+    return records
+
+
+def failure_key(seed: int, symbol: str, exchange: str) -> int:
+    """64 bits that name a leg under a seed, whatever other legs the market has."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {symbol} {exchange}".encode()).digest()[:8], "little")
 
 
 def _pair_records(pairs: Pairs) -> NDArray[np.void]:

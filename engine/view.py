@@ -16,8 +16,9 @@ import numpy as np
 from engine.books import OrderKind, Status
 from engine.errors import UserError
 from engine.features import COLUMN
-from engine.kernel import is_held, unrealised_price_pnl
+from engine.kernel import is_held, position_pnl
 from engine.loop import HourlyLoop
+from engine.margin import liquidation_distance
 from engine.market import Floats, Ints, time_of
 from engine.observation import Encoding, Float32s, ObservationSpec, encode, rank_hour
 from engine.opportunities import OpportunityBuilder
@@ -49,7 +50,11 @@ class Strategy(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """An open position as the strategy sees it; money in USD, percentages of 2N."""
+    """An open position as the strategy sees it; money in USD, percentages of 2N.
+
+    ``liquidation_distance``: the smallest fraction by which a price may move against a leg until it is liquidated, 0
+    to 1; 1 when the account is pooled. ``legs``: 1 when one leg was left alone; it leaves by itself.
+    """
 
     slot: int
     pair: int
@@ -62,6 +67,8 @@ class Position:
     pnl_usd: float
     pnl_pct: float
     leaving: bool
+    liquidation_distance: float = 1.0
+    legs: int = 2
 
 
 class View:
@@ -126,12 +133,13 @@ class View:
 
     def _position(self, s: int) -> Position:
         slot: Any = self._loop.books.slots[self._b, s]
-        price_pnl = unrealised_price_pnl(self._loop.tape.arrays, self._loop.books, self._b, s, self._row)
-        pnl = price_pnl + slot["funding"] - slot["entry_fees"]
+        arrays, books = self._loop.tape.arrays, self._loop.books
+        pnl = position_pnl(arrays, books, self._b, s, self._row)
         return Position(
             s, int(slot["pair"]), *self.pair_name(int(slot["pair"])), self._row - int(slot["opened"]),
             float(slot["notional"]), float(slot["funding"]), float(pnl), float(100 * pnl / (2 * slot["notional"])),
-            bool(slot["due"] >= 0),
+            bool(slot["due"] >= 0), float(liquidation_distance(arrays, books, self._b, s, self._row)),
+            int(slot["long_held"] > 0) + int(slot["short_held"] > 0),
         )  # fmt: skip
 
     @property

@@ -179,6 +179,7 @@ class Episodes:
         books, screen = self.loop.books, self.screen
         return {
             "portfolios": books.portfolios, "slots": books.slots, "ghosts": books.ghosts,
+            "wallets": books.wallets,
             "rows": self.loop.rows, "last_rows": self.loop.last_rows,
             "lengths": self.lengths,
             "visible": screen.visible, "returns": screen.returns,

@@ -42,13 +42,14 @@ class Event:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What the next hour starts from; ``portfolio``, ``slots`` and ``ghosts`` are None before the first one played."""
+    """What the next hour starts from; the books are None before the first one played."""
 
     hour: int
     before: bytes
     portfolio: bytes | None
     slots: bytes | None
     ghosts: bytes | None
+    wallets: bytes | None
     generator: str | None
     report: Mapping[str, Any]
 
@@ -144,12 +145,12 @@ class Journal:
 
     def snapshot(self) -> Snapshot | None:
         """What the next hour starts from."""
-        names = "hour, before, portfolio, slots, ghosts, generator, report"
+        names = "hour, before, portfolio, slots, ghosts, wallets, generator, report"
         found = self.rows(f"SELECT {names} FROM snapshot")
         if not found:
             return None
-        hour, before, portfolio, slots, ghosts, generator, report = found[0]
-        return Snapshot(hour, before, portfolio, slots, ghosts, generator, json.loads(report))
+        *state, report = found[0]
+        return Snapshot(*state, json.loads(report))
 
     def facts(self, first: int, last: int) -> Iterator[HourFacts]:
         """The facts of the hours ``first`` to ``last`` that are in the journal, ascending, as they were given."""
@@ -234,8 +235,9 @@ class Journal:
     def store(self, snapshot: Snapshot) -> None:
         """Replace the snapshot; inside the transaction of its hour."""
         report = json.dumps(snapshot.report, allow_nan=False)
-        row = (1, snapshot.hour, snapshot.before, snapshot.portfolio, snapshot.slots, snapshot.ghosts)
-        self._insert("snapshot", [(*row, snapshot.generator, report)], "INSERT OR REPLACE")
+        books = (snapshot.portfolio, snapshot.slots, snapshot.ghosts, snapshot.wallets)
+        row = (1, snapshot.hour, snapshot.before, *books, snapshot.generator, report)
+        self._insert("snapshot", [row], "INSERT OR REPLACE")
 
     def _insert(self, table: str, rows: Sequence[tuple[Any, ...]], verb: str = "INSERT") -> None:
         if rows:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.books import Leg, Status
-from engine.kernel import unrealised_price_pnl
+from engine.kernel import position_pnl, unrealised_price_pnl
 from engine.loop import HourlyLoop
 from engine.settlements import NOT_YET
 
@@ -35,10 +35,11 @@ def _position(loop: HourlyLoop, s: int, running_rate: RunningRate) -> dict[str, 
     slot: Any = loop.books.slots[0, s]
     row = int(loop.rows[0])
     first = int(loop.tape.market.hours[0])
-    price_pnl = float(unrealised_price_pnl(loop.tape.arrays, loop.books, 0, s, row))
-    pnl = price_pnl + float(slot["funding"]) - float(slot["entry_fees"])
+    price_pnl = float(unrealised_price_pnl(loop.tape.arrays, loop.books, 0, s, row)) + float(slot["price_pnl"])
+    pnl = float(position_pnl(loop.tape.arrays, loop.books, 0, s, row))
     pairs = loop.tape.pairs
-    legs = ((Leg.LONG, pairs.long_leg, "long_entry"), (Leg.SHORT, pairs.short_leg, "short_entry"))
+    sides = ((Leg.LONG, pairs.long_leg, "long"), (Leg.SHORT, pairs.short_leg, "short"))
+    legs = [(side, of, f"{name}_entry") for side, of, name in sides if slot[f"{name}_held"] > 0]
     return {
         "slot": s,
         "id": int(slot["id"]),

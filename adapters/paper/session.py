@@ -16,14 +16,15 @@ from adapters.paper.journal import Decision, Event, HourEntry, Journal, Snapshot
 from adapters.paper.report import hour_report
 from engine.backtest import answer
 from engine.before import load_before
-from engine.books import Books, open_books, seen_from
+from engine.books import STATE_ARRAYS, Books, open_books, seen_from
 from engine.errors import DataError
 from engine.loop import HourlyLoop, order_records
-from engine.market import MarketData
+from engine.market import Floats, MarketData
 from engine.opportunities import OpportunityBuilder
 from engine.records import Records
 from engine.rolling import MAX_DELAY_HOURS, NOW, WALKED_ROWS, WINDOW_ROWS, HourFacts, RollingMarket
 from engine.settings import EngineSettings
+from engine.tape import wallet_shares
 from engine.view import Strategy, View
 
 RECORDING_HOURS = 64
@@ -146,18 +147,16 @@ class Session:
         tape = builder.tape
         if self._loop is None:
             self._loop = HourlyLoop(tape, recording_hours=RECORDING_HOURS, max_delay_hours=MAX_DELAY_HOURS)
-        books = seen_from(self._books, 1) if self._books is not None else blank_books(self.settings)
+        books = seen_from(self._books, 1) if self._books is not None else blank_books(tape.arrays.shares, self.settings)
         self._loop.resume(tape, NOW, books)
         return self._loop
 
     def _snapshot(self, report: Mapping[str, Any]) -> Snapshot:
         hour = self._rolling.hour
         assert hour is not None  # an hour was just added
-        portfolio, slots, ghosts = (
-            (None, None, None) if self._books is None else (array.tobytes() for array in self._books[:3])
-        )
+        books = [None] * STATE_ARRAYS if self._books is None else [array.tobytes() for array in self._books.state]
         generator = json.dumps(self._rng.bit_generator.state)
-        return Snapshot(hour, self._rolling.before.dump(), portfolio, slots, ghosts, generator, report)
+        return Snapshot(hour, self._rolling.before.dump(), *books, generator, report)
 
     def _restore(self) -> None:
         snapshot = self.journal.snapshot()
@@ -169,27 +168,30 @@ class Session:
         self._rolling.before = load_before(snapshot.before, legs, walked=WALKED_ROWS)
         self._rolling.restore(list(self.journal.facts(snapshot.hour - WINDOW_ROWS + 1, snapshot.hour)))
         if snapshot.portfolio is not None:
-            self._books = _load_books(self.settings, snapshot)
+            shares = wallet_shares(self._rolling.empty.exchanges, self.settings)
+            self._books = _load_books(blank_books(shares, self.settings), snapshot)
         if snapshot.generator is not None:
             self._rng.bit_generator.state = json.loads(snapshot.generator)
 
 
-def blank_books(settings: EngineSettings) -> Books:
-    """Books of one portfolio with all capital in cash, without records."""
-    return open_books(1, settings.max_positions, settings.initial_capital_usd, max_delay_hours=MAX_DELAY_HOURS)
+def blank_books(shares: Floats, settings: EngineSettings) -> Books:
+    """Books of one portfolio with all capital in cash, spread over its wallets by ``shares``, without records."""
+    return open_books(
+        1, settings.max_positions, settings.initial_capital_usd, wallet_shares=shares, max_delay_hours=MAX_DELAY_HOURS
+    )
 
 
-def _load_books(settings: EngineSettings, snapshot: Snapshot) -> Books:
+def _load_books(blank: Books, snapshot: Snapshot) -> Books:
     def array(content: bytes | None, like: NDArray[Any]) -> NDArray[Any]:
         if content is None or len(content) != like.nbytes:
             raise DataError("the snapshot holds books of another shape")
         return np.frombuffer(content, like.dtype).reshape(like.shape).copy()
 
-    blank = blank_books(settings)
     return blank._replace(
         portfolios=array(snapshot.portfolio, blank.portfolios),
         slots=array(snapshot.slots, blank.slots),
         ghosts=array(snapshot.ghosts, blank.ghosts),
+        wallets=array(snapshot.wallets, blank.wallets),
     )
 
 
