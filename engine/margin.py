@@ -140,11 +140,13 @@ def plan_transfer(tape: TapeArrays, books: Books, b: int) -> tuple[int, int, flo
 
 @seldom
 def _poorest(tape: TapeArrays, books: Books, b: int) -> int:
-    """The exchange with the smallest equity by its share; one without a share needs nothing."""
-    poorest, least = NOWHERE, np.inf
+    """The exchange with the smallest equity by its share, of equal ones the first; without a share it needs none."""
+    poorest, least = NOWHERE, 0.0
     for e in range(books.wallets.shape[1]):
-        if tape.shares[e] > 0 and books.wallets[b, e].equity / tape.shares[e] < least:
-            poorest, least = e, books.wallets[b, e].equity / tape.shares[e]
+        if tape.shares[e] > 0:
+            wealth = books.wallets[b, e].equity / tape.shares[e]
+            if poorest == NOWHERE or wealth < least - ROUNDING * abs(least):
+                poorest, least = e, wealth
     return poorest
 
 

@@ -78,5 +78,6 @@ def _with_late_funding(trades: NDArray[Any], ledger: NDArray[Any]) -> NDArray[An
 
 def trade_pnl(trades: NDArray[Any]) -> NDArray[np.float64]:
     """Profit and loss of each trade in USD: price P&L plus funding minus the fees of its fills and liquidations."""
-    before: NDArray[np.float64] = trades["price_pnl"] + trades["funding"] - trades["entry_fees"] - trades["exit_fees"]
-    return before - trades["liquidation_fees"]
+    pnl: NDArray[np.float64] = trades["price_pnl"] + trades["funding"] - trades["entry_fees"] - trades["exit_fees"]
+    pnl -= trades["liquidation_fees"]
+    return pnl

@@ -93,8 +93,8 @@ class EngineSettings(Settings):
     """Fixed notional per leg; replaces ``position_fraction`` when given."""
     min_notional_usd: Positive = 10.0
     account: Literal["pooled", "by_exchange"] = "pooled"
-    """``pooled``: all capital backs every leg, nothing is liquidated. ``by_exchange``: each exchange has a wallet of its
-    own, in which its legs post margin and are liquidated (``margin``)."""
+    """``pooled``: all capital backs every leg and nothing is liquidated. ``by_exchange``: each exchange has a wallet of
+    its own, in which its legs post margin and are liquidated (``margin``)."""
     leverage: Annotated[float, Field(ge=1, le=20, allow_inf_nan=False)] = 1.0
     """Notional of a leg by the margin that it posts; above 1 with ``account: by_exchange`` only."""
     margin: MarginSettings = MarginSettings()

@@ -5,7 +5,7 @@ Plain generators take a ``numpy`` generator; ``cases()`` wraps them for hypothes
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from reference_records import Enter, Exit
 
 from engine.market import NEVER, MarketData, hour_of
-from engine.settings import EngineSettings, FeeRow, FilterSettings
+from engine.settings import EngineSettings, FeeRow, FilterSettings, MarginSettings
 
 COINS = ("AAAUSDT", "BBBUSDT", "CCCUSDT")
 EXCHANGES = ("binanceusdm", "bybit", "hyperliquid", "okx")
@@ -257,3 +257,65 @@ def _sometimes_all(rng: Rng, chance: float, values: Floats) -> Floats:
 
 def _pick(rng: Rng, *chances: float) -> int:
     return int(rng.choice(len(chances), p=chances))
+
+
+@st.composite
+def margin_cases(draw: st.DrawFn) -> Case:
+    """Random runs with margin by exchange or failing legs."""
+    sizes = {
+        "coins": draw(st.integers(1, 3)),
+        "exchanges": draw(st.integers(2, 4)),
+        "hours": draw(st.integers(20, 150)),
+    }
+    return random_margin_case(np.random.default_rng(draw(st.integers(0, 2**32 - 1))), **sizes)
+
+
+def random_margin_case(rng: Rng, coins: int = 2, exchanges: int = 3, hours: int = 100) -> Case:
+    """A random case whose wallets are tight: liquidations, transfers, limits and failing legs are frequent."""
+    case = random_case(rng, coins, exchanges, hours)
+    market = with_shocks(rng, case.market)
+    given = with_margin(rng, case.settings, market)
+    return Case(market, given, random_orders(rng, market, given), case.first, case.last)
+
+
+def with_shocks(rng: Rng, market: MarketData) -> MarketData:
+    """The market with jumps of whole coins, the same on all exchanges, up to doubling within an hour."""
+    shape = (len(market.symbols), len(market.hours))
+    jumps = (rng.random(shape) < rng.choice([0.0, 0.03, 0.1])) * rng.choice([0.1, 0.3, 0.7]) * rng.normal(0, 1, shape)
+    factor = np.exp(np.clip(np.cumsum(np.clip(jumps, -0.7, 0.7), axis=1), -3, 3))[market.leg_symbol]
+    changed: dict[str, Any] = {n: getattr(market, n) * factor for n in ("price", "fill_price", "mark_price")}
+    return replace(market, **changed)
+
+
+def with_margin(rng: Rng, settings: EngineSettings, market: MarketData) -> EngineSettings:
+    """The settings with margin by exchange (mostly) and failing legs (half of the time)."""
+    changes: dict[str, Any] = {"leg_failure_seed": int(rng.integers(0, 1000))}
+    if rng.random() < 0.5:
+        changes["leg_failure_probability"] = float(rng.choice([0.05, 0.3, 0.7]))
+    if rng.random() < 0.85:
+        changes |= {"account": "by_exchange", "leverage": float(rng.choice([1.0, 2.0, 3.0, rng.uniform(1, 5)]))}
+        changes["margin"] = random_margin(rng, market)
+    if settings.position_size_usd is None:
+        changes["position_fraction"] = float(rng.uniform(0.1, 0.6))
+    if rng.random() < 0.5:
+        changes |= {"filters": FilterSettings(), "impact_coefficient": 0.0, "initial_capital_usd": 10_000.0}
+    if rng.random() < 0.6:
+        changes["max_position_loss_pct"] = None
+    return EngineSettings(**(settings.model_dump() | changes))
+
+
+def random_margin(rng: Rng, market: MarketData) -> MarginSettings:
+    """Equal or given wallets, one of them empty at times; strict maintenance, so that ordinary moves liquidate."""
+    weights = rng.uniform(0.2, 1, len(market.exchanges)) * (rng.random(len(market.exchanges)) < 0.9)
+    shares = weights / weights.sum() if weights.any() else np.full(len(weights), 1 / len(weights))
+    given = rng.random() < 0.4
+    largest = float(shares.max()) if given else 1 / len(shares)
+    return MarginSettings(
+        wallet_shares=dict(zip(market.exchanges, shares.tolist(), strict=True)) if given else None,
+        maintenance_margin_rate=float(rng.choice([0.01, 0.05, rng.uniform(0.05, 0.6)])),
+        liquidation_fee_rate=float(rng.choice([0.005, rng.uniform(0, 0.03)])),
+        transfer_hours=int(rng.integers(1, 6)),
+        transfer_cost_usd=float(rng.choice([1.0, rng.uniform(0, 20)])),
+        rebalance_below=None if rng.random() < 0.3 else float(rng.uniform(0.2, 0.97)),
+        max_exchange_share=None if rng.random() < 0.6 else float(largest + (1 - largest) * rng.uniform(0.0, 0.3)),
+    )

@@ -13,6 +13,7 @@ from math import isnan
 
 from reference_costs import fee_rate, fill, grained, notional_per_leg
 from reference_legs import Booking, LegHistory
+from reference_margin import IN_TRANSIT, Wallets, leg_fails
 from reference_records import (
     Book,
     Enter,
@@ -62,6 +63,7 @@ class _Run:
         self.book = Book()
         self.entries = 0
         self.equity_after_protect = self.cash
+        self.wallets = Wallets(market.exchanges, settings)
         self._histories: dict[int, LegHistory] = {}
         self._leg_index = {market.leg_name(leg): leg for leg in range(market.legs)}
 
@@ -84,7 +86,7 @@ class _Run:
             if isinstance(held, PendingEntry):
                 self._refuse(t, "end_of_data")
                 self.slots.held[slot] = None
-            elif held is not None and held.exit_due is not None:
+            elif held is not None and held.exit_due is not None and held.alone_because is None:
                 self._refuse(t, "end_of_data")
         for slot, _ in self.slots.positions():
             self._close(slot, t, "end_of_data")
@@ -92,10 +94,17 @@ class _Run:
 
     def _settle_mark_protect(self, t: int) -> None:
         self._settle(t)
+        if self.wallets.exist:
+            self._liquidate(t)
         for slot, position in self.slots.positions():
+            if position.alone_because is not None:
+                self._unwind(slot, position, t)
+                continue
             reason = self._protective_reason(position, t)
             if reason is not None:
                 self._close(slot, t, reason)
+        if self.wallets.exist:
+            self._transfer(t)
         self.equity_after_protect = self.cash + self._unrealised(t)
 
     def _record(self, t: int) -> None:
@@ -104,6 +113,7 @@ class _Run:
         self.book.unrealised.append(unrealised)
         self.book.equity.append(self.cash + unrealised)
         self.book.open_positions.append(len(self.slots.positions()))
+        self.book.wallets.append(self.wallets.snapshot())
 
     # --- settle and protect ---
 
@@ -114,7 +124,7 @@ class _Run:
         for position in concerned:
             for leg in position.legs:
                 for booking in leg.history.bookings.get(t, ()):
-                    if position.held_over(booking.settle_hour):
+                    if position.opened < booking.settle_hour and leg.held_over(booking.settle_hour):
                         self._book_funding(position, leg, booking, t)
 
     @staticmethod
@@ -132,12 +142,13 @@ class _Run:
     def _protective_reason(self, position: Position, t: int) -> str | None:
         limit = self.settings.max_position_loss_pct
         if limit is not None:
-            pnl = position.unrealised(t) + position.funding - position.entry_fees
+            pnl = position.unrealised(t) + position.price_pnl + position.funding - position.entry_fees
+            pnl -= position.exit_fees + position.liquidation_fees
             if 100 * pnl / (2 * position.notional) <= Fraction(limit):
                 return "stop_loss"
-        if any(leg.history.stale[t] > self.settings.max_stale_hours for leg in position.legs):
+        if any(leg.history.stale[t] > self.settings.max_stale_hours for leg in position.open_legs):
             return "data_outage"
-        if any(self._leaves_before_delisting(leg.history, t) for leg in position.legs):
+        if any(self._leaves_before_delisting(leg.history, t) for leg in position.open_legs):
             return "delisting"
         return None
 
@@ -145,16 +156,64 @@ class _Run:
         now = int(self.market.hours[t])
         return now >= history.delisting_known_hour and now >= history.delisting_hour - 1
 
+    # --- margin by exchange ---
+
+    def _liquidate(self, t: int) -> None:
+        """Each exchange closes its worst leg as long as its wallet is below the maintenance margin."""
+        rate = Fraction(self.settings.margin.maintenance_margin_rate)
+        for exchange in self.market.exchanges:
+            while True:
+                state = self.wallets.value(self.slots, t)[exchange]
+                if not state.legs or state.equity >= rate * state.notional:
+                    break
+                _, slot, leg = min(state.legs, key=lambda entry: entry[0])
+                position = self.slots.position(slot)
+                assert position is not None
+                position.alone_because, position.unwind_from, position.exit_due = "liquidation", t + 1, None
+                self._close_legs(slot, [leg], t, "liquidation", liquidated=True)
+
+    def _unwind(self, slot: int, position: Position, t: int) -> None:
+        """The leg that is alone since an hour before leaves, once its price is fresh or it has been dark too long."""
+        assert position.alone_because is not None
+        stale = max(leg.history.stale[t] for leg in position.open_legs)
+        if t < position.unwind_from:
+            return
+        if stale > self.settings.max_stale_hours:
+            self._close(slot, t, "data_outage")
+        elif stale == 0:
+            self._close(slot, t, position.alone_because)
+
+    def _transfer(self, t: int) -> None:
+        arrived = self.wallets.arrival(t)
+        if arrived is not None:
+            self._move(t, IN_TRANSIT, arrived.receiver, arrived.amount)
+        leaving = self.wallets.departure(self.slots, t)
+        if leaving is not None:
+            self._move(t, leaving.sender, IN_TRANSIT, leaving.amount)
+            self._append_transfer(t, "transfer_fee", leaving.sender, -self.wallets.transfer_cost)
+            self.cash -= self.wallets.transfer_cost
+
+    def _move(self, t: int, sender: str, receiver: str, amount: Fraction) -> None:
+        self._append_transfer(t, "transfer", sender, -amount)
+        self._append_transfer(t, "transfer", receiver, amount)
+
+    def _append_transfer(self, t: int, kind: str, exchange: str, amount: Fraction) -> None:
+        nothing = Fraction(0)
+        self.wallets.add(exchange, amount)
+        self.book.ledger.append(LedgerRow(t, 0, kind, "none", exchange, "", nothing, None, None, amount))
+
     # --- orders ---
 
     def _fill_due(self, t: int) -> None:
         for slot, position in self.slots.positions():
             if position.exit_due == t:
                 position.exit_due = None
-                if any(leg.history.stale[t] > 0 for leg in position.legs):
-                    self._refuse(t, "stale_leg")
+                if not any(leg.history.stale[t] > 0 for leg in position.open_legs):
+                    self._leave_by_order(slot, position, t)
+                elif len(position.open_legs) == 1:
+                    position.exit_due = t + 1
                 else:
-                    self._close(slot, t, "exit")
+                    self._refuse(t, "stale_leg")
         for slot, pending in self.slots.pending_entries():
             if pending.due == t:
                 self.slots.held[slot] = None
@@ -164,12 +223,25 @@ class _Run:
         position = self.slots.position(order.slot)
         if position is None:
             self._refuse(t, "no_position")
-        elif position.exit_due is not None:
+        elif position.leaving():
             self._refuse(t, "already_pending")
         elif self.settings.latency_hours > 0:
             position.exit_due = t + self.settings.latency_hours
         else:
-            self._close(order.slot, t, "exit")
+            self._leave_by_order(order.slot, position, t)
+
+    def _leave_by_order(self, slot: int, position: Position, t: int) -> None:
+        """Legs that fail stay for another attempt in the next hour."""
+        failed = [leg for leg in position.open_legs if self._fails(leg, t, closing=True)]
+        if failed:
+            position.exit_due = t + 1
+            self._refuse(t, "leg_failure")
+        self._close_legs(slot, [leg for leg in position.open_legs if leg not in failed], t, "exit")
+
+    def _fails(self, leg: Leg, t: int, *, closing: bool) -> bool:
+        hour = int(self.market.hours[t])
+        name = (leg.history.symbol, leg.history.exchange)
+        return leg_fails(self.settings, *name, hour, is_short=leg.sign < 0, closing=closing)
 
     def _order_entry(self, order: Enter, t: int) -> None:
         legs = [self._leg_index.get((order.symbol, e)) for e in (order.long_exchange, order.short_exchange)]
@@ -191,6 +263,9 @@ class _Run:
         legs = (long_leg, short_leg)
         notional = notional_per_leg(self.settings, self.equity_after_protect)
         reason = self._entry_refusal(legs, notional, t)
+        failed = [leg for leg in legs if self._fails(leg, t, closing=False)] if reason is None else []
+        if len(failed) == 2:
+            reason = "leg_failure"
         if reason is not None:
             self._refuse(t, reason)
             return
@@ -199,8 +274,14 @@ class _Run:
         position = Position(self.entries, t, notional, grained(notional / mid), legs)
         self.slots.held[slot] = position
         for leg in legs:
-            leg.entry_price = self._fill(position, leg, leg.sign, t)
-            position.entry_fees += self._book_fee(position, leg, leg.entry_price, t)
+            if leg in failed:
+                leg.closed = t
+            else:
+                leg.entry_price = self._fill(position, leg, leg.sign, t)
+                position.entry_fees += self._book_fee(position, leg, leg.entry_price, t)
+        if failed:
+            position.alone_because, position.unwind_from = "leg_failure", t + 1
+            self._refuse(t, "leg_failure")
 
     def _entry_refusal(self, legs: tuple[Leg, Leg], notional: Fraction, t: int) -> str | None:
         settings = self.settings
@@ -217,9 +298,12 @@ class _Run:
             return "no_volume"
         if notional < Fraction(settings.min_notional_usd):
             return "below_min_notional"
-        committed = sum((2 * position.notional for _, position in self.slots.positions()), 2 * notional)
+        held = [position.notional * len(position.open_legs) for _, position in self.slots.positions()]
+        committed = sum(held, 2 * notional)
         if committed / Fraction(settings.leverage) > self.equity_after_protect * (1 + Fraction(1, 10**9)):
             return "margin"
+        if self.wallets.exist:
+            return self.wallets.refusal([history.exchange for history in histories], notional, self.slots)
         return None
 
     def _filtered(self, history: LegHistory, t: int) -> bool:
@@ -232,17 +316,33 @@ class _Run:
     def _close(self, slot: int, t: int, reason: str) -> None:
         position = self.slots.position(slot)
         assert position is not None
+        self._close_legs(slot, position.open_legs, t, reason)
+
+    def _close_legs(self, slot: int, legs: Sequence[Leg], t: int, reason: str, *, liquidated: bool = False) -> None:
+        position = self.slots.position(slot)
+        assert position is not None
         outage = reason == "data_outage"
-        for leg in position.legs:
+        for leg in legs:
             leg.exit_price = self._fill(position, leg, -leg.sign, t, outage=outage)
             position.exit_fees += self._book_fee(position, leg, leg.exit_price, t)
-        for leg in position.legs:
-            amount = leg.sign * position.quantity * (leg.exit_price - leg.entry_price)
+            if liquidated:
+                self._book_liquidation_fee(position, leg, leg.exit_price, t)
+        for leg in legs:
+            assert leg.exit_price is not None
+            amount = position.quantity * leg.gain(leg.exit_price)
             position.price_pnl += amount
             self._append(position, leg, t, "price", leg.exit_price, None, amount)
-        position.closed, position.exit_reason = t, reason
-        self.book.closed.append(position)
-        self.slots.held[slot] = None
+            leg.closed = t
+        if not position.open_legs:
+            position.closed, position.exit_reason = t, position.alone_because or reason
+            self.book.closed.append(position)
+            self.slots.held[slot] = None
+
+    def _book_liquidation_fee(self, position: Position, leg: Leg, price: Fraction, t: int) -> None:
+        rate = Fraction(self.settings.margin.liquidation_fee_rate) * Fraction(self.settings.cost_multiple)
+        fee = rate * position.quantity * price
+        position.liquidation_fees += fee
+        self._append(position, leg, t, "liquidation_fee", price, rate, -fee)
 
     # --- prices, fees, cash ---
 
@@ -273,6 +373,8 @@ class _Run:
         where = (leg.side, leg.history.exchange, leg.history.symbol)
         row = LedgerRow(t, position.position_id, kind, *where, position.quantity, price, rate, amount, imputed)
         self.cash += amount
+        if self.wallets.exist:
+            self.wallets.add(leg.history.exchange, amount)
         self.book.ledger.append(row)
 
     def _refuse(self, t: int, reason: str) -> None:
@@ -303,12 +405,16 @@ class _Run:
             missing_settlements=book.missing_settlements,
             fills_at_last_trade=book.fills_at_last_trade,
             max_drawdown_pct=_max_drawdown_pct([capital, *book.equity]),
+            wallets=book.wallets,
         )
 
     def _trade(self, position: Position) -> Trade:
         assert position.closed is not None
         pair, (long_leg, short_leg) = position.pair(), position.legs
+        assert long_leg.closed is not None
+        assert short_leg.closed is not None
         pnl = position.price_pnl + position.funding - position.entry_fees - position.exit_fees
+        pnl -= position.liquidation_fees
         return Trade(
             position_id=position.position_id,
             symbol=pair.symbol,
@@ -316,6 +422,7 @@ class _Run:
             short_exchange=pair.short_exchange,
             entry_time=time_of(int(self.market.hours[position.opened])),
             exit_time=time_of(int(self.market.hours[position.closed])),
+            exit_rows=(long_leg.closed, short_leg.closed),
             duration_hours=position.closed - position.opened,
             quantity=position.quantity,
             position_size_usd=position.notional,
@@ -325,6 +432,7 @@ class _Run:
             exit_short_price=short_leg.exit_price,
             entry_fees_usd=position.entry_fees,
             exit_fees_usd=position.exit_fees,
+            liquidation_fees_usd=position.liquidation_fees,
             funding_usd=position.funding,
             price_pnl_usd=position.price_pnl,
             slippage_usd=position.slippage,

@@ -31,12 +31,12 @@ class LedgerRow:
 
     hour: int
     position_id: int
-    kind: str  # fee, funding, price
-    leg: str  # long, short
+    kind: str  # fee, funding, price, liquidation_fee, transfer, transfer_fee
+    leg: str  # long, short; none for transfers
     exchange: str
     symbol: str
     quantity: Fraction
-    price: Fraction  # of the fill; the mark for funding
+    price: Fraction | None  # of the fill; the mark for funding; None for transfers
     rate: Fraction | None  # fee rate charged, or funding rate; None for price
     amount: Fraction
     imputed: bool = False  # an imputed settlement or its reversal
@@ -52,15 +52,17 @@ class Trade:
     short_exchange: str
     entry_time: datetime
     exit_time: datetime
+    exit_rows: tuple[int, int]  # of long and short leg
     duration_hours: int
     quantity: Fraction
     position_size_usd: Fraction
-    entry_long_price: Fraction
-    entry_short_price: Fraction
-    exit_long_price: Fraction
-    exit_short_price: Fraction
+    entry_long_price: Fraction | None  # None: the leg failed to open
+    entry_short_price: Fraction | None
+    exit_long_price: Fraction | None
+    exit_short_price: Fraction | None
     entry_fees_usd: Fraction
     exit_fees_usd: Fraction
+    liquidation_fees_usd: Fraction
     funding_usd: Fraction
     price_pnl_usd: Fraction
     slippage_usd: Fraction
@@ -83,6 +85,7 @@ class ReferenceResult:
     missing_settlements: int
     fills_at_last_trade: int
     max_drawdown_pct: Fraction
+    wallets: list[dict[str, Fraction]] = field(default_factory=list)  # at the end of each hour, money on its way too
 
 
 @dataclass
@@ -92,8 +95,22 @@ class Leg:
     side: str
     sign: int
     history: LegHistory
-    entry_price: Fraction = Fraction(0)
-    exit_price: Fraction = Fraction(0)
+    entry_price: Fraction | None = None  # None: not opened
+    exit_price: Fraction | None = None
+    closed: int | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.entry_price is not None and self.closed is None
+
+    def gain(self, price: Fraction) -> Fraction:
+        """Per unit, from the entry to a price."""
+        assert self.entry_price is not None
+        return self.sign * (price - self.entry_price)
+
+    def held_over(self, settle_hour: int) -> bool:
+        """Not closed before the settlement."""
+        return self.entry_price is not None and (self.closed is None or self.closed >= settle_hour)
 
     def price(self, t: int) -> Fraction:
         """The carried price; a position never exists on a leg that has shown none."""
@@ -111,9 +128,12 @@ class Position:
     legs: tuple[Leg, Leg]
     closed: int | None = None
     exit_reason: str = ""
-    exit_due: int | None = None
+    exit_due: int | None = None  # an order of the strategy, or the next attempt at one of which a leg failed
+    alone_because: str | None = None  # why one leg is left that must go by itself
+    unwind_from: int = 0  # the first hour in which it may go
     entry_fees: Fraction = Fraction(0)
     exit_fees: Fraction = Fraction(0)
+    liquidation_fees: Fraction = Fraction(0)
     funding: Fraction = Fraction(0)
     price_pnl: Fraction = Fraction(0)
     slippage: Fraction = Fraction(0)
@@ -122,12 +142,15 @@ class Position:
         long_leg, short_leg = self.legs
         return Enter(long_leg.history.symbol, long_leg.history.exchange, short_leg.history.exchange)
 
-    def unrealised(self, t: int) -> Fraction:
-        return sum((leg.sign * self.quantity * (leg.price(t) - leg.entry_price) for leg in self.legs), Fraction(0))
+    @property
+    def open_legs(self) -> list[Leg]:
+        return [leg for leg in self.legs if leg.is_open]
 
-    def held_over(self, settle_hour: int) -> bool:
-        """Opened strictly before the settlement and not closed before it."""
-        return self.opened < settle_hour and (self.closed is None or self.closed >= settle_hour)
+    def unrealised(self, t: int) -> Fraction:
+        return sum((self.quantity * leg.gain(leg.price(t)) for leg in self.open_legs), Fraction(0))
+
+    def leaving(self) -> bool:
+        return self.exit_due is not None or self.alone_because is not None
 
 
 @dataclass
@@ -172,3 +195,4 @@ class Book:
     refused: list[tuple[int, str]] = field(default_factory=list)
     missing_settlements: int = 0
     fills_at_last_trade: int = 0
+    wallets: list[dict[str, Fraction]] = field(default_factory=list)

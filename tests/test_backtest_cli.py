@@ -29,7 +29,7 @@ TRADE_COLUMNS = (
     *("position_id", "symbol", "long_exchange", "short_exchange", "entry_time", "exit_time", "duration_hours"),
     *("quantity", "position_size_usd", "entry_long_price", "entry_short_price", "exit_long_price", "exit_short_price"),
     *("entry_fees_usd", "exit_fees_usd", "funding_usd", "price_pnl_usd", "slippage_usd", "pnl_usd", "pnl_pct"),
-    "exit_reason",
+    *("exit_reason", "liquidation_fees_usd", "exit_long_time", "exit_short_time"),
 )
 LEDGER_COLUMNS = (
     *("time", "position_id", "kind", "leg", "exchange", "symbol", "quantity", "price", "rate"),
@@ -41,6 +41,7 @@ METRICS = (
     *("profit_factor", "avg_trade_hours", "sharpe", "sharpe_trades", "sortino", "max_drawdown_pct", "avg_win_usd"),
     *("avg_loss_usd", "win_loss_ratio", "fees_usd", "funding_usd", "price_pnl_usd", "slippage_usd", "exposure_pct"),
     *("missing_settlements", "stale_hours", "fills_at_last_trade", "hours"),
+    *("liquidations", "liquidation_fees_usd", "transfers", "transfer_costs_usd", "leg_failures"),
 )
 YOUNG = ("--set", "min_history_hours=4")
 HOURS = 150
@@ -452,7 +453,7 @@ BAD_ARGUMENTS: dict[str, tuple[Sequence[str], str]] = {
     "no capital": (["--set", "initial_capital_usd=0"], "initial_capital_usd = 0"),
     "text for a number": (["--set", "max_positions=few"], "max_positions = 'few'"),
     "a stop that is a gain": (["--set", "max_position_loss_pct=1.5"], "max_position_loss_pct = 1.5"),
-    "leverage": (["--set", "leverage=2"], "liquidation is not modelled"),
+    "leverage": (["--set", "leverage=2"], "needs account=by_exchange"),
     "a fee of an unknown exchange": (["--set", "fees.bibit.taker=0"], "the fee table has"),
     "a negative fee": (["--set", "fees.bybit.taker=-1"], "taker"),
     "unknown parameter": (["--strategy", "carry", "--set", "strategies.carry.enter_margn=1"], "'enter_margin'"),

@@ -21,6 +21,7 @@ NAMES = (
     *("profit_factor", "avg_trade_hours", "sharpe", "sharpe_trades", "sortino", "max_drawdown_pct", "avg_win_usd"),
     *("avg_loss_usd", "win_loss_ratio", "fees_usd", "funding_usd", "price_pnl_usd", "slippage_usd", "exposure_pct"),
     *("missing_settlements", "stale_hours", "fills_at_last_trade", "hours"),
+    *("liquidations", "liquidation_fees_usd", "transfers", "transfer_costs_usd", "leg_failures"),
 )
 
 
@@ -64,7 +65,11 @@ def test_a_run_by_hand() -> None:
     records = records_of(
         [1_010.0, 990.0, 1_020.0, 1_020.0],
         [trade(30.0, 4, 500.0, slippage=0.4), trade(-10.0, 8, 250.0, slippage=0.6)],
-        [(Kind.FEE, -2.0), (Kind.FEE, -4.0), (Kind.FUNDING, 6.0), (Kind.FUNDING, -1.0), (Kind.PRICE, 21.0)],
+        [
+            *((Kind.FEE, -2.0), (Kind.FEE, -4.0), (Kind.FUNDING, 6.0), (Kind.FUNDING, -1.0), (Kind.PRICE, 24.5)),
+            *((Kind.LIQUIDATION_FEE, -0.5), (Kind.LIQUIDATION_FEE, -1.0), (Kind.TRANSFER_FEE, -2.0)),
+            *((Kind.TRANSFER, -90.0), (Kind.TRANSFER, 90.0)),
+        ],
         committed=[500.0, 990.0, 0.0, 0.0],
         missing_settlements=2,
         stale_hours=3,
@@ -94,14 +99,19 @@ def test_a_run_by_hand() -> None:
             "avg_loss_usd": -10.0,
             "win_loss_ratio": 3.0,
             "fees_usd": 6.0,
+            "liquidation_fees_usd": 1.5,
+            "transfer_costs_usd": 2.0,
             "funding_usd": 5.0,
-            "price_pnl_usd": 21.0,
+            "price_pnl_usd": 24.5,
             "slippage_usd": 1.0,
             "exposure_pct": 100 * (500 / 1010 + 990 / 990) / 4,
-            "break_even_cost_multiple": (20 + 7) / 7,
+            "break_even_cost_multiple": (20 + 10.5) / 10.5,
             "missing_settlements": 2,
             "stale_hours": 3,
             "fills_at_last_trade": 1,
+            "liquidations": 2,
+            "transfers": 1,
+            "leg_failures": 0,
             "hours": 4,
         },
         rel=1e-12,

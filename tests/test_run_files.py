@@ -104,7 +104,7 @@ def test_a_run_without_records_writes_empty_tables_with_their_columns(tmp_path: 
     write_run(tmp_path / "run", NO_RECORDS, tape, {"trades": 0, "sharpe": None}, {"seed": 1})
     trades = pd.read_csv(tmp_path / "run" / "trades.csv")
     assert len(trades) == 0
-    assert len(trades.columns) == 21
+    assert len(trades.columns) == 24
     assert pd.read_parquet(tmp_path / "run" / "ledger.parquet").empty
     assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == {"trades": 0, "sharpe": None}
 

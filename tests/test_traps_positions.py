@@ -131,7 +131,7 @@ def test_trap_13_the_stop_loss_counts_funding_and_entry_fees(price: float, rate:
 
 @pytest.mark.trap(13)
 def test_trap_13_leverage_is_refused_while_nobody_is_liquidated() -> None:
-    with pytest.raises(SettingsError, match="liquidation is not modelled yet"):
+    with pytest.raises(SettingsError, match="leverage above 1 needs account=by_exchange"):
         parse_settings(EngineSettings, {"leverage": 1.01})
 
 

@@ -149,8 +149,8 @@ class Journal:
         found = self.rows(f"SELECT {names} FROM snapshot")
         if not found:
             return None
-        *state, report = found[0]
-        return Snapshot(*state, json.loads(report))
+        hour, before, portfolio, slots, ghosts, wallets, generator, report = found[0]
+        return Snapshot(hour, before, portfolio, slots, ghosts, wallets, generator, json.loads(report))
 
     def facts(self, first: int, last: int) -> Iterator[HourFacts]:
         """The facts of the hours ``first`` to ``last`` that are in the journal, ascending, as they were given."""

@@ -12,7 +12,12 @@ from engine.rolling import FACTS
 FORMAT = 2
 RECORD_TABLES = {"ledger": LEDGER, "trades": TRADE, "notes": NOTE, "equity": HOUR}
 """Tables of what the kernel recorded, with their rows; their ``hour`` columns are hour numbers since 1970."""
-HOUR_COLUMNS = {"ledger": ("hour",), "trades": ("opened", "closed", "long_closed", "short_closed"), "notes": ("hour",), "equity": ("hour",)}
+HOUR_COLUMNS = {
+    "ledger": ("hour",),
+    "trades": ("opened", "closed", "long_closed", "short_closed"),
+    "notes": ("hour",),
+    "equity": ("hour",),
+}
 
 # Numbers with a fraction stand in columns of type ANY: REAL would turn -0.0 into 0.0.
 _TABLES = """
@@ -31,7 +36,8 @@ CREATE TABLE decisions (hour INTEGER PRIMARY KEY, strategy TEXT NOT NULL, orders
   no_decision TEXT, observation_hash TEXT NOT NULL) STRICT;
 CREATE TABLE events (id INTEGER PRIMARY KEY, hour INTEGER NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL) STRICT;
 CREATE TABLE snapshot (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), hour INTEGER NOT NULL,
-  before BLOB NOT NULL, portfolio BLOB, slots BLOB, ghosts BLOB, wallets BLOB, generator TEXT, report TEXT NOT NULL) STRICT;
+  before BLOB NOT NULL, portfolio BLOB, slots BLOB, ghosts BLOB, wallets BLOB, generator TEXT,
+  report TEXT NOT NULL) STRICT;
 """
 APPEND_ONLY = [
     "meta",

@@ -16,7 +16,7 @@ from adapters.paper.journal import Decision, Event, HourEntry, Journal, Snapshot
 from adapters.paper.report import hour_report
 from engine.backtest import answer
 from engine.before import load_before
-from engine.books import STATE_ARRAYS, Books, open_books, seen_from
+from engine.books import Books, open_books, seen_from
 from engine.errors import DataError
 from engine.loop import HourlyLoop, order_records
 from engine.market import Floats, MarketData
@@ -154,9 +154,11 @@ class Session:
     def _snapshot(self, report: Mapping[str, Any]) -> Snapshot:
         hour = self._rolling.hour
         assert hour is not None  # an hour was just added
-        books = [None] * STATE_ARRAYS if self._books is None else [array.tobytes() for array in self._books.state]
+        portfolio, slots, ghosts, wallets = (
+            (None, None, None, None) if self._books is None else (array.tobytes() for array in self._books.state)
+        )
         generator = json.dumps(self._rng.bit_generator.state)
-        return Snapshot(hour, self._rolling.before.dump(), *books, generator, report)
+        return Snapshot(hour, self._rolling.before.dump(), portfolio, slots, ghosts, wallets, generator, report)
 
     def _restore(self) -> None:
         snapshot = self.journal.snapshot()
