@@ -44,5 +44,5 @@ def _last_id(run: Records) -> int:
 
 def _renumbered(rows: NDArray[Any], by: int) -> NDArray[Any]:
     moved = rows.copy()
-    moved["position_id"] += by
+    moved["position_id"][moved["position_id"] > 0] += by  # transfers belong to no position
     return moved
