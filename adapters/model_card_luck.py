@@ -18,11 +18,6 @@ HEADS = (
 
 def luck_section(judged: Judged) -> str:
     """Markdown with a row for each contestant and way to fill."""
-    rows = [
-        f"| {' | '.join((name, scenario, *cells(scenarios[scenario])))} |"
-        for name, scenarios in judged.items()
-        for scenario in SCENARIOS
-    ]
     first = next(iter(judged.values()))[SCENARIOS[0]]
     missing = [
         f"- {name}: no deflated Sharpe ratio, {reason}."
@@ -36,12 +31,19 @@ def luck_section(judged: Judged) -> str:
         "deflated Sharpe ratio, the probability that the true one is above the best that so many worthless trials had "
         "shown. PBO: probability of backtest overfitting over those trials; loses: how often the best of one half of "
         "the hours lost money in the other. Trials were chosen by fills at once; the late rows use the same record.\n\n"
-        f"| {' | '.join(HEADS)} |\n|{'---|' * len(HEADS)}\n"
-        + "\n".join(rows)
-        + "\n\n"
-        + "\n".join([*missing, CAVEAT])
+        + "\n".join([*luck_table(judged), "", *missing, CAVEAT])
         + "\n"
     )
+
+
+def luck_table(judged: Judged) -> list[str]:
+    """The lines of the table."""
+    rows = [
+        f"| {' | '.join((name, scenario, *cells(scenarios[scenario])))} |"
+        for name, scenarios in judged.items()
+        for scenario in SCENARIOS
+    ]
+    return [f"| {' | '.join(HEADS)} |", "|" + "---|" * len(HEADS), *rows]
 
 
 CAVEAT = (

@@ -1,5 +1,5 @@
-"""The table of README: every strategy on one window, filled at once, one hour late, at doubled costs, and at the last
-trade (which invents profit), as Markdown.
+"""The tables of README: every strategy on one window, filled at once, one hour late, at doubled costs, and at the last
+trade (which invents profit), then how much of it may be luck, as Markdown.
 
     python benchmarks/validation_table.py DATASET [--window validation] [--models NAME=PATH ...]
 
@@ -16,10 +16,13 @@ import numpy as np
 from adapters.bundles import load_policy
 from adapters.configuration import ArbSettings, load_settings
 from adapters.datasets.load import Dataset, load_dataset
+from adapters.model_card_luck import SCENARIOS, luck_table
 from adapters.preparation import prepare_dataset, window_of
+from adapters.significance import trials_behind
 from adapters.strategy_registry import build_strategy
 from engine.backtest import run_backtest
 from engine.metrics import Metrics, compute_metrics
+from engine.significance import NO_RECORD, Significance, Trials, returns_of, significance
 from strategies.base import Context
 
 RULES = ("hold", "random", "greedy", "carry", "basis")
@@ -32,18 +35,28 @@ COLUMNS = {
 }
 
 
-def metrics_of(
+def results_of(
     dataset: Dataset, window: str, overrides: tuple[str, ...], models: dict[str, Path]
-) -> dict[str, Metrics]:
-    """Metrics of every strategy under the overridden settings."""
+) -> dict[str, tuple[Metrics, Significance]]:
+    """Metrics of every strategy under the overridden settings, and what they are worth."""
     settings = load_settings(None, overrides)
     builder = prepare_dataset(dataset, settings)
     hours = window_of(dataset, None, None, window)
     results = {}
     for name, strategy in strategies_of(settings, models).items():
         records = run_backtest(builder, strategy, hours.first, hours.last)
-        results[name] = compute_metrics(records, settings.initial_capital_usd)
+        trials, without = behind(name, settings, models)
+        returns = returns_of(records, settings.initial_capital_usd)
+        worth = significance(returns, settings.significance, trials, without=without)
+        results[name] = compute_metrics(records, settings.initial_capital_usd), worth
     return results
+
+
+def behind(name: str, settings: ArbSettings, models: dict[str, Path]) -> tuple[Trials | None, str]:
+    """The record of what a strategy was chosen from, or why there is none."""
+    if name in models:
+        return trials_behind("ppo", settings, [models[name]])
+    return trials_behind(name, settings) if name in RULES else (None, NO_RECORD)
 
 
 def strategies_of(settings: ArbSettings, models: dict[str, Path]) -> dict[str, object]:
@@ -73,7 +86,14 @@ def main() -> None:
     asked = parser.parse_args()
     models = {name: Path(path) for name, _, path in (text.partition("=") for text in asked.models)}
     dataset = load_dataset(asked.dataset)
-    columns = {head: metrics_of(dataset, asked.window, overrides, models) for head, overrides in COLUMNS.items()}
+    columns = {head: results_of(dataset, asked.window, overrides, models) for head, overrides in COLUMNS.items()}
+    print_results({head: {name: metrics for name, (metrics, _) in rows.items()} for head, rows in columns.items()})
+    print()
+    luck = {name: {head: columns[head][name][1] for head in SCENARIOS} for name in columns["at once"]}
+    print("\n".join(luck_table(luck)))
+
+
+def print_results(columns: dict[str, dict[str, Metrics]]) -> None:
     print(f"| % per 7 days | {' | '.join(columns)} | Sharpe | trades | win % | avg hours | max DD % |")
     print("|---|" + "---|" * (len(columns) + 5))
     for name, base in columns["at once"].items():

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
+from support_environment import random_policy
 
-from adapters.significance import after_all, other_hours
+from adapters.bundles import save_bundle
+from adapters.configuration import load_settings
+from adapters.significance import after_all, other_hours, trials_behind
 from adapters.significance_table import cells, notes
 from engine.significance import NO_RECORD, SignificanceSettings, Trials, hourly_returns, significance
 from engine.statistics import sharpe
@@ -115,3 +119,25 @@ def test_trials_on_other_hours_or_other_data_are_called_so() -> None:
     assert "other data" in (other_hours(tried, inside, "xyz") or "")
     later = (START + timedelta(hours=1000), START + timedelta(hours=2000))
     assert "other hours (2025-02-03T00:00Z to 2025-03-16T15:00Z)" in (other_hours(tried, later, "abc") or "")
+
+
+def test_voters_of_different_searches_have_no_common_record(tmp_path: Path) -> None:
+    kept = [trials(200, 0.03), trials(200, 0.03), trials(100, 0.03)]
+    paths = [tmp_path / f"model{k}" for k in range(3)]
+    for path, tried in zip(paths, kept, strict=True):
+        save_bundle(random_policy(1), {"training": {"trials": tried.model_dump(mode="json")}}, path)
+    settings = load_settings()
+    assert trials_behind("ensemble", settings, paths[:2]) == (kept[0], "")
+    assert trials_behind("ensemble", settings, paths) == (None, "the models come from different searches")
+    assert trials_behind("ppo", settings, paths[2:]) == (kept[2], "")
+
+
+def test_the_shipped_rules_have_a_record_as_long_as_their_parameters_are_kept() -> None:
+    settings = load_settings()
+    for name, points in {"carry": 288, "basis": 288, "greedy": 120}.items():
+        tried, _ = trials_behind(name, settings)
+        assert tried is not None
+        assert tried.count == points
+    changed = load_settings(None, ["strategies.carry.enter_margin=2.9"])
+    assert trials_behind("carry", changed)[0] is None
+    assert trials_behind("hold", settings) == (None, NO_RECORD)
