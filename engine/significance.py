@@ -18,16 +18,17 @@ from engine.settings import NotNegative, Settings
 from engine.statistics import (
     annualised_sharpe,
     block_length,
-    bootstrap,
     deflated_sharpe,
     moments,
     pnl_pct,
     probabilistic_sharpe,
+    resampled_sums,
     sharpe,
 )
 
 NO_RECORD = "no record of trials"
 TOO_SHORT = "fewer than three hours of returns"
+RUIN = "the equity fell to zero"
 STILL = "nothing moved: every hourly return is zero"
 
 Bounds = tuple[float, float]
@@ -111,12 +112,16 @@ def significance(
     """Judge hourly returns; ``without`` says why there are no trials. Equal input gives equal numbers."""
     values: dict[str, Any] = dict.fromkeys(Significance.model_fields)
     values |= {"hours": len(returns), **settings.model_dump()}
-    values |= _judged(returns, settings) if len(returns) >= 3 else _all_undefined(TOO_SHORT)
-    return Significance(**values | _deflated(returns, trials, without))
+    if len(returns) < 3:
+        return Significance(**values | _all_undefined(TOO_SHORT))
+    if not np.isfinite(returns).all() or np.any(returns <= -1):
+        return Significance(**values | _all_undefined(RUIN))
+    return Significance(**values | _judged(returns, settings) | _deflated(returns, trials, without))
 
 
 def _all_undefined(reason: str) -> dict[str, Any]:
-    return {"interval_reason": reason, "probabilistic_sharpe_reason": reason}
+    names = ("interval_reason", "probabilistic_sharpe_reason", "deflated_sharpe_reason", "pbo_reason")
+    return dict.fromkeys(names, reason)
 
 
 def _judged(returns: Floats, settings: SignificanceSettings) -> dict[str, Any]:
@@ -126,23 +131,34 @@ def _judged(returns: Floats, settings: SignificanceSettings) -> dict[str, Any]:
     if not _moves(returns):
         # No resample of zeros differs from them.
         flat = {"pnl_pct": grown, "pnl_pct_interval": (0.0, 0.0), "pnl_pct_per_7d_interval": (0.0, 0.0)}
-        return {"block_hours": block, "pnl_pct_per_7d": grown, **flat, **_all_undefined(STILL)}
-    # Both from the same resamples.
-    earned, ratio = (
-        bootstrap(returns, statistic, np.random.default_rng(settings.seed), level=settings.confidence,
-                  samples=settings.samples, block_hours=block)
-        for statistic in (pnl_pct, annualised_sharpe)
-    )  # fmt: skip
+        reasons = {"interval_reason": STILL, "probabilistic_sharpe_reason": STILL}
+        return {"block_hours": block, "pnl_pct_per_7d": grown, **flat, **reasons}
+    earned, ratio = _resampled(returns, settings, block)
+    bounds = [(1 - settings.confidence) / 2, (1 + settings.confidence) / 2]
+    low, high = (float(bound) for bound in np.quantile(earned, bounds))
+    worst, best = (float(bound) for bound in np.quantile(ratio, bounds))
     return {
         "block_hours": block,
         "pnl_pct": grown,
-        "pnl_pct_interval": (earned.low, earned.high),
+        "pnl_pct_interval": (low, high),
         "pnl_pct_per_7d": grown * weekly,
-        "pnl_pct_per_7d_interval": (earned.low * weekly, earned.high * weekly),
-        "sharpe": ratio.estimate,
-        "sharpe_interval": (ratio.low, ratio.high),
+        "pnl_pct_per_7d_interval": (low * weekly, high * weekly),
+        "sharpe": float(annualised_sharpe(returns)),
+        "sharpe_interval": (worst, best),
         "probabilistic_sharpe": probabilistic_sharpe(float(sharpe(returns)), 0.0, hours, *moments(returns)),
     }
+
+
+def _resampled(returns: Floats, settings: SignificanceSettings, block: float) -> tuple[Floats, Floats]:
+    """P&L in % and annualised Sharpe ratio of each resample."""
+    hours, rng = len(returns), np.random.default_rng(settings.seed)
+    series = np.stack((np.log1p(returns), returns, returns**2))
+    growth, sums, squares = resampled_sums(series, rng, block_hours=block, samples=settings.samples)
+    mean = sums / hours
+    deviation = np.sqrt(np.maximum(squares - hours * mean**2, 0.0) / (hours - 1))
+    moves = deviation > 1e-15
+    ratio = np.where(moves, mean / np.where(moves, deviation, 1.0), 0.0)
+    return 100 * np.expm1(growth), ratio * np.sqrt(HOURS_PER_YEAR)
 
 
 def _moves(returns: Floats) -> bool:
@@ -161,6 +177,6 @@ def _deflated(returns: Floats, trials: Trials | None, without: str) -> dict[str,
     }
     found = deflated_sharpe(returns, trials.sharpe_deviation, trials.count)
     if found is None:
-        return {**known, "deflated_sharpe_reason": TOO_SHORT if len(returns) < 3 else STILL}
+        return {**known, "deflated_sharpe_reason": STILL}
     luck = found.threshold * float(np.sqrt(HOURS_PER_YEAR))
     return {**known, "deflated_sharpe": found.probability, "luck_sharpe": luck}

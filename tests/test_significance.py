@@ -14,7 +14,7 @@ from adapters.configuration import load_settings
 from adapters.significance import after_all, other_hours, trials_behind
 from adapters.significance_table import cells, notes
 from engine.significance import NO_RECORD, SignificanceSettings, Trials, hourly_returns, significance
-from engine.statistics import sharpe
+from engine.statistics import annualised_sharpe, bootstrap, pnl_pct, sharpe
 
 START = datetime(2025, 2, 3, tzinfo=UTC)
 QUICK = SignificanceSettings(samples=300)
@@ -51,6 +51,14 @@ def test_the_numbers_belong_together() -> None:
     assert found.hours == 1000
     assert significance(returns, QUICK) == found
     assert significance(returns, QUICK.model_copy(update={"seed": 1})) != found
+
+
+def test_the_intervals_are_those_of_the_bootstrap() -> None:
+    returns = noise(3, 500, 1e-5)
+    found = significance(returns, SignificanceSettings(samples=4000, block_hours=12))
+    for ours, statistic in ((found.pnl_pct_interval, pnl_pct), (found.sharpe_interval, annualised_sharpe)):
+        reference = bootstrap(returns, statistic, np.random.default_rng(5), samples=4000, block_hours=12)
+        assert ours == pytest.approx((reference.low, reference.high), abs=0.05 * (reference.high - reference.low))
 
 
 def test_a_wider_confidence_gives_a_wider_interval() -> None:
@@ -103,6 +111,9 @@ def test_what_does_not_move_or_is_too_short_has_no_sharpe() -> None:
     assert (still.sharpe, still.sharpe_interval, still.probabilistic_sharpe, still.deflated_sharpe) == (None,) * 4
     assert "nothing moved" in (still.deflated_sharpe_reason or "")
     assert still.interval_reason == still.probabilistic_sharpe_reason
+    ruined = significance(np.array([0.1, -1.0, 0.2, 0.1]), QUICK, trials(5, 0.03))
+    assert ruined.pnl_pct_interval is None
+    assert ruined.deflated_sharpe_reason == "the equity fell to zero"
     short = significance(np.array([0.1, 0.2]), QUICK)
     assert short.pnl_pct_interval is None
     assert "three hours" in (short.interval_reason or "")

@@ -22,6 +22,7 @@ from engine.statistics import (
     moments,
     pnl_pct,
     probabilistic_sharpe,
+    resampled_sums,
     sharpe,
     stationary_indices,
 )
@@ -84,6 +85,26 @@ def test_blocks_follow_each_other_around_the_end_with_the_mean_length() -> None:
     assert np.bincount(rows.ravel(), minlength=400).std() < 40
     assert rows.min() >= 0
     assert rows.max() == 399
+
+
+@pytest.mark.parametrize("block", [1.0, 8.0, 60.0])
+def test_sums_by_blocks_are_distributed_as_sums_by_hours(block: float) -> None:
+    returns = correlated(2, 200, 0.7)
+    series = np.stack((returns, returns**2))
+    slow = series[:, stationary_indices(np.random.default_rng(0), 200, block, 20_000)].sum(axis=2)
+    fast = resampled_sums(series, np.random.default_rng(1), block_hours=block, samples=20_000)
+    for one, other in zip(slow, fast, strict=True):
+        spread = one.std()
+        assert other.std() == pytest.approx(spread, rel=0.03)
+        quantiles = [0.05, 0.25, 0.5, 0.75, 0.95]
+        assert np.quantile(other, quantiles) == pytest.approx(np.quantile(one, quantiles), abs=0.05 * spread)
+
+
+@pytest.mark.parametrize("block", [1.0, 8.0, 5000.0])
+def test_every_resample_has_as_many_hours_as_the_series(block: float) -> None:
+    sums = resampled_sums(np.ones((1, 90)), np.random.default_rng(1), block_hours=block, samples=300)
+    assert sums.shape == (1, 300)
+    assert sums == pytest.approx(90)
 
 
 def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
