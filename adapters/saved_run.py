@@ -19,7 +19,6 @@ _WORDS = {
     "trades.csv": ("symbol", "long_exchange", "short_exchange", "exit_reason"),
     "notes.csv": ("what", "order", "target", "reason"),
 }
-_TIMES = {"trades.csv": ("entry_time", "exit_time"), "notes.csv": ("time",)}
 _WHOLE = ("position_id", "duration_hours")
 
 
@@ -113,7 +112,7 @@ def _csv(path: Path) -> pd.DataFrame:
     words = _WORDS[path.name]
     table = pd.read_csv(path, keep_default_na=False, dtype=str)
     for column in table.columns:
-        if column in _TIMES[path.name]:
+        if column.endswith("time"):
             table[column] = pd.to_datetime(table[column], utc=True, format="ISO8601").dt.as_unit("s")
         elif column in _WHOLE:
             table[column] = table[column].astype("int64")

@@ -81,3 +81,9 @@ def trade_pnl(trades: NDArray[Any]) -> NDArray[np.float64]:
     pnl: NDArray[np.float64] = trades["price_pnl"] + trades["funding"] - trades["entry_fees"] - trades["exit_fees"]
     pnl -= trades["liquidation_fees"]
     return pnl
+
+
+def hold_hours(trades: NDArray[Any]) -> NDArray[np.int64]:
+    """Hours from entry to exit of each trade."""
+    hours: NDArray[np.int64] = trades["closed"] - trades["opened"]
+    return hours

@@ -6,10 +6,11 @@ trades, a high Sharpe ratio, little funding. Thresholds are those of a study of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from engine.metrics import Metrics
-from engine.records import Records
 
 MOST_PNL_PCT_PER_7D = 1.0
 MOST_SHARPE = 3.5
@@ -17,13 +18,15 @@ MOST_TRADES_PER_WEEK = 10.0
 SHORTEST_MEDIAN_HOLD_HOURS = 12.0
 
 
-def suspicious_signs(metrics: Metrics, records: Records, late: Metrics | None = None) -> list[str]:
+def suspicious_signs(metrics: Metrics, holds: Sequence[float], late: Metrics | None = None) -> list[str]:
     """What is too good to be true, each as a short phrase with its number; empty when nothing is.
 
     A run that does not earn is not suspected of earning too much: only the sign that changes is told of it.
-    ``late`` are the metrics of the same strategy with every fill one hour later.
+    ``holds`` are the hours that each closed trade was held; ``late`` the metrics of the same strategy with every
+    fill one hour later.
     """
-    signs = [*_earnings(metrics), *_trading(records), *_sources(metrics)] if _number(metrics, "pnl_usd") > 0 else []
+    earns = _number(metrics, "pnl_usd") > 0
+    signs = [*_earnings(metrics), *_trading(metrics, holds), *_sources(metrics)] if earns else []
     if late is not None and _number(metrics, "pnl_usd") * _number(late, "pnl_usd") < 0:
         at_once, an_hour_late = _number(metrics, "pnl_pct"), _number(late, "pnl_pct")
         signs.append(f"P&L {at_once:+.2f} % filled at once, {an_hour_late:+.2f} % filled one hour late")
@@ -38,12 +41,12 @@ def _earnings(metrics: Metrics) -> list[str]:
     ]
 
 
-def _trading(records: Records) -> list[str]:
-    trades = records.trades
-    if not len(trades) or not len(records.hours):
+def _trading(metrics: Metrics, holds: Sequence[float]) -> list[str]:
+    hours = _number(metrics, "hours")
+    if not len(holds) or not hours:
         return []
-    weekly = len(trades) / (len(records.hours) / 168)
-    hold = float(np.median(trades["closed"] - trades["opened"]))
+    weekly = len(holds) / (hours / 168)
+    hold = float(np.median(holds))
     return [
         *([f"{weekly:.0f} trades a week"] if weekly > MOST_TRADES_PER_WEEK else []),
         *([f"median hold {hold:.0f} h"] if hold < SHORTEST_MEDIAN_HOLD_HOURS else []),

@@ -75,8 +75,9 @@ def arb(*arguments: object) -> int:
 
 
 def backtest(dataset: Path, out: Path, *more: object, strategy: str = "plugin_strategies:Churn") -> Path:
-    """A finished run's folder."""
-    assert arb("backtest", "--strategy", strategy, "--data", dataset, "--out", out, *YOUNG, *more) == 0
+    """A finished run's folder; reports have tests of their own."""
+    plain = ("--no-report", *YOUNG, *more)
+    assert arb("backtest", "--strategy", strategy, "--data", dataset, "--out", out, *plain) == 0
     return out
 
 
@@ -310,7 +311,7 @@ def test_without_out_the_run_has_a_folder_by_time(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert arb("backtest", "--strategy", "hold", "--data", dataset, *YOUNG) == 0
+    assert arb("backtest", "--strategy", "hold", "--data", dataset, "--no-report", *YOUNG) == 0
     (folder,) = (tmp_path / "runs").iterdir()
     assert folder.name.startswith("backtest-2")
     assert sorted(path.name for path in folder.iterdir()) == list(FILES)
@@ -645,6 +646,7 @@ def test_help_loads_nothing_heavy() -> None:
 
 def test_a_rule_runs_in_a_process_of_its_own_without_torch(dataset: Path, tmp_path: Path) -> None:
     arguments = ["backtest", "--strategy", "carry,basis,greedy", "--data", str(dataset), "--out", str(tmp_path / "out")]
+    arguments.append("--no-report")
     loaded = modules_after(f"from adapters.cli import main; main({arguments!r})")
     assert "numba" in loaded
     assert loaded.isdisjoint({"torch", "stable_baselines3", "gymnasium", "ccxt"})

@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 
-from engine.books import HOUR, LEDGER, NOTE, TRADE
 from engine.metrics import Metrics
-from engine.records import Records
 from engine.suspicion import suspicious_signs
 
 HONEST: Metrics = {
     "pnl_usd": 60.0, "pnl_pct": 0.6, "pnl_pct_per_7d": 0.3, "sharpe": 2.0, "funding_usd": 90.0, "price_pnl_usd": 20.0,
+    "hours": 336,
 }  # fmt: skip
 
 
-def records_of(trades: int = 4, hold: int = 48, hours: int = 336) -> Records:
-    rows = np.zeros(trades, TRADE)
-    rows["closed"] = hold
-    return Records(np.zeros(0, LEDGER), rows, np.zeros(0, NOTE), np.zeros(hours, HOUR))
+def holds_of(trades: int = 4, hold: float = 48) -> list[float]:
+    return trades * [hold]
 
 
 def test_a_calm_funding_strategy_is_not_suspicious() -> None:
-    assert suspicious_signs(HONEST, records_of(), HONEST) == []
+    assert suspicious_signs(HONEST, holds_of(), HONEST) == []
 
 
 @pytest.mark.parametrize(
@@ -41,26 +37,26 @@ def test_a_calm_funding_strategy_is_not_suspicious() -> None:
     ],
 )
 def test_each_sign_of_the_metrics(metrics: dict[str, Any], sign: str | None) -> None:
-    assert suspicious_signs(HONEST | metrics, records_of()) == ([] if sign is None else [sign])
+    assert suspicious_signs(HONEST | metrics, holds_of()) == ([] if sign is None else [sign])
 
 
 @pytest.mark.parametrize(
-    ("records", "sign"),
+    ("holds", "sign"),
     [
-        (records_of(trades=21), "10 trades a week"),
-        (records_of(trades=20), None),
-        (records_of(hold=11), "median hold 11 h"),
-        (records_of(hold=12), None),
-        (records_of(trades=0), None),
+        (holds_of(trades=21), "10 trades a week"),
+        (holds_of(trades=20), None),
+        (holds_of(hold=11), "median hold 11 h"),
+        (holds_of(hold=12), None),
+        (holds_of(trades=0), None),
     ],
 )
-def test_each_sign_of_the_trades(records: Records, sign: str | None) -> None:
-    assert suspicious_signs(HONEST, records) == ([] if sign is None else [sign])
+def test_each_sign_of_the_trades(holds: list[float], sign: str | None) -> None:
+    assert suspicious_signs(HONEST, holds) == ([] if sign is None else [sign])
 
 
 def test_a_sign_that_changes_with_late_fills_is_told_also_of_a_loss() -> None:
     late = HONEST | {"pnl_usd": -10.0, "pnl_pct": -0.1}
     told = "P&L +0.60 % filled at once, -0.10 % filled one hour late"
-    assert suspicious_signs(HONEST, records_of(), late) == [told]
-    assert suspicious_signs(late, records_of(), HONEST) == ["P&L -0.10 % filled at once, +0.60 % filled one hour late"]
-    assert suspicious_signs(late | {"sharpe": 9.0}, records_of(hold=1), late) == []
+    assert suspicious_signs(HONEST, holds_of(), late) == [told]
+    assert suspicious_signs(late, holds_of(), HONEST) == ["P&L -0.10 % filled at once, +0.60 % filled one hour late"]
+    assert suspicious_signs(late | {"sharpe": 9.0}, holds_of(hold=1), late) == []

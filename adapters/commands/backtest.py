@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from adapters.datasets.load import Dataset
     from adapters.foresight import Entrant, MakeEntrant
     from adapters.preparation import Window
+    from adapters.report.terminal import Story
     from engine.metrics import Metrics
     from engine.records import Records
     from engine.significance import Significance
@@ -39,6 +41,7 @@ WRITTEN_BY_US = ("manifest.json", "comparison.csv")
 @click.option("--model", "models", multiple=True, type=click.Path(path_type=Path), help="Bundle or zip; repeatable.")
 @click.option("--allow-other-costs", is_flag=True, help="Run a model under other fees than it was trained with.")
 @click.option("--late", is_flag=True, help="Also fill everything one hour later, to see whether the P&L lasts.")
+@click.option("--report/--no-report", default=True, show_default=True, help="Write report.html and what it needs.")
 @click.option("--seed", default=0, show_default=True, help="Seed of strategies that draw random numbers.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for results; default: runs/backtest-TIME.")
 def command(
@@ -54,6 +57,7 @@ def command(
     models: tuple[Path, ...],
     allow_other_costs: bool,
     late: bool,
+    report: bool,
     seed: int,
     out: Path | None,
 ) -> None:
@@ -61,6 +65,9 @@ def command(
 
     The folder gets metrics.json, trades.csv, ledger.parquet, equity.parquet, manifest.json, significance.json (how
     much may be luck) and notes.csv (orders that were refused), one folder a strategy when there are several.
+    report.html shows all of it beside the rules, both hindsight optima and dearer costs, which are played for it
+    (references.parquet, references.json, cost_stress.json, entries.csv); with several strategies another one
+    compares them.
 
     \b
     Examples:
@@ -70,14 +77,17 @@ def command(
       arb backtest --strategy my_rules:MyRule --data data/sample --out runs/mine
     """
     from adapters.configuration import load_settings
+    from adapters.cost_stress import an_hour_later, cost_stress, stress_worlds, write_stress
     from adapters.datasets.atomic import new_directory
+    from adapters.entries import write_entries
     from adapters.foresight import caution, late_builder
     from adapters.preparation import prepare_dataset, window_of
+    from adapters.references import play_references, write_references
     from adapters.results_table import output_console, print_results
     from adapters.run_files import write_comparison
     from adapters.significance_table import print_significance
     from engine.market import time_of
-    from engine.metrics import compute_metrics
+    from engine.records import hold_hours
     from engine.suspicion import suspicious_signs
 
     started = datetime.now(UTC)
@@ -87,38 +97,53 @@ def command(
     replace = _may_replace(folder)
     dataset = _load(data, opportunities, price_history)
     hours = window_of(dataset, start, end, window)
-    makers = _makers(chosen, settings, models, seed, allow_other_costs)
-    delayed = _makers(chosen, settings, models, seed, allow_other_costs) if late else {}
+    fresh = _fresh_makers(chosen, settings, models, seed, allow_other_costs)
+    makers = {name: fresh(name) for name in chosen}
     builder = prepare_dataset(dataset, settings)
     results: dict[str, Metrics] = {}
     judged: dict[str, Significance] = {}
     remarks: list[str] = []
-    with new_directory(folder, replace=replace) as aside:
+    with new_directory(folder, replace=replace) as aside, progress_bar() as bar:
+        play = partial(_run, hours=hours, bar=bar)
+        references = play_references(builder, settings, hours, play) if report else []
+        worlds = stress_worlds(builder, settings) if report else None
         for name, make in makers.items():
             entrant = make(builder, hours)
-            records = _run(name, entrant, hours)
-            place = aside if len(makers) == 1 else aside / name.replace(":", ".")
+            records = play(name, entrant)
+            place = aside if len(makers) == 1 else aside / _folder_name(name)
             more = {"strategy": name, "models": [str(model) for model in models], **entrant.marks}
             results[name] = _write(place, records, entrant, dataset, seed=seed, started=started, **more)
             judged[name] = _judge(place, name, records, entrant, dataset, hours, models)
+            again = partial(fresh, name)
+            delayed = None
+            if (late or (worlds and results[name]["trades"])) and not entrant.knows_future:
+                delayed = an_hour_later(name, again, late_builder(builder), hours, play)
+            if worlds:
+                stress = cost_stress(name, again, worlds, hours, play, results[name])
+                write_stress(place, stress, delayed)
+                write_references(place, references)
+                write_entries(place, records, entrant.builder)
             if entrant.knows_future:
                 remarks.append(caution(name, entrant))
                 continue
-            an_hour_later = None
-            if late:
-                later = _run(f"{name} late", delayed[name](late_builder(builder), hours), hours)
-                an_hour_later = compute_metrics(later, settings.initial_capital_usd)
-                remarks.append(f"{name}, every fill one hour later: P&L {an_hour_later['pnl_pct']:+.2f} %")
-            signs = suspicious_signs(results[name], records, an_hour_later)
+            if late and delayed is not None:
+                remarks.append(f"{name}, every fill one hour later: P&L {delayed['pnl_pct']:+.2f} %")
+            signs = suspicious_signs(results[name], hold_hours(records.trades).tolist(), delayed)
             if signs:
                 remarks.append(f"{name} looks like last-trade bounce: {'; '.join(signs)}")
         if len(makers) > 1:
             write_comparison(aside / "comparison.csv", results)
+        stories = _write_reports(aside, [_folder_name(name) for name in chosen]) if report else []
     first, last = (time_of(int(dataset.market.hours[row])) for row in (hours.first, hours.last))
     title = f"{dataset.info.name}: {first:%Y-%m-%dT%H:%MZ} to {last:%Y-%m-%dT%H:%MZ}, {hours.hours} h"
     print_results(results, title=title)
     print_significance(judged)
-    lines = [*remarks, _costs_in_words(settings), f"written to {folder}"]
+    if stories:
+        from adapters.report.terminal import print_stories
+
+        print_stories(stories, console=output_console())
+    pages = [f"report: {folder / 'report.html'}"] if report else []
+    lines = [*remarks, _costs_in_words(settings), *pages, f"written to {folder}"]
     output_console().print("\n".join(lines), soft_wrap=True, markup=False)
 
 
@@ -135,9 +160,10 @@ def _load(data: Path | None, opportunities: Path | None, price_history: Path | N
     return load_pieces(opportunities, price_history)
 
 
-def _makers(
+def _fresh_makers(
     names: list[str], settings: ArbSettings, models: tuple[Path, ...], seed: int, allow_other_costs: bool
-) -> dict[str, MakeEntrant]:
+) -> Callable[[str], MakeEntrant]:
+    """A function that makes a strategy anew, with the random numbers of the first time."""
     import numpy as np
 
     from adapters.foresight import entrant_maker
@@ -150,10 +176,12 @@ def _makers(
     if models and not needed:
         raise UserError("--model is given, but none of the strategies plays a trained model")
     policies = _policies(models, settings, allow_other_costs) if needed else ()
-    return {
-        name: entrant_maker(name, settings, Context(np.random.default_rng([seed, k]), policies))
-        for k, name in enumerate(names)
-    }
+
+    def fresh(name: str) -> MakeEntrant:
+        rng = np.random.default_rng([seed, names.index(name)])
+        return entrant_maker(name, settings, Context(rng, policies))
+
+    return fresh
 
 
 def _policies(models: tuple[Path, ...], settings: ArbSettings, allow_other_costs: bool) -> tuple[Any, ...]:
@@ -164,19 +192,18 @@ def _policies(models: tuple[Path, ...], settings: ArbSettings, allow_other_costs
     )
 
 
-def _run(name: str, entrant: Entrant, hours: Window) -> Records:
+def _run(label: str, entrant: Entrant, hours: Window, bar: Callable[[str, int, int], None] | None) -> Records:
     from engine.backtest import run_backtest
 
     done = 0
-    with progress_bar() as bar:
 
-        def progress(more: int) -> None:
-            nonlocal done
-            done += more
-            if bar:
-                bar(name, done, hours.hours)
+    def progress(more: int) -> None:
+        nonlocal done
+        done += more
+        if bar:
+            bar(label, done, hours.hours)
 
-        return run_backtest(entrant.builder, entrant.strategy, hours.first, hours.last, progress=progress)
+    return run_backtest(entrant.builder, entrant.strategy, hours.first, hours.last, progress=progress)
 
 
 def _write(
@@ -213,6 +240,17 @@ def _judge(
     )  # fmt: skip
     write_significance(folder, found)
     return found
+
+
+def _folder_name(strategy: str) -> str:
+    return strategy.replace(":", ".")
+
+
+def _write_reports(folder: Path, order: Sequence[str]) -> list[Story]:
+    """``report.html`` of every run in the folder, and one that compares them; returns what they say in short."""
+    from adapters.report.write import write_reports
+
+    return write_reports(folder, order)
 
 
 def _may_replace(folder: Path) -> bool:

@@ -196,6 +196,7 @@ def _tell(
     from adapters.walk_forward.plan import sees_test_window
     from adapters.walk_forward.table import print_folds
     from engine.folds import Span
+    from engine.records import hold_hours
     from engine.suspicion import suspicious_signs
 
     console, folds, lengths = output_console(), plan.folds, plan.lengths
@@ -217,7 +218,7 @@ def _tell(
     print_significance(dict(zip(names, (one.significance for one in judged), strict=True)))
     remarks = [f"{name} has no grid: it ran with the parameters in force" for name in plan.untuned]
     for account in accounts:
-        signs = suspicious_signs(account.metrics, account.records)
+        signs = suspicious_signs(account.metrics, hold_hours(account.records.trades).tolist())
         if signs:
             remarks.append(f"{account.strategy} looks like last-trade bounce: {'; '.join(signs)}")
     if sees_test_window(plan, dataset):

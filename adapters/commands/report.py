@@ -1,0 +1,38 @@
+"""``arb report``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command(name="report")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="File of the page that compares several runs.")
+def command(runs: tuple[Path, ...], out: Path | None) -> None:
+    """Write report.html of a run anew from its files, or one page that shows several runs side by side.
+
+    RUN is a folder that `arb backtest` or `arb paper-export` wrote. The report of one run lies in its folder; a folder
+    with several runs gets the reports of all and the comparison. The page needs no network.
+
+    \b
+    Examples:
+      arb report runs/mine
+      arb report runs/mine runs/theirs --out runs/compared.html
+    """
+    from adapters.report.page import REPORT
+    from adapters.report.terminal import print_stories
+    from adapters.report.write import compare, write_reports
+    from adapters.results_table import output_console
+    from engine.errors import UserError
+
+    if len(runs) == 1 and out is None:
+        print_stories(write_reports(runs[0]), console=output_console())
+        click.echo(f"report: {runs[0] / REPORT}")
+        return
+    target = out or Path(REPORT)
+    if target.suffix != ".html":
+        raise UserError(f"--out is the file of a page; {target} does not end in .html")
+    compare(runs, target)
+    click.echo(f"report: {target}")

@@ -1,0 +1,155 @@
+"""A run as one page: shaped here, laid out by ``templates/run.html.j2``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]  # plotly ships no types
+
+from adapters.datasets.atomic import replacing_file
+from adapters.report import attribution, headline, numbers, quality
+from adapters.report.charts import chart_data, is_itself
+from adapters.report.extras import Extras, read_extras
+from adapters.report.pack import embedded
+from adapters.report.story import story
+from adapters.saved_run import SavedRun, read_run
+
+REPORT = "report.html"
+
+
+def write_report(folder: Path) -> Path:
+    """``report.html`` of the run in a folder, from its files alone. Raises ``UserError`` when it is not a run."""
+    path = folder / REPORT
+    write_page(path, run_page(read_run(folder), read_extras(folder)))
+    return path
+
+
+def write_page(path: Path, text: str) -> None:
+    """A page appears whole or not at all."""
+    with replacing_file(path) as aside:
+        aside.write_text(text, encoding="utf-8")
+
+
+def run_page(run: SavedRun, extras: Extras) -> str:
+    """The whole document of one run."""
+    pairs = attribution.by_group(run, attribution.pairs_of(run))
+    coins = attribution.by_group(run, attribution.coins_of(run))
+    return render(
+        "run.html.j2",
+        title=f"{run.name} on {run.manifest['dataset']['name']}",
+        data=embedded(chart_data(run, extras, pairs, coins)),
+        run=run,
+        window=window_of(run),
+        remarks=story(run, extras),
+        figures=headline.figures(run, extras),
+        probabilities=headline.probabilities(extras),
+        significance=extras.significance,
+        references=reference_rows(run, extras),
+        pairs=pairs,
+        coins=coins,
+        stress=extras.stress,
+        counts=quality.counts(run),
+        assumed=quality.assumed_funding(run),
+        refusals=quality.refusals(run),
+        exits=quality.exits(run),
+        facts=facts_of(run),
+        settings=flat(run.manifest["settings"]),
+        raw=json.dumps(run.manifest, indent=2),
+    )
+
+
+def render(template: str, **values: Any) -> str:
+    """A template with the library, styles and scripts of every page."""
+    return (
+        _environment()
+        .get_template(template)
+        .render(
+            **values, style=_asset("style.css"), charts=_asset("charts.js"), scripts=_asset("page.js"), plotly=_plotly()
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("adapters.report"), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    formats = {"usd": numbers.usd, "pct": numbers.pct, "num": numbers.number, "hour": numbers.hour}
+    environment.filters |= formats | {
+        "part": attribution.label,
+        "short": attribution.short_label,
+        "words": lambda text: str(text).replace("_", " "),
+    }
+    return environment
+
+
+@cache
+def _asset(name: str) -> Markup:
+    return Markup((files("adapters.report") / "templates" / name).read_text(encoding="utf-8"))
+
+
+@cache
+def _plotly() -> Markup:
+    library = get_plotlyjs()
+    if "</script" in library:
+        raise ValueError("this version of plotly cannot stand inside a page")
+    return Markup(library)
+
+
+def window_of(run: SavedRun) -> str:
+    """First and last hour in words."""
+    if not run.hours:
+        return "no hour was played"
+    first, last = run.equity["time"].iloc[0], run.equity["time"].iloc[-1]
+    return f"{numbers.hour(first)} to {numbers.hour(last)} UTC, {run.hours:,} hours"
+
+
+def reference_rows(run: SavedRun, extras: Extras) -> list[dict[str, Any]]:
+    """The run and its references with the same metrics."""
+    own = {"name": run.name, "metrics": run.metrics, "own": True, "knows_future": run.manifest.get("knows_future")}
+    others = [{"own": False, "knows_future": False, **one} for one in extras.references if not is_itself(run, one)]
+    return [own, *others]
+
+
+def facts_of(run: SavedRun) -> dict[str, str]:
+    """What the manifest says, short, for people."""
+    manifest: Mapping[str, Any] = run.manifest
+    dataset = manifest["dataset"]
+    return {
+        "Command": manifest["command"],
+        "Strategy": manifest["strategy"],
+        "Parameters": json.dumps(manifest["settings"].get("strategies", {}).get(manifest["strategy"], {})),
+        "Models": ", ".join(manifest.get("models") or []) or "none",
+        "Data set": f"{dataset['name']} ({dataset['source']})",
+        "Fingerprint": dataset["fingerprint"],
+        "Notes on the data": "; ".join(dataset.get("notes") or []) or "none",
+        "Settings": manifest["settings_hash"],
+        "Cost table": manifest["cost_table_hash"],
+        "Seed": str(manifest["seed"]),
+        "Code": f"{manifest['code_version']}, Python {manifest['python']}",
+        "Packages": ", ".join(f"{name} {version}" for name, version in manifest["packages"].items()),
+        "Started": numbers.hour(pd.Timestamp(manifest["started"])),
+        "Finished": numbers.hour(pd.Timestamp(manifest["finished"])),
+    }
+
+
+def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Settings by dotted key, the fee table left out: it has a table of its own."""
+    found: dict[str, str] = {}
+    for key, value in settings.items():
+        if prefix + key == "fees":
+            continue
+        if isinstance(value, Mapping) and value:
+            found |= flat(value, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = json.dumps(value)
+    return found

@@ -1,0 +1,212 @@
+"""The page of a run: what it says, that it holds together without extras, and that no name can break it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support_report import add_extras, cut, nothing, played, save
+
+from adapters.report.comparison import Compared, comparison_page, differences, labels
+from adapters.report.extras import Extras, read_extras
+from adapters.report.headline import figures, probabilities
+from adapters.report.numbers import interval, number, pct, usd
+from adapters.report.page import run_page, write_report
+from adapters.report.story import signs, story
+from adapters.report.terminal import print_stories, story_of
+from adapters.results_table import output_console
+from adapters.saved_run import SavedRun, read_run
+from engine.errors import UserError
+
+SECTIONS = ("summary", "equity", "attribution", "positions", "trades", "calendar", "stress", "quality", "manifest")
+EVIL = "</script><script>alert('x')</script><b>&amp;"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    records, tape = played(3)
+    save(tmp_path / "run", records, tape)
+    add_extras(tmp_path / "run", records, tape)
+    return tmp_path / "run"
+
+
+def data_of(page: str) -> dict[str, Any]:
+    (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, flags=re.DOTALL)
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def text_of(page: str) -> str:
+    """What a reader sees, without styles and scripts."""
+    body = re.sub(r"<(script|style)\b.*?</\1>", " ", page, flags=re.DOTALL)
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", body))
+
+
+def page_of(folder: Path) -> str:
+    return run_page(read_run(folder), read_extras(folder))
+
+
+def test_a_report_is_a_pure_function_of_the_folder(folder: Path) -> None:
+    path = write_report(folder)
+    first = path.read_bytes()
+    assert write_report(folder).read_bytes() == first
+    assert len(first) < 6_000_000
+    assert first.decode().count("plotly.js v") == 1
+
+
+def test_a_report_needs_no_network(folder: Path) -> None:
+    page = page_of(folder)
+    assert "default-src 'none'" in page
+    own = re.sub(r'<script type="text/plain" id="plotly">.*?</script>', "", page, flags=re.DOTALL)
+    assert not re.findall(r"https?://|\bsrc=|@import|url\(", own)
+    assert re.findall(r'<link [^>]*href="([^"]*)"', own) == ["data:,"]
+
+
+@pytest.mark.parametrize("kind", ["full", "without extras", "nothing traded", "still open", "one hour"])
+def test_every_kind_of_run_has_every_section_and_no_stray_word(kind: str, tmp_path: Path) -> None:
+    records, tape = played(5)
+    if kind == "nothing traded":
+        records = nothing(tape)
+    elif kind == "still open":
+        records = cut(records, int(records.ledger["hour"][len(records.ledger) // 2]))
+    elif kind == "one hour":
+        records = nothing(tape, hours=1)
+    save(tmp_path / "run", records, tape)
+    if kind == "full":
+        add_extras(tmp_path / "run", records, tape)
+    page = page_of(tmp_path / "run")
+    assert re.findall(r'<section id="([a-z]+)"', page) == list(SECTIONS)
+    seen = text_of(page)
+    for stray in ("nan", "None", "undefined", "NaT", "Undefined", "inf %", "{{", "{%"):
+        assert not re.search(rf"(?<![\w.]){re.escape(stray)}(?!\w)", seen.partition("manifest.json")[0]), stray
+    assert data_of(page)["name"] == "scripted"
+
+
+def test_no_name_can_end_the_script_or_become_markup(tmp_path: Path) -> None:
+    records, tape = played(3)
+    run = save(tmp_path / "run", records, tape, strategy=EVIL)
+    page = run_page(run, Extras())
+    assert "<script>alert" not in page
+    assert "<b>&amp;" not in page
+    assert data_of(page)["name"] == EVIL
+    assert "&lt;/script&gt;" in page
+    compared = comparison_page([Compared(run, Extras()), Compared(run, Extras())])
+    assert "<script>alert" not in compared
+    assert data_of(compared)["curves"][0]["name"].startswith(EVIL)
+
+
+def test_the_headline_has_targets_and_intervals(folder: Path) -> None:
+    run, extras = read_run(folder), read_extras(folder)
+    run.metrics.update(pnl_pct=1.5, pnl_pct_per_7d=0.6, sharpe=0.9, win_rate_pct=50.0, profit_factor=2.5)
+    run.metrics.update(avg_trade_hours=11.9, pnl_usd=150.0, initial_capital_usd=10_000.0)
+    found = {figure.name: figure for figure in figures(run, extras)}
+    assert (found["P&L"].value, found["P&L"].note) == ("+1.50 %", "90 %: \u22121.00 to +2.50")
+    met = {name: figure.met for name, figure in found.items() if figure.target}
+    assert met == {
+        "P&L per 7 days": True, "Sharpe": False, "Win rate": False, "Profit factor": True, "Average trade": True,
+    }  # fmt: skip
+    share = 150.0 / (0.5 * run.initial_capital_usd)
+    assert found["Of hindsight"].value == pct(100 * share, 1 if share < 0.1 else 0, signed=False)
+    assert found["Of persistent hindsight"].note == "not played for this run"
+    assert [figure.value for figure in probabilities(extras)] == ["70 %", "\u2013", "\u2013"]
+    assert probabilities(extras)[1].note == "no record of trials"
+    assert probabilities(Extras()) == []
+
+
+def remarks(run: SavedRun, extras: Extras) -> str:
+    return "\n".join(f"{remark.tone}: {remark.text}" for remark in story(run, extras))
+
+
+def test_the_story_says_what_matters(folder: Path) -> None:
+    run, extras = read_run(folder), read_extras(folder)
+    said = remarks(run, extras)
+    assert "zero lies inside, so luck alone could explain it" in said
+    assert "break even at 2.5 times the costs" in said
+    assert "Funding brought" in said
+    run.metrics.update(pnl_usd=900.0, pnl_pct=9.0, pnl_pct_per_7d=9.0, sharpe=12.0)
+    said = remarks(run, extras)
+    assert "bad: Looks like last-trade bounce: 9.00 % per 7 days; Sharpe 12.0" in said
+    assert "above the target" in said
+    run.manifest["knows_future"] = True
+    assert signs(run, extras) == []
+    assert "This run knew the future" in remarks(run, extras)
+
+
+def test_liquidations_and_a_single_lucky_trade_are_told(folder: Path) -> None:
+    run = read_run(folder)
+    assert "liquidation" not in remarks(run, Extras())
+    run.trades.loc[run.trades.index[0], "exit_reason"] = "liquidation"
+    run.trades.loc[run.trades.index[0], "pnl_usd"] = 80.0
+    run.metrics["pnl_usd"] = 100.0
+    run.trades.loc[run.trades.index[1:], "pnl_usd"] = 1.0
+    said = remarks(run, Extras())
+    assert "bad: 1 position ended in liquidation: P&L +80.00 USD." in said
+    assert "One trade made +80.00 USD, 80 % of the P&L; without it +20.00 USD would be left." in said
+
+
+def test_a_run_without_trades_says_so_and_nothing_more(tmp_path: Path) -> None:
+    _, tape = played(3)
+    run = save(tmp_path / "run", nothing(tape), tape)
+    assert [remark.text for remark in story(run, Extras())] == ["scripted never traded in 2 days: no costs, no P&L."]
+
+
+def test_an_extra_file_that_cannot_be_read_is_named(folder: Path) -> None:
+    (folder / "cost_stress.json").write_text("[")
+    with pytest.raises(UserError, match=r"cost_stress\.json cannot be read"):
+        read_extras(folder)
+    (folder / "cost_stress.json").unlink()
+    assert read_extras(folder).stress is None
+
+
+def test_a_reference_that_is_the_run_itself_is_left_out(folder: Path) -> None:
+    run, extras = read_run(folder), read_extras(folder)
+    assert [curve["name"] for curve in data_of(run_page(run, extras))["curves"]] == ["scripted", "hold", "hindsight"]
+    extras.references[0]["name"], extras.references[0]["metrics"] = "scripted", run.metrics  # type: ignore[index]
+    extras = Extras(extras.references, extras.curves.rename(columns={"hold": "scripted"}))  # type: ignore[union-attr]
+    assert [curve["name"] for curve in data_of(run_page(run, extras))["curves"]] == ["scripted", "hindsight"]
+
+
+def test_a_comparison_warns_of_what_makes_runs_incomparable(tmp_path: Path) -> None:
+    records, tape = played(3)
+    one = save(tmp_path / "one", records, tape)
+    two = save(tmp_path / "two", cut(records, int(records.hours["hour"][-10])), tape)
+    two.manifest["settings"]["slippage_bps"] = 99.0
+    assert differences([one, one]) == []
+    said = differences([one, two])
+    assert said[0].startswith("The runs are not over the same hours")
+    assert said[1] == "These settings differ: slippage_bps."
+    assert labels([one, two]) == ["scripted (one)", "scripted (two)"]
+    assert labels([one, one]) == ["scripted (one) 1", "scripted (one) 2"]
+    page = comparison_page([Compared(one, Extras(), "one/report.html"), Compared(two, Extras())])
+    assert 'href="one/report.html"' in page
+    assert [curve["name"] for curve in data_of(page)["curves"]] == ["scripted (one)", "scripted (two)"]
+
+
+def test_the_terminal_tells_it_in_a_hundred_columns(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run, extras = read_run(folder), read_extras(folder)
+    run.manifest["strategy"] = "some_module:AStrategyWithAVeryLongName"
+    print_stories([story_of(run, extras)], console=output_console())
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert "\u2026" not in "".join(lines)
+    assert "funding" in lines[0]
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (usd(-0.004), "0.00 USD"),
+        (usd(99.994), "+99.99 USD"),
+        (usd(-1234.5), "\u22121,234 USD"),
+        (usd(None), "\u2013"),
+        (number(float("nan")), "\u2013"),
+        (pct(-0.05, 1, signed=False), "\u22120.1 %"),
+        (interval((-0.4, 3.3), 1, " %"), "\u22120.4 to +3.3 %"),
+        (interval(None), "\u2013"),
+    ],
+)
+def test_numbers_as_people_read_them(said: str, told: str) -> None:
+    assert said == told
