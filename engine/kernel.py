@@ -34,6 +34,7 @@ from engine.margin import (
     NOWHERE,
     ROUNDING,
     against_wallets,
+    free_at_wallets,
     must_liquidate,
     plan_transfer,
     value_wallets,
@@ -466,12 +467,20 @@ def _open_positions(books: Books, b: int) -> int:
 
 
 @hourly
-def _size(tape: TapeArrays, books: Books, b: int) -> float:
-    """N: notional per leg of a new position, USD."""
+def _size(tape: TapeArrays, books: Books, b: int, pair: int) -> float:
+    """N: notional per leg of a new position, USD; one that lacks margin may shrink to what is free, not to dust."""
     rules = tape.rules[0]
-    if not np.isnan(rules.position_size):
-        return float(rules.position_size)
-    return float(books.portfolios[b].equity_protected * rules.position_fraction / 2.0 * rules.leverage)
+    equity = books.portfolios[b].equity_protected
+    wanted = rules.position_size
+    if np.isnan(wanted):
+        wanted = equity * rules.position_fraction / 2.0 * rules.leverage
+    if rules.fit > 0:
+        free = (equity * rules.leverage - committed_notional(books, b)) / 2.0
+        if rules.by_exchange > 0:
+            free = min(free, free_at_wallets(tape, books, b, pair))
+        if rules.min_notional <= free < wanted:
+            return float(free)
+    return float(wanted)
 
 
 @hourly
@@ -536,7 +545,7 @@ def _open(
 @hourly
 def _fill_entry(tape: TapeArrays, books: Books, b: int, t: int, s: int, pair: int, refusal: int) -> None:
     """Fill an entry into slot s, or record why not (``refusal``: REFUSED, or CANCELLED for one that was pending)."""
-    notional = _size(tape, books, b)
+    notional = _size(tape, books, b, pair)
     reason = _against_entry(tape, books, b, t, pair, notional)
     long_fails = short_fails = False
     if tape.rules[0].leg_failure > 0 and reason == FILLABLE:

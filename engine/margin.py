@@ -95,6 +95,17 @@ def total_equity(books: Books, b: int) -> float:
 
 
 @seldom
+def free_at_wallets(tape: TapeArrays, books: Books, b: int, pair: int) -> float:
+    """The largest N that the wallets of both exchanges of a pair have margin for, USD. Equity is that after step 3."""
+    free = np.inf
+    for leg in (tape.pairs[pair].long, tape.pairs[pair].short):
+        e = tape.legs[leg].exchange
+        unposted = books.wallets[b, e].equity - posted_margin(tape, books, b, e)
+        free = min(free, unposted * tape.rules[0].leverage)
+    return float(free)
+
+
+@seldom
 def against_wallets(tape: TapeArrays, books: Books, b: int, pair: int, notional: float) -> int:
     """Why the wallets of a pair's exchanges forbid an entry, or FILLABLE. Equity is that after step 3."""
     rules = tape.rules[0]

@@ -91,6 +91,9 @@ class EngineSettings(Settings):
     """Share of equity that one position may use as the sum of both legs; None is 1 / max_positions."""
     position_size_usd: Positive | None = None
     """Fixed notional per leg; replaces ``position_fraction`` when given."""
+    fit_to_free_margin: bool = False
+    """Whether an entry for which margin is short takes what is free, if that is ``min_notional_usd``, instead of being
+    refused: with ``1 / max_positions`` of equity each the last slot lacks a little after any loss."""
     min_notional_usd: Positive = 10.0
     account: Literal["pooled", "by_exchange"] = "pooled"
     """``pooled``: all capital backs every leg and nothing is liquidated. ``by_exchange``: each exchange has a wallet of

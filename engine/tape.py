@@ -47,6 +47,7 @@ RULES = np.dtype(
         ("initial_capital", "f8"),
         ("position_fraction", "f8"),
         ("position_size", "f8"),  # nan: by fraction of equity
+        ("fit", "i8"),  # 1: an entry shrinks to the free margin
         ("min_notional", "f8"),
         ("leverage", "f8"),
         ("stop_loss_pct", "f8"),  # nan: no stop-loss
@@ -158,6 +159,7 @@ def rules_record(settings: EngineSettings) -> NDArray[np.void]:
     rules["initial_capital"] = settings.initial_capital_usd
     rules["position_fraction"] = settings.position_fraction or 1.0 / settings.max_positions
     rules["position_size"] = np.nan if settings.position_size_usd is None else settings.position_size_usd
+    rules["fit"] = settings.fit_to_free_margin
     rules["min_notional"] = settings.min_notional_usd
     rules["leverage"] = settings.leverage
     stop = settings.max_position_loss_pct

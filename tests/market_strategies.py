@@ -85,6 +85,7 @@ def random_settings(rng: Rng) -> EngineSettings:
             min_volume_24h_usd=float(rng.uniform(1e3, 1e6)) if rng.random() < 0.1 else None,
             max_bid_ask_spread=float(rng.uniform(0.001, 0.01)) if rng.random() < 0.1 else None,
         ),
+        fit_to_free_margin=bool(rng.random() < 0.3),
         **sizing,
     )
 

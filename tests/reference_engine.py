@@ -262,6 +262,8 @@ class _Run:
         short_leg = Leg("short", -1, self._history(order.symbol, order.short_exchange))
         legs = (long_leg, short_leg)
         notional = notional_per_leg(self.settings, self.equity_after_protect)
+        if self.settings.fit_to_free_margin:
+            notional = self._fitted(legs, notional)
         reason = self._entry_refusal(legs, notional, t)
         failed = [leg for leg in legs if self._fails(leg, t, closing=False)] if reason is None else []
         if len(failed) == 2:
@@ -282,6 +284,16 @@ class _Run:
         if failed:
             position.alone_because, position.unwind_from = "leg_failure", t + 1
             self._refuse(t, "leg_failure")
+
+    def _fitted(self, legs: tuple[Leg, Leg], notional: Fraction) -> Fraction:
+        """What margin allows of a size, where that is worth an entry; else the size, which will be refused."""
+        leverage = Fraction(self.settings.leverage)
+        held = sum((p.notional * len(p.open_legs) for _, p in self.slots.positions()), Fraction(0))
+        most = (self.equity_after_protect * leverage - held) / 2
+        if self.wallets.exist:
+            most = min([most, *(self.wallets.unposted(leg.history.exchange, self.slots) * leverage for leg in legs)])
+        enough = most >= Fraction(self.settings.min_notional_usd)
+        return grained(min(notional, most)) if enough else notional
 
     def _entry_refusal(self, legs: tuple[Leg, Leg], notional: Fraction, t: int) -> str | None:
         settings = self.settings

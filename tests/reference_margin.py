@@ -81,15 +81,21 @@ class Wallets:
         """Why wallets forbid an entry: equity as after step 3, margin posted as of now."""
         leverage = Fraction(self._settings.leverage)
         for exchange in exchanges:
-            legs = [(p, leg) for _, p in slots.positions() for leg in p.open_legs if leg.history.exchange == exchange]
-            posted = sum((position.notional / leverage for position, _ in legs), Fraction(0))
-            if posted + notional / leverage > self._after_protect[exchange] * SLACK:
+            if self._posted(exchange, slots) + notional / leverage > self._after_protect[exchange] * SLACK:
                 return "margin"
         most = self._rules.max_exchange_share
         total = sum(self._after_protect.values(), self.in_transit)
         if most is not None and any(self._after_protect[e] > Fraction(most) * total * SLACK for e in exchanges):
             return "exchange_limit"
         return None
+
+    def unposted(self, exchange: str, slots: Slots) -> Fraction:
+        """Equity after step 3 less the margin posted as of now."""
+        return self._after_protect[exchange] - self._posted(exchange, slots)
+
+    def _posted(self, exchange: str, slots: Slots) -> Fraction:
+        legs = [(p, leg) for _, p in slots.positions() for leg in p.open_legs if leg.history.exchange == exchange]
+        return sum((position.notional for position, _ in legs), Fraction(0)) / Fraction(self._settings.leverage)
 
     def arrival(self, t: int) -> Transfer | None:
         """The transfer that arrives now, if any."""
