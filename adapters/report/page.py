@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 from collections.abc import Mapping
 from functools import cache
@@ -98,11 +100,9 @@ def _asset(name: str) -> Markup:
 
 
 @cache
-def _plotly() -> Markup:
-    library = get_plotlyjs()
-    if "</script" in library:
-        raise ValueError("this version of plotly cannot stand inside a page")
-    return Markup(library)
+def _plotly() -> str:
+    """The library as it was installed, gzip in base64: a third of its size, and nothing in it can end a script."""
+    return base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode()
 
 
 def window_of(run: SavedRun) -> str:

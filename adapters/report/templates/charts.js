@@ -144,11 +144,19 @@ function keys(box, found) {
 let library = null;
 function plotly() {
   library = library || new Promise(done => {
-    const start = () => { const script = document.createElement("script"); script.textContent = document.getElementById("plotly").textContent; document.head.append(script); done(window.Plotly); };
-    const ready = () => requestAnimationFrame(() => setTimeout(start));
+    const ready = () => requestAnimationFrame(() => setTimeout(() => unpack(document.getElementById("plotly").textContent).then(text => {
+      const script = document.createElement("script");
+      script.textContent = text;
+      document.head.append(script);
+      done(window.Plotly);
+    })));
     if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", ready); else ready();
   });
   return library;
+}
+function unpack(text) {
+  const raw = atob(text), bytes = Uint8Array.from(raw, c => c.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
 }
 
 async function draw(box) {
