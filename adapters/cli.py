@@ -14,6 +14,7 @@ from engine.errors import ArbError, UserError
 COMMANDS = {
     "audit": ("adapters.commands.audit", "Find out whether a strategy looks into the future."),
     "backtest": ("adapters.commands.backtest", "Replay a data set through strategies and write results."),
+    "compare": ("adapters.commands.compare", "Two runs over the same hours: where their P&L differs, and why."),
     "data": ("adapters.commands.data", "Build, check, split and download data sets."),
     "deploy": ("adapters.commands.deploy", "Make the winner of a run the shipped model, or roll back."),
     "evaluate": ("adapters.commands.evaluate", "Score trained models on a window."),

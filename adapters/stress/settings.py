@@ -12,7 +12,7 @@ from engine.settings import NotNegative, Positive, Settings, parse_settings
 
 SHIPPED = CONFIGS / "stress.yaml"
 
-Probability = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+Probability = Annotated[float, Field(gt=0, lt=1, allow_inf_nan=False)]
 Hours = Annotated[int, Field(ge=1)]
 
 
