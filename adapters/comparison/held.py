@@ -14,6 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from adapters.saved_run import SavedRun
+from engine.errors import DataError
+from engine.market import NEVER
 
 LONG, SHORT = "long", "short"
 OPEN = "open"
@@ -74,7 +76,7 @@ def book_of(run: SavedRun, first: int, last: int) -> Book:
     before, end = int(np.searchsorted(hours, first)) - 1, int(np.searchsorted(hours, last, side="right")) - 1
     unrealised, equity = run.equity["unrealised_usd"].to_numpy(), run.equity["equity_usd"].to_numpy()
     start_equity = equity[before] if before >= 0 else run.initial_capital_usd
-    first = int(hours[before]) + 1 if before >= 0 else min(first, int(hours[0]))  # what follows the equity at the start
+    first = int(hours[before]) + 1 if before >= 0 else -NEVER  # what follows the equity at the start
     ledger = run.ledger.assign(hour=hour_numbers(run.ledger["time"]))
     ledger = ledger[ledger["hour"] <= last]
     of_positions = ledger[ledger["leg"].isin([LONG, SHORT])]
@@ -90,8 +92,11 @@ def _draft(rows: pd.DataFrame, reasons: Mapping[int, str], first: int) -> Held |
     """A position with the price P&L that was realised in the span; None when nothing of it lies there."""
     hour, kind, leg = (rows[name].to_numpy() for name in ("hour", "kind", "leg"))
     amount, price = rows["amount_usd"].to_numpy(), rows["price"].to_numpy()
-    opened, number = int(hour.min()), int(rows["position_id"].iloc[0])
-    is_entry = (kind == "fee") & (hour == opened)
+    number, is_fee = int(rows["position_id"].iloc[0]), kind == "fee"
+    if not is_fee.any():
+        raise DataError(f"position {number} has no entry in the ledger")
+    opened = int(hour[is_fee].min())
+    is_entry = is_fee & (hour == opened)
     entry = {str(leg[k]): float(price[k]) for k in np.flatnonzero(is_entry)}
     left = {str(leg[k]): int(hour[k]) for k in np.flatnonzero(kind == "price")}
     closed = max(left.values()) if set(left) >= set(entry) else None
