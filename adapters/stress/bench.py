@@ -33,6 +33,7 @@ class Outcome:
 
     ``phantom_usd`` is the part of the P&L that closing legs at the last price before their outage yielded over closing
     them at the prices that were really traded in that hour: nobody could have had it, or have been spared it.
+    ``naked_usd`` is the price P&L of legs in the time in which their other leg was gone (failed, or liquidated): luck.
     """
 
     strategy: str
@@ -41,6 +42,7 @@ class Outcome:
     exits: Mapping[str, int]
     refused: Mapping[str, int]
     phantom_usd: float = 0.0
+    naked_usd: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +99,22 @@ def outcome(name: str, scenario: Scenario, records: Records, tape: Tape, real: T
     """The figures of a finished run; ``real`` is the tape without the outages of the scenario."""
     metrics = compute_metrics(records, tape.settings.initial_capital_usd)
     phantom = _phantom_usd(records, tape, real) if scenario.outages else 0.0
-    return Outcome(name, scenario, metrics, _by_reason(records.trades), _by_reason(records.notes), phantom)
+    exits, refused = _by_reason(records.trades), _by_reason(records.notes)
+    return Outcome(name, scenario, metrics, exits, refused, phantom, _naked_usd(records.trades, tape))
+
+
+def _naked_usd(trades: NDArray[Any], tape: Tape) -> float:
+    total = 0.0
+    for sign, name, other, legs in (
+        (1, "long", "short", tape.pairs.long_leg),
+        (-1, "short", "long", tape.pairs.short_leg),
+    ):
+        alone = trades[trades[f"{other}_closed"] < trades[f"{name}_closed"]]
+        since = alone[f"{other}_closed"]
+        marked = tape.arrays.quotes["price"][legs[alone["pair"]], since]
+        start = np.where(since == alone["opened"], alone[f"{name}_entry"], marked)
+        total += float((sign * alone["quantity"] * (alone[f"{name}_exit"] - start)).sum())
+    return total
 
 
 def _phantom_usd(records: Records, tape: Tape, real: Tape) -> float:

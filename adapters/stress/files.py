@@ -33,7 +33,13 @@ def write_stress(
 def _row(one: Outcome) -> dict[str, Any]:
     scenario = one.scenario
     named = {"group": scenario.group, "scenario": scenario.label, "value": scenario.value, "seed": scenario.seed}
-    return {"strategy": one.strategy, **named, "phantom_usd": one.phantom_usd, **one.metrics}
+    return {
+        "strategy": one.strategy,
+        **named,
+        "phantom_usd": one.phantom_usd,
+        "naked_usd": one.naked_usd,
+        **one.metrics,
+    }
 
 
 def _study(study: Study, market: MarketData) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from adapters.stress.settings import StressSettings
 from engine.market import MarketData, time_of
 from engine.outages import Outage, scattered_outages
 from engine.records import Records
-from engine.settings import EngineSettings
 from engine.tape import Tape
 
 COSTS, LATE, LEG_FAILURE, OUTAGE = "costs", "late", "leg failure", "outage"
@@ -71,12 +70,10 @@ def _late(stress: StressSettings, settings: ArbSettings) -> Iterator[Scenario]:
 
 
 def _leg_failures(stress: StressSettings) -> Iterator[Scenario]:
-    if "leg_failure_probability" not in EngineSettings.model_fields:
-        return  # TODO
     for probability in stress.leg_failure.probabilities:
         for seed in range(stress.leg_failure.seeds):
             changes = {"leg_failure_probability": probability, "leg_failure_seed": seed}
-            yield Scenario(LEG_FAILURE, f"legs fail, p={probability:g}", probability, changes, seed=seed)
+            yield Scenario(LEG_FAILURE, f"legs fail {100 * probability:g} %", probability, changes, seed=seed)
 
 
 def _outages(stress: StressSettings, market: MarketData, window: Window, seed: int) -> Iterator[Scenario]:
@@ -130,11 +127,9 @@ def _capital(stress: StressSettings, settings: ArbSettings) -> Iterator[Scenario
 
 
 def _leverage(stress: StressSettings) -> Iterator[Scenario]:
-    if "account" not in EngineSettings.model_fields:
-        return  # TODO
     for leverage in stress.leverage.values:
         changes = {"leverage": leverage, "account": "by_exchange"}
-        yield Scenario(LEVERAGE, f"leverage {leverage:g}", leverage, changes)
+        yield Scenario(LEVERAGE, f"by exchange, leverage {leverage:g}", leverage, changes)
 
 
 def _short_usd(usd: float) -> str:

@@ -27,6 +27,10 @@ PHANTOM = (
     "phantom: USD of the P&L that come from closing a silent leg at its last known price, as the rules of the engine "
     "say, and not at the price of the hour: take them off before believing such a row"
 )
+NAKED = (
+    "naked: USD of the P&L of legs that were alone until the next hour after the other had failed or been liquidated: "
+    "luck, good or bad"
+)
 
 
 def print_study(study: Study, *, title: str, console: Console | None = None) -> None:
@@ -58,14 +62,19 @@ def rows(study: Study) -> Iterator[tuple[str, Outcome]]:
         if len(group) == 1:
             yield label, group[0]
             continue
-        yield f"{label}: median of {len(group)}", group[(len(group) - 1) // 2]
-        yield f"{label}: worst of {len(group)}", group[0]
+        yield f"{label}: median", group[(len(group) - 1) // 2]
+        yield f"{label}: worst", group[0]
 
 
 def _cells(metrics: Metrics) -> Sequence[str]:
     paid = float(metrics["fees_usd"] or 0) + float(metrics["slippage_usd"] or 0)
     values = [(metrics[key] if key else paid, form) for _, key, form in COLUMNS]
-    return ["-" if value is None else form.format(value) for value, form in values]
+    return ["-" if value is None else _short(value, form) for value, form in values]
+
+
+def _short(value: float, form: str) -> str:
+    """Hundreds of thousands in thousands, so that the table keeps its width."""
+    return form.format(value) if abs(value) < 1e5 else form.format(value / 1e3) + "k"
 
 
 def what_happened(one: Outcome) -> str:
@@ -75,12 +84,18 @@ def what_happened(one: Outcome) -> str:
         phantom = f"; phantom {one.phantom_usd:+,.0f}" if round(one.phantom_usd) else ""
         return _counted(one.exits.get("data_outage", 0), "exit") + phantom
     if group == CAPITAL:
-        return _counted(one.refused.get("no_volume", 0), "refusal for unknown volume", "refusals for unknown volume")
+        return _refusals(one, "no_volume")
+    naked = f"; naked {one.naked_usd:+,.0f}" if round(one.naked_usd) else ""
     if group == LEVERAGE:
-        return _counted(int(metrics.get("liquidations") or 0), "liquidation")
+        liquidated = _counted(int(metrics["liquidations"] or 0), "liquidation")
+        return liquidated + naked or _refusals(one, "margin")
     if group == LEG_FAILURE:
-        return _counted(int(metrics.get("leg_failures") or 0), "failed leg")
+        return _counted(int(metrics["leg_failures"] or 0), "failure") + naked
     return ""
+
+
+def _refusals(one: Outcome, reason: str) -> str:
+    return _counted(one.refused.get(reason, 0), f"refusal ({reason})", f"refusals ({reason})")
 
 
 def _counted(n: int, one: str, many: str = "") -> str:
@@ -92,6 +107,8 @@ def conclusions(study: Study) -> list[str]:
     lines = []
     if any(round(one.phantom_usd) for one in study.outcomes):
         lines.append(PHANTOM)
+    if any(round(one.naked_usd) for one in study.outcomes):
+        lines.append(NAKED)
     if study.break_even is not None:
         static = study.base.metrics["break_even_cost_multiple"]
         same = "" if static is None else f"; for the very same trades x{static:.2f}"
