@@ -268,7 +268,7 @@ def test_the_command_writes_every_run_and_prints_a_table(
     out = tmp_path / "stress"
     arguments = ("stress", "--strategy", f"hold,{CHURN}", "--data", dataset, "--window", "validation", "--out", out)
     assert arb(*arguments, *YOUNG) == 0
-    assert sorted(path.name for path in out.iterdir()) == ["manifest.json", "stress.csv", "stress.json"]
+    assert sorted(path.name for path in out.iterdir()) == ["manifest.json", "stress.csv", "stress.html", "stress.json"]
     printed = capsys.readouterr()
     assert printed.err == ""
     lines = [line for line in printed.out.splitlines() if not line.startswith("written to")]

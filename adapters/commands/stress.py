@@ -45,8 +45,8 @@ def command(
     """Find out what a strategy survives: dearer costs, late fills, failing legs, outages, size and leverage.
 
     Every scenario is a backtest of its own with the strategy made anew. The folder gets stress.csv (one row a run),
-    stress.json (the same with break-even, capacity and every setting) and manifest.json. A trained model is played as
-    it is, whatever the costs.
+    stress.json (the same with break-even, capacity and every setting), stress.html (for a browser) and manifest.json.
+    A trained model is played as it is, whatever the costs.
 
     \b
     Examples:
@@ -63,6 +63,7 @@ def command(
     from adapters.strategy_registry import check_names
     from adapters.stress.bench import Bench
     from adapters.stress.files import write_stress
+    from adapters.stress.page import FILE, stress_page
     from adapters.stress.settings import load_stress
     from adapters.stress.study import study
     from engine.market import time_of
@@ -86,8 +87,12 @@ def command(
         manifest = build_manifest(settings, dataset, seed=seed, started=started, **more)
         write_stress(aside, studies, market, stress, manifest)
         write_json(aside / "manifest.json", manifest)
-    first, last = (time_of(int(market.hours[row])) for row in (hours.first, hours.last))
-    _print(studies, f"{dataset.info.name}: {first:%Y-%m-%dT%H:%MZ} to {last:%Y-%m-%dT%H:%MZ}, {hours.hours} h")
+        first, last = (time_of(int(market.hours[row])) for row in (hours.first, hours.last))
+        span = f"{dataset.info.name}: {first:%Y-%m-%dT%H:%MZ} to {last:%Y-%m-%dT%H:%MZ}, {hours.hours} h"
+        title = f"What {', '.join(chosen)} survives"
+        page = stress_page(studies, stress, title=title, under=span, models=[policy.name for policy in policies])
+        (aside / FILE).write_text(page, encoding="utf-8")
+    _print(studies, span)
     if policies:
         click.echo("models play as they were trained, also at other costs and sizes; none was trained anew")
     click.echo(f"written to {folder}")

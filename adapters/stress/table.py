@@ -66,8 +66,14 @@ def rows(study: Study) -> Iterator[tuple[str, Outcome]]:
         yield f"{label}: worst", group[0]
 
 
+def costs_usd(metrics: Metrics) -> float:
+    """Everything that a run paid: fees, slippage, liquidations, transfers."""
+    names = ("fees_usd", "slippage_usd", "liquidation_fees_usd", "transfer_costs_usd")
+    return sum(float(metrics[name] or 0) for name in names)
+
+
 def _cells(metrics: Metrics) -> Sequence[str]:
-    paid = float(metrics["fees_usd"] or 0) + float(metrics["slippage_usd"] or 0)
+    paid = costs_usd(metrics)
     values = [(metrics[key] if key else paid, form) for _, key, form in COLUMNS]
     return ["-" if value is None else _short(value, form) for value, form in values]
 

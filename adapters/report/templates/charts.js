@@ -120,8 +120,16 @@ const CHARTS = {
     return {data: [{type: "bar", x: rows.map(r => "x" + r.multiple), y, width: 0.6, text: y.map(v => fixed(v, 2, true) + " %"), textposition: "outside", cliponaxis: false, textfont: {color: t.ink, size: 12}, hovertemplate: "costs %{x}: %{text}<extra></extra>", marker: {color: y.map(v => v >= 0 ? t.gain : t.loss)}}],
       layout: layout(t, {hovermode: "closest", showlegend: false, xaxis: axis(t, {type: "category", showgrid: false, title: titled("cost multiple", t)}), yaxis: axis(t, {title: titled("P&L, %", t), range: [low - (low < 0 ? room : 0), high + (high > 0 ? room : 0.1 * (high - low || 1))]})})};
   },
+  costCurve(t) { return lines(t, DATA.costs, {type: "linear", ticksuffix: "x", title: titled("cost multiple", t)}); },
+  capacity(t) { return lines(t, DATA.capacity, {type: "log", tickprefix: "$", title: titled("capital, USD", t)}); },
 };
 let calendarRows = "hours";
+
+function lines(t, curves, x) {
+  const colours = [t["c-run"], t["c1"], t["c2"], t["c3"], t["c4"], t["c6"], t["c5"]];
+  const data = curves.map((c, k) => ({x: c.x, y: c.y, name: literal(c.name), mode: "lines+markers", line: {color: colours[k % 7], width: 2}, marker: {size: 7}, hovertemplate: "%{y:+.3f} %"}));
+  return {data, layout: layout(t, {showlegend: true, margin: {l: 56, r: 14, t: 10, b: 44}, xaxis: axis(t, {showgrid: false, ...x}), yaxis: axis(t, {title: titled("P&L, % per 7 days", t), zeroline: true})})};
+}
 
 function grouped(t, g) {
   const colours = {funding_received: t["c2"], funding_paid: t["c6"], price_before_slippage: t["c1"], price: t["c1"], slippage: t.muted, fees: t["c3"], unrealised: t["c4"]};
