@@ -48,7 +48,7 @@ def luck_table(judged: Judged) -> list[str]:
 
 CAVEAT = (
     "- Both chances take hours for independent of each other. Hourly marks at last trades bounce, so here they are "
-    "rather too low; the intervals keep the bounce. A few trades decide all of these numbers."
+    "rather too low; the intervals keep the bounce, but know nothing of the search. A few trades decide everything."
 )
 
 
