@@ -162,13 +162,17 @@ def _check(plan: WalkForwardPlan, grid_file: Path | None) -> None:
         raise UserError(f"--points and --grid are given, but nothing is tuned: {grid_file or SHIPPED_GRIDS} has {has}")
     folds = plan.folds
     if plan.learned:
-        _check_training(plan.settings, folds[0].train)
+        _check_training(plan, folds[0].train)
 
 
-def _check_training(settings: ArbSettings, train: Span) -> None:
+def _check_training(plan: WalkForwardPlan, train: Span) -> None:
     from adapters.pbt.job import check_batches
+    from rl_training.pbt.schedule import schedule_of
 
+    settings = plan.settings
     check_batches(settings)
+    if plan.population > 1:
+        schedule_of(settings.training, settings.pbt)
     length = settings.training.episode.length_hours
     if train.hours <= length:
         raise SettingsError(
