@@ -3,7 +3,7 @@ costs. They are played once for all strategies of a command, and lie in the fold
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,9 +47,11 @@ class Reference:
     equity: pd.DataFrame
 
 
-def play_references(builder: OpportunityBuilder, settings: ArbSettings, window: Window, play: Play) -> list[Reference]:
-    """Play every reference over the window, under the settings' costs and limits."""
-    return [_played(name, builder, settings, window, play) for name in REFERENCES]
+def play_references(
+    builder: OpportunityBuilder, settings: ArbSettings, window: Window, play: Play, names: Iterable[str] = REFERENCES
+) -> list[Reference]:
+    """Play the references of those names over the window, under the settings' costs and limits."""
+    return [_played(name, builder, settings, window, play) for name in names]
 
 
 def _played(name: str, builder: OpportunityBuilder, settings: ArbSettings, window: Window, play: Play) -> Reference:

@@ -67,7 +67,7 @@ def write_grid(path: Path) -> Path:
 def options(data: Path, out: Path, *more: object, strategy: str = "carry") -> list[object]:
     """The command on the small data set; the grid lies beside it."""
     grid = ("--grid", data.parent / "grid.yaml") if "carry" in strategy else ()
-    own = ("--data", data, *grid, "--workers", 1, "--out", out)
+    own = ("--data", data, *grid, "--workers", 1, "--no-report", "--out", out)
     return ["walk-forward", "--strategy", strategy, *own, *LENGTHS, *SETTINGS, *more]
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from support_training import arb
 from support_walk_forward import (
     FOLD_HOURS,
     FOLDS,
@@ -47,6 +48,7 @@ from engine.market import hour_of
 from engine.metrics import Metrics, compute_metrics, fitness
 from engine.opportunities import OpportunityBuilder
 from engine.records import NO_RECORDS, Records
+from engine.statistics import deflated_sharpe
 from engine.tape import prepare
 from strategies.base import Context
 
@@ -173,11 +175,19 @@ def test_everything_tried_weighs_on_the_significance(run: Path) -> None:
     assert "stricter than needed" in found["trials_reason"]
     overfitting = [fold["overfitting"] for fold in folds(run / "carry")]
     assert found["pbo"] == pytest.approx(np.mean(overfitting))
+    records = []
     for fold in folds(run / "carry"):
         record = read_trials(run / "carry" / "trials" / f"fold_{fold['fold']:03d}.parquet")
         assert record.names == ("trial_1", "trial_2", "trial_3", "trial_4")
         assert record.start == pd.Timestamp(fold["validation_from"])
         assert record.end == pd.Timestamp(fold["validation_to"])
+        records.append(record)
+    of_points = [np.concatenate([record.returns[:, k] for record in records]) for k in range(4)]
+    ratios = [returns.mean() / returns.std(ddof=1) for returns in of_points]
+    equity = np.concatenate(([10_000.0], read_run(run / "carry").equity["equity_usd"]))
+    expected = deflated_sharpe(equity[1:] / equity[:-1] - 1, float(np.std(ratios, ddof=1)), 4 * FOLDS)
+    assert expected is not None
+    assert found["deflated_sharpe"] == pytest.approx(expected.probability)
     still = json.loads((run / "hold" / "significance.json").read_text(encoding="utf-8"))
     assert (still["trials"], still["deflated_sharpe"]) == (None, None)
     assert "one setting" in still["deflated_sharpe_reason"]
@@ -202,6 +212,20 @@ def test_the_table_fits_and_says_what_was_chosen(
     assert len([line for line in lines if line.startswith("all ")]) == 2
     assert "random has no grid: it ran with the parameters in force" in printed
     assert f"{HOURS - FOLD_HOURS - 48 * (FOLDS - 1)} h at the end are left over" in printed
+
+
+def test_the_report_is_over_the_test_windows(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert walk(data, tmp_path / "out", "--report", strategy="carry,hold") == 0
+    assert "% of hind-" in capsys.readouterr().out
+    for name in ("carry", "hold"):
+        page = (tmp_path / "out" / name / "report.html").read_text(encoding="utf-8")
+        assert "2024-01-06" in page
+    assert (tmp_path / "out" / "report.html").is_file()
+    curves = pd.read_parquet(tmp_path / "out" / "carry" / "references.parquet")
+    assert list(curves.columns) == ["time", "hold", "hindsight persistent", "hindsight"]
+    assert curves["time"].tolist() == read_run(tmp_path / "out" / "carry").equity["time"].tolist()
+    capsys.readouterr()
+    assert arb("report", tmp_path / "out" / "carry") == 0
 
 
 def test_a_single_strategy_fills_the_folder_itself(data: Path, run: Path, tmp_path: Path) -> None:

@@ -29,7 +29,21 @@ from engine.metrics import compute_metrics
 from engine.observation import fit_scaler
 from strategies.base import Context
 
-WALK = ("--train-days", 6, "--validate-days", 3, "--test-days", 2, "--embargo-hours", 12, "--workers", 1, "--seed", 3)
+WALK = (
+    "--train-days",
+    6,
+    "--validate-days",
+    3,
+    "--test-days",
+    2,
+    "--embargo-hours",
+    12,
+    "--workers",
+    1,
+    "--seed",
+    3,
+    "--no-report",
+)
 FOLDS = 3
 ONE = ("--timesteps", 256)
 TWO = ("--timesteps", 128, "--population", 2, "--set", "pbt.perturbation_interval=64")

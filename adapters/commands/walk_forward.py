@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -50,6 +50,7 @@ DAYS = click.IntRange(min=1)
 @click.option("--config", type=click.Path(path_type=Path), help="Settings as YAML over the shipped ones.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated.")
 @click.option("--workers", type=click.IntRange(min=1), help=f"Processes; default: one a core, at most {MOST_WORKERS}.")
+@click.option("--report/--no-report", default=True, show_default=True, help="Write report.html and what it needs.")
 @click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
 @click.option("--out", type=click.Path(path_type=Path), help="New folder; default: runs/walk-forward-TIME.")
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on with the run that was to become this folder.")
@@ -117,6 +118,7 @@ class _Asked:
     points: int | None
     config: Path | None
     overrides: tuple[str, ...]
+    report: bool
     seed: int
 
 
@@ -136,7 +138,8 @@ def _begin(out: Path, asked: _Asked, started: datetime) -> None:
     data, settings = _given("--data", asked.data), _settings(names, asked)
     plan = new_plan(
         load_dataset(data), names, settings, lengths, asked.start, asked.end, grid_file=asked.grid_file,
-        points=asked.points, population=asked.population or 1, seed=asked.seed, started=started,
+        points=asked.points, population=asked.population or 1, seed=asked.seed,
+        report=asked.report, started=started,
     )  # fmt: skip
     begin(out, plan)
 
@@ -166,8 +169,11 @@ def _run(out: Path, workers: int, started: datetime) -> None:
     from adapters.datasets.atomic import new_directory
     from adapters.datasets.load import load_dataset
     from adapters.only_one import only_one
+    from adapters.report.terminal import print_stories
+    from adapters.report.write import write_reports
+    from adapters.results_table import output_console
     from adapters.run_files import write_comparison
-    from adapters.walk_forward.files import write_account
+    from adapters.walk_forward.files import folder_name, play_beside, write_account, write_for_report
     from adapters.walk_forward.judgement import judge
     from adapters.walk_forward.plan import read_plan, unfinished
     from adapters.walk_forward.run import walk_forward
@@ -176,32 +182,34 @@ def _run(out: Path, workers: int, started: datetime) -> None:
     dataset = load_dataset(plan.dataset)
     with only_one(work):
         with progress_bar() as bar:
-            accounts, builder = walk_forward(work, plan, dataset, workers, bar or (lambda *_: None))
+            show = bar or (lambda *_: None)
+            accounts, builder = walk_forward(work, plan, dataset, workers, show)
+            references = play_beside(builder, accounts, plan.settings, show) if plan.report else []
         judged = [judge(account, plan) for account in accounts]
         with new_directory(out) as aside:
             for account, judgement in zip(accounts, judged, strict=True):
-                place = aside if len(accounts) == 1 else aside / account.strategy.replace(":", ".")
+                place = aside if len(accounts) == 1 else aside / folder_name(account.strategy)
                 write_account(place, account, judgement, plan, dataset, builder, started)
+                if plan.report:
+                    write_for_report(place, account, references, builder)
+            stories = write_reports(aside, [folder_name(name) for name in plan.strategies]) if plan.report else []
             if len(accounts) > 1:
                 write_comparison(aside / "comparison.csv", {one.strategy: one.metrics for one in accounts})
         shutil.rmtree(work)
-    _tell(out, plan, dataset, accounts, judged)
+    _tell(plan, dataset, accounts, judged)
+    console = output_console()
+    print_stories(stories, console=console)
+    console.print("\n".join([*_remarks(plan, dataset, accounts), f"written to {out}"]), soft_wrap=True, markup=False)
 
 
-def _tell(
-    out: Path, plan: WalkForwardPlan, dataset: Dataset, accounts: Sequence[Account], judged: Sequence[Judgement]
-) -> None:
+def _tell(plan: WalkForwardPlan, dataset: Dataset, accounts: Sequence[Account], judged: Sequence[Judgement]) -> None:
     from adapters.results_table import output_console, print_results
     from adapters.significance_table import print_significance
-    from adapters.walk_forward.plan import sees_test_window
     from adapters.walk_forward.table import print_folds
-    from engine.folds import Span
-    from engine.records import hold_hours
-    from engine.suspicion import suspicious_signs
 
-    console, folds, lengths = output_console(), plan.folds, plan.lengths
+    console, lengths = output_console(), plan.lengths
     console.print(
-        f"{dataset.info.name}, {plan.hours}: {len(folds)} folds, {'anchored' if lengths.anchored else 'rolling'}, "
+        f"{dataset.info.name}, {plan.hours}: {len(plan.folds)} folds, {'anchored' if lengths.anchored else 'rolling'}, "
         f"{lengths.train_days} + {lengths.validate_days} + {lengths.test_days} days, "
         f"{lengths.embargo_hours} h of embargo\n",
         soft_wrap=True,
@@ -209,21 +217,25 @@ def _tell(
     for account in accounts:
         print_folds(account, plan, console)
         console.print()
-    tests = Span(folds[0].test.first, folds[-1].test.last)
-    print_results(
-        {account.strategy: account.metrics for account in accounts},
-        title=f"test windows, one account: {tests}, {tests.hours} h",
-    )
     names = [account.strategy for account in accounts]
+    title = f"test windows, one account: {plan.tests}, {plan.tests.hours} h"
+    print_results(dict(zip(names, (account.metrics for account in accounts), strict=True)), title=title)
     print_significance(dict(zip(names, (one.significance for one in judged), strict=True)))
-    remarks = [f"{name} has no grid: it ran with the parameters in force" for name in plan.untuned]
+
+
+def _remarks(plan: WalkForwardPlan, dataset: Dataset, accounts: Sequence[Account]) -> Iterator[str]:
+    from adapters.walk_forward.plan import sees_test_window
+    from engine.records import hold_hours
+    from engine.suspicion import suspicious_signs
+
+    for name in plan.untuned:
+        yield f"{name} has no grid: it ran with the parameters in force"
     for account in accounts:
         signs = suspicious_signs(account.metrics, hold_hours(account.records.trades).tolist())
         if signs:
-            remarks.append(f"{account.strategy} looks like last-trade bounce: {'; '.join(signs)}")
+            yield f"{account.strategy} looks like last-trade bounce: {'; '.join(signs)}"
     if sees_test_window(plan, dataset):
-        remarks.append("This looked at the data set's own test window: it no longer is unseen.")
-    unused = plan.hours.last - tests.last
+        yield "This looked at the data set's own test window: it no longer is unseen."
+    unused = plan.hours.last - plan.tests.last
     if unused:
-        remarks.append(f"{unused} h at the end are left over: too short for another test window")
-    console.print("\n".join([*remarks, f"written to {out}"]), soft_wrap=True, markup=False)
+        yield f"{unused} h at the end are left over: too short for another test window"

@@ -24,14 +24,15 @@ from engine.market import Ints
 from engine.opportunities import OpportunityBuilder
 from engine.settings import EngineSettings
 from engine.settlements import BOOKING
-from engine.tape import PAIR, QUOTE, RULES, Tape, TapeArrays
+from engine.tape import LEG, PAIR, QUOTE, RULES, Tape, TapeArrays
 from rl_training.candidates import Candidates
 from rl_training.episodes import Course
 from rl_training.pbt.training import Gym
 
 FOLDER = "courses"
 LAYOUT = "layout.json"
-RECORDS = {"quotes": QUOTE, "bookings": BOOKING, "pairs": PAIR, "rules": RULES}
+RECORDS = {"quotes": QUOTE, "bookings": BOOKING, "pairs": PAIR, "rules": RULES, "legs": LEG}
+"""Arrays of a tape that .npy files would give back with another alignment: they are kept as bytes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +72,10 @@ def write_courses(folder: Path, job: PBTJob, builder: OpportunityBuilder) -> Non
         "most_bookings": int(tape.settlements.counts.max(initial=1)),
     }
     with new_directory(folder, replace=True) as aside:
-        for name in RECORDS:
-            array = getattr(tape.arrays, name)
+        for name, array in tape.arrays._asdict().items():
             layout[name] = array.shape
-            np.save(aside / f"{name}.npy", np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+            flat = np.ascontiguousarray(array).reshape(-1)
+            np.save(aside / f"{name}.npy", flat.view(np.uint8) if name in RECORDS else flat)
         for which, (start, end) in _windows(job).items():
             course = _course(job, builder, start, end)
             layout[which] = (course.first, course.last)
@@ -95,8 +96,10 @@ def _course(job: PBTJob, builder: OpportunityBuilder, start: datetime, end: date
 def read_gym(folder: Path, job: PBTJob) -> Gym:
     """Where a worker trains and examines, over mapped files."""
     layout = json.loads((folder / LAYOUT).read_text(encoding="utf-8"))
+    arrays = {name: _mapped(folder / f"{name}.npy") for name in TapeArrays._fields}
     records = {
-        name: _mapped(folder / f"{name}.npy").view(dtype).reshape(layout[name]) for name, dtype in RECORDS.items()
+        name: (array.view(RECORDS[name]) if name in RECORDS else array).reshape(layout[name])
+        for name, array in arrays.items()
     }
     settlements = _Settlements(layout["max_delay_hours"], np.array([layout["most_bookings"]]))
     tape = _MappedTape(TapeArrays(**records), job.settings, settlements, layout["hours"])

@@ -2,8 +2,8 @@
 
 Each fold begins flat with what the fold before it ended with, and closes at its end with costs. So the equity of the
 whole is what somebody would have had who followed the choices, and drawdown, Sharpe ratio and conservation of cash
-mean what they mean in a backtest. (With the same capital in every fold, the equity would jump between folds.) Wallets at
-exchanges, where there are any, are filled anew at the beginning of a fold, which costs nothing.
+mean what they mean in a backtest. (With the same capital in every fold, the equity would jump between folds.)
+Wallets at exchanges, where there are any, are filled anew at the beginning of a fold, which costs nothing.
 """
 
 from __future__ import annotations

@@ -11,19 +11,27 @@ from pathlib import Path
 from typing import Any
 
 from adapters.bundles import save_bundle
+from adapters.configuration import ArbSettings
 from adapters.datasets.load import Dataset
+from adapters.entries import write_entries
 from adapters.evaluation import record_look
+from adapters.foresight import Entrant
 from adapters.manifest import build_manifest
+from adapters.preparation import Window
+from adapters.references import HINDSIGHT, PERSISTENT, Reference, play_references, write_references
 from adapters.run_files import write_json, write_run
 from adapters.significance import write_significance
 from adapters.trials import write_trials
 from adapters.walk_forward.account import Account, Tested
+from adapters.walk_forward.choices import Show
 from adapters.walk_forward.judgement import Judgement, record_of_fold
 from adapters.walk_forward.plan import WalkForwardPlan, sees_test_window
+from engine.backtest import run_backtest
 from engine.folds import Span
 from engine.market import time_of
 from engine.metrics import fitness
 from engine.opportunities import OpportunityBuilder
+from engine.records import Records
 
 CAPITAL = "each fold begins flat with what the fold before it ended with, and closes at its end"
 
@@ -49,6 +57,36 @@ def write_account(
     for tested in account.folds:
         if tested.choice.policy is not None:
             _write_model(folder / "models" / _name(tested), tested, plan, dataset)
+
+
+def play_beside(
+    builder: OpportunityBuilder, accounts: Sequence[Account], settings: ArbSettings, show: Show
+) -> list[Reference]:
+    """What the report shows beside the accounts: doing nothing and both hindsight optima, over all test windows.
+
+    The rules as configured are left out: their parameters may come from hours after the test windows.
+    """
+    hours = accounts[0].records.hours["hour"]
+    window = Window(int(hours[0]), int(hours[-1]))
+
+    def play(name: str, entrant: Entrant) -> Records:
+        show(name, 0, 1)
+        return run_backtest(entrant.builder, entrant.strategy, window.first, window.last)
+
+    return play_references(builder, settings, window, play, ("hold", PERSISTENT, HINDSIGHT))
+
+
+def write_for_report(
+    folder: Path, account: Account, references: Sequence[Reference], builder: OpportunityBuilder
+) -> None:
+    """What a report shows of an account besides the run."""
+    write_references(folder, references)
+    write_entries(folder, account.records, builder)
+
+
+def folder_name(strategy: str) -> str:
+    """A name that every file system takes."""
+    return strategy.replace(":", ".")
 
 
 def _name(tested: Tested) -> str:

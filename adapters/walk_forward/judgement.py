@@ -14,9 +14,9 @@ import numpy as np
 from adapters.trials import TrialRecord, record_of, summarise
 from adapters.walk_forward.account import Account, Tested
 from adapters.walk_forward.plan import WalkForwardPlan
-from engine.market import time_of
-from engine.metrics import HOURS_PER_YEAR
+from engine.market import Floats, time_of
 from engine.significance import Significance, Trials, returns_of, significance
+from engine.statistics import sharpe
 
 NOTHING_CHOSEN = "nothing was chosen: every fold had one setting"
 STRICTER = "nothing was chosen on the test windows, so deflating is stricter than needed"
@@ -55,13 +55,14 @@ def record_of_fold(tested: Tested) -> TrialRecord:
 def _trials(
     account: Account, plan: WalkForwardPlan, overfitting: Sequence[float | None], reasons: Sequence[str | None]
 ) -> Trials:
-    """A trial that never moved counts with a Sharpe ratio of zero."""
-    per_hour = np.array([trial.metrics["sharpe"] or 0.0 for trial in account.trials]) / np.sqrt(HOURS_PER_YEAR)
+    """All trials count; how far apart they are is measured over all validation windows, as long as the account."""
+    series = _whole_returns(account)
+    per_hour = sharpe(np.stack(series)) if series else np.zeros(0)
     folds = [tested.choice.fold for tested in account.folds]
     known = [probability for probability in overfitting if probability is not None]
     return Trials(
-        count=len(per_hour),
-        sharpe_deviation=float(per_hour.std(ddof=1)),
+        count=len(account.trials),
+        sharpe_deviation=float(per_hour.std(ddof=1)) if len(per_hour) > 1 else 0.0,
         overfitting=float(np.mean(known)) if known else None,
         overfitting_reason=None if known else reasons[0],
         source=f"{len(folds)} folds of `arb walk-forward`, seed {plan.seed}",
@@ -69,3 +70,11 @@ def _trials(
         end=time_of(folds[-1].validation.last),
         dataset_fingerprint=plan.fingerprint,
     )
+
+
+def _whole_returns(account: Account) -> list[Floats]:
+    """Hourly returns over all validation windows of each trial (by its number) that was made in every fold."""
+    folds = [{trial.number: trial.returns for trial in tested.choice.trials} for tested in account.folds]
+    everywhere = sorted(set[int].intersection(*(set(fold) for fold in folds)))
+    parts = [[fold[number] for fold in folds] for number in everywhere]
+    return [np.concatenate([part for part in some if part is not None]) for some in parts]

@@ -38,6 +38,7 @@ class WalkForwardPlan(Settings):
     population: int
     seed: int
     settings: ArbSettings
+    report: bool
     started: AwareDatetime
     command: str
     code_version: str
@@ -51,6 +52,12 @@ class WalkForwardPlan(Settings):
     def folds(self) -> list[Fold]:
         """Raises ``UserError`` when the data is too short for one."""
         return folds_of(self.hours, self.lengths)
+
+    @property
+    def tests(self) -> Span:
+        """All test windows together."""
+        folds = self.folds
+        return Span(folds[0].test.first, folds[-1].test.last)
 
     @property
     def untuned(self) -> tuple[str, ...]:
@@ -84,6 +91,7 @@ def new_plan(
     points: int | None,
     population: int,
     seed: int,
+    report: bool,
     started: datetime,
 ) -> WalkForwardPlan:
     """A checked plan. Hours that are not stated end before the data set's own test window.
@@ -96,7 +104,7 @@ def new_plan(
         dataset=dataset.path.absolute(), fingerprint=dataset.fingerprint,
         first=first, last=last, lengths=lengths,
         strategies=tuple(strategies), grids=_grids(strategies, grid_file),
-        points=points, population=population, seed=seed, settings=settings,
+        points=points, population=population, seed=seed, settings=settings, report=report,
         started=started, command=command_line(), code_version=code_version(),
     )  # fmt: skip
     _check(plan, grid_file)
