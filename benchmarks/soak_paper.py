@@ -100,13 +100,13 @@ def drive(hours: int, coins: int, kills: int, share: float, seed: int, keep: Pat
 
 
 def started(plan: dict[str, Any], state: Path) -> subprocess.Popen[str]:
-    content = json.dumps({**plan, "state": str(state)})
+    content = json.dumps({"watched": False, **plan, "state": str(state)})
     return subprocess.Popen([sys.executable, __file__, "--child", content], stdout=subprocess.PIPE, text=True)
 
 
 def undisturbed(plan: dict[str, Any], state: Path) -> list[dict[str, Any]]:
     """One process over all hours; what it tells of itself after each."""
-    process = started(plan, state)
+    process = started({**plan, "watched": True}, state)
     assert process.stdout is not None
     told = [json.loads(line) for line in process.stdout]
     if process.wait():
@@ -183,6 +183,7 @@ def child(plan: dict[str, Any]) -> int:
     from adapters.configuration import load_settings
     from adapters.exchanges.live import LiveMarket
     from adapters.exchanges.settings import exchanges_settings
+    from adapters.paper.compile_ahead import compile_ahead
     from adapters.paper.live import LiveTrading, open_live
     from adapters.paper.memory import slim_down
     from adapters.paper.settings import PaperSettings
@@ -190,10 +191,12 @@ def child(plan: dict[str, Any]) -> int:
 
     slim_down()
     settings = load_settings().model_copy(update={"strategies": STRATEGIES})
+    paper = PaperSettings(strategy="random", symbols=tuple(plan["coins"]), seed=7)
+    if plan["watched"]:
+        compile_ahead(paper, settings)
     player = prepare_player("random", settings, (), 7)
     collection = {"retry_wait_seconds": 0, "attempts": 2, "time_limit_seconds": 120}
     exchanges = exchanges_settings({"exchanges": plan["exchanges"], "collection": collection}, origin="soak")
-    paper = PaperSettings(strategy="random", symbols=tuple(plan["coins"]), seed=7)
     last = plan["first"] + plan["hours"] - 1
     clock = _Clock(plan["base"])
     with (

@@ -61,11 +61,13 @@ def command(
 
 
 def _trade(state: Path, chosen: PaperConfig, path: Path | None, *, once: bool, now: datetime | None) -> None:
+    from adapters.paper.compile_ahead import compile_ahead
     from adapters.paper.service import open_service, run_forever
     from adapters.paper.settings import require_exchanges
 
     exchanges = require_exchanges(chosen, path)
     if not once and now is None:
+        compile_ahead(chosen.paper, chosen.engine)
         run_forever(
             lambda: open_service(state, chosen, exchanges, now=None, echo=click.echo),
             chosen.paper.delay_seconds,
