@@ -52,6 +52,8 @@ class FilterSettings(Settings):
     exchanges: tuple[str, ...] | None = None
     min_volume_24h_usd: NotNegative | None = None
     max_bid_ask_spread: NotNegative | None = None
+    min_depth_usd: NotNegative | None = None
+    """Of the thinner side of each leg's order book, close to the mid. Where no depth is known nothing passes."""
 
 
 class MarginSettings(Settings):

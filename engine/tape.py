@@ -234,13 +234,15 @@ def _leaves_by_notice(market: MarketData) -> NDArray[np.bool_]:
 
 
 def _filtered(market: MarketData, settings: EngineSettings, volume_before: Floats) -> NDArray[np.bool_]:
-    """Legs that a volume or spread filter excludes; a value that is not known cannot pass a filter on it."""
+    """Legs that a volume, spread or depth filter excludes; a value that is not known cannot pass a filter on it."""
     filters = settings.filters
     out = np.zeros(market.price.shape, bool)
     if filters.min_volume_24h_usd is not None:
         out |= ~(carry_forward(market.volume_24h_usd, volume_before) >= filters.min_volume_24h_usd)
     if filters.max_bid_ask_spread is not None:
         out |= ~(market.bid_ask_spread <= filters.max_bid_ask_spread)
+    if filters.min_depth_usd is not None:
+        out |= ~(market.depth_usd >= filters.min_depth_usd)
     return out
 
 

@@ -323,7 +323,9 @@ class _Run:
         least, widest = self.settings.filters.min_volume_24h_usd, self.settings.filters.max_bid_ask_spread
         volume, spread = history.volume[t], history.spread[t]
         too_thin = least is not None and (volume is None or volume < least)
-        return too_thin or (widest is not None and (isnan(spread) or spread > widest))
+        deepest = self.settings.filters.min_depth_usd
+        too_shallow = deepest is not None and not history.depth[t] >= deepest  # nan is not deep enough
+        return too_thin or too_shallow or (widest is not None and (isnan(spread) or spread > widest))
 
     def _close(self, slot: int, t: int, reason: str) -> None:
         position = self.slots.position(slot)

@@ -48,6 +48,7 @@ class LegHistory:
         self.delisting_known_hour = int(market.delisting_known_hour[leg])
         self.fill_price: list[float] = market.fill_price[leg].tolist()
         self.spread: list[float] = market.bid_ask_spread[leg].tolist()
+        self.depth: list[float] = market.depth_usd[leg].tolist()
         self.volume, self.traded_volume = _last_known_volumes(market.volume_24h_usd[leg].tolist())
         self.price, self.stale, self.fresh_hours = _carried(market.price[leg].tolist())
         self._mark: list[float] = market.mark_price[leg].tolist()

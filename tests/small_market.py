@@ -30,6 +30,7 @@ class LegSketch:
     interval: Hourly = NAN
     volume: Hourly = NAN
     spread: Hourly = NAN
+    depth: Hourly = NAN
     known: Mapping[int, int] = field(default_factory=dict)
     delisting: tuple[int, int] | None = None
 
@@ -60,7 +61,7 @@ def small_market(legs: Mapping[tuple[str, str], LegSketch], hours: int, grace: i
         funding_interval_hours=rows("interval"),
         volume_24h_usd=rows("volume"),
         bid_ask_spread=rows("spread"),
-        depth_usd=np.full((len(names), hours), NAN),
+        depth_usd=rows("depth"),
         funding_known_hour=known if any(sketch.known for sketch in sketches) else None,
         delisting_hour=np.array([NEVER if n is None else START + n[0] for n in notices], np.int64),
         delisting_known_hour=np.array([NEVER if n is None else START + n[1] for n in notices], np.int64),

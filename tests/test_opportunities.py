@@ -41,12 +41,14 @@ def may_be_offered(market: MarketData, settings: EngineSettings, leg: int, histo
     leaves = now >= market.delisting_hour[leg] - 1 and now >= market.delisting_known_hour[leg]
     volume, spread = history.volume[t], history.spread[t]
     least, widest = settings.filters.min_volume_24h_usd, settings.filters.max_bid_ask_spread
+    deepest = settings.filters.min_depth_usd
     return (
         history.stale[t] == 0
         and history.fresh_hours[t] >= settings.min_history_hours
         and not leaves
         and (least is None or (volume is not None and volume >= least))
         and (widest is None or spread <= widest)
+        and (deepest is None or market.depth_usd[leg, t] >= deepest)
     )
 
 
@@ -93,6 +95,10 @@ def test_filters_keep_out_what_is_thin_wide_or_unknown() -> None:
     wide = LegSketch(spread=[NAN, 0.0021, 0.002, 0.001])
     market = small_market({BTC_ALPHA: LegSketch(spread=0.0), BTC_BETA: wide}, 4)
     builder = builder_of(market, plain_settings(filters=FilterSettings(max_bid_ask_spread=0.002)))
+    assert [t for t in range(4) if builder.at(t)[1].all()] == [2, 3]
+    shallow = LegSketch(depth=[NAN, 999, 1000, 2000])
+    market = small_market({BTC_ALPHA: LegSketch(depth=5000), BTC_BETA: shallow}, 4)
+    builder = builder_of(market, plain_settings(filters=FilterSettings(min_depth_usd=1000)))
     assert [t for t in range(4) if builder.at(t)[1].all()] == [2, 3]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from loopback.world import HOUR_MS
 from support_exchanges import PATIENCE, world_of
 
 from adapters.cli import arb, main
-from adapters.paper.journal import DATABASE
+from adapters.paper.journal import DATABASE, Journal
 from adapters.paper.log import LOG_FILE
 
 
@@ -67,12 +68,14 @@ def test_hours_by_cron_then_status_verify_and_export(place: Path, server: Loopba
     status = called("paper-status", "--state", state, "--json", "--now", now(server))
     found = json.loads(status.stdout)
     assert (status.return_value, found["health"], found["strategy"]) == (0, "ok", "random")
+    assert found["usdc_at_par"] == ["hyperliquid"]
     assert found["positions"][0]["legs"][0]["next_settlement_hour"].startswith("2025-01-")
     spent = found["funding_usd"] + found["realised_price_usd"] - found["fees_usd"] + found["unrealised_usd"]
     assert found["pnl_usd"] == pytest.approx(spent, abs=1e-9)
     lines = called("paper-status", "--state", state, "--now", now(server)).stdout
-    assert "equity " in lines
-    assert "next settlement" in lines
+    for words in ("equity ", "next settlement", "per 1 h", "not in equity", "USDC counts as USDT at par: hyperliquid"):
+        assert words in lines
+    assert max(len(line) for line in lines.splitlines()) <= 100
     verdict = called("paper-verify", "--state", state)
     assert verdict.return_value == 0
     assert "the backtester agrees to the last bit" in verdict.stdout
@@ -99,9 +102,29 @@ def test_degraded_and_stale_are_seen_by_monitoring(place: Path, server: Loopback
     assert (status.return_value, json.loads(status.stdout)["health"]) == (2, "stale")
 
 
-def test_verify_finds_a_cent_that_differs(place: Path, server: LoopbackServer) -> None:
-    import sqlite3
+@pytest.mark.trap(26)
+def test_trap_26_a_state_that_is_in_use_or_of_another_version_is_refused_in_one_line(
+    place: Path, server: LoopbackServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hour(place, server)
+    state, once = str(place / "state"), ("--once", "--config", str(place / "paper.yaml"), "--now", now(server))
+    with Journal.open_for_writing(place / "state"), pytest.raises(SystemExit) as ended:
+        main(["paper-trade", "--state", state, *once])
+    assert ended.value.code == 2
+    assert "is in use by another `arb paper-trade`" in capsys.readouterr().err
+    with sqlite3.connect(place / "state" / DATABASE) as database:
+        database.execute("PRAGMA user_version = 1")
+    database.close()
+    for arguments in (("paper-trade", *once), ("paper-status",), ("paper-verify",)):
+        with pytest.raises(SystemExit) as ended:
+            main([*arguments, "--state", state])
+        assert ended.value.code == 2
+        told = capsys.readouterr().err
+        assert "was made by another version of arb (0.1.0" in told
+        assert told.count("\n") == 1
 
+
+def test_verify_finds_a_cent_that_differs(place: Path, server: LoopbackServer) -> None:
     for _ in range(3):
         hour(place, server)
     for table, column, said in (

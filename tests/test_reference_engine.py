@@ -237,6 +237,7 @@ REFUSALS: list[tuple[str, dict[str, LegSketch], dict[str, Any], list[Enter | Exi
     ("delisting", {"beta": LegSketch(delisting=(2, 1))}, {}, [ENTER]),
     ("filtered", {"beta": LegSketch(volume=99)}, {"filters": {"min_volume_24h_usd": 100.0}}, [ENTER]),
     ("filtered", {"beta": LegSketch(spread=0.02)}, {"filters": {"max_bid_ask_spread": 0.01}}, [ENTER]),
+    ("filtered", {"alpha": LegSketch(depth=99)}, {"filters": {"min_depth_usd": 100.0}}, [ENTER]),
     ("no_volume", {}, {"impact_coefficient": 0.1}, [ENTER]),
     ("below_min_notional", {}, {"min_notional_usd": 5_000.01}, [ENTER]),
     ("margin", {}, {"position_size_usd": 5_000.01}, [ENTER]),
@@ -256,8 +257,8 @@ def test_every_refusal(
 
 
 def test_limits_that_are_just_met_are_accepted() -> None:
-    legs = {name: LegSketch(volume=100, spread=0.01, delisting=(3, 0)) for name in ("alpha", "beta")}
-    filters = {"min_volume_24h_usd": 100.0, "max_bid_ask_spread": 0.01}
+    legs = {name: LegSketch(volume=100, spread=0.01, depth=10, delisting=(3, 0)) for name in ("alpha", "beta")}
+    filters = {"min_volume_24h_usd": 100.0, "max_bid_ask_spread": 0.01, "min_depth_usd": 10.0}
     settings = plain_settings(min_notional_usd=5_000.0, min_history_hours=2, filters=filters)
     result = simulate(small_market(two_coins(**legs), 5), settings, {1: [ENTER]}, 0, 4)
     assert result.refused == []

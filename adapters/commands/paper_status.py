@@ -25,12 +25,14 @@ def command(state: Path, as_json: bool, now: datetime | None) -> int:
       arb paper-status --json | jq .health
     """
     import json
+    import shutil
 
     from adapters.paper.journal import Journal
     from adapters.paper.status import EXIT_CODES, lines_of, status_of
 
     with Journal.open_for_reading(state) as journal:
         status = status_of(journal, now or datetime.now(UTC))
-    for line in [json.dumps(status)] if as_json else lines_of(status):
+    width = max(60, shutil.get_terminal_size((100, 24)).columns)
+    for line in [json.dumps(status)] if as_json else lines_of(status, width):
         click.echo(line)
     return EXIT_CODES[status["health"]]

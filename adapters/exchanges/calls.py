@@ -25,24 +25,30 @@ class BrokenAnswer(ccxt.NetworkError):  # type: ignore[misc]  # ccxt ships no ty
 
 @dataclass
 class Caller:
-    """Repeats requests to one exchange and keeps count: ``retries`` and every failed attempt by kind of error."""
+    """Repeats requests to one exchange and keeps count: ``retries`` and every failed attempt by kind of error.
+
+    ``on_answer`` is called after every answer that is none of an error.
+    """
 
     settings: CollectionSettings
     retries: int = 0
     errors: Counter[str] = field(default_factory=Counter)
+    on_answer: Callable[[], None] = lambda: None
 
     async def __call__(self, request: Callable[..., Awaitable[Answer]], *args: Any, **kwargs: Any) -> Answer:
         """The answer. Raises what the last attempt raised, at once when a repetition could not help."""
 
         async def attempt() -> Answer:
             try:
-                return await request(*args, **kwargs)
+                answer = await request(*args, **kwargs)
             except PARSING_FAILED as error:
                 self.errors[BrokenAnswer.__name__] += 1
                 raise BrokenAnswer(f"an answer that ccxt cannot read ({type(error).__name__}: {error})") from error
             except ccxt.BaseError as error:
                 self.errors[type(error).__name__] += 1
                 raise
+            self.on_answer()
+            return answer
 
         retrying = AsyncRetrying(
             stop=stop_after_attempt(self.settings.attempts),

@@ -154,7 +154,7 @@ class Look:
 
         await asyncio.gather(*(one(listing) for listing in listings))
         if failed:
-            self.notes.append(f"no {what} of {len(failed)} coins, the first: {min(failed)}")
+            self.notes.append(f"no {what}: {len(failed)} of {len(listings)} coins, the first: {min(failed)}")
 
     async def _rate(self, client: Any, caller: Caller, listing: Listing) -> None:
         self.tables["rates"][listing.listed] = await caller(client.fetch_funding_rate, listing.listed)

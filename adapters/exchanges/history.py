@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -24,8 +25,37 @@ class ExchangeHistory:
     legs: dict[str, LegHistory] = field(default_factory=dict)
     not_listed: tuple[str, ...] = ()
     error: str | None = None
+    is_silent: bool = False
+    """Nothing at all came from it, or nothing for as long as one look at the exchanges may take."""
     retries: int = 0
     errors: Mapping[str, int] = field(default_factory=dict)
+
+
+class Patience:
+    """A time limit for everything, and one for every silence in between; None is no limit."""
+
+    def __init__(self, whole_seconds: float | None, silence_seconds: float | None) -> None:
+        self._whole, self._silence = whole_seconds, silence_seconds
+        self._end = math.inf if whole_seconds is None else asyncio.get_running_loop().time() + whole_seconds
+        self.timeout = asyncio.timeout_at(self._next())
+
+    def renew(self) -> None:
+        """Something came."""
+        if not self.timeout.expired():
+            self.timeout.reschedule(self._next())
+
+    def was_silent(self) -> bool:
+        """Whether it was a silence that was too long."""
+        return asyncio.get_running_loop().time() < self._end
+
+    def complaint(self) -> str:
+        """Which limit it was, in words."""
+        return f"no answer for {self._silence:g} s" if self.was_silent() else f"not done within {self._whole or 0:g} s"
+
+    def _next(self) -> float | None:
+        silent_at = math.inf if self._silence is None else asyncio.get_running_loop().time() + self._silence
+        at = min(self._end, silent_at)
+        return None if math.isinf(at) else at
 
 
 class Watcher:
@@ -53,21 +83,27 @@ async def fetch_history(
     clock: Clock | None = None,
     watcher: Watcher | None = None,
     time_limit_seconds: float | None = None,
+    silence_limit_seconds: float | None = None,
     clients: Clients | None = None,
 ) -> dict[str, ExchangeHistory]:
-    """History of ``symbols[exchange]`` by exchange. What fails, or is not done in time, says so in its ``error``."""
+    """History of ``symbols[exchange]`` by exchange. What fails, or is not done in time, says so in its ``error``.
+
+    An exchange may take ``time_limit_seconds``, but with ``silence_limit_seconds`` none of them without any answer.
+    """
     look = watcher or Watcher()
     results = {name: ExchangeHistory(name) for name in symbols}
 
     async def one(result: ExchangeHistory) -> None:
         caller = Caller(settings.collection)
+        patience = Patience(time_limit_seconds, silence_limit_seconds)
+        caller.on_answer = patience.renew
         try:
-            async with asyncio.timeout(time_limit_seconds):
+            async with patience.timeout:
                 await _exchange(shared, result, symbols[result.exchange], wanted, look, caller)
         except TimeoutError:
-            result.error = f"not done within {time_limit_seconds or 0:g} s"
+            result.error, result.is_silent = patience.complaint(), patience.was_silent()
         except Exception as error:  # whatever it is, the other exchanges go on and this one says why it could not
-            result.error = in_one_line(error)
+            result.error, result.is_silent = in_one_line(error), not result.legs
         result.retries, result.errors = caller.retries, dict(caller.errors)
 
     async with sharing(clients, settings, clock) as shared:

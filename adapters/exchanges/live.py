@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
 from typing import Self
 
@@ -11,7 +12,7 @@ from adapters.exchanges.clients import Clients, Clock
 from adapters.exchanges.collector import collect_quotes
 from adapters.exchanges.history import ExchangeHistory, Watcher, fetch_history
 from adapters.exchanges.leg_source import Wanted
-from adapters.exchanges.quotes import Collection, ExchangeOutcome
+from adapters.exchanges.quotes import Collection, ExchangeOutcome, not_asked
 from adapters.exchanges.ranking import top_symbols
 from adapters.exchanges.settings import ExchangesSettings
 
@@ -49,22 +50,27 @@ class LiveMarket:
         wanted: Wanted,
         *,
         book_symbols: Sequence[str] | None = None,
+        silent: Container[str] = (),
     ) -> tuple[Collection, dict[str, ExchangeHistory]]:
-        """Quotes of ``symbols``, and beside them history of ``past[exchange]``: both within one time limit."""
+        """Quotes of ``symbols``, and beside them history of ``past[exchange]``: both within one time limit.
+
+        The ``silent`` exchanges have just not answered; they count as failed without being asked again.
+        """
+        asked = {name: each for name, each in self.settings.exchanges.items() if name not in silent}
+        settings = self.settings.model_copy(update={"exchanges": asked})
+        past = {name: symbols for name, symbols in past.items() if name in asked}
 
         async def both() -> tuple[Collection, dict[str, ExchangeHistory]]:
             async with Clients(self.settings, self.clock) as clients:
                 limit = self.settings.collection.time_limit_seconds
                 return await asyncio.gather(
-                    collect_quotes(
-                        self.settings, symbols, clock=self.clock, book_symbols=book_symbols, clients=clients
-                    ),
-                    fetch_history(
-                        self.settings, past, wanted, clock=self.clock, time_limit_seconds=limit, clients=clients
-                    ),
+                    collect_quotes(settings, symbols, clock=self.clock, book_symbols=book_symbols, clients=clients),
+                    fetch_history(settings, past, wanted, clock=self.clock, time_limit_seconds=limit, clients=clients),
                 )
 
-        return self._runner.run(both())
+        collection, histories = self._runner.run(both())
+        skipped = [not_asked(name) for name in sorted(self.settings.exchanges) if name not in asked]
+        return replace(collection, outcomes=(*collection.outcomes, *skipped)), histories
 
     def history(
         self,
@@ -74,7 +80,11 @@ class LiveMarket:
         watcher: Watcher | None = None,
         time_limit_seconds: float | None = None,
     ) -> dict[str, ExchangeHistory]:
-        """Candles and settled funding of ``symbols[exchange]`` (``history.fetch_history``)."""
+        """Candles and settled funding of ``symbols[exchange]`` (``history.fetch_history``).
+
+        With a time limit an exchange that is silent for as long as a look may take is given up, too.
+        """
+        limit = self.settings.collection.time_limit_seconds
         return self._runner.run(
             fetch_history(
                 self.settings,
@@ -83,6 +93,7 @@ class LiveMarket:
                 clock=self.clock,
                 watcher=watcher,
                 time_limit_seconds=time_limit_seconds,
+                silence_limit_seconds=None if time_limit_seconds is None else limit,
             )
         )
 

@@ -59,6 +59,11 @@ class ExchangeOutcome:
     seconds: float
 
 
+def not_asked(exchange: str) -> ExchangeOutcome:
+    """The outcome of an exchange that did not answer a moment ago."""
+    return ExchangeOutcome(exchange, "failed", "it gave no answer when its history was asked for", (), (), 0, {}, 0.0)
+
+
 @dataclass(frozen=True, slots=True)
 class Collection:
     """One look at all exchanges: quotes sorted by (symbol, exchange), and how it went at each exchange."""

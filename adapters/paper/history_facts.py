@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 
 from adapters.exchanges.history import ExchangeHistory
 from adapters.exchanges.leg_source import LegHistory
 from adapters.exchanges.paging import HOUR_MS
+from adapters.exchanges.quotes import ExchangeOutcome
 from adapters.paper.live_facts import LegName
 from engine.market import Floats
 from engine.rolling import FACTS, MAX_DELAY_HOURS, HourFacts, Settled
@@ -64,6 +66,18 @@ def complaints_of(histories: Mapping[str, ExchangeHistory]) -> list[str]:
             symbol = min(failed)
             lines.append(f"{name}: {len(failed)} of {len(history.legs)} coins, the first: {symbol} ({failed[symbol]})")
     return lines
+
+
+def retries_of(*errands: Iterable[ExchangeOutcome | ExchangeHistory]) -> str:
+    """What had to be repeated and why, by exchange: ``retries: bybit 2 (RequestTimeout 2), okx 1 (BrokenAnswer 1)``."""
+    retries: Counter[str] = Counter()
+    errors: dict[str, Counter[str]] = defaultdict(Counter)
+    for each in chain(*errands):
+        retries[each.exchange] += each.retries
+        errors[each.exchange].update(each.errors)
+    kinds = {name: ", ".join(f"{kind} {n}" for kind, n in sorted(found.items())) for name, found in errors.items()}
+    told = ", ".join(f"{name} {retries[name]} ({kinds[name]})" for name in sorted(kinds) if retries[name])
+    return f"retries: {told}" if told else ""
 
 
 def _legs(histories: Mapping[str, ExchangeHistory], legs: Sequence[LegName]) -> Iterator[tuple[int, LegHistory]]:

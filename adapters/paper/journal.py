@@ -81,7 +81,7 @@ class Journal:
         (folder / DATABASE).unlink(missing_ok=True)  # left by a start that was cut before its only transaction
         database = _connect(folder / DATABASE)
         database.execute("PRAGMA journal_mode = WAL")
-        database.executescript("BEGIN;\n" + script())
+        database.executescript(f"BEGIN;\n{script()}PRAGMA user_version = {FORMAT};")
         database.executemany("INSERT INTO legs VALUES (?, ?, ?, ?, ?)", [(i, *leg) for i, leg in enumerate(legs)])
         rows = [(name, json.dumps(value)) for name, value in meta.items()]
         database.executemany("INSERT INTO meta VALUES (?, ?)", rows)
@@ -300,6 +300,17 @@ def _checked(database: sqlite3.Connection, folder: Path) -> sqlite3.Connection:
         database.close()
         raise DataError(f"is no paper trading state ({error})", file=str(folder / DATABASE)) from None
     if version != FORMAT:
+        problem = (
+            f"was made by another version of arb ({_maker(database)}): go on with that one, or start another --state"
+        )
         database.close()
-        raise DataError(f"has format {version}; this version of arb reads {FORMAT}", file=str(folder / DATABASE))
+        raise DataError(problem, file=str(folder / DATABASE))
     return database
+
+
+def _maker(database: sqlite3.Connection) -> str:
+    """The code version that started the state, as far as it can be read."""
+    try:
+        return str(json.loads(database.execute("SELECT value FROM meta WHERE name = 'code_version'").fetchone()[0]))
+    except (sqlite3.DatabaseError, TypeError, ValueError):
+        return "unknown"

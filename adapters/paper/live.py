@@ -16,7 +16,7 @@ from adapters.exchanges.leg_source import LegHistory, Wanted
 from adapters.exchanges.live import LiveMarket
 from adapters.exchanges.paging import HOUR_MS
 from adapters.exchanges.settings import ExchangesSettings
-from adapters.paper.history_facts import complaints_of, past_hours, settled_rates
+from adapters.paper.history_facts import complaints_of, past_hours, retries_of, settled_rates
 from adapters.paper.journal import Event, Journal, is_started
 from adapters.paper.live_facts import LegName, live_hour
 from adapters.paper.memory import return_free_memory
@@ -90,10 +90,12 @@ class LiveTrading:
         self._on_hour, self._progress = on_hour, progress
         market = session.rolling.empty
         self._legs: list[LegName] = [market.leg_name(leg) for leg in range(market.legs)]
+        self._silent: frozenset[str] = frozenset()
 
     def run(self) -> Done:
         """Everything up to and including the current hour. Raises ``UserError`` when the clock stands before it."""
         played: list[Played] = []
+        self._silent = frozenset()
         while (last := self.session.hour) is None or last < self._hour():
             hour = self._hour()
             if last == hour - 1:
@@ -121,16 +123,18 @@ class LiveTrading:
                 f"no exchange gave any history: {'; '.join(complaints_of(histories)) or 'nothing is listed'}"
             )
         events = [Event("no_history", complaint) for complaint in complaints_of(histories)]
-        self.session.remember(hours, detail="fetched at the first start", events=events)
+        detail = "; ".join(filter(None, ["fetched at the first start", retries_of(histories.values())]))
+        self.session.remember(hours, detail=detail, events=events)
 
     def _catch_up(self, first: int, last: int, played: list[Played]) -> None:
         """Hours that passed without us: booked at their times, protected hour by hour, nothing decided."""
         histories = self._history(first, self._clock())
         complaints = complaints_of(histories)
+        detail = "; ".join(filter(None, [PASSED, retries_of(histories.values())]))
         for facts in past_hours(histories, self._legs, first, last, self._known(first - 1)):
             told = [Event("no_history", complaint) for complaint in complaints] if facts.hour == first else []
             self._tell(
-                self.session.play(facts, status="missed", detail=PASSED, no_decision=PASSED, events=told), played
+                self.session.play(facts, status="missed", detail=detail, no_decision=PASSED, events=told), played
             )
 
     def _now(self, hour: int, played: list[Played]) -> None:
@@ -138,11 +142,14 @@ class LiveTrading:
         past, since = self._due(hour)
         symbols = list(dict.fromkeys(symbol for symbol, _ in self._legs))
         wanted = Wanted(since * HOUR_MS, self._clock(), bars=False)
-        collection, histories = self._live.hour(symbols, past, wanted, book_symbols=self._held_first(symbols))
+        collection, histories = self._live.hour(
+            symbols, past, wanted, book_symbols=self._held_first(symbols), silent=self._silent
+        )
         if self._hour() != hour:
             return
         settled = settled_rates(histories, self._legs, hour, hour, self._known(hour - 1))
-        seen = live_hour(hour, self._legs, collection, settled, complaints_of(histories))
+        retries = retries_of(collection.outcomes, histories.values())
+        seen = live_hour(hour, self._legs, collection, settled, complaints_of(histories), retries)
         self._tell(
             self.session.play(
                 seen.facts,
@@ -166,15 +173,18 @@ class LiveTrading:
             symbols[exchange].append(symbol)
         wanted = Wanted((first - LONGEST_INTERVAL_HOURS - 1) * HOUR_MS, now_ms)
         watcher = None if self._progress is None else _ProgressWatcher(self._progress)
-        return self._live.history(symbols, wanted, watcher=watcher, time_limit_seconds=HISTORY_LIMIT_SECONDS)
+        found = self._live.history(symbols, wanted, watcher=watcher, time_limit_seconds=HISTORY_LIMIT_SECONDS)
+        self._silent = frozenset(name for name, history in found.items() if history.is_silent)
+        return found
 
     def _due(self, hour: int) -> tuple[dict[str, list[str]], int]:
-        """Symbols by exchange whose next settled rate may be out by ``hour``, and since when it is missing."""
+        """Symbols by exchange whose next settled rate may be out by ``hour``, held ones first; since when it is."""
         rolling = self.session.rolling
         settled, intervals = rolling.settled_rows(), rolling.stated_intervals()
         past: dict[str, list[str]] = defaultdict(list)
         since = hour
-        for leg in np.flatnonzero(rolling.priced_legs()).tolist():
+        held = self._held_legs()
+        for leg in sorted(np.flatnonzero(rolling.priced_legs()).tolist(), key=lambda leg: (leg not in held, leg)):
             symbol, exchange = self._legs[leg]
             rows = np.flatnonzero(settled[leg])
             ago = NOW + 1 - int(rows[-1]) if len(rows) else MAX_DELAY_HOURS  # rows are those of hour - 1
@@ -190,14 +200,15 @@ class LiveTrading:
 
     def _held_first(self, symbols: Sequence[str]) -> list[str]:
         """Order books are read in this order while time lasts."""
-        books = self.session.books
-        if books is None:
-            return list(symbols)
-        slots = books.slots[0]
-        pairs = slots["pair"][slots["status"] != 0]
-        legs = self.session.rolling.pairs.long_leg[pairs]
-        held = [self._legs[leg][0] for leg in legs]
-        return list(dict.fromkeys([*held, *symbols]))
+        return list(dict.fromkeys([*(self._legs[leg][0] for leg in sorted(self._held_legs())), *symbols]))
+
+    def _held_legs(self) -> set[int]:
+        """Legs of positions, and of entries that are pending."""
+        if self.session.books is None:
+            return set()
+        slots, pairs = self.session.books.slots[0], self.session.rolling.pairs
+        held = slots["pair"][slots["status"] != 0]
+        return {*pairs.long_leg[held].tolist(), *pairs.short_leg[held].tolist()}
 
 
 def past_length(settings: EngineSettings) -> int:

@@ -41,11 +41,12 @@ def live_hour(
     collection: Collection,
     settled: Sequence[Settled],
     complaints: Sequence[str] = (),
+    retries: str = "",
 ) -> LiveHour:
     """The facts of ``hour``: usable quotes as price, and settled rates that became known.
 
     Price and fill price are the mid, so that half the quoted spread more is the ask and half less the bid.
-    ``complaints`` say what else went wrong, such as settled rates that could not be had.
+    ``complaints`` say what else went wrong, such as settled rates that could not be had, ``retries`` what was repeated.
     """
     index = {leg: i for i, leg in enumerate(legs)}
     values = np.full((len(FACTS), len(legs)), np.nan)
@@ -62,7 +63,7 @@ def live_hour(
         facts=HourFacts(hour, values, tuple(settled)),
         quotes={leg: _as_json(quote) for leg, quote in by_leg.items()},
         events=tuple(events),
-        detail=_detail(collection, len(usable)),
+        detail=_detail(collection, len(usable), retries),
         no_decision=None if usable else "no exchange gave a usable quote",
     )
 
@@ -99,10 +100,10 @@ def _fault(quote: Quote) -> str:
     return f"{quote.symbol} on {quote.exchange}: {', '.join(quote.faults)}"
 
 
-def _detail(collection: Collection, usable: int) -> str:
+def _detail(collection: Collection, usable: int, retries: str) -> str:
+    seconds = max((outcome.seconds for outcome in collection.outcomes), default=0.0)
     notes = [f"{outcome.exchange}: {note}" for outcome in collection.outcomes for note in outcome.notes]
-    retries = sum(outcome.retries for outcome in collection.outcomes)
-    return "; ".join([f"{usable} legs", *([f"{retries} retries"] if retries else []), *notes])
+    return "; ".join([f"{usable} legs in {seconds:.1f} s", *([retries] if retries else []), *notes])
 
 
 def _as_json(quote: Quote) -> dict[str, Any]:

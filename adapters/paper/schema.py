@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import Any
 
 import numpy as np
 
-from engine.books import HOUR, LEDGER, NOTE, TRADE
+from engine.before import LEG_BEFORE
+from engine.books import GHOST, HOUR, LEDGER, NOTE, PORTFOLIO, SLOT, TRADE
 from engine.rolling import FACTS
+from engine.settlements import ASSUMED, SCHEDULE
 
-FORMAT = 2
 RECORD_TABLES = {"ledger": LEDGER, "trades": TRADE, "notes": NOTE, "equity": HOUR}
 """Tables of what the kernel recorded, with their rows; their ``hour`` columns are hour numbers since 1970."""
 HOUR_COLUMNS = {
@@ -69,9 +71,19 @@ def script() -> str:
         for name in APPEND_ONLY
         for verb in ("UPDATE", "DELETE")
     )
-    return _TABLES.format(facts=facts) + records + guards + f"PRAGMA user_version = {FORMAT};"
+    return _TABLES.format(facts=facts) + records + guards
 
 
 def _columns(dtype: np.dtype[Any]) -> str:
     kinds = {"f": "ANY", "i": "INTEGER NOT NULL"}
     return ", ".join(f'"{name}" {kinds[dtype[name].kind]}' for name in dtype.names or ())
+
+
+def _format() -> int:
+    """A positive number that changes with the tables and with what the snapshot holds."""
+    snapshot = [each.descr for each in (PORTFOLIO, SLOT, GHOST, LEG_BEFORE, SCHEDULE, ASSUMED)]
+    return zlib.crc32(repr((script(), snapshot)).encode()) >> 1 | 1
+
+
+FORMAT = _format()
+"""What the database calls its version: a state of other tables is refused, never read as far as it goes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -42,6 +43,7 @@ def status_of(journal: Journal, now: datetime) -> dict[str, Any]:
         "pending_funding_usd": report.get("pending_funding_usd", 0.0),
         "pending_entries": report.get("pending_entries", []),
         "positions": [_position(position) for position in report.get("positions", [])],
+        "usdc_at_par": _quoted_in_usdc(journal),
         "hours": [_slot(journal, *slot) for slot in slots],
     }
 
@@ -75,6 +77,15 @@ def _split(journal: Journal, report: dict[str, Any]) -> dict[str, float]:
     }
 
 
+def _quoted_in_usdc(journal: Journal) -> list[str]:
+    """Exchanges whose contracts are quoted in USDC, which counts as USDT at par."""
+    found = journal.rows(
+        "SELECT DISTINCT exchange FROM quotes JOIN legs USING (leg) WHERE hour = (SELECT max(hour) FROM quotes) "
+        "AND json_extract(quote, '$.quote_currency') = 'USDC' ORDER BY exchange"
+    )
+    return [exchange for (exchange,) in found]
+
+
 def _position(position: dict[str, Any]) -> dict[str, Any]:
     legs = []
     for leg in position["legs"]:
@@ -90,36 +101,55 @@ def _slot(journal: Journal, hour: int, status: str, detail: str) -> dict[str, An
     return {"hour": shown(hour), "status": status, "detail": detail, "no_decision": no_decision, "events": events}
 
 
-def lines_of(status: dict[str, Any]) -> list[str]:
-    """The same for people."""
-    lines = [
-        f"{status['health']}: {status['why']}",
-        f"{status['strategy']} ({status['mode']}), last hour {status['last_hour'] or '-'}",
-        f"equity {status['equity_usd']:,.2f} USD, P&L {status['pnl_usd']:+,.2f} USD ({status['pnl_pct']:+.3f} %) in "
-        f"{status['trades']} trades: funding {status['funding_usd']:+,.2f}, "
-        f"price {status['realised_price_usd']:+,.2f}, "
-        f"fees {-status['fees_usd']:+,.2f}, unrealised {status['unrealised_usd']:+,.2f}",
-        f"pending funding {status['pending_funding_usd']:+,.4f} USD (not in equity)",
-    ]
+def lines_of(status: dict[str, Any], width: int) -> list[str]:
+    """The same for people; what is longer than ``width`` is cut (the JSON has all of it)."""
+    return [line if len(line) <= width else f"{line[: width - 3]}..." for line in _lines(status)]
+
+
+def _lines(status: dict[str, Any]) -> Iterator[str]:
+    yield f"{status['health']}: {status['why']}"
+    yield f"{status['strategy']} ({status['mode']}), last hour {status['last_hour'] or '-'}"
+    yield (
+        f"equity {status['equity_usd']:,.2f} USD, P&L {status['pnl_usd']:+,.2f} USD ({status['pnl_pct']:+.3f} %) "
+        f"in {status['trades']} trades"
+    )
+    yield (
+        f"  funding {status['funding_usd']:+,.2f}, price {status['realised_price_usd']:+,.2f}, "
+        f"fees {-status['fees_usd']:+,.2f}, unrealised {status['unrealised_usd']:+,.2f}"
+    )
+    yield f"  pending funding {status['pending_funding_usd']:+,.4f} USD (not in equity)"
+    if status["usdc_at_par"]:
+        yield f"  USDC counts as USDT at par: {', '.join(status['usdc_at_par'])}"
     for position in status["positions"]:
-        lines.append(
-            f"slot {position['slot'] + 1}: {position['symbol']}, {position['notional_usd']:,.0f} USD a leg since "
-            f"{position['opened_hour']}, P&L {position['pnl_usd']:+,.2f} USD ({position['pnl_pct']:+.3f} %), "
-            f"funding {position['funding_usd']:+,.2f}"
-        )
-        lines += [f"  {_leg_line(leg)}" for leg in position["legs"]]
+        yield from _position_lines(position)
     for slot in status["hours"]:
-        notes = [slot["detail"], *([f"no_decision: {slot['no_decision']}"] if slot["no_decision"] else [])]
-        lines.append(f"{slot['hour']} {slot['status']}: {'; '.join([*notes, *slot['events']])}")
-    return lines
+        yield f"{slot['hour']} {slot['status']}: {slot['detail']}"
+        yield from (f"  {event}" for event in slot["events"])
+        if slot["no_decision"]:
+            yield f"  no_decision: {slot['no_decision']}"
 
 
-def _leg_line(leg: dict[str, Any]) -> str:
+def _position_lines(position: dict[str, Any]) -> Iterator[str]:
+    yield (
+        f"slot {position['slot'] + 1}: {position['symbol']}, {position['notional_usd']:,.0f} USD a leg since "
+        f"{position['opened_hour']}{', leaving' if position['leaving'] else ''}"
+    )
+    yield (
+        f"  P&L {position['pnl_usd']:+,.2f} USD ({position['pnl_pct']:+.3f} %): "
+        f"price {position['price_pnl_usd']:+,.2f}, funding {position['funding_usd']:+,.2f}, "
+        f"fees {-position['entry_fees_usd']:+,.2f}"
+    )
+    for leg in position["legs"]:
+        yield from (f"  {line}" for line in _leg_lines(leg))
+
+
+def _leg_lines(leg: dict[str, Any]) -> Iterator[str]:
     rate = "unknown" if leg["last_settled_rate"] is None else f"{100 * leg['last_settled_rate']:.4f} %"
     interval = "?" if leg["interval_hours"] is None else f"{leg['interval_hours']:g}"
     stale = f", no price for {leg['stale_hours']} h" if leg["stale_hours"] else ""
-    return (
-        f"{leg['side']} {leg['exchange']} at {leg['entry_price']:g}, now {leg['price'] or float('nan'):g}{stale}; "
-        f"last rate {rate} per {interval} h, next settlement {leg['next_settlement_hour'] or '-'}, "
+    price = "unknown" if leg["price"] is None else f"{leg['price']:g}"
+    yield f"{leg['side']} {leg['exchange']} at {leg['entry_price']:g}, now {price}{stale}"
+    yield (
+        f"  last rate {rate} per {interval} h, next settlement {leg['next_settlement_hour'] or '-'}, "
         f"pending {leg['pending_funding_usd']:+.4f} USD"
     )
