@@ -85,6 +85,8 @@ def test_funding_is_pending_until_its_rate_is_published(server: LoopbackServer, 
         report = live.hour().hours[-1].report
         owed = sum(leg["pending_funding_usd"] for position in report["positions"] for leg in position["legs"])
         assert report["pending_funding_usd"] == owed != 0
+        price_pnl = sum(position["price_pnl_usd"] for position in report["positions"])
+        assert report["equity_usd"] == pytest.approx(report["cash_usd"] + price_pnl, rel=1e-12)
         for _ in range(4):
             live.hour()
         hyperliquid = [leg for leg, (_, exchange, *_) in enumerate(live.journal.legs) if exchange == "hyperliquid"]
