@@ -233,7 +233,7 @@ def _changed(rng: np.random.Generator, made: Made) -> Made:
 def random_run(rng: np.random.Generator, positions: Sequence[Made]) -> SavedRun:
     """A run of those positions that were opened in its hours; hours are missing here and there."""
     first, last = int(rng.integers(0, 11)), int(rng.integers(12, 25))
-    away = set(rng.integers(first + 1, last, size=int(rng.integers(0, 4))).tolist())
+    away = set(rng.integers(first + 1, last, size=int(rng.integers(0, 4))).tolist()) - {11}  # all have that hour
     made = [one for one in positions if one.opened >= first]
     hours = [row for row in range(first, last + 1) if row not in away]
     return made_run(made, hours, capital=float(rng.uniform(1_000, 50_000)))
@@ -351,6 +351,31 @@ def test_a_replay_on_paper_has_no_drift_from_the_backtest(
     assert content["parted"] is None
     assert len(pd.read_csv(out / "compare.csv")) == content["hours"] == 110
     assert "the same at every hour" in capsys.readouterr().out
+
+
+def test_paper_with_open_positions_against_a_backtest_that_closes_at_the_end(
+    paper_and_backtest: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Cut in the middle, paper holds what a backtest to the same hour sells: closing is all that differs."""
+    from adapters.configuration import load_settings
+
+    rules = load_settings(None, ["min_history_hours=4", "strategies.random.enter_probability=0.3"])
+    journal = replay_state(tmp_path / "cut", small_market(120), rules, "random", Window(10, 119), until=60)
+    export_run(journal, tmp_path / "cut_run")
+    journal.close()
+    cut, whole = read_run(tmp_path / "cut_run"), read_run(paper_and_backtest[1])
+    hours = cut.hours
+    assert cut.equity["open_positions"].iloc[-1] > 0
+    assert set(of(compare(cut, whole))) == set()
+    last = cut.equity["time"].iloc[-1]
+    shorter = tmp_path / "shorter"
+    span = ("--from", "2024-05-01T10:00Z", "--to", last.isoformat(), "--out", shorter)
+    shared = ("--set", "min_history_hours=4", "--set", "strategies.random.enter_probability=0.3", "--seed", 7)
+    assert arb("backtest", "--strategy", "random", "--data", tmp_path / "tiny", *span, *shared) == 0
+    found = compare(cut, read_run(shorter))
+    assert len(found.hours) == hours
+    assert set(of(found)) == {"closing"}
+    assert found.parted == last
 
 
 def test_drift_makes_the_exit_code_1_when_asked(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,11 @@ def test_the_scenarios_change_what_they_say(settings: ArbSettings) -> None:
     assert by_label["capital 100k USD"].position_size_usd == 5_000.0
     assert by_label["capital 100k USD"].impact_coefficient == stress.capital.impact_coefficient > 0
     assert [s.value for s in found if s.group == "capital"] == [1e3, 1e4, 1e5, 1e6, 1e7]
+    failing = [scenario for scenario in found if scenario.label == "legs fail 5 %"]
+    assert [one.settings(dear).leg_failure_probability for one in failing] == [0.05] * stress.leg_failure.seeds
+    assert [one.settings(dear).leg_failure_seed for one in failing] == list(range(stress.leg_failure.seeds))
+    levered = by_label["by exchange, leverage 3"]
+    assert (levered.account, levered.leverage) == ("by_exchange", 3.0)
     outages = [scenario for scenario in found if scenario.group == "outage"]
     assert [one.label for one in outages] == ["binanceusdm out 3 x 24 h", "bybit out 3 x 24 h"]
     assert [{outage.exchange for outage in one.outages} for one in outages] == [{0}, {1}]
@@ -240,6 +246,34 @@ def test_what_a_silent_leg_yields_over_the_real_price_is_told(bench: Bench) -> N
     assert outcome(CHURN, BASE, records, world.tape, real).phantom_usd == 0
 
 
+def test_what_legs_earned_alone_is_told(bench: Bench) -> None:
+    """Legs that fail to open leave the other alone for an hour, those that fail to close until they are closed."""
+    scenario = Scenario("leg failure", "any", changes={"leg_failure_probability": 0.3, "leg_failure_seed": 1})
+    world = bench.world(scenario)
+    records = bench.play(CHURN, world)
+    prices, pairs = world.tape.arrays.quotes["price"], world.tape.pairs
+    expected, never_opened, left_later = 0.0, 0, 0
+    for trade in records.trades:
+        long_closed, short_closed = int(trade["long_closed"]), int(trade["short_closed"])
+        if long_closed > short_closed:
+            since, gain = short_closed, trade["long_exit"] - prices[pairs.long_leg[trade["pair"]], short_closed]
+            gain = trade["long_exit"] - trade["long_entry"] if since == trade["opened"] else gain
+        elif short_closed > long_closed:
+            since, gain = long_closed, prices[pairs.short_leg[trade["pair"]], long_closed] - trade["short_exit"]
+            gain = trade["short_entry"] - trade["short_exit"] if since == trade["opened"] else gain
+        else:
+            continue
+        never_opened += since == trade["opened"]
+        left_later += since > trade["opened"]
+        expected += trade["quantity"] * gain
+    assert never_opened > 0
+    assert left_later > 0
+    found = outcome(CHURN, scenario, records, world.tape, bench.builder.tape)
+    assert found.naked_usd == pytest.approx(expected, rel=1e-12)
+    assert found.metrics["leg_failures"] == found.refused["leg_failure"] > 0
+    assert outcome(CHURN, BASE, bench.play(CHURN, bench.builder), bench.builder.tape, world.tape).naked_usd == 0
+
+
 # --- the command ---
 
 
@@ -273,6 +307,11 @@ def test_the_command_writes_every_run_and_prints_a_table(
     assert printed.err == ""
     lines = [line for line in printed.out.splitlines() if not line.startswith("written to")]
     assert max(len(line.rstrip()) for line in lines) <= 100
+    page = (out / "stress.html").read_text()
+    assert len(page) < 6e6
+    for words in ("Stress test of hold, ", "costs x1.5", "by exchange, leverage 5", "legs fail 20 %: worst"):
+        assert words in page, words
+    assert not re.search(r"(src|href)=.https?:", page)
     table = pd.read_csv(out / "stress.csv")
     content = json.loads((out / "stress.json").read_text())
     assert [one["strategy"] for one in content["strategies"]] == ["hold", CHURN]

@@ -89,7 +89,7 @@ def command(
         write_json(aside / "manifest.json", manifest)
         first, last = (time_of(int(market.hours[row])) for row in (hours.first, hours.last))
         span = f"{dataset.info.name}: {first:%Y-%m-%dT%H:%MZ} to {last:%Y-%m-%dT%H:%MZ}, {hours.hours} h"
-        title = f"What {', '.join(chosen)} survives"
+        title = f"Stress test of {', '.join(chosen)}"
         page = stress_page(studies, stress, title=title, under=span, models=[policy.name for policy in policies])
         (aside / FILE).write_text(page, encoding="utf-8")
     _print(studies, span)

@@ -109,18 +109,18 @@ def _counted(n: int, one: str, many: str = "") -> str:
 
 
 def conclusions(study: Study) -> list[str]:
-    """Break-even, capacity and how much of the outages' results is phantom, in words."""
+    """Break-even, capacity, and what the words of the last column mean."""
     lines = []
-    if any(round(one.phantom_usd) for one in study.outcomes):
-        lines.append(PHANTOM)
-    if any(round(one.naked_usd) for one in study.outcomes):
-        lines.append(NAKED)
     if study.break_even is not None:
         static = study.base.metrics["break_even_cost_multiple"]
         same = "" if static is None else f"; for the very same trades x{static:.2f}"
         lines.append(f"break-even: {_break_even(study.break_even)}{same}")
     if any(one.scenario.group == CAPITAL for one in study.outcomes):
         lines.append(f"capacity: {_capacity(study)}")
+    if any(round(one.phantom_usd) for one in study.outcomes):
+        lines.append(PHANTOM)
+    if any(round(one.naked_usd) for one in study.outcomes):
+        lines.append(NAKED)
     return lines
 
 

@@ -121,7 +121,7 @@ const CHARTS = {
       layout: layout(t, {hovermode: "closest", showlegend: false, xaxis: axis(t, {type: "category", showgrid: false, title: titled("cost multiple", t)}), yaxis: axis(t, {title: titled("P&L, %", t), range: [low - (low < 0 ? room : 0), high + (high > 0 ? room : 0.1 * (high - low || 1))]})})};
   },
   costCurve(t) { return lines(t, DATA.costs, {type: "linear", ticksuffix: "x", title: titled("cost multiple", t)}); },
-  capacity(t) { return lines(t, DATA.capacity, {type: "log", tickprefix: "$", title: titled("capital, USD", t)}); },
+  capacity(t) { return lines(t, DATA.capacity, {type: "log", dtick: 1, tickprefix: "$", title: titled("capital, USD", t)}); },
 };
 let calendarRows = "hours";
 
