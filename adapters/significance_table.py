@@ -26,7 +26,8 @@ def print_significance(judged: Mapping[str, Significance], *, console: Console |
         table.add_row(name, *cells(one))
     shown = console or output_console()
     shown.print(table)
-    shown.print("\n".join(notes(judged)), soft_wrap=True, markup=False)
+    for line in notes(judged):
+        shown.print(line, soft_wrap=True, markup=False)
 
 
 def cells(one: Significance) -> list[str]:
