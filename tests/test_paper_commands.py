@@ -68,6 +68,7 @@ def test_hours_by_cron_then_status_verify_and_export(place: Path, server: Loopba
     status = called("paper-status", "--state", state, "--json", "--now", now(server))
     found = json.loads(status.stdout)
     assert (status.return_value, found["health"], found["strategy"]) == (0, "ok", "random")
+    assert [slot["status"] for slot in found["hours"]] == ["ok"] * 4
     assert found["usdc_at_par"] == ["hyperliquid"]
     assert found["positions"][0]["legs"][0]["next_settlement_hour"].startswith("2025-01-")
     spent = found["funding_usd"] + found["realised_price_usd"] - found["fees_usd"] + found["unrealised_usd"]

@@ -68,11 +68,12 @@ def _trade(state: Path, chosen: PaperConfig, path: Path | None, *, once: bool, n
     exchanges = require_exchanges(chosen, path)
     if not once and now is None:
         compile_ahead(chosen.paper, chosen.engine)
-        run_forever(
-            lambda: open_service(state, chosen, exchanges, now=None, echo=click.echo),
-            chosen.paper.delay_seconds,
-            click.echo,
-        )
+        with progress_bar() as bar:
+            run_forever(
+                lambda: open_service(state, chosen, exchanges, now=None, echo=click.echo, progress=bar),
+                chosen.paper.delay_seconds,
+                click.echo,
+            )
         return
     # A clock that stands still has one hour only.
     with (

@@ -174,6 +174,8 @@ class LiveTrading:
         wanted = Wanted((first - LONGEST_INTERVAL_HOURS - 1) * HOUR_MS, now_ms)
         watcher = None if self._progress is None else _ProgressWatcher(self._progress)
         found = self._live.history(symbols, wanted, watcher=watcher, time_limit_seconds=HISTORY_LIMIT_SECONDS)
+        if watcher is not None:
+            watcher.end()
         self._silent = frozenset(name for name, history in found.items() if history.is_silent)
         return found
 
@@ -227,6 +229,11 @@ class _ProgressWatcher(Watcher):
     def started(self, exchange: str, legs: int) -> None:
         self._legs[exchange] = legs
         self._progress(exchange, 0, legs)
+
+    def end(self) -> None:
+        """Nothing more comes, whatever was missed."""
+        for exchange, legs in self._legs.items():
+            self._progress(exchange, legs, legs)
 
     def leg_ended(self, leg: LegHistory) -> None:
         exchange = leg.listing.exchange

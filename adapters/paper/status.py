@@ -23,7 +23,9 @@ def status_of(journal: Journal, now: datetime) -> dict[str, Any]:
     meta, snapshot = journal.meta, journal.snapshot()
     last = journal.last_hour
     report = dict(snapshot.report) if snapshot is not None else {}
-    slots = journal.rows("SELECT hour, status, detail FROM slots ORDER BY hour DESC LIMIT ?", HOURS_SHOWN)
+    slots = journal.rows(
+        "SELECT hour, status, detail FROM slots WHERE status <> 'history' ORDER BY hour DESC LIMIT ?", HOURS_SHOWN
+    )
     health, why = _health(journal, meta["mode"], last, report, now)
     initial = float(meta["settings"]["initial_capital_usd"])
     equity = report.get("equity_usd", initial)
