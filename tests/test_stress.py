@@ -345,6 +345,16 @@ def test_a_rerun_gives_the_same_figures_and_replaces_its_own_folder_only(dataset
     assert (foreign / "mine.txt").read_text() == "keep me"
 
 
+def test_a_scenario_that_cannot_be_set_is_told_by_name(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("leverage: {values: [50]}\n")
+    assert arb("stress", "--strategy", "hold", "--data", dataset, "--scenarios", mine, "--out", tmp_path / "out") == 2
+    assert "by exchange, leverage 50: leverage = 50" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_what_knows_the_future_is_not_stressed(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

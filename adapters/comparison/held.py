@@ -5,8 +5,9 @@ The ledger holds open positions too, which the trades do not. Hours are numbers 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -79,20 +80,32 @@ def book_of(run: SavedRun, first: int, last: int) -> Book:
     first = int(hours[before]) + 1 if before >= 0 else -NEVER  # what follows the equity at the start
     ledger = run.ledger.assign(hour=hour_numbers(run.ledger["time"]))
     ledger = ledger[ledger["hour"] <= last]
-    of_positions = ledger[ledger["leg"].isin([LONG, SHORT])]
+    of_positions = _by_position(ledger[ledger["leg"].isin([LONG, SHORT])])
     reasons = dict(zip(run.trades["position_id"], run.trades["exit_reason"], strict=True))
-    drafts = [_draft(rows, reasons, first) for _, rows in of_positions.groupby("position_id", sort=True)]
+    drafts = [_draft(rows, reasons, first) for rows in of_positions]
     ends = (unrealised[before] if before >= 0 else 0.0), unrealised[end]
     positions, shared = _valued([draft for draft in drafts if draft is not None], *ends)
     elsewhere = ledger[~ledger["leg"].isin([LONG, SHORT]) & (ledger["hour"] >= first)]
     return Book(positions, shared, float(elsewhere["amount_usd"].sum()), float(equity[end] - start_equity))
 
 
-def _draft(rows: pd.DataFrame, reasons: Mapping[int, str], first: int) -> Held | None:
+Columns = Mapping[str, NDArray[Any]]
+
+
+def _by_position(ledger: pd.DataFrame) -> Iterator[Columns]:
+    """The entries of each position in their order, as arrays: a frame for each would take seconds for thousands."""
+    ledger = ledger.sort_values("position_id", kind="stable")
+    names = ("position_id", "hour", "kind", "leg", "exchange", "symbol", "quantity", "price", "amount_usd")
+    columns = {name: ledger[name].to_numpy() for name in names}
+    starts = np.flatnonzero(np.diff(columns["position_id"], prepend=-1))
+    for start, stop in pairwise([*starts.tolist(), len(ledger)]):
+        yield {name: values[start:stop] for name, values in columns.items()}
+
+
+def _draft(rows: Columns, reasons: Mapping[int, str], first: int) -> Held | None:
     """A position with the price P&L that was realised in the span; None when nothing of it lies there."""
-    hour, kind, leg = (rows[name].to_numpy() for name in ("hour", "kind", "leg"))
-    amount, price = rows["amount_usd"].to_numpy(), rows["price"].to_numpy()
-    number, is_fee = int(rows["position_id"].iloc[0]), kind == "fee"
+    hour, kind, leg, amount, price = (rows[name] for name in ("hour", "kind", "leg", "amount_usd", "price"))
+    number, is_fee = int(rows["position_id"][0]), kind == "fee"
     if not is_fee.any():
         raise DataError(f"position {number} has no entry in the ledger")
     opened = int(hour[is_fee].min())
@@ -111,9 +124,9 @@ def _draft(rows: pd.DataFrame, reasons: Mapping[int, str], first: int) -> Held |
     exits = inside & ~is_entry & ~is_funding & (kind != "price")
     return Held(
         number=number,
-        symbol=str(rows["symbol"].iloc[0]),
-        exchanges=dict(zip(leg.astype(str), rows["exchange"].astype(str), strict=True)),
-        quantity=float(rows["quantity"].to_numpy()[0]),
+        symbol=str(rows["symbol"][0]),
+        exchanges={str(side): str(name) for side, name in zip(leg, rows["exchange"], strict=True)},
+        quantity=float(rows["quantity"][0]),
         opened=opened,
         closed=closed,
         reason=OPEN if closed is None else reasons.get(number, OPEN),

@@ -14,6 +14,7 @@ from adapters.stress.settings import StressSettings
 from engine.market import MarketData, time_of
 from engine.outages import Outage, scattered_outages
 from engine.records import Records
+from engine.settings import parse_settings
 from engine.tape import Tape
 
 COSTS, LATE, LEG_FAILURE, OUTAGE = "costs", "late", "leg failure", "outage"
@@ -36,8 +37,8 @@ class Scenario:
     seed: int | None = None
 
     def settings(self, base: ArbSettings) -> ArbSettings:
-        """The settings of a run under this scenario. Raises ``pydantic.ValidationError`` for what cannot be set."""
-        return type(base).model_validate({**dict(base), **self.changes})
+        """The settings of a run under this scenario. Raises ``SettingsError`` for what cannot be set."""
+        return parse_settings(type(base), {**dict(base), **self.changes}, origin=self.label)
 
 
 BASE = Scenario("base", AS_IT_IS)

@@ -39,9 +39,11 @@ def pnl_usd(one: Outcome) -> float:
 
 
 def study(bench: Bench, stress: StressSettings, progress: Progress = lambda *_: None) -> list[Study]:
-    """Play everything; one study for each strategy of the bench, in its order."""
+    """Play everything; one study for each strategy of the bench, in its order. Raises ``SettingsError``."""
     real = bench.builder.tape
     scenarios = scenarios_of(stress, bench.settings, real.market, bench.window, bench.seed)
+    for scenario in scenarios:
+        scenario.settings(bench.settings)  # one that cannot be set is told before anything is played
     counter = _Counter(progress, len(bench.names) * (1 + len(scenarios)))
     base = {name: bench.play(name, bench.builder) for name in bench.names}
     found: dict[str, list[Outcome]] = {name: [] for name in bench.names}
