@@ -192,6 +192,12 @@ def test_a_position_from_before_the_first_common_hour() -> None:
     assert found.hours["first_pnl_usd"].iloc[-1] == pytest.approx(found.first.pnl_usd, abs=1e-9)
 
 
+def test_settings_that_differ_are_told() -> None:
+    plain = made_run([], HOURS, settings={"slippage_bps": 2.0, "training": {"n": 1}, "strategies": {"run": {"x": 1}}})
+    other = made_run([], HOURS, settings={"slippage_bps": 5.0, "training": {"n": 2}, "strategies": {"run": {"x": 2}}})
+    assert compare(plain, other).settings == {"slippage_bps": (2.0, 5.0), "parameters": ({"x": 1}, {"x": 2})}
+
+
 def test_the_hour_at_which_two_runs_part() -> None:
     found = compare(made_run([Made(funding=FUNDED)], HOURS), made_run([Made(funding=FUNDED[:1])], HOURS))
     assert found.parted == pd.Timestamp((START + 8) * 3600, unit="s", tz="UTC")

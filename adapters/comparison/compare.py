@@ -14,6 +14,7 @@ from adapters.comparison.causes import Attribution, attribute
 from adapters.comparison.held import book_of, hour_numbers
 from adapters.saved_run import SavedRun
 from engine.errors import DataError, UserError
+from engine.settings import EngineSettings
 
 EXACT = 1e-9
 """How far the causes may miss the difference, relative to the capital: rounding, and no more."""
@@ -103,16 +104,13 @@ def _differing(one: SavedRun, other: SavedRun) -> dict[str, tuple[Any, Any]]:
 
 
 def _said(manifest: Mapping[str, Any]) -> dict[str, Any]:
-    settings = {
-        key: value
-        for key, value in manifest.get("settings", {}).items()
-        if key not in ("training", "pbt", "observation", "strategies", "fees")
-    }
+    stated = manifest.get("settings", {})
+    settings = {key: stated[key] for key in EngineSettings.model_fields if key in stated and key != "fees"}
     played = str(manifest.get("strategy", ""))
     return {
         **settings,
         "strategy": manifest.get("strategy"),
-        "parameters": manifest.get("settings", {}).get("strategies", {}).get(played),
+        "parameters": stated.get("strategies", {}).get(played),
         "fee table": manifest.get("cost_table_hash"),
         "data": manifest.get("dataset", {}).get("fingerprint"),
         "seed": manifest.get("seed"),

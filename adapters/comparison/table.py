@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from textwrap import shorten
 
 from rich.console import Console
 from rich.table import Table
@@ -10,7 +11,7 @@ from rich.table import Table
 from adapters.comparison.causes import CAUSES, Matched
 from adapters.comparison.compare import Comparison, Side
 from adapters.comparison.held import Held
-from adapters.results_table import output_console
+from adapters.results_table import TABLE_WIDTH, output_console
 from engine.market import time_of
 
 MOST_POSITIONS, MOST_SETTINGS = 10, 8
@@ -39,7 +40,7 @@ def _remarks(found: Comparison) -> Iterator[str]:
         if len(side.hours_alone):
             yield f"not comparable: {_hours_alone(side)} only in the {name}"
     for key, (ours, theirs) in list(found.settings.items())[:MOST_SETTINGS]:
-        yield f"differs: {key} {ours} and {theirs}"
+        yield shorten(f"differs: {key} {ours} and {theirs}", TABLE_WIDTH, placeholder=" ...")
     if len(found.settings) > MOST_SETTINGS:
         yield f"differs: {len(found.settings) - MOST_SETTINGS} more settings (compare.json)"
     parted = found.parted
