@@ -28,7 +28,7 @@ from adapters.stress.study import study
 from adapters.stress.table import print_study, rows
 from engine.books import Reason
 from engine.errors import SettingsError
-from engine.features import build_tables
+from engine.features import COLUMN, build_tables
 from engine.metrics import compute_metrics
 from engine.opportunities import OpportunityBuilder
 from engine.outages import Outage, silenced
@@ -75,6 +75,12 @@ def test_a_restated_market_is_the_market_prepared_anew(bench: Bench, changes: di
     same(ours.tape.arrays, tape.arrays)
     same(ours.tables, build_tables(tape))
     assert ours.tape.settings == other
+
+
+def test_features_show_the_costs_of_the_scenario(bench: Bench) -> None:
+    dear = bench.world(costs(3.0, bench.settings))
+    plain, tripled = (one.at(50)[0][:, COLUMN["positionCostPercent"]] for one in (bench.builder, dear))
+    np.testing.assert_allclose(tripled, 3 * plain, rtol=1e-12)
 
 
 def test_settings_that_reach_other_features_are_not_restated(bench: Bench) -> None:
