@@ -20,6 +20,7 @@ from engine.errors import UserError
 from engine.market import Floats
 from engine.metrics import Metrics, compute_metrics
 from engine.opportunities import OpportunityBuilder
+from engine.ranks import spearman
 from engine.records import NO_RECORDS, trade_pnl
 from engine.significance import returns_of
 from engine.tape import rules_record
@@ -121,19 +122,8 @@ def _mean_of(episodes: Sequence[Episode], name: str) -> float:
 
 def rank_correlation(episodes: Sequence[Episode]) -> float | None:
     """Spearman's correlation of reward and P&L over episodes; None where one of them never varies."""
-    rewards = _ranks(np.array([episode.reward for episode in episodes]))
-    pnl = _ranks(np.array([float(episode.metrics["pnl_usd"] or 0.0) for episode in episodes]))
-    if len(episodes) < 3 or not rewards.std() > 0 or not pnl.std() > 0:
-        return None
-    return float(np.corrcoef(rewards, pnl)[0, 1])
-
-
-def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Ranks from 0; equal values share the mean of theirs."""
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    ranks: NDArray[np.float64] = ((last - counts) + (last - 1))[inverse] / 2
-    return ranks
+    rewards = np.array([episode.reward for episode in episodes])
+    return spearman(rewards, np.array([float(episode.metrics["pnl_usd"] or 0.0) for episode in episodes]))
 
 
 def looks_file(model: Path) -> Path:

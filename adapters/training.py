@@ -17,7 +17,7 @@ from adapters.bundles import save_bundle
 from adapters.configuration import ArbSettings
 from adapters.datasets.atomic import replacing_file
 from adapters.datasets.load import Dataset
-from adapters.evaluation import filled_late, play, record_look
+from adapters.evaluation import Episode, filled_late, play, rank_correlation, record_look
 from adapters.manifest import build_manifest
 from adapters.preparation import Window, prepare_dataset, window_of
 from adapters.run_files import write_json
@@ -37,6 +37,7 @@ MODEL = "model.zip"
 BUNDLE = "bundle"
 MANIFEST = "manifest.json"
 VALIDATION = "validation"
+WEEK_HOURS = 168
 
 Progress = Callable[[int], None]
 
@@ -63,6 +64,9 @@ class Outcome:
     seconds: float
     validation: Metrics | None
     late: Metrics | None
+    reward_rank_correlation: float | None = None
+    """Spearman, of reward and P&L over ``weeks`` of the validation window."""
+    weeks: int = 0
 
 
 def training_window(
@@ -131,7 +135,10 @@ def train(
         cost_table_hash=settings.cost_table_hash(),
     )  # fmt: skip
     seconds = (datetime.now(UTC) - started).total_seconds()
-    outcome = Outcome(steps, before, seconds, *validate(builder, dataset, policy, settings))
+    weeks = reward_by_week(builder, dataset, policy, settings)
+    outcome = Outcome(
+        steps, before, seconds, *validate(builder, dataset, policy, settings), rank_correlation(weeks), len(weeks)
+    )
     _write_results(folder, plan, dataset, training, policy, outcome, started, asked=timesteps)
     return outcome
 
@@ -147,6 +154,17 @@ def validate(
     (at_once,) = play(builder, policy, [window], reward)
     (late,) = play(filled_late(builder, 1), policy, [window], reward)
     return at_once.metrics, late.metrics
+
+
+def reward_by_week(
+    builder: OpportunityBuilder, dataset: Dataset, policy: Policy, settings: ArbSettings
+) -> list[Episode]:
+    """The policy over every whole week of the validation window; none where the data set has no such window."""
+    if VALIDATION not in dataset.windows:
+        return []
+    window = window_of(dataset, None, None, VALIDATION)
+    starts = range(window.first, window.last - WEEK_HOURS + 1, WEEK_HOURS)
+    return play(builder, policy, [Window(start, start + WEEK_HOURS) for start in starts], settings.training.reward)
 
 
 def write_checkpoint(folder: Path, training: Training) -> None:
@@ -184,6 +202,7 @@ def _write_results(
         plan.settings, dataset, seed=plan.seed, started=started,
         learner=plan.learner, train_from=plan.train_from.isoformat(), train_to=plan.train_to.isoformat(),
         steps_asked=asked, steps=outcome.steps, steps_before=outcome.steps_before, seconds=outcome.seconds,
+        reward_check={"rank_correlation": outcome.reward_rank_correlation, "weeks": outcome.weeks},
     )  # fmt: skip
     metrics = {VALIDATION: outcome.validation, f"{VALIDATION}_1h_late": outcome.late}
     extra = {"dataset_fingerprint": dataset.fingerprint, "training": manifest, "metrics": metrics}

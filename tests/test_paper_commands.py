@@ -85,6 +85,7 @@ def test_hours_by_cron_then_status_verify_and_export(place: Path, server: Loopba
     assert len(equity) == 4
     assert equity["equity_usd"].iloc[-1] == found["equity_usd"]
     assert json.loads((place / "run" / "manifest.json").read_text())["dataset"]["source"] == "arb paper-trade (live)"
+    assert "Data quality" in (place / "run" / "report.html").read_text()
     events = [json.loads(line) for line in (state / LOG_FILE).read_text().splitlines()]
     assert {"entry", "hour", "run"} <= {event["kind"] for event in events}
 

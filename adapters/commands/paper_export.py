@@ -11,7 +11,7 @@ import click
 @click.option("--state", type=click.Path(path_type=Path), default=Path("runs/paper"), show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="New folder for the files of a run.")
 def command(state: Path, out: Path) -> None:
-    """Write the files of a backtest from a paper trading state; it may go on meanwhile.
+    """Write the files of a backtest and report.html from a paper trading state; it may go on meanwhile.
 
     \b
     Example:
@@ -25,4 +25,5 @@ def command(state: Path, out: Path) -> None:
         name = journal.meta["strategy"]["name"]
         metrics = export_run(journal, out)
     print_results({name: metrics}, title=f"{state}: {metrics['hours']} h")
+    click.echo(f"report: {out / 'report.html'}")
     click.echo(f"written to {out}")

@@ -132,4 +132,7 @@ def _tell(outcome: Outcome, folder: Path, dataset: Dataset, asked: int) -> None:
         start, end = dataset.windows["validation"]
         title = f"{dataset.info.name}, validation: {start:%Y-%m-%dT%H:%MZ} to {end:%Y-%m-%dT%H:%MZ}"
         print_results({"ppo": outcome.validation, "1 h late": outcome.late}, title=title)
+    if outcome.reward_rank_correlation is not None:
+        found = f"{outcome.reward_rank_correlation:+.3f}"
+        console.print(f"rank correlation of reward and P&L over {outcome.weeks} weeks of validation: {found}")
     console.print(f"written to {folder}: model.zip, bundle, manifest.json, tensorboard", soft_wrap=True)

@@ -127,6 +127,7 @@ def _train(folder: Path, job: PBTJob, *, workers: int | None, started: datetime,
     from adapters.pbt.console import Narrator
     from adapters.pbt.courses import courses_of
     from adapters.pbt.finish import finish
+    from adapters.pbt.reward_check import check_in_words, reward_check
     from adapters.pbt.tried import winner_after_all
     from engine.errors import ArbError
 
@@ -146,6 +147,7 @@ def _train(folder: Path, job: PBTJob, *, workers: int | None, started: datetime,
         metrics = finish(folder, job, iterations, started=started, workers=count, worker_deaths=narrator.deaths)
         _tell(narrator, folder, iterations[-1], metrics, (datetime.now(UTC) - started).total_seconds())
         narrator.say(winner_after_all(folder, job, iterations))
+        narrator.say(check_in_words(reward_check(iterations)))
 
 
 def _bar() -> AbstractContextManager[Any]:

@@ -1,4 +1,4 @@
-"""The five files of a backtest from a journal."""
+"""The files of a backtest, and its report, from a journal."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from adapters.manifest import build_manifest
 from adapters.paper.journal import Journal
 from adapters.paper.recorded_run import one_blank_hour, played_hours, records_of
 from adapters.paper.setup import settings_of
+from adapters.report.page import write_report
 from adapters.run_files import write_run
 from engine.errors import UserError
 from engine.market import time_of
@@ -49,4 +50,5 @@ def export_run(journal: Journal, out: Path) -> Metrics:
     )
     with new_directory(out) as aside:
         write_run(aside, records, prepare(market, settings), metrics, manifest)
+        write_report(aside)
     return metrics

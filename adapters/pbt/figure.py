@@ -12,6 +12,7 @@ from adapters.datasets.atomic import replacing_file
 from adapters.pbt.console import in_words, number
 from adapters.pbt.job import PBTJob
 from adapters.pbt.results import AgentResult
+from adapters.pbt.reward_check import check_in_words, pairs_of, reward_check
 from adapters.pbt.run import Iteration
 from rl_training.pbt.lineage import ancestry
 from rl_training.pbt.settings import Range
@@ -68,7 +69,9 @@ def page(job: PBTJob, iterations: Sequence[Iteration]) -> str:
         f"<style>{STYLE}</style><h1>Population based training</h1><p>{escape(title)}. {escape(head)}</p>"
         f"<p>{buttons}</p><h2>Copies</h2><p>A lane is an agent, a dot its score (blue best, red worst of the "
         f"iteration, hollow failed); a slanted line is a copy; the broad band is the descent of the best agent.</p>"
-        f"{_tree(iterations)}<h2>Fitness and hyperparameters</h2>{''.join(plots)}<script>{SCRIPT}</script></html>\n"
+        f"{_tree(iterations)}<h2>Reward and P&amp;L</h2><p>{escape(check_in_words(reward_check(iterations)))}. A dot "
+        f"is an agent of an iteration, its shade the iteration (light first).</p>{reward_scatter(iterations)}"
+        f"<h2>Fitness and hyperparameters</h2>{''.join(plots)}<script>{SCRIPT}</script></html>\n"
     )
 
 
@@ -84,6 +87,34 @@ def colour(agent: int) -> str:
 def _across(iterations: Sequence[Iteration]) -> Place:
     span = max(len(iterations) - 1, 1)
     return lambda iteration: LEFT + (WIDTH - LEFT - RIGHT) * (iteration - 1) / span
+
+
+def reward_scatter(iterations: Sequence[Iteration]) -> str:
+    """P&L over reward on validation; nothing when no agent has both."""
+    every = [(k, pair) for k, one in enumerate(iterations, start=1) for pair in pairs_of(one.results.values())]
+    if not every:
+        return ""
+    rewards, pnl = [pair[0] for _, pair in every], [pair[1] for _, pair in every]
+    up = _upward(min(pnl), max(pnl), log=False)
+    span = (max(rewards) - min(rewards)) or 1.0
+    height, bottom = TOP + PLOT_HEIGHT + BOTTOM, TOP + PLOT_HEIGHT + 20
+    marks = [f'<text class="name" x="{LEFT}" y="16">P&amp;L % over reward</text>']
+    marks += [
+        f'<text x="{LEFT - 8}" y="{up(tick) + 4:.1f}" text-anchor="end">{tick:.4g}</text>'
+        for tick in sorted({min(pnl), max(pnl)})
+    ]
+    marks += [
+        f'<text x="{x}" y="{bottom}" text-anchor="{anchor}">{tick:.4g}</text>'
+        for x, anchor, tick in ((LEFT, "start", min(rewards)), (WIDTH - RIGHT, "end", max(rewards)))
+    ]
+    for k, (reward, gained) in every:
+        x = LEFT + (WIDTH - LEFT - RIGHT) * (reward - min(rewards)) / span
+        shade = 0.25 + 0.75 * k / len(iterations)
+        marks.append(
+            f'<circle cx="{x:.1f}" cy="{up(gained):.1f}" r="4" fill="#1f77b4" fill-opacity="{shade:.2f}">'
+            f"<title>iteration {k}: reward {reward:+.3f}, P&amp;L {gained:+.3f} %</title></circle>"
+        )
+    return _svg(height, marks)
 
 
 def _tree(iterations: Sequence[Iteration]) -> str:

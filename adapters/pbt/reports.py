@@ -10,6 +10,7 @@ from typing import Any
 from adapters.datasets.atomic import replacing_file
 from adapters.pbt.job import PBTJob
 from adapters.pbt.results import AgentResult
+from adapters.pbt.reward_check import as_json, reward_check
 from adapters.pbt.run import Iteration
 from rl_training.pbt.lineage import ancestry, copies
 
@@ -32,6 +33,7 @@ def summary(job: PBTJob, iterations: Sequence[Iteration]) -> dict[str, Any]:
         "fitness": f"pnl_pct - {job.settings.pbt.drawdown_weight:g} * max_drawdown_pct on validation",
         "ranking": last.ranking,
         "winner": last.ranking[0],
+        "reward_check": as_json(reward_check(iterations)),
         "results": [_entry(result) for iteration in iterations for result in iteration.results.values()],
     }
 
