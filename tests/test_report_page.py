@@ -22,6 +22,7 @@ from adapters.report.story import signs, story
 from adapters.report.terminal import print_stories, story_of
 from adapters.results_table import output_console
 from adapters.saved_run import SavedRun, read_run
+from engine.books import Reason
 from engine.errors import UserError
 
 SECTIONS = ("summary", "equity", "attribution", "positions", "trades", "calendar", "stress", "quality", "manifest")
@@ -138,9 +139,39 @@ def test_the_story_says_what_matters(folder: Path) -> None:
     assert "This run knew the future" in remarks(run, extras)
 
 
+def test_what_was_tried_weighs_on_the_result(folder: Path) -> None:
+    run, extras = read_run(folder), read_extras(folder)
+    assert "were tried" not in remarks(run, extras)
+    assert extras.significance is not None
+    judged = dict(extras.significance) | {"deflated_sharpe": 0.01, "trials": 1288, "pbo": 0.22}
+    said = remarks(run, Extras(significance=judged))
+    assert "warn: 1,288 settings were tried before this one was chosen" in said
+    assert "worthless ones is 0.01. Choosing the best of them overfits with probability 0.22." in said
+    assert "good: 1,288" in remarks(run, Extras(significance=judged | {"deflated_sharpe": 0.96}))
+
+
+@pytest.mark.parametrize("seed", range(2, 40))
+def test_the_engine_s_own_liquidations_are_shown(seed: int, tmp_path: Path) -> None:
+    records, tape = played(seed)
+    if not (records.trades["reason"] == int(Reason.LIQUIDATION)).any():
+        return
+    run = save(tmp_path / "run", records, tape)
+    page = run_page(run, Extras())
+    liquidated = run.trades[run.trades["exit_reason"] == "liquidation"]
+    assert f"{len(liquidated)} position{'s' if len(liquidated) > 1 else ''} ended in liquidation" in text_of(page)
+    assert "liquidation" in data_of(page)["trades"]["reason"]["words"]
+    assert "liquidation_fee" in [part["key"] for part in data_of(page)["parts"]]
+
+
+def test_some_random_runs_are_liquidated() -> None:
+    assert any((played(seed)[0].trades["reason"] == int(Reason.LIQUIDATION)).any() for seed in range(2, 40))
+
+
 def test_liquidations_and_a_single_lucky_trade_are_told(folder: Path) -> None:
     run = read_run(folder)
-    assert "liquidation" not in remarks(run, Extras())
+    run.trades["exit_reason"] = "signal"
+    run.ledger.loc[run.ledger["kind"] == "liquidation_fee", "kind"] = "fee"
+    assert "ended in liquidation" not in remarks(run, Extras())
     run.trades.loc[run.trades.index[0], "exit_reason"] = "liquidation"
     run.trades.loc[run.trades.index[0], "pnl_usd"] = 80.0
     run.metrics["pnl_usd"] = 100.0

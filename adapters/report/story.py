@@ -40,6 +40,7 @@ def story(run: SavedRun, extras: Extras) -> list[Remark]:
         *_liquidations(run),
         *_sources(run),
         *_luck(extras),
+        *_trials(extras),
         *_concentration(run),
         *_assumed(run),
         *_possible(run, extras),
@@ -119,6 +120,20 @@ def _luck(extras: Extras) -> Iterator[Remark]:
     else:
         side = "above" if low > 0 else "below"
         yield Remark(f"The {level} interval of P&L is {words}, all of it {side} zero.", "good" if low > 0 else "bad")
+
+
+def _trials(extras: Extras) -> Iterator[Remark]:
+    """What is left of the result after everything that was tried."""
+    found = extras.significance or {}
+    chance, trials, overfit = (found.get(key) for key in ("deflated_sharpe", "trials", "pbo"))
+    if chance is None or trials is None:
+        return
+    overfitting = "" if overfit is None else f" Choosing the best of them overfits with probability {overfit:.2f}."
+    yield Remark(
+        f"{trials:,} settings were tried before this one was chosen; the probability that it beats the best of as many "
+        f"worthless ones is {chance:.2f}.{overfitting}",
+        "good" if chance > 0.95 else "warn",
+    )
 
 
 def _concentration(run: SavedRun) -> Iterator[Remark]:

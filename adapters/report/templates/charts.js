@@ -76,7 +76,7 @@ const CHARTS = {
   },
   parts(t) {
     const parts = DATA.parts, total = parts.reduce((sum, p) => sum + p.usd, 0), all = [...parts.map(p => p.usd), total];
-    const short = PHONE() ? 11 : 16, wrap = s => s.length > short ? s.replace(/ (?=[^ ]*$)/, "<br>") : s;
+    const wrap = s => s.length > 11 ? s.replace(/ (?=[^ ]*$)/, "<br>") : s;
     let running = 0, low = 0, high = 0;
     parts.forEach(p => { running += p.usd; low = Math.min(low, running); high = Math.max(high, running); });
     const room = 0.14 * (high - low || 1);
@@ -101,7 +101,7 @@ const CHARTS = {
     const rows = p.lane.reduce((a, b) => Math.max(a, b), 0) + 1;
     const custom = p.entry.map((e, i) => [literal(word(p.pair, i)), stamp(e), p.exit[i] === null ? "open" : stamp(p.exit[i]), fixed(p.pnl_usd[i], 2, true), word(p.reason, i).replace(/_/g, " "), end[i] - e, literal(word(p.symbol, i))]);
     return {height: Math.min(560, 70 + 34 * rows), data: [{type: "bar", orientation: "h", y: p.lane.map(l => l + 1), base: p.entry.map(e => e * HOUR), x: p.entry.map((e, i) => Math.max(end[i] - e, 0.4) * HOUR), width: 0.72,
-      text: many ? undefined : custom.map(c => c[6] + "  " + c[0]), textposition: "inside", insidetextanchor: "start", insidetextfont: {color: "#fff", size: 11}, customdata: custom, marker: {color: colour, line: {width: many ? 0 : 1, color: t.card}},
+      text: many ? undefined : custom.map(c => c[6] + "  " + c[0]), textposition: "inside", insidetextanchor: "start", insidetextfont: {color: t.card, size: 11}, customdata: custom, marker: {color: colour, line: {width: many ? 0 : 1, color: t.card}},
       hovertemplate: "<b>%{customdata[6]}</b> %{customdata[0]}<br>%{customdata[1]} to %{customdata[2]} (%{customdata[5]:,} h)<br>P&L %{customdata[3]} USD, %{customdata[4]}<extra></extra>"}],
       layout: layout(t, {hovermode: "closest", showlegend: false, uniformtext: {mode: "hide", minsize: 10}, margin: {l: 40, r: 14, t: 8, b: 34}, bargap: 0.2,
         xaxis: dates(t, {showgrid: true, range: [HOUR * (DATA.clock.at ? DATA.clock.at[0] : DATA.clock.first), HOUR * p.end]}), yaxis: axis(t, {title: titled("open at once", t), tickmode: rows > 12 ? "auto" : "linear", dtick: 1, autorange: "reversed", showgrid: false, zeroline: false, fixedrange: true})})};

@@ -42,10 +42,11 @@ if (tradeTable) {
   const words = (key, head) => ({head, kind: "t", value: i => word(T[key], i), text: i => word(T[key], i)});
   const when = (key, head) => ({head, unit: "UTC", kind: "t", value: i => T[key][i], text: i => stamp(T[key][i])});
   const columns = [
-    words("symbol", "Coin"), words("long", "Long"), words("short", "Short"), when("entry", "Entry"), when("exit", "Exit"),
+    words("symbol", "Coin"),
+    money("pnl", "P&L"), {head: "P&L", unit: "%", kind: "n", value: i => T.pct[i], text: i => fixed(T.pct[i], 3, true), signed: true},
+    words("long", "Long"), words("short", "Short"), when("entry", "Entry"), when("exit", "Exit"),
     {head: "Held", unit: "h", kind: "n", value: i => T.hours[i], text: i => fixed(T.hours[i], 0)},
     {head: "Exit reason", kind: "t", value: i => word(T.reason, i), text: i => word(T.reason, i), chip: true},
-    money("pnl", "P&L"), {head: "P&L", unit: "%", kind: "n", value: i => T.pct[i], text: i => fixed(T.pct[i], 3, true), signed: true},
     money("funding", "Funding"), money("price", "Price"), money("slippage", "Slippage"), money("fees", "Fees"),
     {head: "Size", unit: "USD", kind: "n", value: i => T.size[i], text: i => fixed(T.size[i], 0)},
     ...(T.now ? [bps("now", "Seen at entry: now"), bps("week", "168 h"), {head: "Spread", unit: "bps", kind: "n", value: i => T.spread[i], text: i => fixed(T.spread[i], 1, true)}, {head: "Rank", kind: "n", value: i => T.rank[i], text: i => fixed(T.rank[i], 0)}] : []),
