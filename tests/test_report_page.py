@@ -150,21 +150,15 @@ def test_what_was_tried_weighs_on_the_result(folder: Path) -> None:
     assert "good: 1,288" in remarks(run, Extras(significance=judged | {"deflated_sharpe": 0.96}))
 
 
-@pytest.mark.parametrize("seed", range(2, 40))
-def test_the_engine_s_own_liquidations_are_shown(seed: int, tmp_path: Path) -> None:
-    records, tape = played(seed)
-    if not (records.trades["reason"] == int(Reason.LIQUIDATION)).any():
-        return
+def test_the_engine_s_own_liquidations_are_shown(tmp_path: Path) -> None:
+    records, tape = played(3)
+    assert (records.trades["reason"] == int(Reason.LIQUIDATION)).any()
     run = save(tmp_path / "run", records, tape)
     page = run_page(run, Extras())
     liquidated = run.trades[run.trades["exit_reason"] == "liquidation"]
     assert f"{len(liquidated)} position{'s' if len(liquidated) > 1 else ''} ended in liquidation" in text_of(page)
     assert "liquidation" in data_of(page)["trades"]["reason"]["words"]
     assert "liquidation_fee" in [part["key"] for part in data_of(page)["parts"]]
-
-
-def test_some_random_runs_are_liquidated() -> None:
-    assert any((played(seed)[0].trades["reason"] == int(Reason.LIQUIDATION)).any() for seed in range(2, 40))
 
 
 def test_liquidations_and_a_single_lucky_trade_are_told(folder: Path) -> None:

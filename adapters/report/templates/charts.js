@@ -178,6 +178,7 @@ const BOXES = [...document.querySelectorAll("[data-chart]")];
 function drawAll() { return Promise.all(BOXES.map(draw)); }
 /* What is not on screen is drawn when it comes near: the page opens at once. */
 const near = new IntersectionObserver(seen => seen.filter(s => s.isIntersecting).forEach(s => { near.unobserve(s.target); draw(s.target); }), {rootMargin: "600px 0px"});
-BOXES.forEach(box => near.observe(box));
+if ("DecompressionStream" in window) BOXES.forEach(box => near.observe(box));
+else BOXES.forEach(box => { box.className = "empty"; box.textContent = "This browser is too old to draw charts; the tables hold the numbers."; });
 window.addEventListener("beforeprint", drawAll);
 function redraw() { BOXES.filter(box => box.dataset.drawn).forEach(draw); }
