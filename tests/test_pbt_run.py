@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import spearmanr
 from stable_baselines3 import PPO
 from support_training import arb, tiny, write_tiny_dataset
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -102,6 +103,12 @@ def test_the_summary_holds_every_agent_and_iteration(run: Path) -> None:
     last = {one["agent"]: one["fitness"] for one in results[-AGENTS:]}
     assert summary["ranking"] == sorted(last, key=lambda agent: (-last[agent], agent))
     assert summary["winner"] == summary["ranking"][0]
+    check = summary["reward_check"]
+    pairs = np.array([(one["reward"], one["metrics"]["pnl_pct"]) for one in results])
+    assert (check["results"], len(check["by_iteration"])) == (AGENTS * ITERATIONS, ITERATIONS)
+    assert check["rank_correlation"] == pytest.approx(spearmanr(pairs[:, 0], pairs[:, 1]).statistic, abs=1e-12)
+    log = (run / "pbt_training_log.txt").read_text(encoding="utf-8")
+    assert f"over 9 scores: {check['rank_correlation']:+.3f}" in log
 
 
 def test_the_worst_of_each_iteration_copies_the_best(run: Path) -> None:
@@ -423,7 +430,8 @@ def test_deploying_what_is_not_there_is_refused(run: Path, tmp_path: Path, capsy
 def test_the_figure_stands_alone_and_draws_every_copy(run: Path) -> None:
     text = (run / "pbt.html").read_text(encoding="utf-8")
     assert "http" not in text.replace("http-equiv", "")
-    assert text.count("<svg") == 7
+    assert text.count("<svg") == 8
+    assert "rank correlation of reward and P&amp;L over 9 scores" in text
     assert text.count('<line class="agent') == AGENTS * (ITERATIONS - 1)
     for name in ("fitness", "learning_rate", "gamma", "gae_lambda", "ent_coef", "clip_range"):
         assert f">{name}</text>" in text
