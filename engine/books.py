@@ -135,6 +135,7 @@ SLOT = np.dtype(
         ("exit_fees", "f8"),  # of legs that have left, USD, positive
         ("liquidation_fees", "f8"),  # USD, positive
         ("price_pnl", "f8"),  # realised by legs that have left, USD
+        ("realised", "f8"),  # that, less the fees of their leaving, USD
         ("slippage", "f8"),  # USD, positive
     ],
     align=True,
@@ -154,6 +155,7 @@ GHOST = np.dtype(
 
 WALLET = np.dtype(
     [
+        ("share", "f8"),  # of all equity: at the start, and the target of transfers
         ("balance", "f8"),  # USD
         ("equity", "f8"),  # balance and unrealised price P&L at the mark, after step 3 of the hour, USD
         ("held", "f8"),  # sum of quantity times mark over the legs there, after step 3, USD
@@ -283,6 +285,7 @@ def open_books(
     books.slots["due"], books.portfolios["transit_due"] = -1, -1
     for field in ("cash", "equity_protected", "equity", "peak"):
         books.portfolios[field] = initial_capital_usd
+    books.wallets["share"] = wallet_shares
     for field in ("balance", "equity"):
         books.wallets[field] = initial_capital_usd * wallet_shares
     books.portfolios["next_id"] = 1

@@ -119,7 +119,7 @@ def position_pnl(tape: TapeArrays, books: Books, b: int, s: int, t: int) -> floa
     """P&L in USD so far of the position in slot s: price, realised by a leg that has left too, funding, fees paid."""
     slot = books.slots[b, s]
     still_open = unrealised_price_pnl(tape, books, b, s, t) + slot.funding - slot.entry_fees
-    return float(still_open + (slot.price_pnl - slot.exit_fees - slot.liquidation_fees))
+    return float(still_open + slot.realised)
 
 
 @hourly
@@ -283,6 +283,7 @@ def _leave(
         short_pnl = slot.quantity * (slot.short_entry - slot.short_exit)
         _realise(tape, books, b, t, s, SHORT, pair.short, slot.short_exit, short_pnl)
         slot.short_held, slot.short_closed = 0.0, t
+    slot.realised = slot.price_pnl - slot.exit_fees - slot.liquidation_fees
     if slot.long_held == 0 and slot.short_held == 0:
         _write_trade(books, b, t, s, reason if slot.reason == SIGNAL else slot.reason)
         _keep_ghost(books, b, s)
@@ -319,12 +320,15 @@ def _protective_reason(tape: TapeArrays, books: Books, b: int, t: int, s: int) -
     slot, rules = books.slots[b, s], tape.rules[0]
     if 100.0 * position_pnl(tape, books, b, s, t) / (2.0 * slot.notional) <= rules.stop_loss_pct:
         return STOP_LOSS
-    if _stale_hours(tape, books, b, s, t) > rules.max_stale:
-        return DATA_OUTAGE
     pair = tape.pairs[slot.pair]
-    if slot.long_held > 0 and tape.quotes[pair.long, t].delisting > 0:
+    long_quote, short_quote = tape.quotes[pair.long, t], tape.quotes[pair.short, t]
+    # What is seldom is asked first: most positions have two legs and nothing the matter with them.
+    is_stale = long_quote.stale > 0 or short_quote.stale > 0
+    if is_stale and _stale_hours(tape, books, b, s, t) > rules.max_stale:
+        return DATA_OUTAGE
+    if long_quote.delisting > 0 and slot.long_held > 0:
         return DELISTING
-    if slot.short_held > 0 and tape.quotes[pair.short, t].delisting > 0:
+    if short_quote.delisting > 0 and slot.short_held > 0:
         return DELISTING
     return SIGNAL
 
@@ -352,7 +356,7 @@ def _protect(tape: TapeArrays, books: Books, b: int, t: int) -> None:
         if slot.status == OPEN:
             pair = tape.pairs[slot.pair]
             for leg, held in ((pair.long, slot.long_held), (pair.short, slot.short_held)):
-                if held > 0 and tape.quotes[leg, t].stale > 0:
+                if tape.quotes[leg, t].stale > 0 and held > 0:
                     books.portfolios[b].stale_hours += 1
             if slot.reason != SIGNAL:
                 _unwind(tape, books, b, t, s)
@@ -447,13 +451,19 @@ def is_held(tape: TapeArrays, books: Books, b: int, pair: int) -> bool:
 
 
 @hourly
-def committed_notional(books: Books, b: int) -> float:
+def open_notional(books: Books, b: int, s: int) -> float:
+    """2N of the position in slot s, or N when one leg of it is open, USD."""
+    slot = books.slots[b, s]
+    return float(slot.notional if _is_alone(books, b, s) else 2.0 * slot.notional)
+
+
+@hourly
+def _committed_notional(books: Books, b: int) -> float:
     """Sum of N over open legs, USD."""
     total = 0.0
     for s in range(books.slots.shape[1]):
-        slot = books.slots[b, s]
-        if slot.status == OPEN:
-            total += slot.notional * ((slot.long_held > 0) + (slot.short_held > 0))
+        if books.slots[b, s].status == OPEN:
+            total += open_notional(books, b, s)
     return total
 
 
@@ -501,7 +511,7 @@ def _against_entry(tape: TapeArrays, books: Books, b: int, t: int, pair: int, no
     if notional < rules.min_notional:
         return BELOW_MIN_NOTIONAL
     available = books.portfolios[b].equity_protected * (1.0 + ROUNDING)
-    if (committed_notional(books, b) + 2.0 * notional) / rules.leverage > available:
+    if (_committed_notional(books, b) + 2.0 * notional) / rules.leverage > available:
         return MARGIN
     return int(against_wallets(tape, books, b, pair, notional)) if rules.by_exchange > 0 else FILLABLE
 
@@ -518,7 +528,7 @@ def _open(
     slot.quantity, slot.notional, slot.funding, slot.entry_fees = notional / mid, notional, 0.0, 0.0
     slot.long_held = slot.short_held = slot.quantity
     slot.long_closed, slot.short_closed, slot.reason = STILL_OPEN, STILL_OPEN, SIGNAL
-    slot.exit_fees, slot.liquidation_fees, slot.price_pnl, slippage = 0.0, 0.0, 0.0, 0.0
+    slot.exit_fees, slot.liquidation_fees, slot.price_pnl, slot.realised, slippage = 0.0, 0.0, 0.0, 0.0, 0.0
     portfolio.next_id += 1
     if long_fails:
         slot.long_held, slot.long_closed, slot.long_entry = 0.0, t, 0.0
@@ -656,7 +666,7 @@ def _store_equity(tape: TapeArrays, books: Books, b: int, t: int) -> None:
         return
     row = books.hours[b, portfolio.hour_rows]
     row.hour, row.equity, row.cash = t, portfolio.equity, portfolio.cash
-    row.committed, row.open_positions = committed_notional(books, b), _open_positions(books, b)
+    row.committed, row.open_positions = _committed_notional(books, b), _open_positions(books, b)
     portfolio.hour_rows += 1
 
 

@@ -21,8 +21,9 @@ ONE = np.uint64(1)
 @hourly
 def leg_fails(tape: TapeArrays, leg: int, t: int, side: int, way: int) -> bool:
     """Whether an ordered fill of a leg fails at row t; ``way``: OPENING or CLOSING."""
-    count = np.uint64(4 * tape.hours[t] + 2 * side + way)
-    x = tape.legs[leg].key + (count + ONE) * STEP
+    one = tape.legs[leg]
+    count = np.uint64(4 * (one.first_hour + t) + 2 * side + way)
+    x = one.key + (count + ONE) * STEP
     x = (x ^ (x >> FIRST_SHIFT)) * FIRST_FACTOR
     x = (x ^ (x >> SECOND_SHIFT)) * SECOND_FACTOR
     x = x ^ (x >> LAST_SHIFT)

@@ -57,7 +57,7 @@ class HourlyLoop:
             portfolios,
             settings.max_positions,
             settings.initial_capital_usd,
-            wallet_shares=self.tape.arrays.shares,
+            wallet_shares=self.tape.wallet_shares,
             recording_hours=recording_hours,
             max_delay_hours=self._max_delay_hours,
             max_bookings=int(settlements.counts.max(initial=1)),

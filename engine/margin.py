@@ -30,8 +30,8 @@ def leg_pnl(tape: TapeArrays, books: Books, b: int, s: int, t: int, side: int) -
     slot = books.slots[b, s]
     pair = tape.pairs[slot.pair]
     if side == LONG:
-        return float(slot.long_held * (tape.marks[pair.long, t] - slot.long_entry))
-    return float(slot.short_held * (slot.short_entry - tape.marks[pair.short, t]))
+        return float(slot.long_held * (tape.quotes[pair.long, t].mark - slot.long_entry))
+    return float(slot.short_held * (slot.short_entry - tape.quotes[pair.short, t].mark))
 
 
 @seldom
@@ -46,7 +46,7 @@ def value_wallets(tape: TapeArrays, books: Books, b: int, t: int) -> None:
             for side, leg, held in ((LONG, pair.long, slot.long_held), (SHORT, pair.short, slot.short_held)):
                 wallet = books.wallets[b, tape.legs[leg].exchange]
                 wallet.equity += leg_pnl(tape, books, b, s, t, side)
-                wallet.held += held * tape.marks[leg, t]
+                wallet.held += held * tape.quotes[leg, t].mark
 
 
 @seldom
@@ -133,9 +133,10 @@ def plan_transfer(tape: TapeArrays, books: Books, b: int) -> tuple[int, int, flo
     rules, total = tape.rules[0], total_equity(books, b)
     if not total > 0:
         return NOWHERE, NOWHERE, 0.0
-    poorest = _poorest(tape, books, b)
-    lack = tape.shares[poorest] * total - books.wallets[b, poorest].equity
-    if books.wallets[b, poorest].equity < rules.rebalance_below * tape.shares[poorest] * total:
+    poorest = _poorest(books, b)
+    target = books.wallets[b, poorest].share * total
+    lack = target - books.wallets[b, poorest].equity
+    if books.wallets[b, poorest].equity < rules.rebalance_below * target:
         sender, spare = _most_to_spare(tape, books, b, total)
         amount = min(spare - rules.transfer_cost, lack)
         if amount >= rules.min_notional:
@@ -150,12 +151,12 @@ def plan_transfer(tape: TapeArrays, books: Books, b: int) -> tuple[int, int, flo
 
 
 @seldom
-def _poorest(tape: TapeArrays, books: Books, b: int) -> int:
+def _poorest(books: Books, b: int) -> int:
     """The exchange with the smallest equity by its share, of equal ones the first; without a share it needs none."""
     poorest, least = NOWHERE, 0.0
     for e in range(books.wallets.shape[1]):
-        if tape.shares[e] > 0:
-            wealth = books.wallets[b, e].equity / tape.shares[e]
+        if books.wallets[b, e].share > 0:
+            wealth = books.wallets[b, e].equity / books.wallets[b, e].share
             if poorest == NOWHERE or wealth < least - ROUNDING * abs(least):
                 poorest, least = e, wealth
     return poorest
@@ -165,7 +166,8 @@ def _poorest(tape: TapeArrays, books: Books, b: int) -> int:
 def _most_to_spare(tape: TapeArrays, books: Books, b: int, total: float) -> tuple[int, float]:
     best, most = NOWHERE, -np.inf
     for e in range(books.wallets.shape[1]):
-        spare = min(books.wallets[b, e].equity - tape.shares[e] * total, _free(tape, books, b, e))
+        above_target = books.wallets[b, e].equity - books.wallets[b, e].share * total
+        spare = min(above_target, _free(tape, books, b, e))
         if spare > most:
             best, most = e, spare
     return best, most
@@ -202,6 +204,6 @@ def liquidation_distance(tape: TapeArrays, books: Books, b: int, s: int, t: int)
         if held > 0:
             wallet = books.wallets[b, tape.legs[leg].exchange]
             room = wallet.equity - rules.maintenance * wallet.held
-            exposed = held * tape.marks[leg, t] * (1.0 + sign * rules.maintenance)
+            exposed = held * tape.quotes[leg, t].mark * (1.0 + sign * rules.maintenance)
             distance = min(distance, max(0.0, room / exposed))
     return float(distance)

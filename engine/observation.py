@@ -17,7 +17,7 @@ from engine.books import Books, OrderKind, Status
 from engine.compiled import compiled, hourly
 from engine.errors import UserError
 from engine.features import COLUMN, FEATURES
-from engine.kernel import committed_notional, is_held, position_pnl
+from engine.kernel import is_held, open_notional, position_pnl
 from engine.margin import liquidation_distance
 from engine.market import Floats, Ints
 from engine.opportunities import OpportunityBuilder, rank
@@ -134,21 +134,22 @@ def rank_hour(encoding: Encoding, features: Floats, offered: Any, pairs: Ints, v
 
 
 @hourly
-def _encode_portfolio(tape: TapeArrays, books: Books, b: int, t: int, width: int, out: Float32s) -> None:
+def _encode_portfolio(tape: TapeArrays, books: Books, b: int, t: int, with_distance: bool, out: Float32s) -> None:
     portfolio, capital = books.portfolios[b], tape.rules[0].initial_capital
     slots = books.slots.shape[1]
-    committed, held = committed_notional(books, b), 0
+    committed, held = 0.0, 0
     for s in range(slots):
         slot = books.slots[b, s]
-        at = PORTFOLIO_VALUES + width * s
-        out[at : at + width] = 0.0
+        at = PORTFOLIO_VALUES + SLOT_VALUES * s
+        if with_distance:
+            at += s
+            out[at + 3] = liquidation_distance(tape, books, b, s, t) if slot.status == OPEN else 0.0
+        out[at : at + SLOT_VALUES] = 0.0
         if slot.status == OPEN:
-            held += 1
+            committed, held = committed + open_notional(books, b, s), held + 1
             out[at] = 100.0 * position_pnl(tape, books, b, s, t) / (2.0 * slot.notional)
             out[at + 1] = (t - slot.opened) / 72.0
             out[at + 2] = 100.0 * slot.funding / (2.0 * slot.notional)
-            if width > SLOT_VALUES:
-                out[at + 3] = liquidation_distance(tape, books, b, s, t)
     out[0] = portfolio.equity / capital
     out[1] = committed / portfolio.equity
     out[2] = held / slots
@@ -163,11 +164,14 @@ def encode(
 ) -> None:  # fmt: skip
     """Observation of portfolio b at row t into ``out``; ``visible`` ``[O]`` gets the pairs shown (-1: none).
 
-    The length of ``out`` says how many values a slot has.
+    The length of ``out`` says whether each slot has the distance to liquidation.
     """
     width = values.shape[1]
-    start = out.shape[0] - width * opportunities
-    _encode_portfolio(tape, books, b, t, (start - PORTFOLIO_VALUES) // books.slots.shape[1], out)
+    start = PORTFOLIO_VALUES + SLOT_VALUES * books.slots.shape[1]
+    with_distance = start + width * opportunities < out.shape[0]
+    if with_distance:
+        start += books.slots.shape[1]
+    _encode_portfolio(tape, books, b, t, with_distance, out)
     shown = 0
     for k in range(pairs.shape[0]):
         if shown == opportunities or pairs[k] < 0:

@@ -26,6 +26,7 @@ from engine.settlements import Settlements, carry_forward, staleness
 QUOTE = np.dtype(
     [
         ("price", "f8"),  # last known price, nan before the first
+        ("mark", "f8"),  # mark price, else the last known price
         ("fill", "f8"),  # first trade after t, nan where unknown: the price stands in
         ("half_spread", "f8"),  # fraction of price, 0 where no spread is known
         ("volume", "f8"),  # last known 24 h volume above zero in USD (impact divides by it), nan before the first
@@ -33,14 +34,14 @@ QUOTE = np.dtype(
         ("fresh_hours", "i4"),  # hours with an own price up to t
         ("stale", "i4"),  # hours since the last own price, -1 before the first
         ("booking_start", "i4"),
-        ("booking_count", "i4"),
-        ("delisting", "i4"),  # 1 from the hour on at which a known notice makes positions leave
-        ("filtered", "i4"),  # 1 when a filter keeps the leg from being offered
+        ("booking_count", "i2"),
+        ("delisting", "i1"),  # 1 from the hour on at which a known notice makes positions leave
+        ("filtered", "i1"),  # 1 when a filter keeps the leg from being offered
     ],
     align=True,
 )
-LEG = np.dtype([("exchange", "i8"), ("key", "u8")], align=True)
-"""``key`` is what random failures of the leg are drawn from."""
+LEG = np.dtype([("exchange", "i8"), ("key", "u8"), ("first_hour", "i8")], align=True)
+"""``key`` is what random failures of the leg are drawn from; ``first_hour`` the hour number of row 0."""
 PAIR = np.dtype([("long", "i8"), ("short", "i8"), ("mirror", "i8")], align=True)
 RULES = np.dtype(
     [
@@ -74,8 +75,7 @@ RULES = np.dtype(
 class TapeArrays(NamedTuple):
     """What the compiled kernel gets. ``quotes`` is ``[legs, hours]``, ``rules`` has one element.
 
-    ``marks`` ``[legs, hours]`` (mark price, else the last known price) and ``shares`` ``[exchanges]`` (of capital in
-    each wallet) are empty when the account is pooled.
+    Every array costs time at each call from Python: better a field than an array.
     """
 
     quotes: NDArray[np.void]
@@ -83,9 +83,6 @@ class TapeArrays(NamedTuple):
     pairs: NDArray[np.void]
     rules: NDArray[np.void]
     legs: NDArray[np.void]
-    hours: Ints
-    marks: Floats
-    shares: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +99,11 @@ class Tape:
     @property
     def hours(self) -> int:
         return len(self.market.hours)
+
+    @property
+    def wallet_shares(self) -> Floats:
+        """Share of capital in the wallet at each exchange ``[exchanges]``; none when the account is pooled."""
+        return wallet_shares(self.market.exchanges, self.settings)
 
 
 def prepare(
@@ -120,7 +122,7 @@ def prepare(
     mark = np.where(np.isnan(market.mark_price), price, market.mark_price)
     settlements = Settlements(market, mark, stale, settings.max_stale_hours, before.schedules)
     quotes = np.zeros(market.price.shape, QUOTE)
-    quotes["price"] = price
+    quotes["price"], quotes["mark"] = price, mark
     quotes["fill"] = np.nan if settings.fill_at == "last_trade" else market.fill_price
     quotes["half_spread"] = np.nan_to_num(market.bid_ask_spread) / 2
     traded = np.where(market.volume_24h_usd > 0, market.volume_24h_usd, np.nan)
@@ -130,12 +132,10 @@ def prepare(
     quotes["booking_start"], quotes["booking_count"] = settlements.starts, settlements.counts
     quotes["delisting"] = _leaves_by_notice(market)
     quotes["filtered"] = _filtered(market, settings, before.legs["volume"])
-    shares = wallet_shares(market.exchanges, settings)
-    marks = np.ascontiguousarray(mark) if len(shares) else np.empty((0, 0))
+    wallet_shares(market.exchanges, settings)  # raises what is wrong with them now
     arrays = TapeArrays(
-        quotes, settlements.bookings, _pair_records(pairs), rules_record(settings), _leg_records(market, settings),
-        np.ascontiguousarray(market.hours, np.int64), marks, shares,
-    )  # fmt: skip
+        quotes, settlements.bookings, _pair_records(pairs), rules_record(settings), _leg_records(market, settings)
+    )
     return Tape(market, settings, pairs, settlements, arrays, before)
 
 
@@ -208,7 +208,7 @@ def wallet_shares(exchanges: Sequence[str], settings: EngineSettings) -> Floats:
 
 def _leg_records(market: MarketData, settings: EngineSettings) -> NDArray[np.void]:
     records: NDArray[Any] = np.zeros(market.legs, LEG)
-    records["exchange"] = market.leg_exchange
+    records["exchange"], records["first_hour"] = market.leg_exchange, market.hours[0] if len(market.hours) else 0
     if settings.leg_failure_probability > 0:
         names = [market.leg_name(leg) for leg in range(market.legs)]
         records["key"] = [failure_key(settings.leg_failure_seed, *name) for name in names]

@@ -147,7 +147,7 @@ class Session:
         tape = builder.tape
         if self._loop is None:
             self._loop = HourlyLoop(tape, recording_hours=RECORDING_HOURS, max_delay_hours=MAX_DELAY_HOURS)
-        books = seen_from(self._books, 1) if self._books is not None else blank_books(tape.arrays.shares, self.settings)
+        books = seen_from(self._books, 1) if self._books is not None else blank_books(tape.wallet_shares, self.settings)
         self._loop.resume(tape, NOW, books)
         return self._loop
 

@@ -56,7 +56,7 @@ def _replay(
     """The books under the recorded orders, rows of the market; other answers of the strategy go to ``found``."""
     builder = OpportunityBuilder(prepare(market, settings_of(journal.meta)))
     loop = HourlyLoop(builder.tape, max_delay_hours=MAX_DELAY_HOURS)
-    books, begin = blank_books(builder.tape.arrays.shares, builder.tape.settings), int(market.hours[0])
+    books, begin = blank_books(builder.tape.wallet_shares, builder.tape.settings), int(market.hours[0])
     closed = bool(journal.rows("SELECT 1 FROM slots WHERE status = ?", CLOSED))
     parts = []
     for hour in range(min(decisions), max(decisions) + 1):
