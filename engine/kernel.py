@@ -485,7 +485,7 @@ def _size(tape: TapeArrays, books: Books, b: int, pair: int) -> float:
     if np.isnan(wanted):
         wanted = equity * rules.position_fraction / 2.0 * rules.leverage
     if rules.fit > 0:
-        free = (equity * rules.leverage - committed_notional(books, b)) / 2.0
+        free = (equity * rules.leverage - _committed_notional(books, b)) / 2.0
         if rules.by_exchange > 0:
             free = min(free, free_at_wallets(tape, books, b, pair))
         if rules.min_notional <= free < wanted:

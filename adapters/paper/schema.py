@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from engine.before import LEG_BEFORE
-from engine.books import GHOST, HOUR, LEDGER, NOTE, PORTFOLIO, SLOT, TRADE
+from engine.books import GHOST, HOUR, LEDGER, NOTE, PORTFOLIO, SLOT, TRADE, WALLET
 from engine.rolling import FACTS
 from engine.settlements import ASSUMED, SCHEDULE
 
@@ -81,7 +81,7 @@ def _columns(dtype: np.dtype[Any]) -> str:
 
 def _format() -> int:
     """A positive number that changes with the tables and with what the snapshot holds."""
-    snapshot = [each.descr for each in (PORTFOLIO, SLOT, GHOST, LEG_BEFORE, SCHEDULE, ASSUMED)]
+    snapshot = [each.descr for each in (PORTFOLIO, SLOT, GHOST, WALLET, LEG_BEFORE, SCHEDULE, ASSUMED)]
     return zlib.crc32(repr((script(), snapshot)).encode()) >> 1 | 1
 
 
