@@ -288,12 +288,12 @@ def with_shocks(rng: Rng, market: MarketData) -> MarketData:
     return replace(market, **changed)
 
 
-def with_margin(rng: Rng, settings: EngineSettings, market: MarketData) -> EngineSettings:
+def with_margin(rng: Rng, settings: EngineSettings, market: MarketData, *, always: bool = False) -> EngineSettings:
     """The settings with margin by exchange (mostly) and failing legs (half of the time)."""
     changes: dict[str, Any] = {"leg_failure_seed": int(rng.integers(0, 1000))}
     if rng.random() < 0.5:
         changes["leg_failure_probability"] = float(rng.choice([0.05, 0.3, 0.7]))
-    if rng.random() < 0.85:
+    if always or rng.random() < 0.85:
         changes |= {"account": "by_exchange", "leverage": float(rng.choice([1.0, 2.0, 3.0, rng.uniform(1, 5)]))}
         changes["margin"] = random_margin(rng, market)
     if settings.position_size_usd is None:

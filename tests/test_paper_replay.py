@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from market_strategies import random_market, random_settings
+from market_strategies import random_market, random_settings, with_margin, with_shocks
 from support_paper import arb_settings, assert_same_records, backtest_of, replay_state
 
 from adapters.datasets.load import load_dataset
@@ -38,6 +38,21 @@ def test_random_markets_replay_to_the_same_records(seed: int, tmp_path: Path) ->
         assert_same_records(journalled(journal, market), wanted)
         assert len(wanted.ledger) + len(wanted.notes) > 20
         assert verify(journal, prepare_player("random", settings, (), 7)).difference is None
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_margin_by_exchange_replays_to_the_same_records_also_when_cut(seed: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(seed)
+    market = with_shocks(rng, random_market(rng, 2, 3, 150))
+    given = with_margin(rng, random_settings(rng), market, always=True).model_copy(update={"leverage": 3.0})
+    settings, window = arb_settings(given, **EAGER), Window(int(rng.integers(0, 30)), 149)
+    wanted = backtest_of(market, settings, "random", window)
+    for until in (60, 61, 90):
+        replay_state(tmp_path, market, settings, "random", window, until=until).close()
+    with replay_state(tmp_path, market, settings, "random", window) as journal:
+        assert_same_records(journalled(journal, market), wanted)
+        assert verify(journal, prepare_player("random", settings, (), 7)).difference is None
+    assert len(wanted.ledger)
 
 
 @pytest.mark.parametrize(

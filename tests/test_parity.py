@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from market_strategies import random_market, random_settings
+from market_strategies import random_market, random_settings, with_margin, with_shocks
 from numpy.typing import NDArray
 
 from engine.backtest import run_backtest
-from engine.books import ORDER, OrderKind
+from engine.books import ORDER, Kind, OrderKind
 from engine.observation import ObservationSpec, Scaler, decode_action, encoding_of, fit_scaler
 from engine.opportunities import OpportunityBuilder
 from engine.records import Records
@@ -46,12 +46,15 @@ class PlaysActions:
 class Case:
     """A random market with everything that can befall it, seen through a spec of its own size."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, margin: bool = False) -> None:
         rng = np.random.default_rng(seed)
         settings = random_settings(rng).model_copy(update={"filters": FilterSettings(), "min_history_hours": 4})
         market = replace(random_market(rng, coins=3, exchanges=4, hours=HOURS))
+        if margin:
+            market = with_shocks(rng, market)
+            settings = with_margin(rng, settings, market, always=True).model_copy(update={"min_history_hours": 4})
         self.builder = OpportunityBuilder(prepare(market, settings))
-        self.spec = ObservationSpec(positions=settings.max_positions, opportunities=4)
+        self.spec = ObservationSpec(positions=settings.max_positions, opportunities=4, liquidation_distance=margin)
         self.scaler = fit_scaler(self.builder, self.spec, 0, HOURS - 1)
         self.course = Course.over(self.builder, self.spec, self.scaler, 0, HOURS - 1)
         self.first, self.last = 10, HOURS - 1
@@ -114,6 +117,36 @@ def test_backtest_gym_and_vectorised_environments_write_one_ledger(seed: int) ->
     assert_bit_for_bit(expected, gym_episode(case))
     assert_bit_for_bit(expected, vec_episode(case, portfolios=1, watched=0))
     assert_bit_for_bit(expected, vec_episode(case, portfolios=64, watched=37))
+
+
+@pytest.mark.parametrize("seed", range(100, 106))
+def test_with_margin_by_exchange_too(seed: int) -> None:
+    case = Case(seed, margin=True)
+    expected = backtest(case)
+    assert len(expected[0].ledger)
+    assert_bit_for_bit(expected, gym_episode(case))
+    assert_bit_for_bit(expected, vec_episode(case, portfolios=1, watched=0))
+    assert_bit_for_bit(expected, vec_episode(case, portfolios=64, watched=37))
+
+
+def test_the_cases_with_margin_liquidate_and_transfer() -> None:
+    kinds = np.concatenate([backtest(Case(seed, margin=True))[0].ledger["kind"] for seed in range(100, 106)])
+    assert {int(Kind.LIQUIDATION_FEE), int(Kind.TRANSFER), int(Kind.TRANSFER_FEE)} <= set(kinds.tolist())
+
+
+def test_an_environment_that_begins_anew_has_fresh_wallets() -> None:
+    case = Case(101, margin=True)
+    env = FundingVecEnv(case.course, 2, np.random.default_rng(5), episode=EpisodeSettings(length_hours=40))
+    rng, blank = np.random.default_rng(1), env.episodes.loop.books.wallets["balance"].copy()
+    env.reset()
+    moved = False
+    for _ in range(80):
+        _, _, dones, _ = env.step(rng.integers(0, case.spec.actions, 2))
+        balances = env.episodes.loop.books.wallets["balance"]
+        moved = moved or not np.array_equal(balances, blank)
+        if dones.all():
+            np.testing.assert_array_equal(balances, blank)
+    assert moved
 
 
 def test_the_cases_trade() -> None:
