@@ -94,6 +94,7 @@ def test_no_name_can_end_the_script_or_become_markup(tmp_path: Path) -> None:
     run = save(tmp_path / "run", records, tape, strategy=EVIL)
     page = run_page(run, Extras())
     assert "<script>alert" not in page
+    assert page.count("</script") == 4  # the theme, the data, the scripts, the library
     assert "<b>&amp;" not in page
     assert data_of(page)["name"] == EVIL
     assert "&lt;/script&gt;" in page
