@@ -131,6 +131,8 @@ def test_the_story_says_what_matters(folder: Path) -> None:
     assert "zero lies inside, so luck alone could explain it" in said
     assert "break even at 2.5 times the costs" in said
     assert "Funding brought" in said
+    assert ("was possible" in said) is (float(run.metrics["pnl_usd"] or 0) <= 0)
+    assert "lost \u2212" not in said
     run.metrics.update(pnl_usd=900.0, pnl_pct=9.0, pnl_pct_per_7d=9.0, sharpe=12.0)
     said = remarks(run, extras)
     assert "bad: Looks like last-trade bounce: 9.00 % per 7 days; Sharpe 12.0" in said
@@ -179,7 +181,10 @@ def test_liquidations_and_a_single_lucky_trade_are_told(folder: Path) -> None:
 def test_a_run_without_trades_says_so_and_nothing_more(tmp_path: Path) -> None:
     _, tape = played(3)
     run = save(tmp_path / "run", nothing(tape), tape)
-    assert [remark.text for remark in story(run, Extras())] == ["scripted never traded in 2 days: no costs, no P&L."]
+    add_extras(tmp_path / "run", nothing(tape), tape)
+    assert [remark.text for remark in story(run, read_extras(run.folder))] == [
+        "scripted never traded in 2 days: no costs, no P&L."
+    ]
 
 
 def test_an_extra_file_that_cannot_be_read_is_named(folder: Path) -> None:

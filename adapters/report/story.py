@@ -33,6 +33,8 @@ def signs(run: SavedRun, extras: Extras) -> list[str]:
 
 def story(run: SavedRun, extras: Extras) -> list[Remark]:
     """Paragraphs from the result to what it may be worth."""
+    if run.ledger.empty:
+        return [*_caution(run), Remark(f"{run.name} never traded in {run.hours / 24:,.0f} days: no costs, no P&L.")]
     return [
         *_caution(run),
         _result(run),
@@ -61,14 +63,12 @@ def _caution(run: SavedRun) -> Iterator[Remark]:
 def _result(run: SavedRun) -> Remark:
     metrics = run.metrics
     pnl, days = float(metrics["pnl_usd"] or 0.0), run.hours / 24
-    if not metrics["trades"] and not len(run.ledger):
-        return Remark(f"{run.name} never traded in {days:,.0f} days: no costs, no P&L.")
     done = "earned" if pnl > 0 else "lost" if pnl < 0 else "ended even with"
     weekly = pct(metrics["pnl_pct_per_7d"], 3)
     target = "above" if (metrics["pnl_pct_per_7d"] or 0.0) > 0.5 else "below"
     return Remark(
-        f"{run.name} {done} {usd(pnl)} ({pct(metrics['pnl_pct'])} of capital) in {days:,.0f} days with "
-        f"{count(int(metrics['trades'] or 0), 'closed trade')}: {weekly} per 7 days, {target} the target of 0.5 %.",
+        f"{run.name} {done} {usd(abs(pnl), signed=False)} ({pct(metrics['pnl_pct'])} of capital) in {days:,.0f} days "
+        f"with {count(int(metrics['trades'] or 0), 'closed trade')}: {weekly} per 7 days, {target} the target of 0.5 %.",
         "good" if pnl > 0 and target == "above" else "plain" if pnl >= 0 else "warn",
     )
 
@@ -89,8 +89,6 @@ def _liquidations(run: SavedRun) -> Iterator[Remark]:
 
 
 def _sources(run: SavedRun) -> Iterator[Remark]:
-    if run.ledger.empty:
-        return
     parts, price = totals(run), float(run.metrics["price_pnl_usd"] or 0.0)
     funding = parts[RECEIVED] + parts[PAID]
     rest = {name: amount for name, amount in parts.items() if name not in _USUAL}
@@ -161,6 +159,15 @@ def _possible(run: SavedRun, extras: Extras) -> Iterator[Remark]:
     pnl = float(run.metrics["pnl_usd"] or 0.0)
     share, lasting = extras.share_of(HINDSIGHT, pnl), extras.share_of(PERSISTENT, pnl)
     if share is None or run.manifest.get("knows_future"):
+        return
+    if pnl <= 0:
+        most, kept = (
+            (extras.reference(name) or {}).get("metrics", {}).get("pnl_usd") for name in (HINDSIGHT, PERSISTENT)
+        )
+        yield Remark(
+            f"With every next trade known {usd(most)} was possible, most of it price noise nobody can earn; with fills "
+            f"at the worse spread of two hours {usd(kept)}."
+        )
         return
     lasting_words = "which earned nothing" if lasting is None else f"{number(100 * lasting, 1)} %"
     yield Remark(
