@@ -68,7 +68,8 @@ def _result(run: SavedRun) -> Remark:
     target = "above" if (metrics["pnl_pct_per_7d"] or 0.0) > 0.5 else "below"
     return Remark(
         f"{run.name} {done} {usd(abs(pnl), signed=False)} ({pct(metrics['pnl_pct'])} of capital) in {days:,.0f} days "
-        f"with {count(int(metrics['trades'] or 0), 'closed trade')}: {weekly} per 7 days, {target} the target of 0.5 %.",
+        f"with {count(int(metrics['trades'] or 0), 'closed trade')}: {weekly} per 7 days, "
+        f"{target} the target of 0.5 %.",
         "good" if pnl > 0 and target == "above" else "plain" if pnl >= 0 else "warn",
     )
 
@@ -151,7 +152,7 @@ def _assumed(run: SavedRun) -> Iterator[Remark]:
     pnl = float(run.metrics["pnl_usd"] or 0.0)
     if assumed and abs(assumed) >= 0.1 * abs(pnl):
         yield Remark(
-            f"{usd(assumed)} of it is funding that was assumed: the settlements are missing from the data.", "warn"
+            f"{usd(assumed)} of the P&L is funding that was assumed: the settlements are missing from the data.", "warn"
         )
 
 
