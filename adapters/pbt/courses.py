@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from adapters.datasets.atomic import new_directory
 from adapters.pbt.job import PBTJob, load_job_data
-from engine.market import Ints
+from engine.market import Floats, Ints
 from engine.opportunities import OpportunityBuilder
 from engine.settings import EngineSettings
 from engine.settlements import BOOKING
@@ -51,6 +51,7 @@ class _MappedTape:
     settings: EngineSettings
     settlements: _Settlements
     hours: int
+    wallet_shares: Floats
 
 
 @contextmanager
@@ -68,6 +69,7 @@ def write_courses(folder: Path, job: PBTJob, builder: OpportunityBuilder) -> Non
     tape = builder.tape
     layout: dict[str, Any] = {
         "hours": tape.hours,
+        "wallet_shares": tape.wallet_shares.tolist(),
         "max_delay_hours": int(tape.settlements.max_delay_hours),
         "most_bookings": int(tape.settlements.counts.max(initial=1)),
     }
@@ -102,7 +104,9 @@ def read_gym(folder: Path, job: PBTJob) -> Gym:
         for name, array in arrays.items()
     }
     settlements = _Settlements(layout["max_delay_hours"], np.array([layout["most_bookings"]]))
-    tape = _MappedTape(TapeArrays(**records), job.settings, settlements, layout["hours"])
+    tape = _MappedTape(
+        TapeArrays(**records), job.settings, settlements, layout["hours"], np.array(layout["wallet_shares"], float)
+    )
     courses = {
         which: Course(
             cast(Tape, tape),  # all of a tape that a course is asked for
