@@ -15,6 +15,7 @@ from adapters.configuration import ArbSettings
 from adapters.foresight import Entrant, entrant_maker
 from adapters.preparation import Window
 from adapters.run_files import equity_frame, write_json
+from engine.hindsight import is_searchable
 from engine.metrics import Metrics, compute_metrics
 from engine.opportunities import OpportunityBuilder
 from engine.records import Records
@@ -50,8 +51,12 @@ class Reference:
 def play_references(
     builder: OpportunityBuilder, settings: ArbSettings, window: Window, play: Play, names: Iterable[str] = REFERENCES
 ) -> list[Reference]:
-    """Play the references of those names over the window, under the settings' costs and limits."""
-    return [_played(name, builder, settings, window, play) for name in names]
+    """Play the references of those names over the window, under the settings' costs and limits.
+
+    The optima are left out where hindsight cannot be right: margin by exchange, legs that fail.
+    """
+    playable = [name for name in names if REFERENCES[name][0] != "hindsight" or is_searchable(settings)]
+    return [_played(name, builder, settings, window, play) for name in playable]
 
 
 def _played(name: str, builder: OpportunityBuilder, settings: ArbSettings, window: Window, play: Play) -> Reference:

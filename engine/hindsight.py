@@ -23,6 +23,7 @@ from engine.envelope import add_line, highest
 from engine.errors import UserError
 from engine.hindsight_values import entry_cost, exit_value, fills, funding_received, may_enter, units, worse_hour
 from engine.market import Floats, Ints
+from engine.settings import EngineSettings
 from engine.tape import Tape, TapeArrays, rules_record
 
 PLANNED = np.dtype(
@@ -72,13 +73,18 @@ class Plan:
     persistent: bool
 
 
+def is_searchable(settings: EngineSettings) -> bool:
+    """Whether the search is right under these settings: it knows neither wallets nor legs that fail."""
+    return settings.account == "pooled" and settings.leg_failure_probability == 0
+
+
 def fixed_size(tape: Tape, notional_usd: float | None = None) -> Tape:
     """The tape for positions of fixed notional per leg without stop-loss. None: what the settings give at the start.
 
     Raises ``UserError`` where the search would not be right: margin by exchange, legs that fail.
     """
     settings = tape.settings
-    if settings.account != "pooled" or settings.leg_failure_probability > 0:
+    if not is_searchable(settings):
         raise UserError("hindsight knows account=pooled without leg failures only; leave these settings out")
     fraction = settings.position_fraction or 1.0 / settings.max_positions
     by_settings = settings.position_size_usd or settings.initial_capital_usd * fraction / 2.0 * settings.leverage
