@@ -73,6 +73,8 @@ def _split(journal: Journal, report: dict[str, Any]) -> dict[str, float]:
     sums = dict(journal.rows("SELECT kind, sum(amount) FROM ledger GROUP BY kind"))
     return {
         "fees_usd": -float(sums.get(int(Kind.FEE), 0.0)) + 0.0,
+        "liquidation_fees_usd": -float(sums.get(int(Kind.LIQUIDATION_FEE), 0.0)) + 0.0,
+        "transfer_costs_usd": -float(sums.get(int(Kind.TRANSFER_FEE), 0.0)) + 0.0,
         "funding_usd": float(sums.get(int(Kind.FUNDING), 0.0)),
         "realised_price_usd": float(sums.get(int(Kind.PRICE), 0.0)),
         "unrealised_usd": report.get("equity_usd", 0.0) - report.get("cash_usd", 0.0),
@@ -103,6 +105,13 @@ def _slot(journal: Journal, hour: int, status: str, detail: str) -> dict[str, An
     return {"hour": shown(hour), "status": status, "detail": detail, "no_decision": no_decision, "events": events}
 
 
+def _at_exchanges(status: dict[str, Any]) -> str:
+    """Costs that only margin by exchange has."""
+    liquidations, transfers = status["liquidation_fees_usd"], status["transfer_costs_usd"]
+    told = (("liquidation fees", liquidations), ("transfers", transfers))
+    return "".join(f", {name} {-cost:+,.2f}" for name, cost in told if cost)
+
+
 def lines_of(status: dict[str, Any], width: int) -> list[str]:
     """The same for people; what is longer than ``width`` is cut (the JSON has all of it)."""
     return [line if len(line) <= width else f"{line[: width - 3]}..." for line in _lines(status)]
@@ -117,7 +126,7 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
     )
     yield (
         f"  funding {status['funding_usd']:+,.2f}, price {status['realised_price_usd']:+,.2f}, "
-        f"fees {-status['fees_usd']:+,.2f}, unrealised {status['unrealised_usd']:+,.2f}"
+        f"fees {-status['fees_usd']:+,.2f}, unrealised {status['unrealised_usd']:+,.2f}{_at_exchanges(status)}"
     )
     yield f"  pending funding {status['pending_funding_usd']:+,.4f} USD (not in equity)"
     if status["usdc_at_par"]:
