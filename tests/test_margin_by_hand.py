@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hand_runs import ALPHA, BETA, ENTER, Played, near, play_pair
-from reference_records import Exit
+from hand_runs import ALPHA, BETA, ENTER, Played, near, play, play_pair
+from reference_records import Enter, Exit
 from small_market import LegSketch, plain_settings, small_market
 
 from engine.books import Kind, OrderKind
@@ -299,3 +299,17 @@ def test_trap_13_the_distance_to_liquidation_is_where_liquidation_happens(price:
 def test_the_distance_is_one_when_the_account_is_pooled() -> None:
     loop = opened({}, 120.0)
     assert liquidation_distance(loop.tape.arrays, loop.books, 0, 0, 1) == 1.0
+
+
+def test_the_leg_that_loses_most_is_liquidated_first_and_one_is_enough() -> None:
+    """Short on beta in two coins, 50 each at 100 (5,000 USD); 4,994 USD stand there and lose 500 and 2,500."""
+    coins = {("AAAUSDT", e): LegSketch(price=[100, 100, 110, 110]) for e in ("alpha", "beta")}
+    coins |= {("BBBUSDT", e): LegSketch(price=[100, 100, 150, 150]) for e in ("alpha", "beta")}
+    orders = {0: [Enter(coin, "alpha", "beta") for coin in ("AAAUSDT", "BBBUSDT")]}
+    margin = MarginSettings(rebalance_below=None, maintenance_margin_rate=0.2)
+    settings = {"account": "by_exchange", "leverage": 3.0, "margin": margin, "position_size_usd": 5_000.0}
+    played = play(coins, 4, orders, max_positions=2, **settings)
+    ledger = played.records.ledger
+    fees = ledger[ledger["kind"] == int(Kind.LIQUIDATION_FEE)]
+    assert [(int(row["hour"]), int(row["position_id"])) for row in fees] == [(2, 2)]
+    assert played.exits() == [(3, "liquidation"), (3, "end_of_data")]
