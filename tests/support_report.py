@@ -16,6 +16,7 @@ from adapters.entries import write_entries
 from adapters.run_files import write_json, write_run
 from adapters.saved_run import SavedRun, read_run
 from engine.backtest import run_backtest
+from engine.books import Reason
 from engine.metrics import compute_metrics
 from engine.opportunities import OpportunityBuilder
 from engine.records import NO_RECORDS, Records
@@ -45,12 +46,25 @@ def manifest_of(strategy: str, settings: Any, **more: Any) -> dict[str, Any]:
     }
 
 
+LEAST_TRADES = 5
+
+
 def played(seed: int, hours: int = 150, **changes: Any) -> tuple[Records, Tape]:
-    """A scripted run on a random market with holes, missing settlements and delistings."""
-    case: Case = random_margin_case(np.random.default_rng(seed), coins=3, exchanges=4, hours=hours)
-    settings = case.settings.model_copy(update=changes)
-    tape = prepare(case.market, settings)
-    return run_backtest(OpportunityBuilder(tape), Scripted(case.market, case.orders), case.first, case.last), tape
+    """A scripted run with some trades, on a random market with holes, missing settlements and delistings."""
+    while True:
+        case: Case = random_margin_case(np.random.default_rng(seed), coins=3, exchanges=4, hours=hours)
+        settings = case.settings.model_copy(update=changes)
+        tape = prepare(case.market, settings)
+        records = run_backtest(OpportunityBuilder(tape), Scripted(case.market, case.orders), case.first, case.last)
+        if len(records.trades) >= LEAST_TRADES:
+            return records, tape
+        seed += 1000
+
+
+def liquidated() -> tuple[Records, Tape]:
+    """A run in which an exchange has taken a leg away."""
+    runs = (played(seed) for seed in range(100))
+    return next(run for run in runs if (run[0].trades["reason"] == int(Reason.LIQUIDATION)).any())
 
 
 def cut(records: Records, last: int) -> Records:

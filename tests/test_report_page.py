@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from plotly.offline import get_plotlyjs
-from support_report import add_extras, cut, nothing, played, save
+from support_report import add_extras, cut, liquidated, nothing, played, save
 
 from adapters.report.comparison import Compared, comparison_page, differences, labels
 from adapters.report.extras import Extras, read_extras
@@ -19,10 +19,9 @@ from adapters.report.headline import figures, probabilities
 from adapters.report.numbers import interval, number, pct, usd
 from adapters.report.page import run_page, write_report
 from adapters.report.story import signs, story
-from adapters.report.terminal import print_stories, story_of
+from adapters.report.terminal import Story, print_stories, story_of
 from adapters.results_table import output_console
 from adapters.saved_run import SavedRun, read_run
-from engine.books import Reason
 from engine.errors import UserError
 
 SECTIONS = ("summary", "equity", "attribution", "positions", "trades", "calendar", "stress", "quality", "manifest")
@@ -154,12 +153,11 @@ def test_what_was_tried_weighs_on_the_result(folder: Path) -> None:
 
 
 def test_the_engine_s_own_liquidations_are_shown(tmp_path: Path) -> None:
-    records, tape = played(3)
-    assert (records.trades["reason"] == int(Reason.LIQUIDATION)).any()
+    records, tape = liquidated()
     run = save(tmp_path / "run", records, tape)
     page = run_page(run, Extras())
-    liquidated = run.trades[run.trades["exit_reason"] == "liquidation"]
-    assert f"{len(liquidated)} position{'s' if len(liquidated) > 1 else ''} ended in liquidation" in text_of(page)
+    taken = run.trades[run.trades["exit_reason"] == "liquidation"]
+    assert f"{len(taken)} position{'s' if len(taken) > 1 else ''} ended in liquidation" in text_of(page)
     assert "liquidation" in data_of(page)["trades"]["reason"]["words"]
     assert "liquidation_fee" in [part["key"] for part in data_of(page)["parts"]]
 
@@ -222,11 +220,14 @@ def test_a_comparison_warns_of_what_makes_runs_incomparable(tmp_path: Path) -> N
 def test_the_terminal_tells_it_in_a_hundred_columns(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run, extras = read_run(folder), read_extras(folder)
     run.manifest["strategy"] = "some_module:AStrategyWithAVeryLongName"
-    print_stories([story_of(run, extras)], console=output_console())
+    short = story_of(run, extras)
+    large = Story("hindsight", tuple("+12345" if cell.endswith("0") else "+123.45" for cell in short.cells))
+    print_stories([short, large], console=output_console())
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 100
     assert "\u2026" not in "".join(lines)
-    assert "funding" in lines[0]
+    assert (lines[0].split()[0], lines[0].split()[-1]) == ("funding", "late")
+    assert lines[-1].split() == [large.name, *large.cells]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -15,14 +15,13 @@ from adapters.commands.progress import progress_bar
 from adapters.commands.strategy_names import strategy_names
 
 if TYPE_CHECKING:
+    from adapters.backtests import Outcome, Stage
     from adapters.configuration import ArbSettings
     from adapters.datasets.load import Dataset
     from adapters.foresight import Entrant, MakeEntrant
     from adapters.preparation import Window
     from adapters.report.terminal import Story
-    from engine.metrics import Metrics
     from engine.records import Records
-    from engine.significance import Significance
 
 SAMPLE = Path("data/sample")
 WRITTEN_BY_US = ("manifest.json", "comparison.csv")
@@ -76,19 +75,11 @@ def command(
       arb backtest --strategy carry,hindsight --data data/sample --late
       arb backtest --strategy my_rules:MyRule --data data/sample --out runs/mine
     """
+    from adapters.backtests import Stage, perform, played_beside
     from adapters.configuration import load_settings
-    from adapters.cost_stress import an_hour_later, cost_stress, stress_worlds, write_stress
     from adapters.datasets.atomic import new_directory
-    from adapters.entries import write_entries
-    from adapters.foresight import caution, late_builder
     from adapters.preparation import prepare_dataset, window_of
-    from adapters.references import play_references, write_references
-    from adapters.results_table import output_console, print_results
     from adapters.run_files import write_comparison
-    from adapters.significance_table import print_significance
-    from engine.market import time_of
-    from engine.records import hold_hours
-    from engine.suspicion import suspicious_signs
 
     started = datetime.now(UTC)
     chosen = strategy_names(names)
@@ -100,51 +91,34 @@ def command(
     fresh = _fresh_makers(chosen, settings, models, seed, allow_other_costs)
     makers = {name: fresh(name) for name in chosen}
     builder = prepare_dataset(dataset, settings)
-    results: dict[str, Metrics] = {}
-    judged: dict[str, Significance] = {}
-    remarks: list[str] = []
     with new_directory(folder, replace=replace) as aside, progress_bar() as bar:
         play = partial(_run, hours=hours, bar=bar)
-        references = play_references(builder, settings, hours, play) if report else []
-        worlds = stress_worlds(builder, settings) if report else None
-        for name, make in makers.items():
-            entrant = make(builder, hours)
-            records = play(name, entrant)
-            place = aside if len(makers) == 1 else aside / _folder_name(name)
-            more = {"strategy": name, "models": [str(model) for model in models], **entrant.marks}
-            results[name] = _write(place, records, entrant, dataset, seed=seed, started=started, **more)
-            judged[name] = _judge(place, name, records, entrant, dataset, hours, models)
-            again = partial(fresh, name)
-            delayed = None
-            if (late or (worlds and results[name]["trades"])) and not entrant.knows_future:
-                delayed = an_hour_later(name, again, late_builder(builder), hours, play)
-            if worlds:
-                stress = cost_stress(name, again, worlds, hours, play, results[name])
-                write_stress(place, stress, delayed)
-                write_references(place, references)
-                write_entries(place, records, entrant.builder)
-            if entrant.knows_future:
-                remarks.append(caution(name, entrant))
-                continue
-            if late and delayed is not None:
-                remarks.append(f"{name}, every fill one hour later: P&L {delayed['pnl_pct']:+.2f} %")
-            signs = suspicious_signs(results[name], hold_hours(records.trades).tolist(), delayed)
-            if signs:
-                remarks.append(f"{name} looks like last-trade bounce: {'; '.join(signs)}")
+        beside = played_beside(builder, settings, hours, play) if report else None
+        stage = Stage(dataset, builder, settings, hours, models, seed, started, fresh, play, late, beside)
+        places = {name: aside if len(makers) == 1 else aside / _folder_name(name) for name in makers}
+        outcomes = {name: perform(stage, name, make, places[name]) for name, make in makers.items()}
         if len(makers) > 1:
-            write_comparison(aside / "comparison.csv", results)
+            write_comparison(aside / "comparison.csv", {name: one.metrics for name, one in outcomes.items()})
         stories = _write_reports(aside, [_folder_name(name) for name in chosen]) if report else []
-    first, last = (time_of(int(dataset.market.hours[row])) for row in (hours.first, hours.last))
-    title = f"{dataset.info.name}: {first:%Y-%m-%dT%H:%MZ} to {last:%Y-%m-%dT%H:%MZ}, {hours.hours} h"
-    print_results(results, title=title)
-    print_significance(judged)
+    _tell(stage, outcomes, stories)
+    pages = [f"report: {folder / 'report.html'}"] if report else []
+    click.echo("\n".join([*pages, f"written to {folder}"]))
+
+
+def _tell(stage: Stage, outcomes: Mapping[str, Outcome], stories: Sequence[Story]) -> None:
+    from adapters.results_table import output_console, print_results
+    from adapters.significance_table import print_significance
+
+    first, last = stage.span
+    title = f"{stage.dataset.info.name}: {first:%Y-%m-%dT%H:%MZ} to {last:%Y-%m-%dT%H:%MZ}, {stage.hours.hours} h"
+    print_results({name: one.metrics for name, one in outcomes.items()}, title=title)
+    print_significance({name: one.significance for name, one in outcomes.items()})
     if stories:
         from adapters.report.terminal import print_stories
 
         print_stories(stories, console=output_console())
-    pages = [f"report: {folder / 'report.html'}"] if report else []
-    lines = [*remarks, _costs_in_words(settings), *pages, f"written to {folder}"]
-    output_console().print("\n".join(lines), soft_wrap=True, markup=False)
+    remarks = [remark for one in outcomes.values() for remark in one.remarks]
+    output_console().print("\n".join([*remarks, _costs_in_words(stage.settings)]), soft_wrap=True, markup=False)
 
 
 def _load(data: Path | None, opportunities: Path | None, price_history: Path | None) -> Dataset:
@@ -204,42 +178,6 @@ def _run(label: str, entrant: Entrant, hours: Window, bar: Callable[[str, int, i
             bar(label, done, hours.hours)
 
     return run_backtest(entrant.builder, entrant.strategy, hours.first, hours.last, progress=progress)
-
-
-def _write(
-    folder: Path,
-    records: Records,
-    entrant: Entrant,
-    dataset: Dataset,
-    *,
-    seed: int,
-    started: datetime,
-    **more: Any,
-) -> Metrics:
-    from adapters.manifest import build_manifest
-    from adapters.run_files import write_run
-    from engine.metrics import compute_metrics
-
-    metrics = compute_metrics(records, entrant.settings.initial_capital_usd)
-    manifest = build_manifest(entrant.settings, dataset, seed=seed, started=started, **more)
-    write_run(folder, records, entrant.builder.tape, metrics, manifest)
-    return metrics
-
-
-def _judge(
-    folder: Path, name: str, records: Records, entrant: Entrant, dataset: Dataset, hours: Window, models: Sequence[Path]
-) -> Significance:
-    """Write how much of the result may be luck."""
-    from adapters.significance import significance_of, write_significance
-    from engine.market import time_of
-
-    first, last = (time_of(int(dataset.market.hours[row])) for row in (hours.first, hours.last))
-    found = significance_of(
-        name, records, entrant.settings, (first, last), dataset.fingerprint,
-        models=models, knows_future=entrant.knows_future,
-    )  # fmt: skip
-    write_significance(folder, found)
-    return found
 
 
 def _folder_name(strategy: str) -> str:

@@ -14,7 +14,7 @@ from adapters.saved_run import SavedRun
 
 HEADS = (
     *("funding\nin USD", "funding\nout USD", "price\nUSD", "fees\nUSD", "other\nUSD"),
-    *("% of hind-\nsight", "% of per-\nsistent", "costs x1.5\nP&L %", "x2\nP&L %", "x3\nP&L %", "1 h late\nP&L %"),
+    *("of hind-\nsight %", "of per-\nsist. %", "costs\nx1.5 %", "costs\nx2 %", "costs\nx3 %", "1h late\nP&L %"),
 )
 
 
@@ -58,8 +58,8 @@ def print_stories(stories: Iterable[Story], *, console: Console) -> None:
     columns = [k for k in range(len(HEADS)) if any(_says_something(row.cells[k]) for row in rows)]
     if not columns:
         return
-    table = Table(box=None, pad_edge=False, padding=(0, 1), header_style="bold")
-    table.add_column("strategy", overflow="fold", min_width=min(14, max(len(row.name) for row in rows)))
+    table = Table(box=None, pad_edge=False, padding=(0, 1), collapse_padding=True, header_style="bold")
+    table.add_column("strategy", overflow="fold", min_width=min(10, max(len(row.name) for row in rows)))
     for k in columns:
         table.add_column(HEADS[k], justify="right", no_wrap=True)
     for row in rows:

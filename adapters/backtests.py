@@ -1,0 +1,116 @@
+"""One strategy of ``arb backtest``: played, judged, and written with what its report needs beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+
+from adapters.configuration import ArbSettings
+from adapters.cost_stress import Worlds, an_hour_later, cost_stress, stress_worlds, write_stress
+from adapters.datasets.load import Dataset
+from adapters.entries import write_entries
+from adapters.foresight import Entrant, MakeEntrant, caution, late_builder
+from adapters.manifest import build_manifest
+from adapters.preparation import Window
+from adapters.references import Play, Reference, play_references, write_references
+from adapters.run_files import write_run
+from adapters.significance import significance_of, write_significance
+from engine.market import time_of
+from engine.metrics import Metrics, compute_metrics
+from engine.opportunities import OpportunityBuilder
+from engine.records import Records, hold_hours
+from engine.significance import Significance
+from engine.suspicion import suspicious_signs
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """What is played once for the reports of all strategies."""
+
+    references: Sequence[Reference]
+    worlds: Worlds
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """What all strategies of a command share. ``fresh`` makes one that has not played; ``beside`` None: no report."""
+
+    dataset: Dataset
+    builder: OpportunityBuilder
+    settings: ArbSettings
+    hours: Window
+    models: Sequence[Path]
+    seed: int
+    started: datetime
+    fresh: Callable[[str], MakeEntrant]
+    play: Play
+    late: bool
+    beside: Beside | None
+
+    @property
+    def span(self) -> tuple[datetime, datetime]:
+        """First and last hour."""
+        hours = self.dataset.market.hours
+        return time_of(int(hours[self.hours.first])), time_of(int(hours[self.hours.last]))
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What came of a strategy; ``remarks`` are lines for people."""
+
+    metrics: Metrics
+    significance: Significance
+    remarks: Sequence[str]
+
+
+def played_beside(builder: OpportunityBuilder, settings: ArbSettings, hours: Window, play: Play) -> Beside:
+    """The references and the dearer markets."""
+    return Beside(play_references(builder, settings, hours, play), stress_worlds(builder, settings))
+
+
+def perform(stage: Stage, name: str, make: MakeEntrant, folder: Path) -> Outcome:
+    """Play a strategy and write the files of its run, but for the report, into a folder that is made."""
+    entrant = make(stage.builder, stage.hours)
+    records = stage.play(name, entrant)
+    metrics = compute_metrics(records, entrant.settings.initial_capital_usd)
+    more = {"strategy": name, "models": [str(model) for model in stage.models], **entrant.marks}
+    manifest = build_manifest(entrant.settings, stage.dataset, seed=stage.seed, started=stage.started, **more)
+    write_run(folder, records, entrant.builder.tape, metrics, manifest)
+    found = significance_of(
+        name, records, entrant.settings, stage.span, stage.dataset.fingerprint,
+        models=stage.models, knows_future=entrant.knows_future,
+    )  # fmt: skip
+    write_significance(folder, found)
+    delayed = _delayed(stage, name, entrant, metrics)
+    if stage.beside:
+        again = partial(stage.fresh, name)
+        stress = cost_stress(name, again, stage.beside.worlds, stage.hours, stage.play, metrics)
+        write_stress(folder, stress, delayed)
+        write_references(folder, stage.beside.references)
+        write_entries(folder, records, entrant.builder)
+    return Outcome(metrics, found, _remarks(stage, name, entrant, records, metrics, delayed))
+
+
+def _delayed(stage: Stage, name: str, entrant: Entrant, metrics: Metrics) -> Metrics | None:
+    """Metrics with late fills where somebody asks for them; a plan that knows the future would be another one."""
+    wanted = stage.late or (stage.beside is not None and metrics["trades"])
+    if not wanted or entrant.knows_future:
+        return None
+    return an_hour_later(name, partial(stage.fresh, name), late_builder(stage.builder), stage.hours, stage.play)
+
+
+def _remarks(
+    stage: Stage, name: str, entrant: Entrant, records: Records, metrics: Metrics, delayed: Metrics | None
+) -> list[str]:
+    if entrant.knows_future:
+        return [caution(name, entrant)]
+    found = []
+    if stage.late and delayed is not None:
+        found.append(f"{name}, every fill one hour later: P&L {delayed['pnl_pct']:+.2f} %")
+    signs = suspicious_signs(metrics, hold_hours(records.trades).tolist(), delayed)
+    if signs:
+        found.append(f"{name} looks like last-trade bounce: {'; '.join(signs)}")
+    return found
