@@ -8,6 +8,8 @@ arrays of tape and books, and half of the rest into passing them from function t
 
 from __future__ import annotations
 
+import builtins
+import dis
 import hashlib
 from collections.abc import Callable
 from types import CodeType, FunctionType
@@ -61,6 +63,7 @@ def _parts(function: FunctionType, seen: set[FunctionType]) -> list[str]:
     if function in seen:
         return []
     seen.add(function)
+    _refuse_later_names(function)
     parts: list[str] = []
     for code in _codes(function.__code__):
         parts += [code.co_code.hex(), repr((code.co_names, code.co_varnames))]
@@ -72,6 +75,15 @@ def _parts(function: FunctionType, seen: set[FunctionType]) -> list[str]:
             elif isinstance(value, _CONSTANTS):
                 parts.append(f"{name}={value!r}")
     return parts
+
+
+def _refuse_later_names(function: FunctionType) -> None:
+    """What is defined further down is not known yet and would be missing from the cache's key."""
+    for code in _codes(function.__code__):
+        for step in dis.get_instructions(code):
+            known = step.argval in function.__globals__ or hasattr(builtins, str(step.argval))
+            if step.opname == "LOAD_GLOBAL" and not known:
+                raise NameError(f"{function.__name__} uses {step.argval}: define it before {function.__name__}")
 
 
 def _codes(code: CodeType) -> list[CodeType]:

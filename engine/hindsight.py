@@ -93,43 +93,6 @@ def fixed_size(tape: Tape, notional_usd: float | None = None) -> Tape:
     return replace(tape, settings=fixed, arrays=tape.arrays._replace(rules=rules_record(fixed)))
 
 
-def best_plan(tape: Tape, first: int, last: int, *, persistent: bool = False) -> Plan:
-    """The best trades in rows ``first..last`` of a ``fixed_size`` tape; nothing after ``last`` is looked at.
-
-    ``persistent``: every fill that an order makes has the worse spread of its hour and the next, and a slot rests for
-    an hour between two positions. Raises ``UserError`` for a tape with a stop-loss or without a fixed size.
-    """
-    settings = tape.settings
-    if settings.position_size_usd is None or settings.max_position_loss_pct is not None:
-        raise UserError("hindsight needs a fixed position size and no stop-loss (see fixed_size)")
-    task = _task(tape, first, last, persistent)
-    parts: list[NDArray[Any]] = []
-    for slot in range(settings.max_positions):
-        trades = _trades(tape, task, slot)
-        if not len(trades):
-            break
-        parts.append(trades)
-        _keep_clear(tape, task, trades)
-    trades = np.concatenate(parts) if parts else np.zeros(0, PLANNED)
-    best_of_one = float(parts[0]["gain"].sum()) if parts else 0.0
-    order = np.lexsort((trades["slot"], trades["opened"]))
-    return Plan(trades[order], float(trades["gain"].sum()), settings.max_positions * best_of_one, persistent)
-
-
-def with_planned_fills(tape: Tape, plan: Plan) -> Tape:
-    """The tape on which a persistent plan is played: its fills have the worse spread. Other plans: the same tape."""
-    if not plan.persistent:
-        return tape
-    quotes: Any = tape.arrays.quotes.copy()
-    long_leg, short_leg = tape.pairs.long_leg, tape.pairs.short_leg
-    for trade in plan.trades:
-        for hour, forced, when in ((trade["opened"], 0, "entry"), (trade["closed"], trade["forced"], "exit")):
-            if not forced:
-                quotes["fill"][long_leg[trade["pair"]], hour] = trade[f"long_{when}"]
-                quotes["fill"][short_leg[trade["pair"]], hour] = trade[f"short_{when}"]
-    return replace(tape, arrays=tape.arrays._replace(quotes=quotes))
-
-
 def _task(tape: Tape, first: int, last: int, persistent: bool) -> _Task:
     settings, rows = tape.settings, last - first + 1
     latency = settings.latency_hours
@@ -154,22 +117,32 @@ def _keep_clear(tape: Tape, task: _Task, trades: NDArray[Any]) -> None:
                 task.taken[leg, [opened, closed]] = True
 
 
-def _trades(tape: Tape, task: _Task, slot: int) -> NDArray[Any]:
-    """The best trades of one slot, read backwards from the end."""
-    came = _search(tape.arrays, task)
-    found: list[NDArray[Any]] = []
-    t = task.last
-    while t > task.first:
-        pair, opened, forced = (int(value) for value in came[t - task.first])
-        if pair < 0:
-            t -= 1
-            continue
-        trade: NDArray[Any] = np.zeros(1, PLANNED)
-        _describe(tape.arrays, task, pair, opened, t, forced, trade)
-        trade["slot"] = slot
-        found.append(trade)
-        t = opened - task.rest
-    return np.concatenate(found[::-1]) if found else np.zeros(0, PLANNED)
+@compiled
+def _source(tape: TapeArrays, task: _Task, pair: int, t: int, entering: bool) -> int:
+    """The hour whose spread a fill at t gets."""
+    return int(worse_hour(tape, pair, t, task.last, entering)) if task.persistent else t
+
+
+@compiled
+def _funding(tape: TapeArrays, task: _Task, pair: int, t: int) -> float:
+    k = t - task.first
+    return float(task.received[tape.pairs[pair].short, k] - task.received[tape.pairs[pair].long, k])
+
+
+@compiled
+def _worth(tape: TapeArrays, task: _Task, pair: int, t: int, way: int) -> float:
+    """USD per unit from leaving at t, with all funding since the first row."""
+    source = t if way >= FORCED else _source(tape, task, pair, t, False)
+    value = exit_value(tape, pair, t, source, task.notional, way == OUTAGE)
+    return float(value + _funding(tape, task, pair, t))
+
+
+@compiled
+def _line(tape: TapeArrays, task: _Task, pair: int, o: int, before: float) -> tuple[float, float]:
+    """Slope and intercept of what an entry at o comes to, as a function of ``_worth``; ``before``: earned so far."""
+    quantity = units(tape, pair, o, task.notional)
+    cost = entry_cost(tape, pair, o, _source(tape, task, pair, o, True), task.notional)
+    return quantity, before - quantity * (cost + _funding(tape, task, pair, o))
 
 
 @compiled
@@ -182,12 +155,6 @@ def _describe(tape: TapeArrays, task: _Task, pair: int, opened: int, closed: int
     trade.long_exit, trade.short_exit = fills(tape, pair, closed, source)
     slope, intercept = _line(tape, task, pair, opened, 0.0)
     trade.gain = slope * _worth(tape, task, pair, closed, forced) + intercept
-
-
-@compiled
-def _source(tape: TapeArrays, task: _Task, pair: int, t: int, entering: bool) -> int:
-    """The hour whose spread a fill at t gets."""
-    return int(worse_hour(tape, pair, t, task.last, entering)) if task.persistent else t
 
 
 @compiled
@@ -204,28 +171,6 @@ def _way_out(tape: TapeArrays, task: _Task, pair: int, t: int) -> int:
     if (task.latency > 0 and stale > 0) or task.taken[long_leg, k] or task.taken[short_leg, k]:
         return NO_WAY
     return BY_ORDER
-
-
-@compiled
-def _worth(tape: TapeArrays, task: _Task, pair: int, t: int, way: int) -> float:
-    """USD per unit from leaving at t, with all funding since the first row."""
-    source = t if way >= FORCED else _source(tape, task, pair, t, False)
-    value = exit_value(tape, pair, t, source, task.notional, way == OUTAGE)
-    return float(value + _funding(tape, task, pair, t))
-
-
-@compiled
-def _funding(tape: TapeArrays, task: _Task, pair: int, t: int) -> float:
-    k = t - task.first
-    return float(task.received[tape.pairs[pair].short, k] - task.received[tape.pairs[pair].long, k])
-
-
-@compiled
-def _line(tape: TapeArrays, task: _Task, pair: int, o: int, before: float) -> tuple[float, float]:
-    """Slope and intercept of what an entry at o comes to, as a function of ``_worth``; ``before``: earned so far."""
-    quantity = units(tape, pair, o, task.notional)
-    cost = entry_cost(tape, pair, o, _source(tape, task, pair, o, True), task.notional)
-    return quantity, before - quantity * (cost + _funding(tape, task, pair, o))
 
 
 @compiled
@@ -248,6 +193,14 @@ def _leave(best: Floats, came: Ints, k: int, value: float, pair: int, opened: in
     if value > best[k]:
         best[k] = value
         came[k, 0], came[k, 1], came[k, 2] = pair, opened, way
+
+
+@compiled
+def _wider(rows: Any) -> Any:
+    """Twice the room in every row."""
+    wide = np.empty((rows.shape[0], 2 * rows.shape[1]), rows.dtype)
+    wide[:, : rows.shape[1]] = rows
+    return wide
 
 
 @compiled
@@ -288,9 +241,56 @@ def _search(tape: TapeArrays, task: _Task) -> Ints:
     return came
 
 
-@compiled
-def _wider(rows: Any) -> Any:
-    """Twice the room in every row."""
-    wide = np.empty((rows.shape[0], 2 * rows.shape[1]), rows.dtype)
-    wide[:, : rows.shape[1]] = rows
-    return wide
+def _trades(tape: Tape, task: _Task, slot: int) -> NDArray[Any]:
+    """The best trades of one slot, read backwards from the end."""
+    came = _search(tape.arrays, task)
+    found: list[NDArray[Any]] = []
+    t = task.last
+    while t > task.first:
+        pair, opened, forced = (int(value) for value in came[t - task.first])
+        if pair < 0:
+            t -= 1
+            continue
+        trade: NDArray[Any] = np.zeros(1, PLANNED)
+        _describe(tape.arrays, task, pair, opened, t, forced, trade)
+        trade["slot"] = slot
+        found.append(trade)
+        t = opened - task.rest
+    return np.concatenate(found[::-1]) if found else np.zeros(0, PLANNED)
+
+
+def best_plan(tape: Tape, first: int, last: int, *, persistent: bool = False) -> Plan:
+    """The best trades in rows ``first..last`` of a ``fixed_size`` tape; nothing after ``last`` is looked at.
+
+    ``persistent``: every fill that an order makes has the worse spread of its hour and the next, and a slot rests for
+    an hour between two positions. Raises ``UserError`` for a tape with a stop-loss or without a fixed size.
+    """
+    settings = tape.settings
+    if settings.position_size_usd is None or settings.max_position_loss_pct is not None:
+        raise UserError("hindsight needs a fixed position size and no stop-loss (see fixed_size)")
+    task = _task(tape, first, last, persistent)
+    parts: list[NDArray[Any]] = []
+    for slot in range(settings.max_positions):
+        trades = _trades(tape, task, slot)
+        if not len(trades):
+            break
+        parts.append(trades)
+        _keep_clear(tape, task, trades)
+    trades = np.concatenate(parts) if parts else np.zeros(0, PLANNED)
+    best_of_one = float(parts[0]["gain"].sum()) if parts else 0.0
+    order = np.lexsort((trades["slot"], trades["opened"]))
+    return Plan(trades[order], float(trades["gain"].sum()), settings.max_positions * best_of_one, persistent)
+
+
+def with_planned_fills(tape: Tape, plan: Plan) -> Tape:
+    """The tape on which a persistent plan is played: its fills have the worse spread. Other plans: the same tape."""
+    if not plan.persistent:
+        return tape
+    quotes: Any = tape.arrays.quotes.copy()
+    long_leg, short_leg = tape.pairs.long_leg, tape.pairs.short_leg
+    for trade in plan.trades:
+        for hour, forced, when in ((trade["opened"], 0, "entry"), (trade["closed"], trade["forced"], "exit")):
+            if not forced:
+                quotes["fill"][long_leg[trade["pair"]], hour] = trade[f"long_{when}"]
+                quotes["fill"][short_leg[trade["pair"]], hour] = trade[f"short_{when}"]
+    return replace(tape, arrays=tape.arrays._replace(quotes=quotes))

@@ -22,6 +22,13 @@ def raw_fill(tape: TapeArrays, leg: int, t: int) -> float:
 
 
 @compiled
+def spread_of_fills(tape: TapeArrays, pair: int, t: int) -> float:
+    """(short - long) / mid of the raw fills at t: high is good to enter and bad to leave."""
+    long_fill, short_fill = raw_fill(tape, tape.pairs[pair].long, t), raw_fill(tape, tape.pairs[pair].short, t)
+    return float((short_fill - long_fill) / ((long_fill + short_fill) / 2.0))
+
+
+@compiled
 def worse_hour(tape: TapeArrays, pair: int, t: int, last: int, entering: bool) -> int:
     """Of t and t+1 the hour whose fills have the worse spread for an entry (or exit); t where t+1 is after ``last``."""
     if t >= last:
@@ -29,13 +36,6 @@ def worse_hour(tape: TapeArrays, pair: int, t: int, last: int, entering: bool) -
     now, next_hour = spread_of_fills(tape, pair, t), spread_of_fills(tape, pair, t + 1)
     is_worse = next_hour < now if entering else next_hour > now
     return t + 1 if is_worse else t
-
-
-@compiled
-def spread_of_fills(tape: TapeArrays, pair: int, t: int) -> float:
-    """(short - long) / mid of the raw fills at t: high is good to enter and bad to leave."""
-    long_fill, short_fill = raw_fill(tape, tape.pairs[pair].long, t), raw_fill(tape, tape.pairs[pair].short, t)
-    return float((short_fill - long_fill) / ((long_fill + short_fill) / 2.0))
 
 
 @compiled

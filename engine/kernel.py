@@ -241,9 +241,27 @@ def _realise(
 
 
 @hourly
-def _close(tape: TapeArrays, books: Books, b: int, t: int, s: int, reason: int) -> None:
-    """Close what is open of the position in slot s."""
-    _leave(tape, books, b, t, s, reason, books.slots[b, s].long_held > 0, books.slots[b, s].short_held > 0)
+def _write_trade(books: Books, b: int, t: int, s: int, reason: int) -> None:
+    portfolio, slot = books.portfolios[b], books.slots[b, s]
+    capacity = books.trades.shape[1]
+    if capacity == 0:
+        return
+    if portfolio.trade_rows == capacity:
+        portfolio.overflow = 1
+        return
+    trade = books.trades[b, portfolio.trade_rows]
+    trade.position_id, trade.pair, trade.opened, trade.closed = slot.id, slot.pair, slot.opened, t
+    trade.long_closed, trade.short_closed = slot.long_closed, slot.short_closed
+    trade.reason, trade.quantity, trade.notional = reason, slot.quantity, slot.notional
+    trade.long_entry, trade.short_entry = slot.long_entry, slot.short_entry
+    trade.long_exit, trade.short_exit = slot.long_exit, slot.short_exit
+    if slot.long_closed == slot.opened:
+        trade.long_entry = trade.long_exit = np.nan
+    if slot.short_closed == slot.opened:
+        trade.short_entry = trade.short_exit = np.nan
+    trade.entry_fees, trade.exit_fees, trade.funding = slot.entry_fees, slot.exit_fees, slot.funding
+    trade.liquidation_fees, trade.price_pnl, trade.slippage = slot.liquidation_fees, slot.price_pnl, slot.slippage
+    portfolio.trade_rows += 1
 
 
 @hourly
@@ -291,27 +309,19 @@ def _leave(
 
 
 @hourly
-def _write_trade(books: Books, b: int, t: int, s: int, reason: int) -> None:
-    portfolio, slot = books.portfolios[b], books.slots[b, s]
-    capacity = books.trades.shape[1]
-    if capacity == 0:
-        return
-    if portfolio.trade_rows == capacity:
-        portfolio.overflow = 1
-        return
-    trade = books.trades[b, portfolio.trade_rows]
-    trade.position_id, trade.pair, trade.opened, trade.closed = slot.id, slot.pair, slot.opened, t
-    trade.long_closed, trade.short_closed = slot.long_closed, slot.short_closed
-    trade.reason, trade.quantity, trade.notional = reason, slot.quantity, slot.notional
-    trade.long_entry, trade.short_entry = slot.long_entry, slot.short_entry
-    trade.long_exit, trade.short_exit = slot.long_exit, slot.short_exit
-    if slot.long_closed == slot.opened:
-        trade.long_entry = trade.long_exit = np.nan
-    if slot.short_closed == slot.opened:
-        trade.short_entry = trade.short_exit = np.nan
-    trade.entry_fees, trade.exit_fees, trade.funding = slot.entry_fees, slot.exit_fees, slot.funding
-    trade.liquidation_fees, trade.price_pnl, trade.slippage = slot.liquidation_fees, slot.price_pnl, slot.slippage
-    portfolio.trade_rows += 1
+def _close(tape: TapeArrays, books: Books, b: int, t: int, s: int, reason: int) -> None:
+    """Close what is open of the position in slot s."""
+    _leave(tape, books, b, t, s, reason, books.slots[b, s].long_held > 0, books.slots[b, s].short_held > 0)
+
+
+@hourly
+def _stale_hours(tape: TapeArrays, books: Books, b: int, s: int, t: int) -> int:
+    """Hours since the older of the prices of the open legs in slot s."""
+    slot = books.slots[b, s]
+    pair = tape.pairs[slot.pair]
+    long_stale = tape.quotes[pair.long, t].stale if slot.long_held > 0 else 0
+    short_stale = tape.quotes[pair.short, t].stale if slot.short_held > 0 else 0
+    return int(max(long_stale, short_stale))
 
 
 @hourly
@@ -334,19 +344,24 @@ def _protective_reason(tape: TapeArrays, books: Books, b: int, t: int, s: int) -
 
 
 @hourly
-def _stale_hours(tape: TapeArrays, books: Books, b: int, s: int, t: int) -> int:
-    """Hours since the older of the prices of the open legs in slot s."""
-    slot = books.slots[b, s]
-    pair = tape.pairs[slot.pair]
-    long_stale = tape.quotes[pair.long, t].stale if slot.long_held > 0 else 0
-    short_stale = tape.quotes[pair.short, t].stale if slot.short_held > 0 else 0
-    return int(max(long_stale, short_stale))
-
-
-@hourly
 def _is_alone(books: Books, b: int, s: int) -> bool:
     """Whether a position has one leg only."""
     return bool(books.slots[b, s].long_held == 0 or books.slots[b, s].short_held == 0)
+
+
+@seldom
+def _unwind(tape: TapeArrays, books: Books, b: int, t: int, s: int) -> None:
+    """Close a leg that was left alone in an hour before, as soon as its price is fresh or dead."""
+    slot = books.slots[b, s]
+    stale = _stale_hours(tape, books, b, s, t)
+    if slot.due > t:
+        return
+    if stale > tape.rules[0].max_stale:
+        _close(tape, books, b, t, s, DATA_OUTAGE)
+    elif stale > 0:
+        slot.due = t + 1
+    else:
+        _close(tape, books, b, t, s, SIGNAL)
 
 
 @hourly
@@ -367,21 +382,6 @@ def _protect(tape: TapeArrays, books: Books, b: int, t: int) -> None:
 
 
 @seldom
-def _unwind(tape: TapeArrays, books: Books, b: int, t: int, s: int) -> None:
-    """Close a leg that was left alone in an hour before, as soon as its price is fresh or dead."""
-    slot = books.slots[b, s]
-    stale = _stale_hours(tape, books, b, s, t)
-    if slot.due > t:
-        return
-    if stale > tape.rules[0].max_stale:
-        _close(tape, books, b, t, s, DATA_OUTAGE)
-    elif stale > 0:
-        slot.due = t + 1
-    else:
-        _close(tape, books, b, t, s, SIGNAL)
-
-
-@seldom
 def _liquidate(tape: TapeArrays, books: Books, b: int, t: int) -> None:
     """Close legs of wallets that are below their maintenance margin, until none is."""
     value_wallets(tape, books, b, t)
@@ -391,6 +391,13 @@ def _liquidate(tape: TapeArrays, books: Books, b: int, t: int) -> None:
             books.slots[b, s].reason, books.slots[b, s].due = LIQUIDATION, t + 1
             _leave(tape, books, b, t, s, LIQUIDATION, side == LONG, side == SHORT)
             value_wallets(tape, books, b, t)
+
+
+@seldom
+def _send(books: Books, b: int, t: int, sender: int, receiver: int, amount: float) -> None:
+    """The two entries that take an amount out of one wallet and put it into another."""
+    _book(books, b, t, 0, TRANSFER, NO_SIDE, -1, sender, 0, 0.0, np.nan, np.nan, -amount)
+    _book(books, b, t, 0, TRANSFER, NO_SIDE, -1, receiver, 0, 0.0, np.nan, np.nan, amount)
 
 
 @seldom
@@ -409,13 +416,6 @@ def _transfer(tape: TapeArrays, books: Books, b: int, t: int) -> None:
             _book(books, b, t, 0, TRANSFER_FEE, NO_SIDE, -1, sender, 0, 0.0, np.nan, np.nan, -cost)
             portfolio.transit_to, portfolio.transit_due = receiver, t + rules.transfer_hours
             value_wallets(tape, books, b, t)
-
-
-@seldom
-def _send(books: Books, b: int, t: int, sender: int, receiver: int, amount: float) -> None:
-    """The two entries that take an amount out of one wallet and put it into another."""
-    _book(books, b, t, 0, TRANSFER, NO_SIDE, -1, sender, 0, 0.0, np.nan, np.nan, -amount)
-    _book(books, b, t, 0, TRANSFER, NO_SIDE, -1, receiver, 0, 0.0, np.nan, np.nan, amount)
 
 
 @hourly
@@ -639,21 +639,6 @@ def _take_entry(tape: TapeArrays, books: Books, b: int, t: int, pair: int) -> No
 
 
 @hourly
-def fill_hour(tape: TapeArrays, books: Books, b: int, t: int, orders: Any) -> None:
-    """Steps 6 and 7 of hour t: orders that fall due, then exits, then entries; store equity."""
-    if tape.rules[0].latency > 0 or tape.rules[0].leg_failure > 0:
-        _fill_due_exits(tape, books, b, t)
-        _fill_due_entries(tape, books, b, t)
-    for k in range(orders.shape[0]):
-        if orders[k].kind == EXIT:
-            _take_exit(tape, books, b, t, orders[k].target)
-    for k in range(orders.shape[0]):
-        if orders[k].kind == ENTER:
-            _take_entry(tape, books, b, t, orders[k].target)
-    _store_equity(tape, books, b, t)
-
-
-@hourly
 def _store_equity(tape: TapeArrays, books: Books, b: int, t: int) -> None:
     portfolio = books.portfolios[b]
     portfolio.equity = _mark_to_market(tape, books, b, t)
@@ -668,6 +653,21 @@ def _store_equity(tape: TapeArrays, books: Books, b: int, t: int) -> None:
     row.hour, row.equity, row.cash = t, portfolio.equity, portfolio.cash
     row.committed, row.open_positions = _committed_notional(books, b), _open_positions(books, b)
     portfolio.hour_rows += 1
+
+
+@hourly
+def fill_hour(tape: TapeArrays, books: Books, b: int, t: int, orders: Any) -> None:
+    """Steps 6 and 7 of hour t: orders that fall due, then exits, then entries; store equity."""
+    if tape.rules[0].latency > 0 or tape.rules[0].leg_failure > 0:
+        _fill_due_exits(tape, books, b, t)
+        _fill_due_entries(tape, books, b, t)
+    for k in range(orders.shape[0]):
+        if orders[k].kind == EXIT:
+            _take_exit(tape, books, b, t, orders[k].target)
+    for k in range(orders.shape[0]):
+        if orders[k].kind == ENTER:
+            _take_entry(tape, books, b, t, orders[k].target)
+    _store_equity(tape, books, b, t)
 
 
 @hourly

@@ -122,6 +122,45 @@ def against_wallets(tape: TapeArrays, books: Books, b: int, pair: int, notional:
 
 
 @seldom
+def _poorest(books: Books, b: int) -> int:
+    """The exchange with the smallest equity by its share, of equal ones the first; without a share it needs none."""
+    poorest, least = NOWHERE, 0.0
+    for e in range(books.wallets.shape[1]):
+        if books.wallets[b, e].share > 0:
+            wealth = books.wallets[b, e].equity / books.wallets[b, e].share
+            if poorest == NOWHERE or wealth < least - ROUNDING * abs(least):
+                poorest, least = e, wealth
+    return poorest
+
+
+@seldom
+def _free(tape: TapeArrays, books: Books, b: int, e: int) -> float:
+    """What exchange e lets go: neither posted nor unrealised, USD."""
+    wallet = books.wallets[b, e]
+    return float(min(wallet.balance, wallet.equity - posted_margin(tape, books, b, e)))
+
+
+@seldom
+def _most_to_spare(tape: TapeArrays, books: Books, b: int, total: float) -> tuple[int, float]:
+    best, most = NOWHERE, -np.inf
+    for e in range(books.wallets.shape[1]):
+        above_target = books.wallets[b, e].equity - books.wallets[b, e].share * total
+        spare = min(above_target, _free(tape, books, b, e))
+        if spare > most:
+            best, most = e, spare
+    return best, most
+
+
+@seldom
+def _fullest(books: Books, b: int) -> int:
+    fullest = 0
+    for e in range(books.wallets.shape[1]):
+        if books.wallets[b, e].equity > books.wallets[b, fullest].equity:
+            fullest = e
+    return fullest
+
+
+@seldom
 def plan_transfer(tape: TapeArrays, books: Books, b: int) -> tuple[int, int, float]:
     """(from, to, USD) of the transfer that should leave now; from NOWHERE: none. Wallets have been valued.
 
@@ -148,45 +187,6 @@ def plan_transfer(tape: TapeArrays, books: Books, b: int) -> tuple[int, int, flo
         if amount >= rules.min_notional:
             return fullest, poorest, amount
     return NOWHERE, NOWHERE, 0.0
-
-
-@seldom
-def _poorest(books: Books, b: int) -> int:
-    """The exchange with the smallest equity by its share, of equal ones the first; without a share it needs none."""
-    poorest, least = NOWHERE, 0.0
-    for e in range(books.wallets.shape[1]):
-        if books.wallets[b, e].share > 0:
-            wealth = books.wallets[b, e].equity / books.wallets[b, e].share
-            if poorest == NOWHERE or wealth < least - ROUNDING * abs(least):
-                poorest, least = e, wealth
-    return poorest
-
-
-@seldom
-def _most_to_spare(tape: TapeArrays, books: Books, b: int, total: float) -> tuple[int, float]:
-    best, most = NOWHERE, -np.inf
-    for e in range(books.wallets.shape[1]):
-        above_target = books.wallets[b, e].equity - books.wallets[b, e].share * total
-        spare = min(above_target, _free(tape, books, b, e))
-        if spare > most:
-            best, most = e, spare
-    return best, most
-
-
-@seldom
-def _fullest(books: Books, b: int) -> int:
-    fullest = 0
-    for e in range(books.wallets.shape[1]):
-        if books.wallets[b, e].equity > books.wallets[b, fullest].equity:
-            fullest = e
-    return fullest
-
-
-@seldom
-def _free(tape: TapeArrays, books: Books, b: int, e: int) -> float:
-    """What exchange e lets go: neither posted nor unrealised, USD."""
-    wallet = books.wallets[b, e]
-    return float(min(wallet.balance, wallet.equity - posted_margin(tape, books, b, e)))
 
 
 @seldom

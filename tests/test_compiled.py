@@ -72,3 +72,13 @@ def _add_one(values: Any) -> None:
 @pytest.mark.parametrize("function", [advance, step])
 def test_hot_functions_are_kept_on_disk(function: Any) -> None:
     assert function._cache._cache_path
+
+
+def _uses_what_comes_later(x: float) -> float:
+    return defined_later(x)  # type: ignore[no-any-return, name-defined]  # noqa: F821  # that is the point
+
+
+def test_what_is_not_yet_defined_cannot_be_part_of_the_key_and_is_refused() -> None:
+    """Machine code of what changed further down in a file would be loaded from before the change."""
+    with pytest.raises(NameError, match="defined_later: define it before _uses_what_comes_later"):
+        hourly(_uses_what_comes_later)
