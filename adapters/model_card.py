@@ -87,6 +87,11 @@ def _later(facts: Facts) -> str:
     return f"{facts.later_looks} looks at later hours are recorded; none of them chose this model."
 
 
+def _account(settings: ArbSettings) -> str:
+    wallets = "a wallet at each exchange" if settings.account == "by_exchange" else "one account for all exchanges"
+    return f"{wallets}, leverage {settings.leverage:g}"
+
+
 def _costs(facts: Facts) -> str:
     settings, liquidity = facts.job.settings, facts.job.settings.liquidity
     used = [name for name in facts.dataset.exchanges if name in settings.fees]
@@ -95,7 +100,8 @@ def _costs(facts: Facts) -> str:
         f"## Costs\n\n"
         f"{liquidity.capitalize()} fees (table `{settings.cost_table_hash()}`): {', '.join(rates)}. "
         f"Slippage {settings.slippage_bps:g} bps on every fill. Fills at the first trade after the decision. "
-        f"Capital {settings.initial_capital_usd:,.0f} USD, {settings.max_positions} positions, no leverage.\n"
+        f"Capital {settings.initial_capital_usd:,.0f} USD, {settings.max_positions} positions, "
+        f"{_account(settings)}.\n"
     )
 
 
@@ -160,7 +166,7 @@ def _unknown(facts: Facts) -> str:
         + ("" if metrics["trades"] else inactive)
         + "- How it does on hours after validation: none were looked at.\n"
         "- How another training seed would have done: one was trained, and a few weeks are dominated by a few trades.\n"
-        "- Liquidation, margin, withdrawals and outages of an exchange beyond missing prices are not modelled; USDC "
-        "counts as USDT.\n"
+        "- Withdrawals and failures of an exchange beyond missing prices are not modelled; USDC counts as USDT.\n"
+        "- How it does with a wallet, margin and liquidation at each exchange: `arb stress` shows that.\n"
         "- Market impact of larger sizes: slippage is a fixed figure.\n"
     )

@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 
 from engine.errors import UserError
-from engine.metrics import Metrics
+from engine.metrics import Metrics, compute_metrics
+from engine.records import NO_RECORDS
 
 RUN_FILES = ("metrics.json", "manifest.json", "trades.csv", "ledger.parquet", "equity.parquet", "notes.csv")
 
@@ -72,7 +73,7 @@ def read_run(folder: Path) -> SavedRun:
         raise _no_run(folder)
     return SavedRun(
         folder=folder,
-        metrics=_read(folder / "metrics.json", read_json),
+        metrics=_read(folder / "metrics.json", _metrics),
         manifest=_read(folder / "manifest.json", read_json),
         trades=_read(folder / "trades.csv", _csv),
         ledger=_read(folder / "ledger.parquet", pd.read_parquet),
@@ -86,6 +87,15 @@ def read_json(path: Path) -> dict[str, Any]:
     values = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(values, dict):
         raise ValueError("is not a JSON object")
+    return values
+
+
+def _metrics(path: Path) -> Any:
+    """The metrics of a run. Raises ``ValueError`` for the file of a version that knew fewer of them."""
+    values = read_json(path)
+    missing = sorted(compute_metrics(NO_RECORDS, 1.0).keys() - values.keys())
+    if missing:
+        raise ValueError(f"it was written by another version: no {', '.join(missing)}")
     return values
 
 

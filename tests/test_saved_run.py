@@ -52,7 +52,7 @@ def test_tables_come_back_as_they_were_written(folder: Path) -> None:
 
 def test_an_empty_run_has_the_types_of_a_full_one(folder: Path, tmp_path: Path) -> None:
     _, tape, _ = played(3)
-    write_run(tmp_path / "empty", NO_RECORDS, tape, {"trades": 0}, MANIFEST)
+    write_run(tmp_path / "empty", NO_RECORDS, tape, compute_metrics(NO_RECORDS, 10_000.0), MANIFEST)
     full, empty = read_run(folder), read_run(tmp_path / "empty")
     for name in ("trades", "notes"):
         assert getattr(empty, name).empty
@@ -79,6 +79,14 @@ def test_a_broken_file_is_named(folder: Path, name: str) -> None:
 def test_json_that_is_no_object_is_refused(folder: Path) -> None:
     (folder / "metrics.json").write_text(json.dumps([1]))
     with pytest.raises(UserError, match="is not a JSON object"):
+        read_run(folder)
+
+
+def test_a_run_of_a_version_with_fewer_metrics_is_refused(folder: Path) -> None:
+    metrics = json.loads((folder / "metrics.json").read_text())
+    del metrics["liquidation_fees_usd"]
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    with pytest.raises(UserError, match="written by another version: no liquidation_fees_usd"):
         read_run(folder)
 
 
