@@ -161,6 +161,16 @@ def test_the_log_holds_one_json_object_a_line(tmp_path: Path) -> None:
     assert echoed == ["entered 100% of it", "done"]
 
 
+def test_what_is_told_after_the_end_leaves_the_file_closed(tmp_path: Path) -> None:
+    """A notification may fail after the service has gone; the handler of the library would open its file again."""
+    echoed: list[str] = []
+    with PaperLog(tmp_path, echoed.append) as log:
+        log.tell("hour", "done")
+    log.tell("notify", "no answer")
+    assert echoed == ["done", "no answer"]
+    assert len((tmp_path / LOG_FILE).read_text().splitlines()) == 1
+
+
 def test_an_hour_tells_of_entries_exits_and_of_changes_for_the_worse_and_the_better(tmp_path: Path) -> None:
     def occasions(before: str | None) -> tuple[str, set[str]]:
         hour = live.hour().hours[-1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import logging.handlers
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ class PaperLog:
     def __init__(self, folder: Path, echo: Callable[[str], None]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._echo = echo
+        self._lock, self._is_open = threading.Lock(), True
         self._handler = logging.handlers.RotatingFileHandler(
             folder / LOG_FILE, maxBytes=FILE_BYTES, backupCount=FILES, encoding="utf-8"
         )
@@ -31,10 +33,15 @@ class PaperLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._handler.close()
+        with self._lock:
+            self._is_open = False
+            self._handler.close()
 
     def tell(self, kind: str, text: str, **fields: object) -> None:
         """Write one event; ``fields`` stand in the file only. May be called from any thread."""
         self._echo(text)
         line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), "kind": kind, "text": text, **fields}
-        self._handler.handle(logging.LogRecord("paper", logging.INFO, "", 0, json.dumps(line), None, None))
+        # A notification that fails after the end is told on the terminal only: the handler would open its file again.
+        with self._lock:
+            if self._is_open:
+                self._handler.handle(logging.LogRecord("paper", logging.INFO, "", 0, json.dumps(line), None, None))
