@@ -127,6 +127,7 @@ def as_number(text: str) -> float:
 
 def test_a_click_on_any_head_sorts_the_trades(open_page: Any, report: Path) -> None:
     opened = open_page(report)
+    opened.draw()  # a chart that is drawn while the mouse is on its way would move the button
     heads = opened.page.query_selector_all("#trade-table thead th")
     before = sorted(cells(opened, 15))
     assert len(before) > 5
@@ -145,6 +146,7 @@ def test_a_click_on_any_head_sorts_the_trades(open_page: Any, report: Path) -> N
 
 def test_other_tables_sort_too(open_page: Any, report: Path) -> None:
     opened = open_page(report)
+    opened.draw()  # a chart that is drawn while the mouse is on its way would move the button
     table = "#quality .two > div:first-child table.sortable"
     opened.page.click(f"{table} thead th:last-child button")
     numbers = opened.page.evaluate(
