@@ -38,15 +38,17 @@ class Case:
     last: int
 
 
+SEEDS = st.integers(0, 2**32 - 1)
+SIZES = st.fixed_dictionaries(
+    {"coins": st.integers(1, 3), "exchanges": st.integers(2, 4), "hours": st.integers(20, 150)}
+)
+"""Of a random market."""
+
+
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     """Random runs; hypothesis shrinks the sizes, the seed names the rest."""
-    sizes = {
-        "coins": draw(st.integers(1, 3)),
-        "exchanges": draw(st.integers(2, 4)),
-        "hours": draw(st.integers(20, 150)),
-    }
-    return random_case(np.random.default_rng(draw(st.integers(0, 2**32 - 1))), **sizes)
+    return random_case(np.random.default_rng(draw(SEEDS)), **draw(SIZES))
 
 
 def random_case(rng: Rng, coins: int = 2, exchanges: int = 3, hours: int = 100) -> Case:
@@ -263,12 +265,7 @@ def _pick(rng: Rng, *chances: float) -> int:
 @st.composite
 def margin_cases(draw: st.DrawFn) -> Case:
     """Random runs with margin by exchange or failing legs."""
-    sizes = {
-        "coins": draw(st.integers(1, 3)),
-        "exchanges": draw(st.integers(2, 4)),
-        "hours": draw(st.integers(20, 150)),
-    }
-    return random_margin_case(np.random.default_rng(draw(st.integers(0, 2**32 - 1))), **sizes)
+    return random_margin_case(np.random.default_rng(draw(SEEDS)), **draw(SIZES))
 
 
 def random_margin_case(rng: Rng, coins: int = 2, exchanges: int = 3, hours: int = 100) -> Case:

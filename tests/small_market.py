@@ -85,3 +85,17 @@ def plain_settings(**changes: Any) -> EngineSettings:
         },
     }
     return EngineSettings(**(values | changes))
+
+
+def wandering_market(hours: int, seed: int = 8) -> MarketData:
+    """Two coins whose funding changes its sign now and then, with prices that wander."""
+    rng = np.random.default_rng(seed)
+    legs = {}
+    for symbol in ("AAAUSDT", "BBBUSDT"):
+        price = 100 * np.exp(np.cumsum(rng.normal(0, 0.003, hours)))
+        for exchange in ("binanceusdm", "bybit"):
+            own = price * (1 + 0.0005 * rng.normal(0, 1, hours))
+            level = np.repeat(rng.normal(0, 0.002, 1 + hours // 60), 60)
+            rates = {t: float(level[t]) for t in range(0, hours, 8)}
+            legs[symbol, exchange] = LegSketch(price=own.tolist(), rates=rates, interval=8)
+    return small_market(legs, hours)

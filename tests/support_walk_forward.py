@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
-from small_market import LegSketch, small_market
+from small_market import wandering_market
 from support_training import arb
 
 from adapters.datasets.layout import DatasetInfo, Window
@@ -27,17 +26,14 @@ TIMES = ("started", "finished", "command", "code_version")
 
 
 def market(seed: int = 8) -> MarketData:
-    """Two coins whose funding changes its sign now and then, with prices that wander."""
-    rng = np.random.default_rng(seed)
-    legs = {}
-    for symbol in ("AAAUSDT", "BBBUSDT"):
-        price = 100 * np.exp(np.cumsum(rng.normal(0, 0.003, HOURS)))
-        for exchange in ("binanceusdm", "bybit"):
-            own = price * (1 + 0.0005 * rng.normal(0, 1, HOURS))
-            level = np.repeat(rng.normal(0, 0.002, 1 + HOURS // 60), 60)
-            rates = {t: float(level[t]) for t in range(0, HOURS, 8)}
-            legs[symbol, exchange] = LegSketch(price=own.tolist(), rates=rates, interval=8)
-    return small_market(legs, HOURS)
+    """The market of these tests."""
+    return wandering_market(HOURS, seed)
+
+
+def write_data(folder: Path) -> Path:
+    """The market as a data set, with a small grid beside it."""
+    write_grid(folder / "grid.yaml")
+    return write_market(market(), folder / "small")
 
 
 def write_market(data: MarketData, folder: Path, **windows: tuple[int, int]) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from small_market import LegSketch, small_market
+from small_market import wandering_market
 
 from adapters.cli import main
 from adapters.configuration import load_settings
@@ -23,7 +23,7 @@ from adapters.tuning_grid import SHIPPED_GRIDS, points_of, read_grid
 from adapters.tuning_report import cautions, table
 from engine.backtest import run_backtest
 from engine.errors import DataError, SettingsError
-from engine.market import MarketData, time_of
+from engine.market import time_of
 from engine.metrics import compute_metrics
 from engine.opportunities import OpportunityBuilder
 from engine.statistics import backtest_overfitting, deflated_sharpe, sharpe
@@ -55,26 +55,12 @@ class Crashing:
 '''
 
 
-def market() -> MarketData:
-    """Two coins whose funding changes its sign now and then, with prices that wander."""
-    rng = np.random.default_rng(8)
-    legs = {}
-    for symbol in ("AAAUSDT", "BBBUSDT"):
-        price = 100 * np.exp(np.cumsum(rng.normal(0, 0.003, HOURS)))
-        for exchange in ("binanceusdm", "bybit"):
-            own = price * (1 + 0.0005 * rng.normal(0, 1, HOURS))
-            level = np.repeat(rng.normal(0, 0.002, 1 + HOURS // 60), 60)
-            rates = {t: float(level[t]) for t in range(0, HOURS, 8)}
-            legs[symbol, exchange] = LegSketch(price=own.tolist(), rates=rates, interval=8)
-    return small_market(legs, HOURS)
-
-
 @pytest.fixture
 def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A data set in the working directory with windows for training (0-89), validation (100-219) and test (230-299)."""
     monkeypatch.setenv("ARB_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    data = market()
+    data = wandering_market(HOURS)
 
     def window(first: int, last: int) -> Window:
         return Window(start=time_of(int(data.hours[first])), end=time_of(int(data.hours[last])))
@@ -110,7 +96,7 @@ def rows(folder: str) -> list[dict[str, str]]:
 def direct(parameters: dict[str, Any], *overrides: str) -> dict[str, Any]:
     """Metrics of one point by a backtest that knows nothing of the search."""
     settings = load_settings(None, overrides)
-    builder = OpportunityBuilder(prepare(market(), settings))
+    builder = OpportunityBuilder(prepare(wandering_market(HOURS), settings))
     strategy = build_strategy("carry", parameters, Context(np.random.default_rng(0)))
     return compute_metrics(run_backtest(builder, strategy, FIRST, LAST), settings.initial_capital_usd)
 

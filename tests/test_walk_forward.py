@@ -26,6 +26,7 @@ from support_walk_forward import (
     options,
     rows,
     walk,
+    write_data,
     write_grid,
     write_market,
 )
@@ -57,9 +58,7 @@ SEEN = load_settings(None, [SETTINGS[1]])
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    write_grid(folder / "grid.yaml")
-    return write_market(market(), folder / "small")
+    return write_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support_training import arb
-from support_walk_forward import FOLDS, assert_same_results, market, options, walk, write_grid, write_market
+from support_walk_forward import FOLDS, assert_same_results, options, walk, write_data
 
 import adapters.commands.walk_forward as command_module
 import adapters.walk_forward.run as run_module
@@ -31,9 +31,7 @@ class Cut(BaseException):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    write_grid(folder / "grid.yaml")
-    return write_market(market(), folder / "small")
+    return write_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
