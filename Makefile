@@ -7,12 +7,13 @@ STAMP := $(VENV)/.installed
 # Worker processes share the cores; one thread of linear algebra each.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup backtest test lint check bench bench-pbt soak mutations lock clean
+.PHONY: help setup backtest test lint check golden bench bench-pbt soak mutations lock clean
 
 help:
 	@echo "make backtest   run the shipped policy and the rules on the sample data set"
 	@echo "make test       run the tests"
 	@echo "make check      what CI runs: tests, lint, types, import layers"
+	@echo "make golden     run every kind of command here and at another revision: does any output differ? (minutes)"
 	@echo "make bench      benchmarks (speed claims live here, not in tests)"
 	@echo "make soak       a month of paper trading against a loopback server, with faults and kill -9"
 	@echo "make mutations  break the code on purpose and demand that the tests see it (minutes)"
@@ -42,6 +43,10 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 
 check: test lint
+
+# make golden BASE=<revision>; default: the last commit
+golden: $(STAMP)
+	$(BIN)/python benchmarks/golden.py $(if $(BASE),--base $(BASE))
 
 # Speed claims are about real data: make bench DATA=path/to/dataset
 DATA ?= data/sample
