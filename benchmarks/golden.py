@@ -129,7 +129,7 @@ class Side:
         return (DURATIONS.sub("AMOUNT", text) if path.suffix == ".txt" else text).encode()
 
     def _member(self, archive: zipfile.ZipFile, name: str) -> bytes:
-        """A part of a model of stable-baselines3; in ``data``, which is JSON, stand addresses and the time of the start."""
+        """A part of a model of stable-baselines3; in its ``data``, JSON, stand addresses and the time of the start."""
         content = archive.read(name)
         return name.encode() + (self._plain(content.decode()).encode() if name == "data" else content)
 
