@@ -20,7 +20,7 @@ from adapters.paper.setup import prepare_player
 from adapters.paper.verify import verify
 from engine.books import Kind, Reason
 from engine.errors import ArbError, UserError
-from engine.settlements import ACTUAL, IMPUTED, REVERSAL
+from engine.schedule import ACTUAL, IMPUTED, REVERSAL
 
 
 @pytest.fixture

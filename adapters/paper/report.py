@@ -9,7 +9,7 @@ from typing import Any
 from engine.books import Leg, Status
 from engine.kernel import position_pnl, unrealised_price_pnl
 from engine.loop import HourlyLoop
-from engine.settlements import NOT_YET
+from engine.schedule import NOT_YET
 
 RunningRate = Callable[[int, int], float | None]
 """(leg, hour number) to the exchange's estimate, at that hour, of the next rate."""

@@ -23,7 +23,7 @@ from adapters.pbt.job import PBTJob, load_job_data
 from engine.market import Floats, Ints
 from engine.opportunities import OpportunityBuilder
 from engine.settings import EngineSettings
-from engine.settlements import BOOKING
+from engine.schedule import BOOKING
 from engine.tape import LEG, PAIR, QUOTE, RULES, Tape, TapeArrays
 from rl_training.candidates import Candidates
 from rl_training.episodes import Course
