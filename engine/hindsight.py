@@ -21,9 +21,8 @@ from numpy.typing import NDArray
 from engine.compiled import compiled
 from engine.envelope import add_line, highest
 from engine.errors import UserError
-from engine.hindsight_values import (
-    LONG, SHORT, entry_cost, exit_value, fills, funding_received, may_enter, units, worse_hour,
-)  # fmt: skip
+from engine.hindsight_values import entry_cost, exit_value, fills, funding_received, may_enter, units, worse_hour
+from engine.kernel import LONG, SHORT
 from engine.market import Floats, Ints
 from engine.settings import EngineSettings
 from engine.tape import LEAVES_BY_NOTICE, SILENT, Tape, TapeArrays, rules_record

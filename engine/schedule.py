@@ -91,9 +91,7 @@ def _take_back(state: Any, assumed: Any, s: int, interval: int, mark: Floats, ou
 
 
 @compiled
-def _settle_actual(
-    state: Any, assumed: Any, s: int, rate: float, stated: float, mark: Floats, out: Any, n: int
-) -> int:
+def _settle_actual(state: Any, assumed: Any, s: int, rate: float, stated: float, mark: Floats, out: Any, n: int) -> int:
     """Book the actual settlement of row s, reverse the assumed ones that it makes wrong, move the schedule on.
 
     ``stated`` is the interval that the source states for it, nan where it does not.
@@ -135,7 +133,7 @@ def _assume_due(state: Any, assumed: Any, t: int, grace: int, mark: Floats, out:
 
 @compiled
 def _pass_over_due(state: Any, t: int, grace: int) -> None:
-    """No price or no settlement for too long: what falls due is charged to nobody, and the schedule runs on in phase."""
+    """Dark or silent: what falls due is charged to nobody, and the schedule runs on in its phase."""
     while state.last != NOT_YET and t >= state.last + _in_force(state) + grace:
         state.last += _in_force(state)
         state.missed += 1
