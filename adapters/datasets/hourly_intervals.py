@@ -27,6 +27,14 @@ def hourly_intervals(rates: Floats, stated: Floats) -> Floats:
     return carry_forward(np.array(filled).reshape(stated.shape))
 
 
+def intervals_of_hours(settled: Sequence[int] | Ints, own: Floats, first: int, count: int) -> Floats:
+    """The same for ``count`` hours from hour ``first`` on, where settlements at the hours ``settled`` (ascending) have
+    intervals of their ``own`` (nan: not known). Settlements from before ``first`` count too."""
+    begin = min(first, settled[0]) if len(settled) else first
+    covered = _covered(np.asarray(settled, np.int64) - begin, own, first - begin + count)
+    return carry_forward(covered[None, :])[0, first - begin :]
+
+
 def shown_intervals(settled: Sequence[int] | Ints) -> Floats:
     """Interval of each settlement from the hours of all of one leg, ascending; nan where they show no usual one."""
     hours, _ = intervals_in_force([int(hour) * HOUR_MS for hour in settled])
@@ -39,8 +47,14 @@ def _of_leg(settled: Ints, stated: Floats) -> Floats:
     own = stated[settled]
     if np.isnan(own).any():
         own = np.where(np.isnan(own), shown_intervals(settled), own)
-    hours = np.arange(len(stated))
-    following = np.minimum(np.searchsorted(settled, hours), len(settled) - 1)
-    distance = settled[following] - hours
-    is_covered = (distance >= 0) & (distance < own[following])
-    return np.where(np.isnan(stated) & is_covered, own[following], stated)
+    return np.where(np.isnan(stated), _covered(settled, own, len(stated)), stated)
+
+
+def _covered(settled: Ints, own: Floats, hours: int) -> Floats:
+    """The interval of the settlement that covers each of the rows ``0`` to ``hours - 1``; nan where none does."""
+    if not settled.size:
+        return np.full(hours, np.nan)
+    rows = np.arange(hours)
+    following = np.minimum(np.searchsorted(settled, rows), len(settled) - 1)
+    distance = settled[following] - rows
+    return np.where((distance >= 0) & (distance < own[following]), own[following], np.nan)
