@@ -17,6 +17,8 @@ from adapters.gate.frozen import frozen_hours, frozen_note
 from engine.errors import DataError
 from engine.market import NEVER, PER_LEG_FLOATS, MarketData, hour_of, time_of
 
+Notes = tuple[str, ...]
+
 
 def read_market(folder: Path, info: DatasetInfo | None) -> tuple[MarketData, tuple[str, ...]]:
     """Market of a ``price_history`` folder, and notes on what was passed over.
@@ -38,7 +40,9 @@ def read_market(folder: Path, info: DatasetInfo | None) -> tuple[MarketData, tup
         span = _span(info)
         exchanges = sorted(info.exchanges)
         _fits_info(files, info)
-    market, frozen = _without_frozen(_market(files, exchanges, span))
+    market, frozen = _market(files, exchanges, span), Notes()
+    if info is None or not info.frozen_bars_left_out:
+        market, frozen = _without_frozen(market)
     market = replace(
         market, funding_interval_hours=hourly_intervals(market.funding_rate, market.funding_interval_hours)
     )
@@ -82,7 +86,7 @@ def _market(files: Sequence[CoinFile], exchanges: Sequence[str], span: tuple[int
     )
 
 
-def _without_frozen(market: MarketData) -> tuple[MarketData, tuple[str, ...]]:
+def _without_frozen(market: MarketData) -> tuple[MarketData, Notes]:
     """The market without prices of frozen bars, at their end and as fills at their beginning; a note on each leg."""
     price, fill, notes = market.price, market.fill_price, []
     for leg in range(market.legs):

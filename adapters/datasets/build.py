@@ -63,6 +63,7 @@ def build_dataset(
         last_hour=last,
         how_made="arb data build; price: close of the bar before the hour, fill_price: open of the bar at it",
         windows=chosen,
+        frozen_bars_left_out=True,
     )
     write_dataset(market, out, info, replace=replace, also_write=also_write, progress=progress)
     return info, warnings
