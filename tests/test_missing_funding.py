@@ -15,6 +15,7 @@ from support_funding import LONG, SHORT, both_bars, built, calm_prices, held, re
 from adapters.cli import main
 from adapters.datasets.hourly_intervals import hourly_intervals
 from adapters.datasets.load import load_dataset
+from adapters.datasets.validate import validate
 from adapters.gate.frozen import FROZEN_BARS, frozen_bars, frozen_hours
 from engine.books import Kind, Reason
 from engine.records import Records
@@ -281,7 +282,8 @@ def test_frozen_hours_of_older_files_and_data_sets_are_unknown(tmp_path: Path) -
     closes, volume = dead["close"].to_numpy(), (dead["volume"] * dead["close"]).to_numpy()
     price, fill = [np.nan, *closes], [*dead["open"], np.nan]
     trailing = [np.nan, *(volume[max(0, i - 23) : i + 1].sum() for i in range(100))]
-    loaded = load_dataset(write_older(tmp_path, {"BTCUSDT": older_frame(price, fill, trailing)}), cache=False)
+    folder = write_older(tmp_path, {"BTCUSDT": older_frame(price, fill, trailing)})
+    loaded = load_dataset(folder, cache=False)
     market, leg = loaded.market, loaded.market.leg("BTCUSDT", "bybit")
     assert np.flatnonzero(~np.isnan(market.price[leg])).tolist() == list(range(1, 51))
     assert np.flatnonzero(~np.isnan(market.fill_price[leg])).tolist() == list(range(50))
@@ -289,6 +291,9 @@ def test_frozen_hours_of_older_files_and_data_sets_are_unknown(tmp_path: Path) -
         "BTCUSDT on bybit: 50 hourly bars stand still without volume, the first at 2024-05-03T03:00Z (12 in a row or "
         "more): left out, as if there had been no price",
     )
+    assert [(f.severity, f.message) for f in validate(folder) if f.kind == "passed over"] == [
+        ("warning", *loaded.notes)
+    ]
 
 
 @pytest.mark.parametrize(
