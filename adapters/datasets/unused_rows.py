@@ -9,6 +9,8 @@ from adapters.gate.frozen import frozen_bars, frozen_note
 from engine.errors import DataError
 from engine.market import time_of
 
+LEGS_SHOWN = 10
+
 
 def without_frozen(
     bars: pd.DataFrame, settlements: pd.DataFrame, *, origin: str
@@ -21,12 +23,12 @@ def without_frozen(
     if frozen.all():
         raise DataError("every bar stands still without any volume: there is no market in it", file=origin)
     lines = [
-        frozen_note(str(coin), str(exchange), len(leg), time_of(int(leg["opened_hour"].iloc[0])))
+        (frozen_note(str(coin), str(exchange), len(leg), time_of(int(leg["opened_hour"].iloc[0]))), len(leg))
         for (coin, exchange), leg in bars[frozen].groupby(LEG)
     ]
     gone = set(_legs(bars)) - set(_legs(bars[~frozen]))
     kept = settlements[[leg not in gone for leg in _legs(settlements)]]
-    return bars[~frozen].reset_index(drop=True), kept.reset_index(drop=True), lines
+    return bars[~frozen].reset_index(drop=True), kept.reset_index(drop=True), _shortened(lines, "bars that stand still")
 
 
 def settlements_outside(bars: pd.DataFrame, settlements: pd.DataFrame) -> list[str]:
@@ -34,7 +36,16 @@ def settlements_outside(bars: pd.DataFrame, settlements: pd.DataFrame) -> list[s
     spans = bars.groupby(LEG)["opened_hour"].agg(["min", "max"])
     joined = settlements.join(spans, on=LEG)
     outside = joined[(joined["row_hour"] < joined["min"]) | (joined["row_hour"] > joined["max"] + 1)]
-    return [_outside(str(coin), str(exchange), leg) for (coin, exchange), leg in outside.groupby(LEG)]
+    lines = [(_outside(str(coin), str(exchange), leg), len(leg)) for (coin, exchange), leg in outside.groupby(LEG)]
+    return _shortened(lines, "settlements outside the hours of their prices")
+
+
+def _shortened(lines: list[tuple[str, int]], what: str) -> list[str]:
+    """The lines of the legs with most rows, and one on all others: recordings often begin with days of funding."""
+    ordered = sorted(lines, key=lambda line: -line[1])
+    shown, rest = [line for line, _ in ordered[:LEGS_SHOWN]], ordered[LEGS_SHOWN:]
+    more = f"{len(rest)} more legs have {sum(count for _, count in rest):,} {what}"
+    return [*shown, more] if rest else shown
 
 
 def _outside(coin: str, exchange: str, leg: pd.DataFrame) -> str:
