@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+from fuzzing import missing_funding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from market_strategies import SEEDS, Case, cases
@@ -142,6 +145,11 @@ def test_silence_begins_and_ends_where_the_record_says(seed: int, limit: int) ->
 def recorded_once(settled: list[int], interval: int) -> MarketData:
     leg = LegSketch(rates=dict.fromkeys(settled, 0.001), interval=float(interval))
     return small_market({("BTCUSDT", name): leg for name in ("alpha", "beta")}, HOURS)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_spoiled_tables_are_refused_or_right(seed: int, tmp_path: Path) -> None:
+    assert missing_funding.case(np.random.default_rng(seed), tmp_path) in ("refused", "accepted")
 
 
 @few
