@@ -9,16 +9,22 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from support_datasets import bars, settlements, stamp, write_older, write_raw
+from support_datasets import FIRST, bars, settlements, stamp, write_older, write_raw
 from support_funding import LONG, SHORT, both_bars, built, calm_prices, held, record
 
 from adapters.cli import main
 from adapters.datasets.hourly_intervals import hourly_intervals
 from adapters.datasets.load import load_dataset
 from adapters.datasets.validate import validate
+from adapters.exchanges.coins import Listing
+from adapters.exchanges.history import ExchangeHistory
+from adapters.exchanges.leg_source import LegHistory
+from adapters.exchanges.paging import HOUR_MS
 from adapters.gate.frozen import FROZEN_BARS, frozen_bars, frozen_hours
+from adapters.paper.history_facts import past_hours
 from engine.books import Kind, Reason
 from engine.records import Records
+from engine.rolling import FACTS
 from engine.schedule import ACTUAL
 
 HOURS = 600
@@ -319,6 +325,24 @@ def test_a_price_that_still_has_volume_after_a_day_is_alive_and_one_that_opens_e
     assert not frozen_hours(price, np.full(42, np.nan), falling).any()
     assert frozen_hours(price[:20], np.full(20, np.nan), falling[:20]).any()
     assert not frozen_hours(price[:20], np.full(20, 100.5), falling[:20]).any()
+
+
+def test_the_history_of_live_trading_is_read_by_the_same_rules() -> None:
+    """Frozen bars are none, and the interval of every hour is the one that settled rates show."""
+    _, other = calm_prices(60)
+    table = frozen_tail(other, 30)
+    leg = LegHistory(Listing("bybit", "BTC", "BTC/USDT:USDT", 1, 1.0, "USDT", None))
+    for row in table.itertuples():
+        opened = (FIRST + row.Index) * HOUR_MS
+        leg.bars.by_time[opened] = (opened, row.open, row.high, row.low, row.close, row.volume)
+    for hour in (*range(0, 25, 8), *range(25, 41), *range(48, 73, 8)):
+        leg.settlements.by_time[(FIRST + hour) * HOUR_MS] = ((FIRST + hour) * HOUR_MS, 0.001)
+    histories = {"bybit": ExchangeHistory("bybit", {"BTCUSDT": leg})}
+    hours = past_hours(histories, [("BTCUSDT", "bybit")], FIRST + 4, FIRST + 60)
+    known = {name: [hour.values[FACTS.index(name), 0] for hour in hours] for name in FACTS}
+    assert np.flatnonzero(~np.isnan(known["price"])).tolist() == list(range(27))
+    assert np.flatnonzero(~np.isnan(known["fill_price"])).tolist() == list(range(26))
+    assert known["funding_interval_hours"] == [8.0] * 21 + [1.0] * 16 + [8.0] * 20
 
 
 # --- settlements without prices ---

@@ -43,9 +43,8 @@ def read_market(folder: Path, info: DatasetInfo | None) -> tuple[MarketData, tup
     market, frozen = _market(files, exchanges, span), Notes()
     if info is None or not info.frozen_bars_left_out:
         market, frozen = _without_frozen(market)
-    market = replace(
-        market, funding_interval_hours=hourly_intervals(market.funding_rate, market.funding_interval_hours)
-    )
+    intervals = hourly_intervals(market.funding_rate, market.funding_interval_hours)
+    market = replace(market, funding_interval_hours=intervals)
     return market if info is None else with_delistings(market, info.delistings), (*_notes(files), *frozen)
 
 
