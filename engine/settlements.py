@@ -79,6 +79,12 @@ class Settlements:
         return rows
 
     @property
+    def missed(self) -> Ints:
+        """How many settlements of each leg, as of the last row, were due since the last actual one and did not come."""
+        missed: Ints = self._after.states["missed"]
+        return missed
+
+    @property
     def after(self) -> Schedules:
         """Where the schedules stand after the last row, when ``before`` had places for that many assumed ones."""
         if self._after.states["assumed"].max(initial=0) > self._after.assumed.shape[1]:

@@ -175,7 +175,8 @@ def _leg_lines(leg: dict[str, Any]) -> Iterator[str]:
     stale = f", no price for {leg['stale_hours']} h" if leg["stale_hours"] else ""
     price = "unknown" if leg["price"] is None else f"{leg['price']:g}"
     yield f"{leg['side']} {leg['exchange']} at {leg['entry_price']:g}, now {price}{stale}"
+    missing = f" ({leg['settlements_missing']} missing)" if leg["settlements_missing"] else ""
     yield (
-        f"  last rate {rate} per {interval} h, next settlement {leg['next_settlement_hour'] or '-'}, "
+        f"  last rate {rate} per {interval} h{missing}, next settlement {leg['next_settlement_hour'] or '-'}, "
         f"pending {leg['pending_funding_usd']:+.4f} USD"
     )
