@@ -103,6 +103,17 @@ def test_trap_05_an_interval_that_shrinks_makes_the_missing_settlement_due_soone
     assert played.assumed() == [4, 6]
 
 
+@pytest.mark.trap(5)
+def test_trap_05_an_actual_settlement_takes_back_every_assumed_one_within_its_interval() -> None:
+    """Hourly to row 2 and then every 8 h, which nobody says before row 10: seven were assumed, and are taken back."""
+    interval = [1.0] * 10 + [8.0] * 3
+    payer = paying(dict.fromkeys((0, 1, 2, 10), -0.002), interval=interval)  # type: ignore[arg-type]
+    played = play_pair(QUIET, payer, 13, max_stale_hours=24)
+    assert [usd for row, _, usd in played.booked("funding") if row < 10] == [near(-10)] * 9
+    assert [usd for row, _, usd in played.booked("funding") if row == 10] == [*[near(10)] * 7, near(-10)]
+    assert played.records.trades["funding"].tolist() == near([-30.0])
+
+
 @pytest.mark.trap(6)
 def test_trap_06_the_settlement_of_the_entry_hour_is_past() -> None:
     hourly = paying(dict.fromkeys(range(6), 0.001), interval=1)
