@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 from pathlib import Path
 
+from adapters.assumed import assumed_words
 from adapters.configuration import ArbSettings
 from adapters.cost_stress import Worlds, an_hour_later, cost_stress, stress_worlds, write_stress
 from adapters.datasets.load import Dataset
@@ -109,7 +110,9 @@ def _remarks(
         return [caution(name, entrant)]
     found = []
     if stage.late and delayed is not None:
-        found.append(f"{name}, every fill one hour later: P&L {delayed['pnl_pct']:+.2f} %")
+        assumed = assumed_words(delayed)
+        late = f"{name}, every fill one hour later: P&L {delayed['pnl_pct']:+.2f} %"
+        found.append(f"{late}, {assumed}" if assumed else late)
     signs = suspicious_signs(metrics, hold_hours(records.trades).tolist(), delayed)
     if signs:
         found.append(f"{name} looks like last-trade bounce: {'; '.join(signs)}")

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.assumed import METRIC
 from adapters.bundles import LOOKS, bundle_folder
 from adapters.pbt.job import JOB
 from adapters.preparation import Window
@@ -97,7 +98,10 @@ def draw_windows(within: Window, count: int, length_hours: int, seed: int) -> li
 
 
 def summary(episodes: Sequence[Episode]) -> Metrics:
-    """One row over episodes: rewards and P&L are means per episode, trades are those of all episodes together."""
+    """One row over episodes: rewards and P&L are means per episode, trades are those of all episodes together.
+
+    Drawdown and share of assumed funding are those of the worst episode.
+    """
     pnl = np.concatenate([episode.trade_pnl_usd for episode in episodes])
     wins, losses = pnl[pnl > 0], pnl[pnl < 0]
     steps = sum(episode.window.hours - 1 for episode in episodes)
@@ -108,6 +112,7 @@ def summary(episodes: Sequence[Episode]) -> Metrics:
         "pnl_pct": _mean_of(episodes, "pnl_pct"),
         "pnl_pct_per_7d": _mean_of(episodes, "pnl_pct_per_7d"),
         "max_drawdown_pct": max(float(episode.metrics["max_drawdown_pct"] or 0) for episode in episodes),
+        METRIC: max(float(episode.metrics.get(METRIC) or 0) for episode in episodes),
         "trades": len(pnl),
         "win_rate_pct": 100 * len(wins) / len(pnl) if len(pnl) else None,
         "avg_win_usd": float(wins.mean()) if len(wins) else None,

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from rich.table import Table
 
+from adapters.assumed import assumed_line
 from adapters.results_table import output_console
 
 COLUMNS: tuple[tuple[str, str, str], ...] = (
@@ -40,6 +41,8 @@ def print_scores(rows: Mapping[str, Mapping[str, Any]], *, title: str) -> None:
     console.print(table)
     for number, model in enumerate(rows, 1):
         console.print(f"{number}  {model}", soft_wrap=True)
+    line = assumed_line({str(number): row for number, row in enumerate(rows.values(), 1)})
+    console.print(line, soft_wrap=True, markup=False)
 
 
 def print_top_trades(trades: pd.DataFrame, number: int) -> None:

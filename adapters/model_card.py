@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from adapters.assumed import METRIC, assumed_words
 from adapters.configuration import ArbSettings
 from adapters.contestants import RULES
 from adapters.datasets.layout import DatasetInfo
@@ -26,6 +27,7 @@ COLUMNS = (
     ("win %", "win_rate_pct", ".0f"),
     ("avg hours", "avg_trade_hours", ".0f"),
     ("funding USD", "funding_usd", "+.0f"),
+    ("assumed %", METRIC, ".0f"),
     ("price USD", "price_pnl_usd", "+.0f"),
     ("fees USD", "fees_usd", ".0f"),
 )
@@ -126,7 +128,7 @@ def _search(facts: Facts) -> str:
 def _results(facts: Facts) -> str:
     heads = " | ".join(head for head, _, _ in COLUMNS)
     rows = [
-        f"| {name} | {scenario} | " + " | ".join(number(metrics[key], form) for _, key, form in COLUMNS) + " |"
+        f"| {name} | {scenario} | " + " | ".join(number(metrics.get(key), form) for _, key, form in COLUMNS) + " |"
         for name, scenarios in facts.scores.items()
         for scenario, metrics in scenarios.items()
     ]
@@ -156,6 +158,8 @@ def suspicions(scenarios: Mapping[str, Metrics]) -> Iterator[str]:
         yield "more is earned on prices than on funding."
     if pnl * pnl_late < 0:
         yield "the sign changes with fills one hour late."
+    if words := assumed_words(now):
+        yield f"{words}: nobody has seen it settle."
 
 
 def _unknown(facts: Facts) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from adapters.assumed import assumed_line
 from engine.metrics import Metrics
 
 TABLE_WIDTH = 100
@@ -35,7 +36,7 @@ TARGETS = {
 
 
 def print_results(results: Mapping[str, Metrics], *, title: str, console: Console | None = None) -> None:
-    """Print the table; a metric that is not defined shows as a dash."""
+    """Print the table and the share of assumed funding; a metric that is not defined shows as a dash."""
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     table.add_column("strategy", overflow="fold", min_width=min(14, max(map(len, results), default=8)))
     for head, _, _ in COLUMNS:
@@ -43,12 +44,14 @@ def print_results(results: Mapping[str, Metrics], *, title: str, console: Consol
     for name, metrics in results.items():
         table.add_row(name, *cells(metrics))
     table.add_row("target", *[TARGETS.get(key, "") for _, key, _ in COLUMNS], style="dim")
-    (console or output_console()).print(table)
+    out = console or output_console()
+    out.print(table)
+    out.print(assumed_line(results), soft_wrap=True, markup=False)
 
 
 def cells(metrics: Metrics) -> Sequence[str]:
     """The row of one strategy."""
-    values = [(metrics[key], form) for _, key, form in COLUMNS]
+    values = [(metrics.get(key), form) for _, key, form in COLUMNS]
     return ["-" if value is None else form.format(value) for value, form in values]
 
 

@@ -14,7 +14,7 @@ from engine.books import Kind, Leg, NoteKind, OrderKind, Reason
 from engine.market import time_of
 from engine.metrics import Metrics
 from engine.records import Records, trade_pnl
-from engine.settlements import ACTUAL
+from engine.schedule import ACTUAL
 from engine.tape import Tape
 
 IN_TRANSIT_NAME = "in_transit"

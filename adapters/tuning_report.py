@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from adapters.assumed import assumed_words
 from adapters.significance import after_all
 from adapters.trials import TrialRecord, record_of, summarise
 from adapters.tuning import LATE, Trial, TuningJob, ranked
@@ -116,6 +117,8 @@ def cautions(best: Trial, tried: int) -> list[str]:
         notes.append("Above 1 % per 7 days is more than real markets have paid; suspect the data or the fills.")
     if at_once is not None and late is not None and at_once * late < 0:
         notes.append("Its sign changes with fills one hour late: that is noise, or bouncing last trades, not funding.")
+    if words := assumed_words(best.metrics):
+        notes.append(f"Its P&L has {words}: settlements are missing from the data.")
     return notes
 
 

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import DataError
-from engine.settlements import ASSUMED, NOT_YET, SCHEDULE, Schedules, no_schedules
+from engine.schedule import ASSUMED, NOT_YET, SCHEDULE
+from engine.settlements import Schedules, no_schedules
 
 LEG_BEFORE = np.dtype(
     [
@@ -84,10 +85,10 @@ def legs_one_row_on(legs: NDArray[Any], price: NDArray[Any], volume: NDArray[Any
 def schedules_one_row_on(after: Schedules) -> Schedules:
     """Schedules that have walked one row more, seen from a window whose first row has left.
 
-    An assumed settlement of that row is out of reach of a late actual one, and forgotten.
+    An assumed settlement of that row is out of reach of any actual one that may still come, and forgotten.
     """
     states, assumed = after.states.copy(), np.zeros_like(after.assumed)
-    for name in ("last", "last_actual"):
+    for name in ("last", "known"):
         states[name] = np.where(states[name] == NOT_YET, NOT_YET, states[name] - 1)
     for leg in np.flatnonzero(after.states["assumed"]):
         entries = after.assumed[leg, : after.states["assumed"][leg]].copy()

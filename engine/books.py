@@ -71,6 +71,7 @@ class Reason(IntEnum):
     NO_POSITION = 19
     ALREADY_PENDING = 20
     EXCHANGE_LIMIT = 21
+    SILENT_LEG = 22
 
 
 class NoteKind(IntEnum):

@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
+from engine.carried import carry_forward
 from engine.market import Floats, Ints
-from engine.settlements import carry_forward
+from engine.schedule import ACTUAL
 from engine.tape import Tape, TapeArrays
 
 FEATURES: dict[str, str] = {
@@ -132,10 +133,10 @@ def _all_spread_windows(price: Floats, long_leg: Ints, short_leg: Ints, since: i
 
 
 def booked_rates(tape: Tape) -> Floats:
-    """Sum of the rates booked on each leg and hour ``[legs, hours]``, decimal: what a holder of 1 USD paid as long."""
+    """Sum of the settled rates booked on each leg and hour ``[legs, hours]``, decimal; what is assumed is no rate."""
     counts, bookings = tape.settlements.counts, tape.settlements.bookings
-    booked = np.zeros(counts.size)
-    np.add.at(booked, np.repeat(np.arange(counts.size), counts.ravel()), bookings["rate"])
+    booked, actual = np.zeros(counts.size), bookings["kind"] == ACTUAL
+    np.add.at(booked, np.repeat(np.arange(counts.size), counts.ravel())[actual], bookings["rate"][actual])
     return booked.reshape(counts.shape)
 
 

@@ -22,9 +22,10 @@ from engine.compiled import compiled
 from engine.envelope import add_line, highest
 from engine.errors import UserError
 from engine.hindsight_values import entry_cost, exit_value, fills, funding_received, may_enter, units, worse_hour
+from engine.kernel import LONG, SHORT
 from engine.market import Floats, Ints
 from engine.settings import EngineSettings
-from engine.tape import Tape, TapeArrays, rules_record
+from engine.tape import LEAVES_BY_NOTICE, SILENT, Tape, TapeArrays, rules_record
 
 PLANNED = np.dtype(
     [
@@ -60,7 +61,7 @@ class _Task(NamedTuple):
     persistent: bool
     blocked: NDArray[np.bool_]
     taken: NDArray[np.bool_]
-    received: Floats
+    received: Floats  # by side, leg and row
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +127,7 @@ def _source(tape: TapeArrays, task: _Task, pair: int, t: int, entering: bool) ->
 @compiled
 def _funding(tape: TapeArrays, task: _Task, pair: int, t: int) -> float:
     k = t - task.first
-    return float(task.received[tape.pairs[pair].short, k] - task.received[tape.pairs[pair].long, k])
+    return float(task.received[SHORT, tape.pairs[pair].short, k] + task.received[LONG, tape.pairs[pair].long, k])
 
 
 @compiled
@@ -162,10 +163,10 @@ def _way_out(tape: TapeArrays, task: _Task, pair: int, t: int) -> int:
     """How a position in the pair can leave at t."""
     long_leg, short_leg = tape.pairs[pair].long, tape.pairs[pair].short
     long_quote, short_quote = tape.quotes[long_leg, t], tape.quotes[short_leg, t]
-    stale = max(long_quote.stale, short_quote.stale)
-    if stale > tape.rules[0].max_stale:
+    stale, flags = max(long_quote.stale, short_quote.stale), long_quote.flags | short_quote.flags
+    if stale > tape.rules[0].max_stale or flags & SILENT > 0:
         return OUTAGE
-    if long_quote.delisting + short_quote.delisting > 0 or t == task.last:
+    if flags & LEAVES_BY_NOTICE > 0 or t == task.last:
         return FORCED
     k = t - task.first
     if (task.latency > 0 and stale > 0) or task.taken[long_leg, k] or task.taken[short_leg, k]:

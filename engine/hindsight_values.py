@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from engine.compiled import compiled
-from engine.kernel import _cost
+from engine.kernel import LONG, SHORT, _cost, _is_charged
 from engine.market import Floats
+from engine.schedule import ACTUAL
 from engine.tape import TapeArrays, is_offered
 
 
@@ -97,11 +98,11 @@ def may_enter(tape: TapeArrays, pair: int, t: int) -> bool:
 
 @compiled
 def funding_received(tape: TapeArrays, first: int, last: int) -> Floats:
-    """USD that a unit short of each leg has received by row ``first + k``, ``[legs, rows]``.
+    """USD that a unit long or short of each leg has received by row ``first + k``, ``[LONG and SHORT, legs, rows]``.
 
     Counted by the hour of the settlement, for those that are booked by ``last``, however late.
     """
-    received = np.zeros((tape.quotes.shape[0], last - first + 1))
+    received = np.zeros((2, tape.quotes.shape[0], last - first + 1))
     for leg in range(tape.quotes.shape[0]):
         for t in range(first, last + 1):
             quote = tape.quotes[leg, t]
@@ -109,7 +110,11 @@ def funding_received(tape: TapeArrays, first: int, last: int) -> Floats:
                 booking = tape.bookings[k]
                 # Settlements from before the first price have no mark; no position can be open yet.
                 if booking.settle_hour > first and not np.isnan(booking.mark):
-                    received[leg, booking.settle_hour - first] += booking.mark * booking.rate
-        for t in range(1, received.shape[1]):
-            received[leg, t] += received[leg, t - 1]
+                    gain = booking.mark * booking.rate
+                    for side, signed in ((LONG, -gain), (SHORT, gain)):
+                        if booking.kind == ACTUAL or _is_charged(signed, booking.kind):
+                            received[side, leg, booking.settle_hour - first] += signed
+        for t in range(1, received.shape[2]):
+            for side in (LONG, SHORT):
+                received[side, leg, t] += received[side, leg, t - 1]
     return received

@@ -41,8 +41,8 @@ from engine.margin import (
     weakest_leg,
 )
 from engine.market import Floats, Ints
-from engine.settlements import IMPUTED
-from engine.tape import TapeArrays
+from engine.schedule import ACTUAL, IMPUTED
+from engine.tape import FILTERED, LEAVES_BY_NOTICE, SILENT, TapeArrays
 
 # Compiled code sees plain integers.
 FREE, PENDING, OPEN = int(Status.FREE), int(Status.PENDING), int(Status.OPEN)
@@ -56,7 +56,8 @@ DELISTING, END_OF_DATA = int(Reason.DELISTING), int(Reason.END_OF_DATA)
 LIQUIDATION, LEG_FAILURE = int(Reason.LIQUIDATION), int(Reason.LEG_FAILURE)
 NO_SUCH_OPPORTUNITY, NO_FREE_SLOT = int(Reason.NO_SUCH_OPPORTUNITY), int(Reason.NO_FREE_SLOT)
 ALREADY_HELD, STALE_LEG, TOO_YOUNG = int(Reason.ALREADY_HELD), int(Reason.STALE_LEG), int(Reason.TOO_YOUNG)
-FILTERED, NO_VOLUME = int(Reason.FILTERED), int(Reason.NO_VOLUME)
+SILENT_LEG = int(Reason.SILENT_LEG)
+BY_FILTER, NO_VOLUME = int(Reason.FILTERED), int(Reason.NO_VOLUME)
 BELOW_MIN_NOTIONAL, MARGIN = int(Reason.BELOW_MIN_NOTIONAL), int(Reason.MARGIN)
 NO_POSITION, ALREADY_PENDING = int(Reason.NO_POSITION), int(Reason.ALREADY_PENDING)
 
@@ -132,6 +133,12 @@ def _mark_to_market(tape: TapeArrays, books: Books, b: int, t: int) -> float:
 
 
 @hourly
+def _is_charged(gain: float, kind: int) -> bool:
+    """Whether an assumed settlement moves money: one that would pay is worth nothing, and neither is its reversal."""
+    return bool(gain < 0) if kind == IMPUTED else bool(gain > 0)
+
+
+@hourly
 def _settle_leg(
     tape: TapeArrays, books: Books, b: int, t: int, leg: int, side: int,
     position_id: int, quantity: float, opened: int, closed: int,
@@ -143,10 +150,13 @@ def _settle_leg(
         booking = tape.bookings[k]
         if opened < booking.settle_hour <= closed:
             signed = -quantity if side == LONG else quantity
-            amount = signed * booking.mark * booking.rate
+            rate = booking.rate
+            if booking.kind != ACTUAL and not _is_charged(signed * rate, booking.kind):
+                rate = 0.0
+            amount = signed * booking.mark * rate + 0.0  # no -0.0
             _book(
                 books, b, t, position_id, FUNDING, side, leg, tape.legs[leg].exchange, booking.kind,
-                quantity, booking.mark, booking.rate, amount,
+                quantity, booking.mark, rate, amount,
             )  # fmt: skip
             total += amount
             if booking.kind == IMPUTED:
@@ -325,6 +335,16 @@ def _stale_hours(tape: TapeArrays, books: Books, b: int, s: int, t: int) -> int:
 
 
 @hourly
+def _flags_held(tape: TapeArrays, books: Books, b: int, s: int, t: int) -> int:
+    """Flags of the open legs in slot s."""
+    slot = books.slots[b, s]
+    pair = tape.pairs[slot.pair]
+    long_flags = tape.quotes[pair.long, t].flags if slot.long_held > 0 else 0
+    short_flags = tape.quotes[pair.short, t].flags if slot.short_held > 0 else 0
+    return int(long_flags | short_flags)
+
+
+@hourly
 def _protective_reason(tape: TapeArrays, books: Books, b: int, t: int, s: int) -> int:
     """Why an open position must leave now, or SIGNAL (0) when it need not."""
     slot, rules = books.slots[b, s], tape.rules[0]
@@ -336,11 +356,12 @@ def _protective_reason(tape: TapeArrays, books: Books, b: int, t: int, s: int) -
     is_stale = long_quote.stale > 0 or short_quote.stale > 0
     if is_stale and _stale_hours(tape, books, b, s, t) > rules.max_stale:
         return DATA_OUTAGE
-    if long_quote.delisting > 0 and slot.long_held > 0:
-        return DELISTING
-    if short_quote.delisting > 0 and slot.short_held > 0:
-        return DELISTING
-    return SIGNAL
+    if long_quote.flags | short_quote.flags == 0:
+        return SIGNAL
+    flags = _flags_held(tape, books, b, s, t)
+    if flags & SILENT > 0:
+        return DATA_OUTAGE
+    return DELISTING if flags & LEAVES_BY_NOTICE > 0 else SIGNAL
 
 
 @hourly
@@ -351,12 +372,12 @@ def _is_alone(books: Books, b: int, s: int) -> bool:
 
 @seldom
 def _unwind(tape: TapeArrays, books: Books, b: int, t: int, s: int) -> None:
-    """Close a leg that was left alone in an hour before, as soon as its price is fresh or dead."""
+    """Close a leg that was left alone in an hour before, as soon as its price is fresh or dead, or its funding is."""
     slot = books.slots[b, s]
     stale = _stale_hours(tape, books, b, s, t)
     if slot.due > t:
         return
-    if stale > tape.rules[0].max_stale:
+    if stale > tape.rules[0].max_stale or _flags_held(tape, books, b, s, t) & SILENT > 0:
         _close(tape, books, b, t, s, DATA_OUTAGE)
     elif stale > 0:
         slot.due = t + 1
@@ -502,10 +523,13 @@ def _against_entry(tape: TapeArrays, books: Books, b: int, t: int, pair: int, no
         return STALE_LEG
     if min(long_quote.fresh_hours, short_quote.fresh_hours) < rules.min_history:
         return TOO_YOUNG
-    if long_quote.delisting + short_quote.delisting > 0:
+    flags = long_quote.flags | short_quote.flags
+    if flags & SILENT > 0:
+        return SILENT_LEG
+    if flags & LEAVES_BY_NOTICE > 0:
         return DELISTING
-    if long_quote.filtered + short_quote.filtered > 0:
-        return FILTERED
+    if flags & FILTERED > 0:
+        return BY_FILTER
     if rules.impact > 0 and (np.isnan(long_quote.volume) or np.isnan(short_quote.volume)):
         return NO_VOLUME
     if notional < rules.min_notional:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from engine.books import Kind, Reason
 from engine.market import Floats
 from engine.records import Records, trade_pnl
+from engine.schedule import ACTUAL
 
 HOURS_PER_YEAR = 8760
 
@@ -34,6 +35,7 @@ def compute_metrics(records: Records, initial_capital_usd: float) -> Metrics:
         **costs,
         "exposure_pct": _exposure_pct(records.hours),
         "break_even_cost_multiple": _break_even(pnl, costs),
+        "assumed_funding_pct": assumed_share_pct(*_funding(records)),
         "missing_settlements": records.missing_settlements,
         "stale_hours": records.stale_hours,
         "fills_at_last_trade": records.fills_at_last_trade,
@@ -108,6 +110,20 @@ def _costs(records: Records) -> dict[str, float]:
         "price_pnl_usd": float(amount[kind == int(Kind.PRICE)].sum()),
         "slippage_usd": float(records.trades["slippage"].sum()),
     }
+
+
+def assumed_share_pct(amounts: Floats, is_assumed: NDArray[np.bool_]) -> float:
+    """Share of all funding, by size, that was assumed and not taken back, in %; 0 without any funding.
+
+    ``amounts`` are those of funding entries; an assumed one and its reversal, which cancel, are both assumed.
+    """
+    assumed, seen = abs(float(amounts[is_assumed].sum())), float(np.abs(amounts[~is_assumed]).sum())
+    return 100 * assumed / (assumed + seen) if assumed > 0 else 0.0
+
+
+def _funding(records: Records) -> tuple[Floats, NDArray[np.bool_]]:
+    entries = records.ledger[records.ledger["kind"] == int(Kind.FUNDING)]
+    return entries["amount"], entries["booking"] != ACTUAL
 
 
 def _break_even(pnl: float, costs: dict[str, float]) -> float | None:

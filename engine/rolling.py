@@ -14,18 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.before import Before, legs_one_row_on, nothing_before, schedules_one_row_on
+from engine.carried import carry_forward, staleness
 from engine.errors import DataError
 from engine.features import HISTORY_HOURS, build_tables
 from engine.market import PER_LEG_FLOATS, Floats, MarketData, Pairs, RecordedOpportunities, directed_pairs
 from engine.opportunities import OpportunityBuilder
+from engine.schedule import LONGEST_INTERVAL_HOURS
 from engine.settings import EngineSettings
-from engine.settlements import Settlements, carry_forward, staleness
+from engine.settlements import Settlements
 from engine.tape import prepare
 
-LONGEST_INTERVAL_HOURS = 24
 WALKED_ROWS = 96
 MAX_DELAY_HOURS = WALKED_ROWS - LONGEST_INTERVAL_HOURS
-"""A settlement that becomes known later than this after its hour cannot be booked any more."""
+"""A settlement that becomes known later than this after its hour cannot be booked any more: what it takes back lies up
+to an interval before it."""
 WINDOW_ROWS = WALKED_ROWS + HISTORY_HOURS
 NOW = WINDOW_ROWS - 1
 """Row of the hour that was added last."""

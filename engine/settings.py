@@ -109,6 +109,8 @@ class EngineSettings(Settings):
     impact_coefficient: NotNegative = 0.0
     outage_slippage_bps: NotNegative = 50.0
     max_stale_hours: Annotated[int, Field(ge=1)] = 6
+    """Hours after which a leg without a price counts as dark, and one of which two settlements in a row are missing as
+    silent: it is not offered, and who holds it leaves (``data_outage``)."""
     min_history_hours: Annotated[int, Field(ge=1)] = 72
     latency_hours: Annotated[int, Field(ge=0, le=168)] = 0
     fill_at: Literal["next_trade", "last_trade"] = "next_trade"

@@ -13,15 +13,16 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from engine.before import Before, nothing_before
 from engine.books import NO_WALLETS
+from engine.carried import carry_forward, staleness
+from engine.compiled import compiled
 from engine.errors import SettingsError
 from engine.market import Floats, Ints, MarketData, Pairs, directed_pairs
 from engine.settings import EngineSettings, fee_rate
-from engine.settlements import Settlements, carry_forward, staleness
+from engine.settlements import Settlements
 
 QUOTE = np.dtype(
     [
@@ -35,11 +36,13 @@ QUOTE = np.dtype(
         ("stale", "i4"),  # hours since the last own price, -1 before the first
         ("booking_start", "i4"),
         ("booking_count", "i2"),
-        ("delisting", "i1"),  # 1 from the hour on at which a known notice makes positions leave
-        ("filtered", "i1"),  # 1 when a filter keeps the leg from being offered
+        ("flags", "i1"),  # sum of what keeps the leg from being entered: LEAVES_BY_NOTICE, SILENT, FILTERED
     ],
     align=True,
 )
+LEAVES_BY_NOTICE, SILENT, FILTERED = 1, 2, 4
+"""From the hour on at which a known notice makes positions leave; while its settlements do not come (positions leave
+too); while a filter excludes it."""
 LEG = np.dtype([("exchange", "i8"), ("key", "u8"), ("first_hour", "i8")], align=True)
 """``key`` is what random failures of the leg are drawn from; ``first_hour`` the hour number of row 0."""
 PAIR = np.dtype([("long", "i8"), ("short", "i8"), ("mirror", "i8")], align=True)
@@ -130,8 +133,11 @@ def prepare(
     quotes["fee_rate"] = fee_rates(market, settings)[market.leg_exchange] * settings.cost_multiple
     quotes["fresh_hours"], quotes["stale"] = fresh_hours, stale
     quotes["booking_start"], quotes["booking_count"] = settlements.starts, settlements.counts
-    quotes["delisting"] = _leaves_by_notice(market)
-    quotes["filtered"] = _filtered(market, settings, before.legs["volume"])
+    quotes["flags"] = (
+        LEAVES_BY_NOTICE * _leaves_by_notice(market)
+        + SILENT * settlements.silent
+        + FILTERED * _filtered(market, settings, before.legs["volume"])
+    )
     wallet_shares(market.exchanges, settings)  # raises what is wrong with them now
     arrays = TapeArrays(
         quotes, settlements.bookings, _pair_records(pairs), rules_record(settings), _leg_records(market, settings)
@@ -246,12 +252,11 @@ def _filtered(market: MarketData, settings: EngineSettings, volume_before: Float
     return out
 
 
-@njit(cache=True)
+@compiled
 def is_offered(tape: TapeArrays, pair: int, t: int) -> bool:
-    """Whether a pair may be entered at row t: fresh, old enough, not leaving by notice, not filtered out."""
+    """Whether a pair may be entered at row t: fresh, old enough, not silent, not leaving by notice, not filtered."""
     long_quote = tape.quotes[tape.pairs[pair].long, t]
     short_quote = tape.quotes[tape.pairs[pair].short, t]
     is_fresh = long_quote.stale == 0 and short_quote.stale == 0
     is_old_enough = min(long_quote.fresh_hours, short_quote.fresh_hours) >= tape.rules[0].min_history
-    excluded = long_quote.delisting + short_quote.delisting + long_quote.filtered + short_quote.filtered
-    return bool(is_fresh and is_old_enough and excluded == 0)
+    return bool(is_fresh and is_old_enough and long_quote.flags | short_quote.flags == 0)

@@ -63,10 +63,10 @@ class LegSeries:
 
     @cached_property
     def booked(self) -> pd.Series:
-        """Sum of the rates booked at each hour from the leg's first price on, nan before."""
+        """Sum of the settled rates booked at each hour from the leg's first price on, nan before."""
         booked = pd.Series(0.0, index=self.price.index)
         for t, bookings in self._history.bookings.items():
-            booked[t] = sum(float(booking.rate) for booking in bookings)
+            booked[t] = sum(float(booking.rate) for booking in bookings if booking.kind == "actual")
         return booked.where(self.price.notna())
 
     def daily(self, t: int, hours: int) -> float:

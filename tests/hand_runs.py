@@ -17,7 +17,7 @@ from engine.books import Kind, Leg, NoteKind, Reason
 from engine.market import MarketData
 from engine.opportunities import OpportunityBuilder
 from engine.records import Records
-from engine.settlements import ACTUAL
+from engine.schedule import ACTUAL
 from engine.tape import Tape, prepare
 
 ALPHA, BETA, GAMMA = (("BTCUSDT", exchange) for exchange in ("alpha", "beta", "gamma"))

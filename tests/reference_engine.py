@@ -133,11 +133,14 @@ class _Run:
         return any(booking.settle_hour < t for booking in history.bookings.get(t, ()))
 
     def _book_funding(self, position: Position, leg: Leg, booking: Booking, t: int) -> None:
-        amount = -leg.sign * position.quantity * booking.mark * booking.rate
+        amount, rate = -leg.sign * position.quantity * booking.mark * booking.rate, booking.rate
+        # An assumption may cost, never pay: it is taken back as it was charged.
+        if (booking.kind == "imputed" and amount > 0) or (booking.kind == "reversal" and amount < 0):
+            amount = rate = Fraction(0)
         position.funding += amount
         self.book.missing_settlements += booking.kind == "imputed"
         imputed = booking.kind != "actual"
-        self._append(position, leg, t, "funding", booking.mark, booking.rate, amount, imputed)
+        self._append(position, leg, t, "funding", booking.mark, rate, amount, imputed)
 
     def _protective_reason(self, position: Position, t: int) -> str | None:
         limit = self.settings.max_position_loss_pct
@@ -146,11 +149,15 @@ class _Run:
             pnl -= position.exit_fees + position.liquidation_fees
             if 100 * pnl / (2 * position.notional) <= Fraction(limit):
                 return "stop_loss"
-        if any(leg.history.stale[t] > self.settings.max_stale_hours for leg in position.open_legs):
+        if any(self._is_dead(leg, t) for leg in position.open_legs):
             return "data_outage"
         if any(self._leaves_before_delisting(leg.history, t) for leg in position.open_legs):
             return "delisting"
         return None
+
+    def _is_dead(self, leg: Leg, t: int) -> bool:
+        """No price, or no settlement, for too long."""
+        return leg.history.stale[t] > self.settings.max_stale_hours or leg.history.silent[t]
 
     def _leaves_before_delisting(self, history: LegHistory, t: int) -> bool:
         now = int(self.market.hours[t])
@@ -178,7 +185,7 @@ class _Run:
         stale = max(leg.history.stale[t] for leg in position.open_legs)
         if t < position.unwind_from:
             return
-        if stale > self.settings.max_stale_hours:
+        if any(self._is_dead(leg, t) for leg in position.open_legs):
             self._close(slot, t, "data_outage")
         elif stale == 0:
             self._close(slot, t, position.alone_because)
@@ -302,6 +309,8 @@ class _Run:
             return "stale_leg"
         if any(history.fresh_hours[t] < settings.min_history_hours for history in histories):
             return "too_young"
+        if any(history.silent[t] for history in histories):
+            return "silent_leg"
         if any(self._leaves_before_delisting(history, t) for history in histories):
             return "delisting"
         if any(self._filtered(history, t) for history in histories):

@@ -9,6 +9,9 @@ from functools import cache
 
 from engine.tape import Tape
 
+NOTICE, SILENT = 1, 2
+"""Flags of a quote."""
+
 
 class _Reckoner:
     def __init__(self, tape: Tape, last: int, notional: float, persistent: bool) -> None:
@@ -42,13 +45,14 @@ class _Reckoner:
         quotes = [self.quotes[leg, t] for leg in pair]
         fresh = all(quote["stale"] == 0 for quote in quotes)
         old = all(quote["fresh_hours"] >= self.tape.settings.min_history_hours for quote in quotes)
-        return fresh and old and not any(quote["delisting"] or quote["filtered"] for quote in quotes)
+        return fresh and old and not any(quote["flags"] for quote in quotes)
 
     def outage(self, pair: tuple[int, int], t: int) -> bool:
-        return any(self.quotes["stale"][leg, t] > self.tape.settings.max_stale_hours for leg in pair)
+        dark = any(self.quotes["stale"][leg, t] > self.tape.settings.max_stale_hours for leg in pair)
+        return dark or any(self.quotes["flags"][leg, t] & SILENT for leg in pair)
 
     def forced(self, pair: tuple[int, int], t: int) -> bool:
-        return self.outage(pair, t) or any(self.quotes["delisting"][leg, t] for leg in pair) or t == self.last
+        return self.outage(pair, t) or any(self.quotes["flags"][leg, t] & NOTICE for leg in pair) or t == self.last
 
     def gain(self, pair: tuple[int, int], o: int, e: int) -> float:
         quotes = self.quotes
@@ -66,15 +70,17 @@ class _Reckoner:
             short = quotes["price"][pair[1], e] if quotes["stale"][pair[1], e] > 0 else short
         sold, bought = long * (1 - self.cost(pair[0], e, extra)), short * (1 + self.cost(pair[1], e, extra))
         money += sold * (1 - self.fee(pair[0], e)) - bought * (1 + self.fee(pair[1], e))
-        return float(quantity * (money + self.funding(pair[1], o, e) - self.funding(pair[0], o, e)))
+        return float(quantity * (money + self.funding(pair[1], o, e, 1) + self.funding(pair[0], o, e, -1)))
 
-    def funding(self, leg: int, o: int, e: int) -> float:
+    def funding(self, leg: int, o: int, e: int, sign: int) -> float:
+        """USD per unit of a short (sign 1) or long leg; what is assumed may cost, never pay."""
         total = 0.0
         for t in range(o + 1, self.last + 1):
             start, count = int(self.quotes["booking_start"][leg, t]), int(self.quotes["booking_count"][leg, t])
             for booking in self.tape.arrays.bookings[start : start + count]:
                 if o < booking["settle_hour"] <= e:
-                    total += float(booking["mark"]) * float(booking["rate"])
+                    amount = sign * float(booking["mark"]) * float(booking["rate"])
+                    total += (amount, min(0.0, amount), max(0.0, amount))[booking["kind"]]
         return total
 
 

@@ -20,23 +20,14 @@ ENDLESS = 10**9
 class Booking:
     """One funding rate charged to whoever held the leg at ``settle_hour``.
 
-    ``kind`` is ``actual``, ``imputed`` (the last rate stands in for a missing one) or ``reversal`` (the
-    imputed rate taken back, because the actual settlement came late).
+    ``kind`` is ``actual``, ``imputed`` (the last rate stands in for a missing one, where that costs) or ``reversal``
+    (the imputed rate taken back, because of an actual settlement close to it).
     """
 
     settle_hour: int
     rate: Fraction
     mark: Fraction
     kind: str
-
-
-@dataclass(frozen=True)
-class Outstanding:
-    """An imputed settlement that no actual one has followed yet."""
-
-    settle_hour: int
-    interval: int
-    rate: float
 
 
 class LegHistory:
@@ -52,6 +43,7 @@ class LegHistory:
         self.volume, self.traded_volume = _last_known_volumes(market.volume_24h_usd[leg].tolist())
         self.price, self.stale, self.fresh_hours = _carried(market.price[leg].tolist())
         self._mark: list[float] = market.mark_price[leg].tolist()
+        self.silent: list[bool] = []
         self.bookings = self._schedule(market, leg, max_stale_hours)
 
     def mark(self, t: int) -> Fraction:
@@ -66,18 +58,18 @@ class LegHistory:
         rates: list[float] = market.funding_rate[leg].tolist()
         stated: list[float] = market.funding_interval_hours[leg].tolist()
         arrivals = _arrivals(market, leg, rates)
-        clock = _FundingClock(market.settlement_grace_hours)
+        clock = _FundingClock(market.settlement_grace_hours, max_stale_hours)
         bookings: dict[int, list[Booking]] = {}
         for t in range(len(rates)):
             if not isnan(stated[t]):
                 clock.stated = int(stated[t])
             found: list[tuple[int, float, str]] = []
             for s in arrivals.get(t, []):
-                found.extend(clock.settled(s, rates[s]))
-            if self.stale[t] <= max_stale_hours:
-                found.extend(clock.missing(t))
-            else:
-                clock.skip(t)
+                found.extend(clock.settled(s, rates[s], None if isnan(stated[s]) else int(stated[s])))
+            if self.price[t] is not None:
+                clock.priced(t)
+            found.extend(clock.missing(t, is_dark=self.stale[t] > max_stale_hours))
+            self.silent.append(clock.is_silent(t))
             if found:
                 # Stable: a reversal stays before the actual settlement of the same hour.
                 found.sort(key=lambda row: (row[0], row[2] != "reversal"))
@@ -85,76 +77,82 @@ class LegHistory:
         return bookings
 
 
+LONGEST = 24
+"""The interval of a leg that has not shown one."""
+
+
 class _FundingClock:
     """When the next settlement of a leg is due: by the stated interval, else by the gaps seen so far."""
 
-    def __init__(self, grace: int) -> None:
-        self.grace = grace
+    def __init__(self, grace: int, max_stale_hours: int) -> None:
+        self.grace, self.max_stale_hours = grace, max_stale_hours
         self.stated: int | None = None
         self._inferred: int | None = None
         self._doubtful_gap: int | None = None  # a longer gap seen once; twice in a row it is believed
-        self._last: int | None = None  # actual or imputed
-        self._last_actual: int | None = None
-        self._last_rate = 0.0
-        self._actual: list[int] = []
-        self._outstanding: list[Outstanding] = []
+        self._first_price: int | None = None
+        self._newest: tuple[int, float] | None = None  # the latest actual settlement and its rate
+        self._assumed: dict[int, float] = {}  # rates by hour, not taken back
+        self._came_due: list[int] = []  # hours of those that were due since the newest and did not come
+        self._was_silent = False
 
-    def settled(self, s: int, rate: float) -> list[tuple[int, float, str]]:
-        """The bookings of an actual settlement."""
-        out: list[tuple[int, float, str]] = []
-        replaced = self._replaced(s)
-        if replaced is not None:
-            out.append((replaced.settle_hour, -replaced.rate, "reversal"))
-            self._outstanding.remove(replaced)
+    def priced(self, t: int) -> None:
+        """The leg has a price; while nothing has settled, its first one is where the schedule starts."""
+        if self._first_price is None and self._newest is None:
+            self._first_price = t
+
+    def settled(self, s: int, rate: float, stated: int | None) -> list[tuple[int, float, str]]:
+        """The bookings of an actual settlement; ``stated`` is the interval that the source states for it."""
+        own = stated or self._in_force()
+        wrong = [hour for hour in self._assumed if abs(hour - s) < own]
+        out = [(hour, -self._assumed.pop(hour), "reversal") for hour in wrong]
         out.append((s, rate, "actual"))
-        self._actual.append(s)
-        if self._last_actual is None or s > self._last_actual:
-            self._learn_interval(s)
-            self._last_actual, self._last_rate = s, rate
-        self._last = max([self._last_actual, *(one.settle_hour for one in self._outstanding)])
+        if self._newest is None or s > self._newest[0]:
+            if self._newest is not None:
+                self._learn_interval(s - self._newest[0])
+            self._newest = s, rate
+            self._came_due = sorted(hour for hour in self._assumed if hour > s)
+            self._was_silent = False
         return out
 
-    def _replaced(self, s: int) -> Outstanding | None:
-        """The imputed settlement that this one follows late, else the first that it forestalls."""
-        # Only the settlement right before ``s``: one that others have followed since stays missing.
-        newest = max([one.settle_hour for one in self._outstanding if one.settle_hour <= s], default=s)
-        between = any(newest < actual < s for actual in self._actual)
-        followed = [
-            one for one in self._outstanding if one.settle_hour == newest and s < newest + one.interval and not between
-        ]
-        interval = self._interval or 0
-        forestalled = [one for one in self._outstanding if s < one.settle_hour < s + interval]
-        return followed[-1] if followed else (forestalled[0] if forestalled else None)
+    def _in_force(self) -> int:
+        return self.stated or self._inferred or LONGEST
 
-    @property
-    def _interval(self) -> int | None:
-        return self.stated if self.stated is not None else self._inferred
+    def _since(self) -> int | None:
+        """The last known settlement, or what stands for it: the first price."""
+        return self._first_price if self._newest is None else self._newest[0]
 
-    def missing(self, t: int) -> list[tuple[int, float, str]]:
-        """The imputed booking, when a settlement is due and its hour (and the grace) is over."""
-        interval = self._interval
-        if self._last is None or interval is None or t < self._last + interval + self.grace:
+    def missing(self, t: int, *, is_dark: bool) -> list[tuple[int, float, str]]:
+        """The imputed booking of what is due and whose hour (and the grace) is over; none in the dark or in silence."""
+        begin = self._since()
+        if begin is None:
             return []
-        due = t - self.grace
-        self._last = due
-        self._outstanding.append(Outstanding(due, interval, self._last_rate))
-        return [(due, self._last_rate, "imputed")]
+        found = []
+        if is_dark or self._was_silent:
+            while (due := max([begin, *self._came_due]) + self._in_force()) + self.grace <= t:
+                self._came_due.append(due)
+        elif max([begin, *self._came_due]) + self._in_force() + self.grace <= t:
+            hour = t - self.grace
+            self._came_due.append(hour)
+            if self._newest is not None:  # else no rate is known that could be assumed
+                self._assumed[hour] = self._newest[1]
+                found = [(hour, self._newest[1], "imputed")]
+        self._was_silent = self._was_silent or self.is_silent(t)
+        return found
 
-    def skip(self, t: int) -> None:
-        """A silent leg: what falls due is charged to nobody, and the schedule runs on."""
-        interval = self._interval
-        while self._last is not None and interval is not None and t >= self._last + interval + self.grace:
-            self._last += interval
+    def is_silent(self, t: int) -> bool:
+        """Two in a row did not come, and nothing has been heard for the hours that a price may be old."""
+        begin = self._since()
+        if begin is None:
+            return False
+        return self._was_silent or (len(self._came_due) >= 2 and t - begin >= self.max_stale_hours)
 
-    def _learn_interval(self, s: int) -> None:
-        if self._last_actual is None:
-            return
-        gap = s - self._last_actual
-        if self._inferred is not None and gap > self._inferred and gap != self._doubtful_gap:
+    def _learn_interval(self, gap: int) -> None:
+        if gap > LONGEST:
+            self._doubtful_gap = None
+        elif self._inferred is not None and gap > self._inferred and gap != self._doubtful_gap:
             self._doubtful_gap = gap
-            return
-        self._inferred = gap
-        self._doubtful_gap = None
+        else:
+            self._inferred, self._doubtful_gap = gap, None
 
 
 def _arrivals(market: MarketData, leg: int, rates: list[float]) -> dict[int, list[int]]:

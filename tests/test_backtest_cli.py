@@ -40,7 +40,7 @@ METRICS = (
     *("initial_capital_usd", "final_equity_usd", "pnl_usd", "pnl_pct", "pnl_pct_per_7d", "trades", "win_rate_pct"),
     *("profit_factor", "avg_trade_hours", "sharpe", "sharpe_trades", "sortino", "max_drawdown_pct", "avg_win_usd"),
     *("avg_loss_usd", "win_loss_ratio", "fees_usd", "funding_usd", "price_pnl_usd", "slippage_usd", "exposure_pct"),
-    *("missing_settlements", "stale_hours", "fills_at_last_trade", "hours"),
+    *("assumed_funding_pct", "missing_settlements", "stale_hours", "fills_at_last_trade", "hours"),
     *("liquidations", "liquidation_fees_usd", "transfers", "transfer_costs_usd", "leg_failures"),
 )
 YOUNG = ("--set", "min_history_hours=4")

@@ -52,7 +52,10 @@ def test_trap_09_a_bar_is_seen_only_when_it_is_finished(tmp_path: Path) -> None:
 )
 @pytest.mark.trap(9)
 def test_trap_09_build_uses_no_unfinished_bar(cut: int, seed: int, present: list[bool]) -> None:
-    """Noise in every bar that is not finished at the cut, and every later settlement, changes nothing up to it."""
+    """Noise in every bar that is not finished at the cut, and in every later rate, changes nothing up to it.
+
+    Intervals are announced before the hours for which they hold, so those are facts of the hours before the cut too.
+    """
     rng = np.random.default_rng(seed)
     opened = np.array([i for i in range(30) if present[i] or i == 0], np.int64) + FIRST
     legs = [("BTCUSDT", "bybit"), ("BTCUSDT", "okx")]
@@ -80,7 +83,7 @@ def test_trap_09_build_uses_no_unfinished_bar(cut: int, seed: int, present: list
     later = noisy["opened_hour"] >= FIRST + cut
     noisy.loc[later, ["close", "volume_usd"]] = rng.uniform(1, 1e9, (int(later.sum()), 2))
     noisy.loc[noisy["opened_hour"] > FIRST + cut, "open"] = 5.0
-    noisy_paid.loc[noisy_paid["row_hour"] > FIRST + cut, ["funding_rate", "interval_hours"]] = (0.05, 8.0)
+    noisy_paid.loc[noisy_paid["row_hour"] > FIRST + cut, "funding_rate"] = 0.05
 
     one = market_from_raw(table, paid, origin="raw")
     two = market_from_raw(noisy, noisy_paid, origin="raw")

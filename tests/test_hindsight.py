@@ -148,13 +148,14 @@ def test_persistent_plan_pays_the_worse_of_two_hours_and_is_the_best_that_does(s
 def test_more_slots_earn_at_least_one_slots_best_and_at_most_the_bound(seed: int, persistent: bool) -> None:
     one = tape_of(seed, 2, 3, position_size_usd=1_000.0)
     three = tape_of(seed, 2, 3, position_size_usd=1_000.0, max_positions=3)
-    best_of_one = best_plan(one, 5, 59, persistent=persistent).gain_usd
+    alone = best_plan(one, 5, 59, persistent=persistent)
+    best_of_one = alone.gain_usd
     plan, gain, records = played(three, 5, 59, size_usd=1_000.0, persistent=persistent)
     assert gain == pytest.approx(plan.gain_usd, abs=1e-7)
     assert plan.bound_usd == pytest.approx(3 * best_of_one)
     assert best_of_one - 1e-9 <= gain <= plan.bound_usd + 1e-9
     assert len(records.notes) == 0
-    if best_of_one > 0:
+    if len(plan.trades) > len(alone.trades):
         assert gain > best_of_one
 
 
@@ -164,8 +165,9 @@ def test_settlements_from_before_the_first_price_do_not_spoil_a_coin() -> None:
         ("AAAUSDT", "beta"): LegSketch(rates={8: 0.01, 16: 0.01}, interval=8),
     }
     plan = best_plan(prepare(small_market(legs, 40), plain_settings(position_size_usd=5_000.0)), 0, 30)
-    assert [(trade["opened"], trade["closed"]) for trade in plan.trades] == [(12, 24)]
-    assert plan.gain_usd == pytest.approx(2 * 5_000 * 0.01 - 5_000 * 2 * 0.0011)
+    # That of 24 is missing on both: it may cost, never pay.
+    assert [(trade["opened"], trade["closed"]) for trade in plan.trades] == [(12, 16)]
+    assert plan.gain_usd == pytest.approx(5_000 * 0.01 - 5_000 * 2 * 0.0011)
 
 
 @pytest.mark.parametrize(("latency", "closed"), [(0, 10), (1, 12)])

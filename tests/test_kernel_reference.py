@@ -18,7 +18,7 @@ from engine.market import MarketData, directed_pairs
 from engine.metrics import compute_metrics
 from engine.opportunities import OpportunityBuilder
 from engine.records import Records, trade_pnl
-from engine.settlements import ACTUAL
+from engine.schedule import ACTUAL
 from engine.tape import prepare
 
 TOLERANCE = 1e-9

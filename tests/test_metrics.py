@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from engine.books import HOUR, LEDGER, NOTE, TRADE, Kind
 from engine.metrics import Metrics, compute_metrics, return_metrics, trade_metrics
 from engine.records import Records, join
+from engine.schedule import ACTUAL, IMPUTED, REVERSAL
 
 NAMES = (
     *("initial_capital_usd", "final_equity_usd", "pnl_usd", "pnl_pct", "pnl_pct_per_7d", "trades", "win_rate_pct"),
     *("profit_factor", "avg_trade_hours", "sharpe", "sharpe_trades", "sortino", "max_drawdown_pct", "avg_win_usd"),
     *("avg_loss_usd", "win_loss_ratio", "fees_usd", "funding_usd", "price_pnl_usd", "slippage_usd", "exposure_pct"),
-    *("missing_settlements", "stale_hours", "fills_at_last_trade", "hours"),
+    *("assumed_funding_pct", "missing_settlements", "stale_hours", "fills_at_last_trade", "hours"),
     *("liquidations", "liquidation_fees_usd", "transfers", "transfer_costs_usd", "leg_failures"),
 )
 
@@ -106,6 +107,7 @@ def test_a_run_by_hand() -> None:
             "slippage_usd": 1.0,
             "exposure_pct": 100 * (500 / 1010 + 990 / 990) / 4,
             "break_even_cost_multiple": (20 + 10.5) / 10.5,
+            "assumed_funding_pct": 0.0,
             "missing_settlements": 2,
             "stale_hours": 3,
             "fills_at_last_trade": 1,
@@ -121,6 +123,23 @@ def test_a_run_by_hand() -> None:
 def test_every_metric_of_the_contract_is_there_and_one_more() -> None:
     metrics = compute_metrics(records_of([1.0]), 1.0)
     assert set(metrics) == {*NAMES, "break_even_cost_multiple"}
+
+
+@pytest.mark.parametrize(
+    ("amounts", "share"),
+    [
+        ([], 0.0),
+        ([(5.0, ACTUAL)], 0.0),
+        ([(-5.0, IMPUTED)], 100.0),
+        ([(6.0, ACTUAL), (-3.0, ACTUAL), (-1.0, IMPUTED)], 10.0),
+        # What was taken back is neither assumed nor funding; what was assumed at zero weighs nothing.
+        ([(8.0, ACTUAL), (-2.0, IMPUTED), (2.0, REVERSAL), (-2.0, IMPUTED), (0.0, IMPUTED)], 20.0),
+    ],
+)
+def test_share_of_funding_that_is_assumed(amounts: list[tuple[float, int]], share: float) -> None:
+    records = records_of([1.0], ledger=[(Kind.FUNDING, amount) for amount, _ in amounts])
+    records.ledger["booking"] = [booking for _, booking in amounts]
+    assert compute_metrics(records, 1.0)["assumed_funding_pct"] == pytest.approx(share)
 
 
 def test_without_trades_the_trade_metrics_are_undefined_and_money_is_zero() -> None:

@@ -45,6 +45,7 @@ def may_be_offered(market: MarketData, settings: EngineSettings, leg: int, histo
     return (
         history.stale[t] == 0
         and history.fresh_hours[t] >= settings.min_history_hours
+        and not history.silent[t]
         and not leaves
         and (least is None or (volume is not None and volume >= least))
         and (widest is None or spread <= widest)

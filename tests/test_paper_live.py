@@ -20,7 +20,7 @@ from adapters.paper.setup import prepare_player
 from adapters.paper.verify import verify
 from engine.books import Kind, Reason
 from engine.errors import ArbError, UserError
-from engine.settlements import ACTUAL, IMPUTED, REVERSAL
+from engine.schedule import ACTUAL, IMPUTED, REVERSAL
 
 
 @pytest.fixture
@@ -85,6 +85,7 @@ def test_funding_is_pending_until_its_rate_is_published(server: LoopbackServer, 
         report = live.hour().hours[-1].report
         owed = sum(leg["pending_funding_usd"] for position in report["positions"] for leg in position["legs"])
         assert report["pending_funding_usd"] == owed != 0
+        assert not any(leg["settlements_missing"] for position in report["positions"] for leg in position["legs"])
         price_pnl = sum(position["price_pnl_usd"] for position in report["positions"])
         assert report["equity_usd"] == pytest.approx(report["cash_usd"] + price_pnl, rel=1e-12)
         for _ in range(4):
@@ -97,8 +98,9 @@ def test_funding_is_pending_until_its_rate_is_published(server: LoopbackServer, 
         )
         assert known == [(1,)]
         server.world.publish_delay_ms = 2 * HOUR_MS + HOUR_MS // 2
-        for _ in range(6):
-            live.hour()
+        reports = [live.hour().hours[-1].report for _ in range(6)]
+        legs = [leg for report in reports for position in report["positions"] for leg in position["legs"]]
+        assert max(leg["settlements_missing"] for leg in legs if leg["exchange"] == "hyperliquid") > 0
         booked = funding(live.journal)
         booked = booked[np.isin(booked["leg"], hyperliquid)]
         assert {ACTUAL, IMPUTED, REVERSAL} == set(booked["booking"].tolist())

@@ -56,8 +56,9 @@ def test_random_markets_with_gaps_late_and_missing_settlements(seed: int) -> Non
     roll_through(market, random_settings(rng), every=3)
 
 
-def test_what_happened_before_the_window_is_not_forgotten() -> None:
-    """Dark for longer than the window, silent funding for longer than the window, an interval stated long ago."""
+@pytest.mark.parametrize("max_stale_hours", [200, WINDOW_ROWS + 60])
+def test_what_happened_before_the_window_is_not_forgotten(max_stale_hours: int) -> None:
+    """Dark for longer than the window, funding missing for longer than the window, an interval stated long ago."""
     hours = 3 * WINDOW_ROWS
     rng = np.random.default_rng(5)
     price = 100 * np.exp(np.cumsum(rng.normal(0, 0.01, hours)))
@@ -80,7 +81,7 @@ def test_what_happened_before_the_window_is_not_forgotten() -> None:
         hours,
         grace=1,
     )
-    roll_through(market, plain_settings(min_history_hours=72, max_stale_hours=WINDOW_ROWS + 60), every=5)
+    roll_through(market, plain_settings(min_history_hours=72, max_stale_hours=max_stale_hours), every=5)
 
 
 def test_a_window_goes_on_from_stored_bytes() -> None:

@@ -124,7 +124,8 @@ def test_the_dated_fee_table_changes_at_midnight() -> None:
     rows = tuple(FeeRow(since=date(2024, 1, day), maker=0, taker=day / 1000) for day in (3, 2))
     fees = {"alpha": rows, "beta": rows}
     orders = {t: [ENTER if t in (0, 24, 48) else Exit(0)] for t in (0, 23, 24, 47, 48)}
-    result = run(LegSketch(), LegSketch(), orders, 50, plain_settings(fees=fees))
+    settling = LegSketch(rates={0: 0.0, 24: 0.0}, interval=24)
+    result = run(settling, settling, orders, 50, plain_settings(fees=fees))
     longs = [(row.hour, float(row.rate or 0)) for row in result.ledger if row.kind == "fee" and row.leg == "long"]
     assert longs == [(0, 0.002), (23, 0.002), (24, 0.002), (47, 0.002), (48, 0.003), (49, 0.003)]
 

@@ -11,6 +11,8 @@ from small_market import NAN, LegSketch, plain_settings, small_market
 
 ALPHA, BETA = ("BTCUSDT", "alpha"), ("BTCUSDT", "beta")
 ENTER = Enter("BTCUSDT", "alpha", "beta")
+ALIVE = LegSketch(rates=dict.fromkeys(range(60), 0.0), interval=1)
+"""A leg that settles nothing every hour."""
 
 
 def near(value: float) -> Any:
@@ -88,7 +90,8 @@ def test_a_longer_interval_makes_nothing_due() -> None:
 
 def test_an_interval_that_shrinks_makes_the_settlement_due_at_once() -> None:
     # Last 0; at row 5 the interval becomes 2, due 2 is past: charged at 5, and 7, 9 follow from there.
-    result = run(LegSketch(rates={0: 0.001}, interval=[8] * 5 + [2] * 5), LegSketch(), 10)
+    leg = LegSketch(rates={0: 0.001}, interval=[8] * 5 + [2] * 5)
+    result = run(leg, LegSketch(), 10, max_stale_hours=24)
     assert rates(result) == [(5, 0.001), (7, 0.001), (9, 0.001)]
 
 
@@ -134,7 +137,7 @@ def test_a_missing_settlement_that_others_have_followed_stays_charged(
     stated: list[float], actual: tuple[int, ...], booked: list[tuple[int, float]]
 ) -> None:
     leg = LegSketch(rates={0: 0.002} | dict.fromkeys(actual, 0.001), interval=stated)
-    assert rates(run(leg, LegSketch(), len(stated))) == booked
+    assert rates(run(leg, LegSketch(), len(stated), max_stale_hours=24)) == booked
 
 
 def test_a_settlement_one_interval_after_the_imputed_one_is_not_late() -> None:
@@ -233,19 +236,91 @@ def test_a_market_out_of_service_is_not_charged_after_the_outage_exit() -> None:
 
 
 def test_after_an_outage_the_schedule_starts_again_with_the_next_settlement() -> None:
-    # Charged at 4, silent from 6 to 20; nothing is due at 25, the settlement of 22 makes 26 the next one due.
+    # Charged at 4, dark from 3 to 20 and silent; nothing is due at 25, the settlement of 22 makes 26 the next one due.
     prices = [100, 100, 100, *[NAN] * 18, *[100] * 6]
     leg = LegSketch(price=prices, rates={0: 0.001, 22: 0.002}, interval=4)
-    result = run(leg, LegSketch(), 27, {0: [ENTER], 21: [ENTER]}, max_stale_hours=3)
-    assert rates(result) == [(4, 0.001), (22, 0.002), (26, 0.002)]
+    result = run(leg, LegSketch(), 27, {0: [ENTER], 21: [ENTER], 22: [ENTER]}, max_stale_hours=3)
+    assert result.refused == [(21, "silent_leg")]
+    assert rates(result) == [(4, 0.001), (26, 0.002)]
 
 
-def test_after_an_outage_a_missing_rate_is_still_not_zero() -> None:
-    # Charged at 4, silent from 6 to 20; 24 and 28 fall due on the old schedule and never come.
-    prices = [100, 100, 100, *[NAN] * 18, *[100] * 9]
-    leg = LegSketch(price=prices, rates={0: 0.001}, interval=4)
-    result = run(leg, LegSketch(), 30, {0: [ENTER], 21: [ENTER]}, max_stale_hours=3)
-    assert rates(result) == [(4, 0.001), (24, 0.001), (28, 0.001)]
+@pytest.mark.parametrize(("dark", "refused"), [(3, []), (5, [(8, "silent_leg")])])
+def test_settlements_that_did_not_come_in_the_dark_count_as_missing(dark: int, refused: list[tuple[int, str]]) -> None:
+    # Dark from 1 on; of 4 and 8 the first is assumed, or passed over when the price is too old by then.
+    prices = [100.0, *[NAN] * dark, *[100.0] * (9 - dark)]
+    leg = LegSketch(price=prices, rates={0: 0.001, 4: 0.001} if dark == 3 else {0: 0.001}, interval=4)
+    assert run(leg, LegSketch(), 10, {8: [ENTER]}, max_stale_hours=2).refused == refused
+
+
+def test_an_assumption_may_cost_but_never_pays() -> None:
+    """Long alpha pays 10 a settlement at 0.2 %, and gets nothing assumed at -0.2 %; short beta the other way round."""
+    missing = {rate: LegSketch(rates={0: rate, 16: rate}, interval=8) for rate in (0.002, -0.002)}
+    for rate, amount in ((0.002, near(-10)), (-0.002, 0)):
+        assert funding(run(missing[rate], LegSketch(), 10)) == [(8, "long", amount, True)]
+        assert funding(run(LegSketch(), missing[-rate], 10)) == [(8, "short", amount, True)]
+    free = [row for row in run(missing[-0.002], LegSketch(), 10).ledger if row.kind == "funding"]
+    assert [(row.rate, row.amount, row.imputed) for row in free] == [(0, 0, True)]
+    assert run(missing[-0.002], LegSketch(), 10).missing_settlements == 1
+
+
+def test_a_late_settlement_takes_back_what_was_charged_and_no_more() -> None:
+    leg = LegSketch(rates={0: -0.002, 9: -0.003}, interval=8)
+    assert funding(run(leg, LegSketch(), 10)) == [
+        (8, "long", 0, True),
+        (9, "long", 0, True),
+        (9, "long", near(15), False),
+    ]
+
+
+def test_an_actual_settlement_takes_back_every_assumed_one_within_its_interval() -> None:
+    # Hourly to 2, then every 8 h, which nobody says before 10: 3 to 5 were assumed, and are not due any more.
+    stated = [1.0] * 10 + [8.0] * 3
+    result = run(
+        LegSketch(rates=dict.fromkeys((0, 1, 2, 10), 0.002), interval=stated), LegSketch(), 13, max_stale_hours=24
+    )
+    charged = [(hour, near(-10), hour > 2) for hour in range(1, 10)]
+    assert [(hour, usd, assumed) for hour, _, usd, assumed in funding(result)] == [
+        *charged,
+        *[(10, near(10), True)] * 7,
+        (10, near(-10), False),
+    ]
+    assert float(result.trades[0].funding_usd) == near(-30)
+
+
+@pytest.mark.parametrize(
+    ("interval", "max_stale", "last_assumed"),
+    [(8, 6, 16), (8, 16, 16), (8, 17, 16), (1, 6, 6), (1, 2, 2), (1, 1, 2), (4, 6, 8), (8, 40, 40), (NAN, 6, 48)],
+)
+def test_from_the_second_missing_in_a_row_a_leg_is_silent_but_not_before_the_limit(
+    interval: float, max_stale: int, last_assumed: int
+) -> None:
+    """The one that makes it silent is assumed, as the position was held over it; then it leaves, as an outage."""
+    result = run(LegSketch(rates={0: 0.0001}, interval=interval), ALIVE, 60, max_stale_hours=max_stale)
+    every = 24 if interval != interval else int(interval)
+    silent_at = max(2 * every, max_stale)
+    assumed = [hour for hour, leg, _, _ in funding(result) if leg == "long"]
+    assert assumed == list(range(every, last_assumed + 1, every))
+    trade = result.trades[0]
+    assert (trade.duration_hours, trade.exit_reason) == (silent_at, "data_outage")
+    assert float(trade.exit_long_price) == near(100 * (1 - 0.005))
+
+
+def test_entries_into_a_silent_leg_are_refused_until_something_settles() -> None:
+    leg = LegSketch(rates={0: 0.001, 9: 0.001}, interval=2)
+    result = run(leg, LegSketch(), 12, {5: [ENTER], 6: [ENTER], 8: [ENTER], 9: [ENTER]})
+    assert result.refused == [(6, "silent_leg"), (8, "silent_leg")]
+    assert [(trade.duration_hours, trade.exit_reason) for trade in result.trades] == [
+        (1, "data_outage"),
+        (2, "end_of_data"),
+    ]
+
+
+def test_a_leg_on_which_nothing_ever_settles_is_silent_two_days_after_its_first_price() -> None:
+    quiet = LegSketch(price=[NAN] * 3 + [100.0] * 57)
+    result = run(quiet, ALIVE, 60, {4: [ENTER], 55: [ENTER]})
+    assert [(trade.duration_hours, trade.exit_reason) for trade in result.trades] == [(51 - 4, "data_outage")]
+    assert result.refused == [(55, "silent_leg")]
+    assert result.missing_settlements == 0
 
 
 def test_funding_is_in_equity_from_its_hour_on() -> None:

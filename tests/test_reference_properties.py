@@ -122,7 +122,7 @@ def outcomes() -> Counter[str]:
 @pytest.mark.parametrize(
     "happening",
     [
-        *("no_such_opportunity", "no_free_slot", "already_held", "stale_leg", "too_young", "delisting"),
+        *("no_such_opportunity", "no_free_slot", "already_held", "stale_leg", "silent_leg", "too_young", "delisting"),
         *("filtered", "no_volume", "below_min_notional", "margin", "no_position", "already_pending"),
         *("stop_loss", "data_outage", "end_of_data", "exit"),
         *("imputed", "missing", "booked after the close", "fill at last trade"),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pytest
-from hand_runs import ENTER, features_at, near, play_pair
+from hand_runs import ENTER, features_at, near, offered_at, play_pair
 from reference_records import Exit
 from small_market import NAN, LegSketch
 
@@ -22,11 +22,37 @@ def paying(rates: Mapping[int, float], interval: float = NAN, **more: object) ->
 
 
 @pytest.mark.trap(4)
-def test_trap_04_a_missing_rate_is_charged_at_the_last_one_flagged_and_counted() -> None:
+def test_trap_04_a_missing_rate_is_charged_at_the_last_one_where_that_costs_flagged_and_counted() -> None:
     played = play_pair(QUIET, paying({0: 0.001, 2: 0.002, 6: 0.004}, interval=2), 7)
-    assert played.booked("funding") == [(2, "short", near(10)), (4, "short", near(10)), (6, "short", near(20))]
+    assert played.booked("funding") == [(2, "short", near(10)), (4, "short", 0.0), (6, "short", near(20))]
     assert played.assumed() == [4]
     assert played.records.missing_settlements == 1
+    # The other side pays it: an assumption may cost, never pay.
+    payer = play_pair(QUIET, paying({0: -0.001, 2: -0.002, 6: -0.004}, interval=2), 7)
+    assert payer.booked("funding") == [(2, "short", near(-10)), (4, "short", near(-10)), (6, "short", near(-20))]
+    assert payer.records.missing_settlements == 1
+
+
+@pytest.mark.trap(4)
+def test_trap_04_what_was_assumed_is_no_rate_that_a_strategy_sees() -> None:
+    played = play_pair(QUIET, paying({0: 0.001, 2: 0.002, 6: 0.004}, interval=2), 7)
+    for row, settled in ((3, 0.3), (5, 0.3), (6, 0.7)):
+        features = features_at(played, row)[0]
+        assert features[COLUMN["net_funding_24h_bps"]] == near(100 * settled * 24 / (row + 1)), row
+    assert features_at(played, 5)[0, COLUMN["short_funding_rate"]] == near(0.2)
+
+
+@pytest.mark.trap(4)
+def test_trap_04_a_leg_that_stops_settling_is_left_and_not_offered_until_it_settles_again() -> None:
+    """Missing at 8 and 16: silent from 16 on, left as an outage at its next trade, offered again at 32."""
+    alive = paying(dict.fromkeys(range(40), 0.0), interval=1)
+    played = play_pair(alive, paying({0: 0.0075, 32: 0.0075}, interval=8, fill=101), 40, {0: [ENTER], 20: [ENTER]})
+    assert played.exits() == [(16, "data_outage")]
+    assert played.refusals() == [(20, "refused", "silent_leg")]
+    assert played.records.trades["short_exit"][0] == near(101 * 1.005)
+    # The carry would have paid 0.75 % each time: nobody has seen it, so nobody gets it.
+    assert [usd for _, leg, usd in played.booked("funding") if leg == "short"] == [0.0, 0.0]
+    assert [row for row in range(40) if not offered_at(played, row)[0]] == list(range(16, 32))
 
 
 @pytest.mark.trap(4)
@@ -49,9 +75,12 @@ def test_trap_04_nothing_is_missing_in_an_hour_in_which_none_was_due() -> None:
 def test_trap_04_a_late_settlement_books_the_difference_only() -> None:
     played = play_pair(QUIET, paying({0: 0.001, 3: 0.004, 4: 0.005}, interval=2), 5)
     # Assumed at row 2 with 0.1 %, really 0.4 % an hour later; the next one is due at row 5 but comes early.
-    expected = [(2, near(5)), (3, near(-5)), (3, near(20)), (4, near(25))]
+    expected = [(2, 0.0), (3, 0.0), (3, near(20)), (4, near(25))]
     assert [(row, amount) for row, _, amount in played.booked("funding")] == expected
     assert played.records.missing_settlements == 1
+    payer = play_pair(QUIET, paying({0: -0.001, 3: -0.004, 4: -0.005}, interval=2), 5)
+    expected = [(2, near(-5)), (3, near(5)), (3, near(-20)), (4, near(-25))]
+    assert [(row, amount) for row, _, amount in payer.booked("funding")] == expected
 
 
 @pytest.mark.trap(5)
@@ -59,8 +88,8 @@ def test_trap_05_rate_and_interval_change_while_a_position_is_open() -> None:
     interval = [8.0] * 9 + [4.0] * 4 + [1.0] * 3
     rates = {0: 0.001, 8: 0.002, 12: -0.003, 13: 0.004, 15: 0.006}
     played = play_pair(QUIET, paying(rates, interval=interval), 16)  # type: ignore[arg-type]
-    # Hourly by then, so that of row 14 is missing and the last rate stands in.
-    expected = [(8, 10), (12, -15), (13, 20), (14, 20), (15, 30)]
+    # Hourly by then, so that of row 14 is missing; to take the last rate for it would pay.
+    expected = [(8, 10), (12, -15), (13, 20), (14, 0), (15, 30)]
     assert played.booked("funding") == [(row, "short", near(usd)) for row, usd in expected]
     assert played.assumed() == [14]
 
@@ -68,10 +97,21 @@ def test_trap_05_rate_and_interval_change_while_a_position_is_open() -> None:
 @pytest.mark.trap(5)
 def test_trap_05_an_interval_that_shrinks_makes_the_missing_settlement_due_sooner() -> None:
     interval = [8.0] * 4 + [2.0] * 4
-    played = play_pair(QUIET, paying({2: 0.001}, interval=interval), 8)  # type: ignore[arg-type]
+    played = play_pair(QUIET, paying({2: -0.001}, interval=interval), 8)  # type: ignore[arg-type]
     # Due at 2 + 2 = 4, 6; with the interval of the entry nothing would be due before row 10.
-    assert [(row, usd) for row, _, usd in played.booked("funding")] == [(2, near(5)), (4, near(5)), (6, near(5))]
+    assert [(row, usd) for row, _, usd in played.booked("funding")] == [(2, near(-5)), (4, near(-5)), (6, near(-5))]
     assert played.assumed() == [4, 6]
+
+
+@pytest.mark.trap(5)
+def test_trap_05_an_actual_settlement_takes_back_every_assumed_one_within_its_interval() -> None:
+    """Hourly to row 2 and then every 8 h, which nobody says before row 10: seven were assumed, and are taken back."""
+    interval = [1.0] * 10 + [8.0] * 3
+    payer = paying(dict.fromkeys((0, 1, 2, 10), -0.002), interval=interval)  # type: ignore[arg-type]
+    played = play_pair(QUIET, payer, 13, max_stale_hours=24)
+    assert [usd for row, _, usd in played.booked("funding") if row < 10] == [near(-10)] * 9
+    assert [usd for row, _, usd in played.booked("funding") if row == 10] == [*[near(10)] * 7, near(-10)]
+    assert played.records.trades["funding"].tolist() == near([-30.0])
 
 
 @pytest.mark.trap(6)

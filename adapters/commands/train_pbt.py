@@ -191,6 +191,7 @@ def _run(folder: Path, job: PBTJob, workers: int, narrator: Narrator) -> list[It
 
 
 def _tell(narrator: Narrator, folder: Path, last: Iteration, metrics: dict[str, Metrics], seconds: float) -> None:
+    from adapters.assumed import assumed_words
     from adapters.pbt.console import in_words, number
 
     winner = last.results[last.ranking[0]]
@@ -199,8 +200,10 @@ def _tell(narrator: Narrator, folder: Path, last: Iteration, metrics: dict[str, 
     narrator.say(
         f"Winner: agent {winner.agent}, fitness {number(winner.fitness, '+.3f')}; {in_words(winner.hyperparameters)}"
     )
+    assumed = assumed_words(metrics["validation"])
     narrator.say(
-        f"P&L {number(winner.metrics['pnl_pct'], '+.3f')} % on validation, {late} % with fills one hour late; "
+        f"P&L {number(winner.metrics['pnl_pct'], '+.3f')} % on validation, {late} % with fills one hour late"
+        f"{f', {assumed}' if assumed else ''}; "
         f"{seconds:.0f} s"
     )
     narrator.say(f"{folder / f'agent_{winner.agent}_model.zip'}")

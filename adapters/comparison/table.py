@@ -8,6 +8,7 @@ from textwrap import shorten
 from rich.console import Console
 from rich.table import Table
 
+from adapters.assumed import assumed_words
 from adapters.comparison.causes import CAUSES, Matched
 from adapters.comparison.compare import Comparison, Side
 from adapters.comparison.held import Held
@@ -25,7 +26,9 @@ def print_comparison(found: Comparison, console: Console | None = None) -> None:
         f"{len(span)} hours in both, {span.iloc[0]:%Y-%m-%dT%H:%MZ} to {span.iloc[-1]:%Y-%m-%dT%H:%MZ}", markup=False
     )
     for name, side in (("first ", found.first), ("second", found.second)):
+        assumed = assumed_words(side.run.metrics)
         line = f"{name}  {side.pnl_usd:+,.2f} USD  {side.pnl_pct:+.4f} %  {side.run.name} in {side.run.folder}"
+        line += f" ({assumed})" if assumed else ""
         out.print(line, markup=False, soft_wrap=True)
     for line in _remarks(found):
         out.print(line, markup=False)

@@ -11,16 +11,21 @@ import numpy as np
 from adapters.datasets.arrays import market_of
 from adapters.datasets.coin_files import CoinFile, read_coin_file, row_errors
 from adapters.datasets.findings import hour_text
+from adapters.datasets.hourly_intervals import hourly_intervals
 from adapters.datasets.layout import DatasetInfo, Delisting, coin_paths
+from adapters.gate.frozen import frozen_hours, frozen_note
 from engine.errors import DataError
-from engine.market import NEVER, PER_LEG_FLOATS, MarketData, hour_of
+from engine.market import NEVER, PER_LEG_FLOATS, MarketData, hour_of, time_of
+
+Notes = tuple[str, ...]
 
 
 def read_market(folder: Path, info: DatasetInfo | None) -> tuple[MarketData, tuple[str, ...]]:
-    """Market of a ``price_history`` folder, and notes on what was passed over in older files.
+    """Market of a ``price_history`` folder, and notes on what was passed over.
 
-    Without ``info`` the files are of an older layout: span and exchanges are those found. Raises ``DataError``
-    at the first thing that is wrong, with file, coin and hour.
+    Prices of frozen bars are unknown, intervals are those of every hour. Without ``info`` the files are of an older
+    layout: span and exchanges are those found. Raises ``DataError`` at the first thing that is wrong, with file, coin
+    and hour.
     """
     files = []
     for path in coin_paths(folder):
@@ -35,8 +40,12 @@ def read_market(folder: Path, info: DatasetInfo | None) -> tuple[MarketData, tup
         span = _span(info)
         exchanges = sorted(info.exchanges)
         _fits_info(files, info)
-    market = _market(files, exchanges, span)
-    return market if info is None else with_delistings(market, info.delistings), _notes(files)
+    market, frozen = _market(files, exchanges, span), Notes()
+    if info is None or not info.frozen_bars_left_out:
+        market, frozen = _without_frozen(market)
+    intervals = hourly_intervals(market.funding_rate, market.funding_interval_hours)
+    market = replace(market, funding_interval_hours=intervals)
+    return market if info is None else with_delistings(market, info.delistings), (*_notes(files), *frozen)
 
 
 def _span(info: DatasetInfo) -> tuple[int, int]:
@@ -74,6 +83,19 @@ def _market(files: Sequence[CoinFile], exchanges: Sequence[str], span: tuple[int
         symbols=[file.coin for file in files],
         exchanges=exchanges,
     )
+
+
+def _without_frozen(market: MarketData) -> tuple[MarketData, Notes]:
+    """The market without prices of frozen bars, at their end and as fills at their beginning; a note on each leg."""
+    price, fill, notes = market.price, market.fill_price, []
+    for leg in range(market.legs):
+        frozen = frozen_hours(price[leg], fill[leg], market.volume_24h_usd[leg])
+        if frozen.any():
+            first = time_of(int(market.hours[int(frozen.argmax())]))
+            notes.append(frozen_note(*market.leg_name(leg), int(frozen.sum()), first))
+            price[leg, frozen] = np.nan
+            fill[leg, :-1][frozen[1:]] = np.nan
+    return market, tuple(notes)
 
 
 def with_delistings(market: MarketData, delistings: Sequence[Delisting]) -> MarketData:

@@ -13,8 +13,10 @@ import numpy as np
 import pandas as pd
 
 from adapters.datasets.arrays import market_of
+from adapters.datasets.hourly_intervals import hourly_intervals
 from adapters.datasets.layout import DatasetInfo
 from adapters.datasets.raw_tables import FUNDING_FILE, LEG, PRICES_FILE, read_bars, read_settlements
+from adapters.datasets.unused_rows import settlements_outside, without_frozen
 from adapters.datasets.windows import WindowEdges, check_windows, default_windows
 from adapters.datasets.write import Progress, refuse_target, write_dataset
 from engine.errors import DataError
@@ -37,8 +39,9 @@ def build_dataset(
     """Build the data set ``out`` from the raw folder, whole or not at all.
 
     Without ``windows`` the default split is written (none when the data is too short for it). ``also_write`` adds
-    files of its own to the folder before it appears. Returns the content of ``dataset.yaml`` and warnings about
-    the windows. Raises ``DataError`` for bad raw tables and ``UserError`` for a bad target or bad windows.
+    files of its own to the folder before it appears. Returns the content of ``dataset.yaml`` and warnings: what of
+    the tables is not used, and what is wrong with the windows. Raises ``DataError`` for bad raw tables and
+    ``UserError`` for a bad target or bad windows.
     """
     refuse_target(out, replace=replace)
     tell = progress or (lambda *_: None)
@@ -47,10 +50,11 @@ def build_dataset(
     tell("reading raw tables", 1, 2)
     settlements = read_settlements(raw / FUNDING_FILE)
     tell("reading raw tables", 2, 2)
+    bars, settlements, frozen = without_frozen(bars, settlements, origin=str(raw / PRICES_FILE))
     market = market_from_raw(bars, settlements, origin=str(raw))
     first, last = time_of(int(market.hours[0])), time_of(int(market.hours[-1]))
     chosen = default_windows(first, last) if windows is None else windows.over({}, first, last)
-    warnings = check_windows(chosen, first, last)
+    warnings = [*frozen, *settlements_outside(bars, settlements), *check_windows(chosen, first, last)]
     info = DatasetInfo(
         name=name,
         source=source,
@@ -59,6 +63,7 @@ def build_dataset(
         last_hour=last,
         how_made="arb data build; price: close of the bar before the hour, fill_price: open of the bar at it",
         windows=chosen,
+        frozen_bars_left_out=True,
     )
     write_dataset(market, out, info, replace=replace, also_write=also_write, progress=progress)
     return info, warnings
@@ -67,7 +72,8 @@ def build_dataset(
 def market_from_raw(bars: pd.DataFrame, settlements: pd.DataFrame, *, origin: str) -> MarketData:
     """Market of checked raw tables (see ``raw_tables``); spans the first bar's open to the last bar's close.
 
-    Settlements outside that span have no price beside them and are left out. Raises ``DataError`` when a leg
+    Settlements outside that span have no price beside them and are left out (``settlements_outside`` tells of them).
+    Intervals are those of every hour (``hourly_intervals``). Raises ``DataError`` when a leg
     has settlements but no bars, or bars but no settlements.
     """
     names = _legs(bars, settlements, origin)
@@ -80,13 +86,14 @@ def market_from_raw(bars: pd.DataFrame, settlements: pd.DataFrame, *, origin: st
     settlements = settlements[settlements["row_hour"].between(start, end)]
     paid_leg, paid = _leg_codes(settlements, index), settlements["row_hour"].to_numpy(np.int64) - start
     symbols, exchanges = sorted(set(names["coin"])), sorted(set(names["exchange"]))
-    kinds = {
+    kinds: dict[str, Floats] = {
         "price": _scatter(shape, bar_leg, opened + 1, bars["close"]),
         "fill_price": _scatter(shape, bar_leg, opened, bars["open"]),
         "funding_rate": _scatter(shape, paid_leg, paid, settlements["funding_rate"]),
         "funding_interval_hours": _scatter(shape, paid_leg, paid, settlements["interval_hours"]),
         "volume_24h_usd": trailing_sum(_scatter(shape, bar_leg, opened + 1, bars["volume_usd"]), VOLUME_BARS),
     }
+    kinds["funding_interval_hours"] = hourly_intervals(kinds["funding_rate"], kinds["funding_interval_hours"])
     leg_symbol = np.array([symbols.index(coin) for coin in names["coin"]], np.int64)
     leg_exchange = np.array([exchanges.index(exchange) for exchange in names["exchange"]], np.int64)
     return market_of(kinds, hours=hours, legs=(leg_symbol, leg_exchange), symbols=symbols, exchanges=exchanges)

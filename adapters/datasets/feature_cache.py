@@ -11,7 +11,7 @@ from engine.features import FEATURES, Tables, build_tables
 from engine.settings import EngineSettings, hash_of
 from engine.tape import Tape
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the same market would give other tables."""
 ENTRIES_KEPT = 4
 

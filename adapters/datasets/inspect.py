@@ -14,7 +14,7 @@ _HEAD = f"{'exchange':<16} {'legs':>5} {'fresh %':>8} {'next trade %':>13} {'set
 
 def inspect_dataset(path: Path) -> list[str]:
     """Lines for people. *fresh*: hours with a price of their own between a leg's first and last price; *next
-    trade*: fresh hours whose fill price is known."""
+    trade*: fresh hours whose fill price is known; *intervals*: share of the hours under each funding interval."""
     dataset = load_dataset(path)
     market = dataset.market
     lines = [

@@ -130,6 +130,8 @@ class DatasetInfo(Settings):
     how_made: str
     windows: dict[WindowName, Window] = Field(default_factory=dict)
     delistings: tuple[Delisting, ...] = ()
+    frozen_bars_left_out: bool = False
+    """Whether the bars that it was made from were searched for frozen ones; else loading judges by hourly prices."""
 
     @model_validator(mode="after")
     def _spans_time(self) -> Self:
@@ -160,7 +162,8 @@ def read_info(dataset: Path) -> DatasetInfo:
 def write_info(dataset: Path, info: DatasetInfo) -> None:
     """Write ``dataset.yaml``, whole or not at all."""
     values = info.model_dump(mode="json", by_alias=True)
-    if not info.delistings:
-        del values["delistings"]
+    for name in ("delistings", "frozen_bars_left_out"):
+        if not values[name]:
+            del values[name]
     with replacing_file(dataset / INFO_FILE) as aside:
         aside.write_text(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), encoding="utf-8")

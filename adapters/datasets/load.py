@@ -92,11 +92,15 @@ def _fingerprint(prices: Path, opportunities: Path | None, info: DatasetInfo | N
         if not opportunities.is_file():
             raise DataError("is missing", file=str(opportunities))
         files.append((f"{OPPORTUNITIES}{opportunities.suffix}", opportunities))
-    facts = "older" if info is None else json.dumps(info.model_dump(mode="json", include=_FACTS), sort_keys=True)
-    return array_cache.fingerprint_of(files, facts)
+    return array_cache.fingerprint_of(files, "older" if info is None else _facts(info))
 
 
-_FACTS = {"exchanges", "first_hour", "last_hour", "delistings"}
+def _facts(info: DatasetInfo) -> str:
+    """What of ``dataset.yaml`` is a fact about the market; what came with a later version only where it is said."""
+    facts = info.model_dump(mode="json", include={"exchanges", "first_hour", "last_hour", "delistings"})
+    if info.frozen_bars_left_out:
+        facts["frozen_bars_left_out"] = True
+    return json.dumps(facts, sort_keys=True)
 
 
 def _read(prices: Path, opportunities: Path | None, info: DatasetInfo | None) -> tuple[MarketData, tuple[str, ...]]:

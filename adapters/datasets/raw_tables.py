@@ -20,10 +20,11 @@ LEG = ["coin", "exchange"]
 
 
 def read_bars(path: Path) -> pd.DataFrame:
-    """One row per finished hourly bar: coin, exchange, contract, opened_hour, open, close, volume_usd.
+    """One row per finished hourly bar: coin, exchange, contract, opened_hour, open, close, volume_usd, is_still.
 
-    ``opened_hour`` is the hour number of the bar's open; prices are per coin, divided by the multiplier.
-    Sorted by leg and hour, unique. Raises ``DataError`` on anything else.
+    ``opened_hour`` is the hour number of the bar's open; prices are per coin, divided by the multiplier; ``is_still``:
+    open, high, low and close are one price and nothing was traded. Sorted by leg and hour, unique.
+    Raises ``DataError`` on anything else.
     """
     raw = _read(path, PRICE_COLUMNS)
     times = _utc(raw["timestamp"], path, raw)
@@ -43,6 +44,7 @@ def read_bars(path: Path) -> pd.DataFrame:
             "close": close / multiplier,
             # The multiplier cancels: contracts times the price of a contract.
             "volume_usd": volume * close,
+            "is_still": (volume == 0) & (raw[["open", "high", "low"]].to_numpy() == close[:, None]).all(axis=1),
         }
     )
     bars = _one_contract(bars, ["opened_hour"], ["open", "close"], path)

@@ -87,16 +87,17 @@ def _file_findings(path: Path, *, older: bool) -> Iterator[Finding]:
 
 
 def _whole_findings(dataset: Path, info: DatasetInfo | None) -> list[Finding]:
-    """What only shows when everything is put together: spans, exchanges, delistings, opportunities."""
+    """What only shows when everything is put together: spans, exchanges, delistings, opportunities, frozen bars."""
     try:
-        market, _ = read_market(dataset / PRICE_FOLDER, info)
+        market, passed_over = read_market(dataset / PRICE_FOLDER, info)
+        found = [Finding("warning", "passed over", note, str(dataset / PRICE_FOLDER)) for note in passed_over]
         opportunities = opportunities_path(dataset)
         if opportunities is not None:
             _, notes = read_opportunities(opportunities, market)
-            return [Finding("warning", "opportunities", note, str(opportunities)) for note in notes]
+            found += [Finding("warning", "opportunities", note, str(opportunities)) for note in notes]
     except DataError as error:
         return [_from(error, "data set", str(dataset))]
-    return []
+    return found
 
 
 def _from(error: DataError, kind: str, file: str) -> Finding:

@@ -10,8 +10,7 @@ from adapters.exchanges.history import ExchangeHistory
 from adapters.exchanges.intervals import Gap, bar_gaps, intervals_in_force
 from adapters.exchanges.leg_source import LegHistory
 from adapters.exchanges.paging import HOUR_MS
-
-LONGEST_INTERVAL_HOURS = 24.0
+from engine.schedule import LONGEST_INTERVAL_HOURS
 
 
 def report_of(found: Sequence[ExchangeHistory], since: int, until: int) -> dict[str, Any]:

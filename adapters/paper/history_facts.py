@@ -8,10 +8,12 @@ from itertools import chain
 
 import numpy as np
 
+from adapters.datasets.hourly_intervals import intervals_of_hours, shown_intervals
 from adapters.exchanges.history import ExchangeHistory
 from adapters.exchanges.leg_source import LegHistory
-from adapters.exchanges.paging import HOUR_MS
+from adapters.exchanges.paging import HOUR_MS, Row
 from adapters.exchanges.quotes import ExchangeOutcome
+from adapters.gate.frozen import frozen_bars
 from adapters.paper.live_facts import LegName
 from engine.market import Floats
 from engine.rolling import FACTS, MAX_DELAY_HOURS, HourFacts, Settled
@@ -27,12 +29,14 @@ def past_hours(
     known: Container[tuple[int, int]] = (),
 ) -> list[HourFacts]:
     """The hours ``first`` to ``last``. Price is the close of the bar that ended at the hour, fill price the open of
-    the one that began there. Settlements are known at their hour; those before ``first`` that are not in ``known``
-    (leg, hour), and not out of reach, at ``first``.
+    the one that began there; frozen bars are none. Intervals are those that the settled rates show, as in a data set.
+    Settlements are known at their hour; those before ``first`` that are not in ``known`` (leg, hour), and not out of
+    reach, at ``first``.
     """
     values = np.full((last - first + 1, len(FACTS), len(legs)), np.nan)
     for leg, history in _legs(histories, legs):
         _put_bars(values[:, :, leg], history, first)
+        _put_intervals(values[:, :, leg], history, first)
     settled: dict[int, list[Settled]] = defaultdict(list)
     for found in settled_rates(histories, legs, first, last, known):
         settled[max(found.hour, first)].append(found)
@@ -91,10 +95,23 @@ def _by_hour(history: LegHistory) -> dict[int, float]:
     return {-(-int(time) // HOUR_MS): rate for time, rate in history.settlements.sorted()}
 
 
+def _living(bars: Sequence[Row]) -> list[Row]:
+    """Bars less the frozen ones. Rows of (open time, open, high, low, close, volume), by time."""
+    is_still = np.array([volume == 0 and len(set(prices)) == 1 for _, *prices, volume in bars], np.bool_)
+    return [bar for bar, frozen in zip(bars, frozen_bars(is_still), strict=True) if not frozen]
+
+
+def _put_intervals(values: Floats, history: LegHistory, first: int) -> None:
+    """Fill in the interval in force at each of ``[hours, FACTS]``, as far as the settled rates tell it."""
+    settled = list(_by_hour(history))
+    own = shown_intervals(settled)
+    values[:, FACTS.index("funding_interval_hours")] = intervals_of_hours(settled, own, first, len(values))
+
+
 def _put_bars(values: Floats, history: LegHistory, first: int) -> None:
     """Fill ``[hours, FACTS]`` of one leg."""
     row = {name: i for i, name in enumerate(FACTS)}
-    bars = {int(bar[0]) // HOUR_MS: bar for bar in history.bars.sorted()}
+    bars = {int(bar[0]) // HOUR_MS: bar for bar in _living(history.bars.sorted())}
     unit = history.listing.multiplier
     traded = {opened: volume * close for opened, (_, _, _, _, close, volume) in bars.items()}
     for i in range(len(values)):

@@ -25,7 +25,8 @@ from adapters.paper.settings import PaperSettings
 from adapters.paper.setup import LIVE, LIVE_GRACE_HOURS, Player, reopened, start_state, universe
 from engine.errors import ArbError, UserError
 from engine.features import HISTORY_HOURS
-from engine.rolling import LONGEST_INTERVAL_HOURS, MAX_DELAY_HOURS, NOW
+from engine.rolling import MAX_DELAY_HOURS, NOW
+from engine.schedule import LONGEST_INTERVAL_HOURS
 from engine.settings import EngineSettings
 
 HISTORY_LIMIT_SECONDS = 900.0

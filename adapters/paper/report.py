@@ -9,7 +9,7 @@ from typing import Any
 from engine.books import Leg, Status
 from engine.kernel import position_pnl, unrealised_price_pnl
 from engine.loop import HourlyLoop
-from engine.settlements import NOT_YET
+from engine.schedule import NOT_YET
 
 RunningRate = Callable[[int, int], float | None]
 """(leg, hour number) to the exchange's estimate, at that hour, of the next rate."""
@@ -81,6 +81,7 @@ def _leg(loop: HourlyLoop, s: int, side: Leg, leg: int, entry: str, running_rate
         "last_settled_rate": _known(rate),
         "interval_hours": _known(interval),
         "next_settlement_hour": None if due is None else int(market.hours[0]) + due,
+        "settlements_missing": int(settlements.missed[leg]),
         "pending_funding_usd": _known(pending) or 0.0,
     }
 

@@ -6,10 +6,15 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+import numpy as np
+
+from adapters.assumed import METRIC, assumed_words
 from adapters.paper.journal import Journal
 from adapters.paper.messages import shown
 from engine.books import Kind
 from engine.market import EPOCH
+from engine.metrics import assumed_share_pct
+from engine.schedule import ACTUAL
 
 OK, DEGRADED, STALE = "ok", "degraded", "stale"
 EXIT_CODES = {OK: 0, DEGRADED: 1, STALE: 2}
@@ -40,6 +45,7 @@ def status_of(journal: Journal, now: datetime) -> dict[str, Any]:
         "pnl_usd": equity - initial,
         "pnl_pct": 100 * (equity - initial) / initial,
         **_split(journal, report),
+        METRIC: _assumed_pct(journal),
         "trades": journal.rows("SELECT count(*) FROM trades")[0][0],
         "missing_settlements": report.get("missing_settlements", 0),
         "pending_funding_usd": report.get("pending_funding_usd", 0.0),
@@ -81,6 +87,13 @@ def _split(journal: Journal, report: dict[str, Any]) -> dict[str, float]:
     }
 
 
+def _assumed_pct(journal: Journal) -> float:
+    """Share of the funding booked so far that was assumed and not taken back, %."""
+    found = journal.rows("SELECT amount, booking FROM ledger WHERE kind = ?", int(Kind.FUNDING))
+    amounts = np.array([amount for amount, _ in found], np.float64)
+    return assumed_share_pct(amounts, np.array([booking != ACTUAL for _, booking in found], np.bool_))
+
+
 def _quoted_in_usdc(journal: Journal) -> list[str]:
     """Exchanges whose contracts are quoted in USDC, which counts as USDT at par."""
     found = journal.rows(
@@ -120,13 +133,15 @@ def lines_of(status: dict[str, Any], width: int) -> list[str]:
 def _lines(status: dict[str, Any]) -> Iterator[str]:
     yield f"{status['health']}: {status['why']}"
     yield f"{status['strategy']} ({status['mode']}), last hour {status['last_hour'] or '-'}"
+    assumed = assumed_words(status)
     yield (
         f"equity {status['equity_usd']:,.2f} USD, P&L {status['pnl_usd']:+,.2f} USD ({status['pnl_pct']:+.3f} %) "
-        f"in {status['trades']} trades"
+        f"in {status['trades']} trades{f', {assumed}' if assumed else ''}"
     )
     yield (
-        f"  funding {status['funding_usd']:+,.2f}, price {status['realised_price_usd']:+,.2f}, "
-        f"fees {-status['fees_usd']:+,.2f}, unrealised {status['unrealised_usd']:+,.2f}{_at_exchanges(status)}"
+        f"  funding {status['funding_usd']:+,.2f} ({status[METRIC]:.0f} % assumed), "
+        f"price {status['realised_price_usd']:+,.2f}, fees {-status['fees_usd']:+,.2f}, "
+        f"unrealised {status['unrealised_usd']:+,.2f}{_at_exchanges(status)}"
     )
     yield f"  pending funding {status['pending_funding_usd']:+,.4f} USD (not in equity)"
     if status["usdc_at_par"]:
@@ -160,7 +175,8 @@ def _leg_lines(leg: dict[str, Any]) -> Iterator[str]:
     stale = f", no price for {leg['stale_hours']} h" if leg["stale_hours"] else ""
     price = "unknown" if leg["price"] is None else f"{leg['price']:g}"
     yield f"{leg['side']} {leg['exchange']} at {leg['entry_price']:g}, now {price}{stale}"
+    missing = f" ({leg['settlements_missing']} missing)" if leg["settlements_missing"] else ""
     yield (
-        f"  last rate {rate} per {interval} h, next settlement {leg['next_settlement_hour'] or '-'}, "
+        f"  last rate {rate} per {interval} h{missing}, next settlement {leg['next_settlement_hour'] or '-'}, "
         f"pending {leg['pending_funding_usd']:+.4f} USD"
     )

@@ -22,8 +22,8 @@ from adapters.datasets.atomic import new_directory
 from adapters.pbt.job import PBTJob, load_job_data
 from engine.market import Floats, Ints
 from engine.opportunities import OpportunityBuilder
+from engine.schedule import BOOKING
 from engine.settings import EngineSettings
-from engine.settlements import BOOKING
 from engine.tape import LEG, PAIR, QUOTE, RULES, Tape, TapeArrays
 from rl_training.candidates import Candidates
 from rl_training.episodes import Course

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from adapters.assumed import METRIC, assumed_words
 from adapters.report.extras import HINDSIGHT, PERSISTENT, Extras
 from adapters.report.numbers import DASH, interval, number, pct, usd
 from adapters.saved_run import SavedRun
@@ -27,13 +28,14 @@ def figures(run: SavedRun, extras: Extras) -> list[Figure]:
     metrics = run.metrics
     bounds: Mapping[str, Any] = extras.significance or {}
     level = f"{100 * bounds['confidence']:.0f} %" if "confidence" in bounds else ""
-    pnl = metrics["pnl_usd"]
+    assumed = assumed_words(metrics)
+    range_or_usd = _range(level, bounds.get("pnl_pct_interval")) or usd(metrics["pnl_usd"])
     return [
-        Figure("P&L", pct(metrics["pnl_pct"]), _range(level, bounds.get("pnl_pct_interval")) or usd(pnl)),
+        Figure("P&L", pct(metrics["pnl_pct"]), _also(range_or_usd, assumed)),
         Figure(
             "P&L per 7 days",
             pct(metrics["pnl_pct_per_7d"], 3),
-            _range(level, bounds.get("pnl_pct_per_7d_interval")),
+            _also(_range(level, bounds.get("pnl_pct_per_7d_interval")), assumed),
             *_above(metrics["pnl_pct_per_7d"], 0.5, "0.5 %"),
         ),
         Figure(
@@ -42,7 +44,11 @@ def figures(run: SavedRun, extras: Extras) -> list[Figure]:
             _range(level, bounds.get("sharpe_interval")),
             *_above(metrics["sharpe"], 1.0, "1"),
         ),
-        Figure("Max drawdown", pct(metrics["max_drawdown_pct"], signed=False), "hourly, mark to market"),
+        Figure(
+            "Max drawdown",
+            pct(metrics["max_drawdown_pct"], signed=False),
+            f"hourly, mark to market; Sortino {number(metrics['sortino'], signed=True)}",
+        ),
         Figure("Win rate", pct(metrics["win_rate_pct"], 0, signed=False), _trades(metrics), *_win_target(metrics)),
         Figure(
             "Profit factor",
@@ -50,12 +56,17 @@ def figures(run: SavedRun, extras: Extras) -> list[Figure]:
             "" if metrics["profit_factor"] is not None or not metrics["trades"] else "no trade lost",
             *_above(metrics["profit_factor"], 2.0, "2"),
         ),
-        Figure("Average trade", _hours(metrics["avg_trade_hours"]), "", *_hold_target(metrics)),
+        Figure(
+            "Average trade",
+            _hours(metrics["avg_trade_hours"]),
+            f"per trade Sharpe {number(metrics['sharpe_trades'])}",
+            *_hold_target(metrics),
+        ),
         Figure("Break-even costs", _multiple(metrics["break_even_cost_multiple"]), "same trades, dearer"),
         _share("Of hindsight", HINDSIGHT, "every next trade known", run, extras),
         _share("Of persistent hindsight", PERSISTENT, "fills at the worse of two hours", run, extras),
         Figure("Exposure", pct(metrics["exposure_pct"], 0, signed=False), "mean of both legs over equity"),
-        Figure("Sortino", number(metrics["sortino"], signed=True), f"per trade Sharpe {_plain(metrics)}"),
+        Figure("Assumed funding", pct(metrics.get(METRIC), 0, signed=False), "of all funding: due, not in the data"),
     ]
 
 
@@ -81,6 +92,10 @@ def probabilities(extras: Extras) -> list[Figure]:
             found.get("pbo_reason") or "chance that the best of the trials is below their median",
         ),
     ]
+
+
+def _also(note: str, more: str) -> str:
+    return "; ".join(filter(None, (note, more)))
 
 
 def _range(level: str, bounds: Any) -> str:
@@ -110,10 +125,6 @@ def _hours(value: float | None) -> str:
 
 def _multiple(value: float | None) -> str:
     return DASH if value is None else f"{number(value, 1)} x"
-
-
-def _plain(metrics: Mapping[str, Any]) -> str:
-    return number(metrics["sharpe_trades"])
 
 
 def _chance(value: float | None) -> str:

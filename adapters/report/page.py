@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]  # plotly ships no types
 
+from adapters.assumed import assumed_words
 from adapters.datasets.atomic import replacing_file
 from adapters.report import attribution, headline, numbers, quality
 from adapters.report.charts import chart_data, is_itself
@@ -87,6 +88,7 @@ def _environment() -> Environment:
     )  # fmt: skip
     formats = {"usd": numbers.usd, "pct": numbers.pct, "num": numbers.number, "hour": numbers.hour}
     environment.filters |= formats | {
+        "assumed": assumed_words,
         "part": attribution.label,
         "short": attribution.short_label,
         "words": lambda text: str(text).replace("_", " "),

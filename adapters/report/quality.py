@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from adapters.assumed import METRIC
 from adapters.report.numbers import count
 from adapters.saved_run import SavedRun
 
@@ -29,7 +30,8 @@ def counts(run: SavedRun) -> list[Count]:
     return [
         Count(
             "Missing settlements", int(metrics["missing_settlements"] or 0),
-            "due but absent: the last rate was charged instead", f"of {count(settlements, 'funding booking')}",
+            "due but absent: assumed at the worse of the last rate and zero",
+            f"of {count(settlements, 'funding booking')}{_share(metrics.get(METRIC))}",
         ),
         Count(
             "Stale hours", int(metrics["stale_hours"] or 0),
@@ -40,6 +42,10 @@ def counts(run: SavedRun) -> list[Count]:
             "no later trade was known, so the price on show stood in", f"of {count(fills, 'fill')}",
         ),
     ]  # fmt: skip
+
+
+def _share(assumed_pct: float | None) -> str:
+    return "" if assumed_pct is None else f"; {assumed_pct:.0f} % of all funding in USD"
 
 
 def assumed_funding(run: SavedRun) -> pd.DataFrame:

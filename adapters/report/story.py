@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from adapters.assumed import assumed_words
 from adapters.report.attribution import FEES, PAID, RECEIVED, totals
 from adapters.report.extras import HINDSIGHT, PERSISTENT, Extras
 from adapters.report.numbers import count, interval, number, pct, usd
@@ -64,12 +65,12 @@ def _result(run: SavedRun) -> Remark:
     metrics = run.metrics
     pnl, days = float(metrics["pnl_usd"] or 0.0), run.hours / 24
     done = "earned" if pnl > 0 else "lost" if pnl < 0 else "ended even with"
-    weekly = pct(metrics["pnl_pct_per_7d"], 3)
+    weekly, assumed = pct(metrics["pnl_pct_per_7d"], 3), assumed_words(metrics)
     target = "above" if (metrics["pnl_pct_per_7d"] or 0.0) > 0.5 else "below"
     return Remark(
         f"{run.name} {done} {usd(abs(pnl), signed=False)} ({pct(metrics['pnl_pct'])} of capital) in {days:,.0f} days "
         f"with {count(int(metrics['trades'] or 0), 'closed trade')}: {weekly} per 7 days, "
-        f"{target} the target of 0.5 %.",
+        f"{target} the target of 0.5 %{f', with {assumed}' if assumed else ''}.",
         "good" if pnl > 0 and target == "above" else "plain" if pnl >= 0 else "warn",
     )
 
@@ -149,10 +150,12 @@ def _concentration(run: SavedRun) -> Iterator[Remark]:
 def _assumed(run: SavedRun) -> Iterator[Remark]:
     """Funding that nobody has seen settle, where it matters."""
     assumed = float(run.ledger.loc[run.ledger["assumed"], "amount_usd"].sum())
-    pnl = float(run.metrics["pnl_usd"] or 0.0)
-    if assumed and abs(assumed) >= 0.1 * abs(pnl):
+    pnl, words = float(run.metrics["pnl_usd"] or 0.0), assumed_words(run.metrics)
+    if words or (assumed and abs(assumed) >= 0.1 * abs(pnl)):
+        share = f" ({words})" if words else ""
         yield Remark(
-            f"{usd(assumed)} of the P&L is funding that was assumed: the settlements are missing from the data.", "warn"
+            f"{usd(assumed)} of the P&L is funding that was assumed{share}: the settlements are missing from the data.",
+            "warn",
         )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from adapters.assumed import assumed_line
 from adapters.results_table import output_console
 from adapters.stress.bench import Outcome
 from adapters.stress.break_even import BEYOND, NEVER_EARNS, BreakEven
@@ -110,7 +111,7 @@ def _counted(n: int, one: str, many: str = "") -> str:
 
 def conclusions(study: Study) -> list[str]:
     """Break-even, capacity, and what the words of the last column mean."""
-    lines = []
+    lines = [assumed_line({"the run as it is": study.base.metrics})]
     if study.break_even is not None:
         static = study.base.metrics["break_even_cost_multiple"]
         same = "" if static is None else f"; for the very same trades x{static:.2f}"
