@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from adapters.exchanges.coins import coin_of, listings, split_name
+from adapters.exchanges.coins import listings
 from adapters.exchanges.quirks import QUIRKS
+from adapters.naming.symbols import coin_of, split_name
 from engine.errors import UserError
 
 

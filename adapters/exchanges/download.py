@@ -10,13 +10,14 @@ from typing import Any
 
 from adapters.datasets.atomic import replacing_file
 from adapters.exchanges.clients import Clock
-from adapters.exchanges.coins import Listing, coin_of, symbol_of
+from adapters.exchanges.coins import Listing
 from adapters.exchanges.fetch_report import report_of
 from adapters.exchanges.history import ExchangeHistory, Watcher, fetch_history
 from adapters.exchanges.leg_source import LegHistory, Wanted
 from adapters.exchanges.ranking import top_symbols
 from adapters.exchanges.raw_store import PARTS, RawStore
 from adapters.exchanges.settings import ExchangesSettings
+from adapters.naming.symbols import coin_of, symbol_of
 from engine.errors import ArbError, UserError
 
 REPORT_FILE = "fetch_report.json"

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 
 from adapters.exchanges.calls import Caller, in_one_line
 from adapters.exchanges.clients import Clients, Clock, sharing
-from adapters.exchanges.coins import Listing, coin_of
+from adapters.exchanges.coins import Listing
 from adapters.exchanges.leg_source import LegHistory, LegSource, Wanted
 from adapters.exchanges.settings import ExchangesSettings
+from adapters.naming.symbols import coin_of
 
 DEAD_AFTER = 3
 """An exchange on which this many legs in a row failed is given up for this run."""
