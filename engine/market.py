@@ -185,18 +185,22 @@ def select(
         raise UserError("the filters leave no symbol and exchange at all")
     if market.recorded is not None:
         raise UserError("filters on symbols or exchanges cannot be combined with recorded opportunities")
+    return with_legs(market, keep)
+
+
+def with_legs(market: MarketData, keep: NDArray[np.bool_]) -> MarketData:
+    """The same hours of the legs to ``keep``, without recorded opportunities: these name pairs of all legs."""
     arrays = {name: getattr(market, name)[keep] for name in PER_LEG_FLOATS}
     known = market.funding_known_hour
-    kept_symbols = sorted({market.leg_name(int(i))[0] for i in np.flatnonzero(keep)})
-    kept_exchanges = sorted({market.leg_name(int(i))[1] for i in np.flatnonzero(keep)})
+    names = [market.leg_name(int(leg)) for leg in np.flatnonzero(keep)]
+    symbols, exchanges = sorted({symbol for symbol, _ in names}), sorted({exchange for _, exchange in names})
     return replace(
         market,
-        symbols=tuple(kept_symbols),
-        exchanges=tuple(kept_exchanges),
-        leg_symbol=np.array([kept_symbols.index(market.leg_name(int(i))[0]) for i in np.flatnonzero(keep)], np.int64),
-        leg_exchange=np.array(
-            [kept_exchanges.index(market.leg_name(int(i))[1]) for i in np.flatnonzero(keep)], np.int64
-        ),
+        symbols=tuple(symbols),
+        exchanges=tuple(exchanges),
+        leg_symbol=np.array([symbols.index(symbol) for symbol, _ in names], np.int64),
+        leg_exchange=np.array([exchanges.index(exchange) for _, exchange in names], np.int64),
+        recorded=None,
         funding_known_hour=None if known is None else known[keep],
         delisting_hour=market.delisting_hour[keep],
         delisting_known_hour=market.delisting_known_hour[keep],

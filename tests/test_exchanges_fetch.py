@@ -238,7 +238,7 @@ def test_a_coin_needs_volume_on_two_exchanges() -> None:
 @pytest.mark.parametrize(
     ("symbols", "options", "message"),
     [
-        ("BTC", {}, "not of the form BTCUSDT"),
+        ("BTC/EUR", {}, "not of the form BTCUSDT"),
         ("top:x", {}, "top:50"),
         ("BTCUSDT", {"until": "2020-01-01"}, "--since must lie before --until"),
     ],

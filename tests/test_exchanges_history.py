@@ -11,7 +11,7 @@ from loopback.world import EXCHANGES, HOUR_MS, World
 from support_exchanges import assert_complete, every_exchange, held_bars, settings_of, world_of
 
 from adapters.exchanges.history import ExchangeHistory, Watcher
-from adapters.exchanges.leg_source import LegHistory, Wanted, nearest_minute
+from adapters.exchanges.leg_source import LegHistory, Wanted
 from adapters.exchanges.live import LiveMarket
 
 COINS = ("BTC", "ETH", "PEPE", "SOL")  # settled every 8, 4 and 1 h, and at changing intervals
@@ -181,6 +181,16 @@ def test_symbols_that_an_exchange_does_not_list_are_named(server: LoopbackServer
 
 
 @pytest.mark.trap(6)
-@pytest.mark.parametrize("stamp", [28_800_000 + 11, 28_800_000 - 11, 28_800_000 + 29_999])
-def test_trap_06_stamps_are_rounded_to_the_nearest_minute(stamp: int) -> None:
-    assert nearest_minute(stamp) == 28_800_000
+def test_trap_06_a_late_stamp_is_of_its_hour_in_the_history_too(server: LoopbackServer) -> None:
+    leg = server.world.legs["gate", "BTC"]
+    usual = leg.stamp
+    leg.stamp = lambda hour: usual(hour) + 42_000  # type: ignore[method-assign]
+    leg._settlements = None
+    try:
+        found = fetched(server, span(server.world, 3), "gate", symbols=("BTCUSDT",))["gate"].legs["BTCUSDT"]
+    finally:
+        del leg.stamp
+        leg._settlements = None
+    times = found.settlements.times()
+    assert len(times) == 9
+    assert all(time % (8 * HOUR_MS) == 0 for time in times)

@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.datasets.findings import Finding, hour_text
-from adapters.datasets.layout import REQUIRED_KINDS, split_column
-from adapters.datasets.table_files import floats_of, milliseconds_of, read_table
-from engine.errors import DataError
+from adapters.datasets.layout import REQUIRED_KINDS, coin_of_file, split_column
+from adapters.datasets.stamps import HOUR_MS, is_plausible, why_implausible
+from adapters.datasets.table_files import floats_of, read_table
+from adapters.datasets.time_columns import milliseconds_of
+from adapters.naming.names import shown
+from engine.errors import DataError, UserError
 from engine.market import Floats, Ints
 
-HOUR_MS = 3_600_000
 MAX_RATE = 0.1
 MAX_INTERVAL_HOURS = 24
 
@@ -55,11 +57,14 @@ def read_coin_file(path: Path, *, older: bool) -> CoinFile:
     legs: dict[str, dict[str, Floats]] = {}
     ignored = []
     for column in table.column_names:
-        place = split_column(column)
+        try:
+            place = split_column(column)
+        except UserError as error:
+            raise DataError(f"column {shown(column)}: {error}", file=str(path)) from None
         if place is not None:
             exchange, kind = place
             if kind in legs.setdefault(exchange, {}):
-                raise DataError(f"two columns hold {kind} of {exchange}; binance is binanceusdm", file=str(path))
+                raise DataError(f"two columns hold {kind} of {exchange} under two of its names", file=str(path))
             legs[exchange][kind] = floats_of(table, column, path)
         elif column != "timestamp":
             ignored.append(column)
@@ -69,7 +74,8 @@ def read_coin_file(path: Path, *, older: bool) -> CoinFile:
         settled = {name: _without_zero_rates(leg) for name, leg in legs.items()}
         legs = {name: leg for name, leg in settled.items() if not _is_empty(leg)}
     _has_required_columns(legs, path)
-    return CoinFile(path, path.stem, milliseconds_of(table, "timestamp", path), legs, tuple(ignored))
+    coin, times = coin_of_file(path), milliseconds_of(table, "timestamp", path)
+    return CoinFile(path, coin, times, legs, tuple(ignored))
 
 
 def _is_empty(leg: dict[str, Floats]) -> bool:
@@ -105,6 +111,9 @@ def row_errors(file: CoinFile) -> Iterator[Finding]:
 
 
 def _time_errors(file: CoinFile) -> Iterator[Finding]:
+    for row in np.flatnonzero(~is_plausible(file.milliseconds)):
+        why = why_implausible(int(file.milliseconds[row]))
+        yield file.finding("implausible time", f"timestamp {why}", row=int(row))
     for row in np.flatnonzero(file.milliseconds % HOUR_MS):
         yield file.finding("not a whole hour", "timestamp is not a whole hour", row=int(row))
     steps = np.diff(file.milliseconds)

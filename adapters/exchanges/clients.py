@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -20,6 +21,11 @@ from adapters.exchanges.settings import ExchangeSettings, ExchangesSettings
 
 Clock = Callable[[], int]
 """Milliseconds since 1970 that count as now."""
+
+
+def machine_milliseconds() -> int:
+    """The clock of the machine."""
+    return time.time_ns() // 1_000_000
 
 
 def clock_at(now: datetime | None) -> Clock | None:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.exchanges.endings import announced_end, end_hour, is_ending, stated_end
+from adapters.datasets.stamps import end_hour
+from adapters.exchanges.endings import announced_end, is_ending, stated_end
 from adapters.exchanges.fields import milliseconds
 from adapters.exchanges.quirks import Quirks
 from adapters.naming.names import problem_of

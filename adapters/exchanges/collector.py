@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adapters.exchanges.calls import Caller, in_one_line
-from adapters.exchanges.clients import Clients, Clock, sharing
+from adapters.exchanges.clients import Clients, Clock, machine_milliseconds, sharing
 from adapters.exchanges.coins import Listing
 from adapters.exchanges.intervals import intervals_in_force
 from adapters.exchanges.leg_source import LegHistory, LegSource, Wanted
@@ -36,7 +36,7 @@ async def collect_quotes(
 
     ``book_symbols``: for which of them order books are read, in this order while time lasts (None: all).
     """
-    now = clock or _machine_milliseconds
+    now = clock or machine_milliseconds
     started = now()
     coins = list(dict.fromkeys(coin_of(symbol) for symbol in symbols))
     books = coins if book_symbols is None else [coin_of(symbol) for symbol in book_symbols]
@@ -203,7 +203,3 @@ def flag_disagreement(quotes: Sequence[Quote], settings: CollectionSettings) -> 
             quote = replace(quote, faults=(*quote.faults, fault))
         flagged.append(quote)
     return flagged
-
-
-def _machine_milliseconds() -> int:
-    return time.time_ns() // 1_000_000

@@ -13,8 +13,6 @@ FARTHEST_MS = 5 * 366 * 24 * HOUR_MS
 """No end is announced so early: a date beyond is how exchanges write "never" (binance: the year 2100)."""
 CONTRADICTED_AFTER_MS = 24 * HOUR_MS
 """A contract that is still listed a day after its stated end goes on; the date is a remnant."""
-WITH_THE_HOUR_MS = 5 * 60_000
-"""An end so soon after a whole hour counts as at it: there would be no time to leave in the hour that it cuts off."""
 SECONDS_BELOW = 100_000_000_000
 """A time below this is in seconds (in milliseconds it would be 1973)."""
 
@@ -41,8 +39,3 @@ def announced_end(ends_ms: int | None, ending: bool, now_ms: int) -> int | None:
     if ends_ms is None or ends_ms > now_ms + FARTHEST_MS or ends_ms < now_ms - CONTRADICTED_AFTER_MS:
         return None
     return ends_ms
-
-
-def end_hour(end_ms: int) -> int:
-    """The hour number that counts as the end: a position leaves at the whole hour before it."""
-    return -(-(end_ms - WITH_THE_HOUR_MS) // HOUR_MS)

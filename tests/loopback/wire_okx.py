@@ -43,7 +43,8 @@ def _market(leg: Leg) -> dict[str, Any]:
         "baseCcy": "", "quoteCcy": "", "settleCcy": "USDT", "ctVal": text(leg.contract_size), "ctMult": "1",
         "ctValCcy": leg.name, "ctType": "linear", "optType": "", "stk": "",
         "listTime": str(leg.created * HOUR_MS),
-        "expTime": str(leg.ends_ms or ""), "lever": "50", "tickSz": "0.0000001", "lotSz": "1", "minSz": "1", "state": "live",
+        "expTime": str(leg.ends_ms or ""), "lever": "50",
+        "tickSz": "0.0000001", "lotSz": "1", "minSz": "1", "state": "live",
         "ruleType": "normal",
         "maxLmtSz": "100000000", "maxMktSz": "100000",
     }  # fmt: skip
