@@ -6,6 +6,7 @@ hours of a leg lie next to each other. ``nan`` means "not known at that hour"; i
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -170,7 +171,8 @@ def select(
     ):
         for name in wanted or ():
             if name not in present:
-                raise UserError(f"{kind} {name} is not in this data set; it has {', '.join(present)}")
+                near = difflib.get_close_matches(name, present, n=1, cutoff=0.0)[0]
+                raise UserError(f"{kind} {name} is not in this data set; nearest: {near} (of {', '.join(present)})")
     keep = np.array(
         [
             (symbols is None or market.leg_name(i)[0] in symbols)

@@ -60,10 +60,11 @@ def command(
     from adapters.datasets.left_out import LeftOut
     from adapters.datasets.selection import selection_of
     from adapters.datasets.validate import validate
-    from adapters.naming.names import checked_name
+    from adapters.naming.names import checked_name, stem_of_text
 
     left, selection = LeftOut(strict=strict), selection_of(symbols, exclude)
-    chosen_name = out.resolve().name if name is None else checked_name(name, "--name")
+    folder = out.resolve().name
+    chosen_name = checked_name(name, "--name") if name else folder if folder.isprintable() else stem_of_text(folder)
     with progress_bar() as progress:
 
         def also_write(market: MarketData, folder: Path) -> None:

@@ -102,6 +102,15 @@ def _whole_hour(time: datetime) -> datetime:
 
 
 Hour = Annotated[AwareDatetime, AfterValidator(_whole_hour)]
+
+
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("holds line breaks or control characters")
+    return text
+
+
+OneLine = Annotated[str, AfterValidator(_one_line)]
 ExchangeName = Annotated[str, AfterValidator(canonical_exchange)]
 WindowName = Literal["train", "validation", "test"]
 
@@ -133,7 +142,7 @@ class Delisting(Settings):
 class DatasetInfo(Settings):
     """Content of ``dataset.yaml``."""
 
-    name: str
+    name: OneLine
     source: str
     exchanges: tuple[ExchangeName, ...]
     first_hour: Hour

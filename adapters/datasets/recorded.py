@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,8 @@ from adapters.datasets.stamps import HOUR_MS
 from adapters.datasets.table_files import floats_of, names_of, read_table
 from adapters.datasets.time_columns import milliseconds_of
 from adapters.naming.exchanges import canonical_exchange
-from adapters.naming.symbols import coin_of, symbol_of
-from engine.errors import DataError, UserError
+from adapters.naming.symbols import symbol_among
+from engine.errors import DataError
 from engine.market import Floats, Ints, MarketData, RecordedOpportunities, directed_pairs
 
 NO_PAIR = -1
@@ -67,7 +66,7 @@ def _pairs(table: pa.Table, times: Ints, market: MarketData, path: Path) -> tupl
     wrong: DataError | None = None
     for i in np.argsort(first):
         row = int(first[i])
-        name = _symbol(symbols[symbol[row]], market)
+        name = symbol_among(symbols[symbol[row]], market.symbols)
         legs = canonical_exchange(longs[long[row]]), canonical_exchange(shorts[short[row]])
         pairs[i] = known.get((name, *legs), NO_PAIR)
         if pairs[i] == NO_PAIR and wrong is None:
@@ -80,15 +79,6 @@ def _pairs(table: pa.Table, times: Ints, market: MarketData, path: Path) -> tupl
     count = int((pairs[which] == NO_PAIR).sum())
     first_wrong = f"{wrong.coin}, {wrong.hour}: {wrong.problem}"
     return pairs[which], (f"{count} opportunities of pairs without price history: left out, the first: {first_wrong}",)
-
-
-def _symbol(name: str, market: MarketData) -> str:
-    """The symbol as the price history calls it, where it only spells it in another way."""
-    if name not in market.symbols:
-        with suppress(UserError):
-            usual = symbol_of(coin_of(name))
-            return usual if usual in market.symbols else name
-    return name
 
 
 def _why_unknown(market: MarketData, symbol: str, long_exchange: str, short_exchange: str) -> str:

@@ -10,6 +10,7 @@ from engine.errors import UserError
 
 LONGEST = 40
 MARKS = "-_."
+LONGEST_STEM = 100
 SHOWN = 60
 DEVICES = frozenset({"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in "0123456789¹²³")})
 """Files that cannot exist on Windows, whatever their suffix."""
@@ -73,8 +74,21 @@ def name_of_stem(stem: str) -> str:
 
 def contract_stem(listed: str) -> str:
     """A file name without suffix for a contract as ccxt names it, ``BTC/USDT:USDT``: one for each contract."""
-    readable = re.sub(r"[^A-Za-z0-9]+", "_", listed)[:LONGEST]
-    return readable if _PLAIN_CONTRACT.fullmatch(listed) else f"{readable}{TAG}{_digest(listed)}"
+    readable = re.sub(r"[^A-Za-z0-9]+", "_", listed)
+    return (
+        readable if _PLAIN_CONTRACT.fullmatch(listed) and len(readable) <= LONGEST_STEM else _tagged(readable, listed)
+    )
+
+
+def stem_of_text(text: str) -> str:
+    """A file name without suffix for any text: the text where it keeps the rule, else what is readable and a tag."""
+    if problem_of(text, longest=LONGEST_STEM) is None and text.split(".")[0].upper() not in DEVICES:
+        return text
+    return _tagged(re.sub(r"[^\w.-]+", "_", text).strip("._-"), text)
+
+
+def _tagged(readable: str, text: str) -> str:
+    return f"{readable[:LONGEST]}{TAG}{_digest(text)}"
 
 
 def _is_letter_or_digit(character: str) -> bool:

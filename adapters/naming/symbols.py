@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Collection
+from contextlib import suppress
 
 from adapters.naming.names import LONGEST, checked_name, shown
 from engine.errors import UserError
@@ -54,6 +56,15 @@ def coin_of(symbol: str) -> str:
         raise UserError(f"symbol {shown(symbol)} is not of the form BTCUSDT, BTC or BTC/USDT:USDT")
     coin = split_name(written)[0]
     return checked_name(OTHER_NAMES.get(coin, coin), "coin")
+
+
+def symbol_among(name: str, symbols: Collection[str]) -> str:
+    """Of the symbols the one that a name means, in whatever spelling; the name itself when it means none of them."""
+    if name not in symbols:
+        with suppress(UserError):
+            usual = symbol_of(coin_of(name))
+            return usual if usual in symbols else name
+    return name
 
 
 def split_name(name: str) -> tuple[str, int]:
