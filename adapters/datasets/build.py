@@ -6,7 +6,8 @@ only its open, as ``fill_price(t)``. So nothing that a strategy may see at ``t``
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from adapters.datasets.selection import EVERYTHING, Selection
 from adapters.datasets.table_findings import leave_out_what_is_certain
 from adapters.datasets.windows import WindowEdges, check_windows, default_windows
 from adapters.datasets.write import Progress, refuse_target, write_dataset
+from adapters.naming.exchanges import is_known, nearest_exchange
 from engine.market import Floats, Ints, MarketData, time_of
 
 VOLUME_BARS = 24
@@ -85,7 +87,10 @@ def market_from_raw(
     Settlements outside that span have no price beside them and are left out. A leg that has settlements but no bars,
     or bars but no settlements, is left out (without ``left`` it is a ``DataError``).
     """
-    names = _legs(bars, settlements, origin, left or LeftOut())
+    left = left or LeftOut()
+    names = _legs(bars, settlements, origin, left)
+    for line in _about_names(names):
+        left.note(line)
     index = pd.MultiIndex.from_frame(names)
     bars, settlements = (table[pd.MultiIndex.from_frame(table[LEG]).isin(index)] for table in (bars, settlements))
     start, end = int(bars["opened_hour"].min()), int(bars["opened_hour"].max()) + 1
@@ -134,6 +139,20 @@ def _legs(bars: pd.DataFrame, settlements: pd.DataFrame, origin: str, left: Left
     legs = sorted((priced & paying) - left.legs)
     left.refuse_nothing_left(len(legs), origin)
     return pd.DataFrame(legs, columns=LEG)
+
+
+def _about_names(legs: pd.DataFrame) -> Iterator[str]:
+    """Lines on names that may be mistakes."""
+    for exchange in sorted(set(legs["exchange"])):
+        if not is_known(exchange):
+            near = nearest_exchange(exchange)
+            yield f"note: {exchange} is none of arb's exchanges (nearest: {near}); its fees must stand in a --config"
+    by_capitals: dict[str, list[str]] = defaultdict(list)
+    for coin in sorted(set(legs["coin"])):
+        by_capitals[coin.casefold()].append(coin)
+    for coins in by_capitals.values():
+        if len(coins) > 1:
+            yield f"note: {' and '.join(coins)} differ by case only: they are kept as different coins"
 
 
 def _leg_codes(table: pd.DataFrame, index: pd.MultiIndex) -> Ints:

@@ -32,6 +32,8 @@ class CoinFile:
     legs: dict[str, dict[str, Floats]]
     ignored: tuple[str, ...] = ()
     """Columns of an older file that mean nothing here."""
+    left_out: tuple[str, ...] = ()
+    """Exchanges of an older file that are no leg, and why."""
 
     @property
     def hours(self) -> Ints:
@@ -48,8 +50,8 @@ def read_coin_file(path: Path, *, older: bool) -> CoinFile:
     """Read a price history file without judging its rows.
 
     ``older`` files have no ``dataset.yaml`` beside them: a 0.0 funding rate there means that nothing settled, foreign
-    columns are ignored, and an exchange whose columns are all empty is not a leg. Raises ``DataError`` when the
-    file is unreadable, its times are naive, or its columns are not those of DESIGN.md section 5.
+    columns are ignored, and an exchange that lacks a column, or of which all are empty, is not a leg. Raises
+    ``DataError`` when the file is unreadable, its times are naive, or its columns are not those of DESIGN.md section 5.
     """
     table = read_table(path, text=("timestamp",))
     if "timestamp" not in table.column_names:
@@ -70,12 +72,17 @@ def read_coin_file(path: Path, *, older: bool) -> CoinFile:
             ignored.append(column)
     if ignored and not older:
         raise DataError(f"column {ignored[0]} is none of <exchange>_price, _funding_rate, ...", file=str(path))
+    left_out: list[str] = []
     if older:
         settled = {name: _without_zero_rates(leg) for name, leg in legs.items()}
         legs = {name: leg for name, leg in settled.items() if not _is_empty(leg)}
+        lacking = {name: kind for name, leg in legs.items() for kind in REQUIRED_KINDS if kind not in leg}
+        if len(lacking) < len(legs):
+            left_out = [f"{name} has no column {name}_{kind}" for name, kind in sorted(lacking.items())]
+            legs = {name: leg for name, leg in legs.items() if name not in lacking}
     _has_required_columns(legs, path)
     coin, times = coin_of_file(path), milliseconds_of(table, "timestamp", path)
-    return CoinFile(path, coin, times, legs, tuple(ignored))
+    return CoinFile(path, coin, times, legs, tuple(ignored), tuple(left_out))
 
 
 def _is_empty(leg: dict[str, Floats]) -> bool:

@@ -81,7 +81,7 @@ class LeftOut:
         if left:
             return
         if not self._whole:
-            raise DataError("no leg is left", file=origin)
+            raise DataError("no leg is left: none of the coins there is wanted", file=origin)
         raise next(iter(self._whole.values())).as_error(f"; no leg is left ({len(self._whole)} left out)")
 
     def _add(self, omission: Omission, *, whole: bool) -> None:

@@ -16,6 +16,7 @@ from adapters.datasets.coin_files import MAX_INTERVAL_HOURS, MAX_RATE
 from adapters.datasets.contracts import BARS, LEG, SETTLEMENTS, joined
 from adapters.datasets.findings import hour_text
 from adapters.datasets.left_out import LeftOut, Place
+from adapters.datasets.rate_units import HIGHEST_PER_8H, likely_unit
 from adapters.datasets.raw_rows import RawRows, read_rows
 from adapters.datasets.selection import EVERYTHING, Selection
 from adapters.datasets.stamps import HOUR_MS, MINUTE_MS, settled_at
@@ -69,10 +70,11 @@ def read_settlements(path: Path, left: LeftOut | None = None, selection: Selecti
     left = left or LeftOut()
     rows = read_rows(path, FUNDING_COLUMNS, "settlement_time", left, selection)
     rate, interval = rows.numbers("funding_rate"), rows.numbers("interval_hours")
-    rows.leave_out(~(np.abs(rate) <= MAX_RATE), f"funding_rate is not within +-{MAX_RATE}; rates are decimal fractions")
+    rows.leave_out(~(np.abs(rate) <= MAX_RATE), lambda row: _why_no_rate(rows, rate, row))
     whole = (interval >= 1) & (interval <= MAX_INTERVAL_HOURS) & (interval == np.floor(interval))
     limits = f"interval_hours is not a whole number from 1 to {MAX_INTERVAL_HOURS}"
-    interval = rows.take_for_unknown(~(np.isnan(interval) | whole), limits, interval)
+    wrong = ~(np.isnan(interval) | whole)
+    interval = rows.take_for_unknown(wrong, lambda row: f"{limits}{_likely_interval(interval[row])}", interval)
     _multipliers(rows)
     minute = settled_at(rows.milliseconds) // MINUTE_MS
     settlements = rows.frame(row_hour=-(-minute // 60), minute=minute, funding_rate=rate, interval_hours=interval)
@@ -81,6 +83,21 @@ def read_settlements(path: Path, left: LeftOut | None = None, selection: Selecti
     settlements = settlements.sort_values("interval_hours").drop_duplicates([*LEG, "minute", "funding_rate"])
     settlements = _unique(settlements, ["minute"], "two different settlements", left, path)
     return _unique(_without_strays(settlements, left, path), ["row_hour"], _CROWDED, left, path)
+
+
+def _why_no_rate(rows: RawRows, rate: Floats, row: int) -> str:
+    """What is wrong with a rate, with the unit that the usual size of the leg's rates would be in."""
+    found = f"funding_rate is not within +-{MAX_RATE}; rates are decimal fractions"
+    sizes = np.abs(rate[rows.leg == rows.leg[row]])
+    usual = float(np.median(sizes[np.isfinite(sizes)])) if np.isfinite(sizes).any() else 0.0
+    return f"{found}, these are likely {likely_unit(usual)}" if usual > HIGHEST_PER_8H else found
+
+
+def _likely_interval(value: float) -> str:
+    for unit, per_hour in (("minutes", 60.0), ("seconds", 3600.0), ("milliseconds", 3_600_000.0)):
+        if value / per_hour in range(1, MAX_INTERVAL_HOURS + 1):
+            return f": {value:g}, likely {unit}"
+    return f": {value:g}"
 
 
 def _contradicts_itself(prices: dict[str, Floats]) -> NDArray[np.bool_]:
