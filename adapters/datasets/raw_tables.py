@@ -46,16 +46,15 @@ def read_bars(path: Path, left: LeftOut | None = None, selection: Selection = EV
     for name, values in prices.items():
         rows.leave_out(~(np.isfinite(values) & (values > 0)), f"{name} is not a positive price")
     rows.leave_out(_contradicts_itself(prices), "open or close lies outside of low and high")
-    volume = rows.numbers("volume")
-    volume = rows.take_for_unknown(~(np.isfinite(volume) & (volume >= 0)), "volume is negative or not a number", volume)
     multiplier = _multipliers(rows)
-    bars = rows.frame(
-        opened_hour=rows.milliseconds // HOUR_MS,
-        open=prices["open"] / multiplier,
-        close=prices["close"] / multiplier,
+    with np.errstate(all="ignore"):  # what does not come out finite is left out
+        per_coin = {name: prices[name] / multiplier for name in ("open", "close")}
         # The multiplier cancels: contracts times the price of a contract.
-        volume_usd=volume * prices["close"],
-    )
+        usd = rows.numbers("volume") * prices["close"]
+    for values in per_coin.values():
+        rows.leave_out(~(np.isfinite(values) & (values > 0)), "the price of one coin is not a positive number")
+    usd = rows.take_for_unknown(~(np.isfinite(usd) & (usd >= 0)), "volume is negative or not a number", usd)
+    bars = rows.frame(opened_hour=rows.milliseconds // HOUR_MS, **per_coin, volume_usd=usd)
     bars = joined(bars, BARS, left, str(path))
     return _unique(bars, ["opened_hour"], "two different bars", left, path)
 
