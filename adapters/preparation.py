@@ -8,6 +8,7 @@ from datetime import datetime
 from adapters.configuration import ArbSettings
 from adapters.datasets.feature_cache import feature_tables
 from adapters.datasets.load import Dataset
+from adapters.naming.names import plain, shown
 from adapters.naming.symbols import symbol_among
 from engine.errors import UserError
 from engine.market import MarketData, select, time_of
@@ -31,6 +32,9 @@ class Window:
 def filtered(market: MarketData, filters: FilterSettings) -> MarketData:
     """The coins and exchanges that the filters name, coins in any spelling. Raises ``UserError`` for absent ones."""
     named = filters.symbols
+    for name in (*(named or ()), *(filters.exchanges or ())):
+        if plain(name) != name:
+            raise UserError(f"filters: {shown(name)} is no name of a coin or an exchange")
     symbols = None if named is None else [symbol_among(name, market.symbols) for name in named]
     return select(market, symbols=symbols, exchanges=filters.exchanges)
 

@@ -19,7 +19,7 @@ from adapters.datasets.stamps import is_plausible, why_implausible
 from adapters.datasets.table_files import floats_of, names_of, read_table
 from adapters.datasets.time_columns import EMPTY, milliseconds_of
 from adapters.naming.exchanges import canonical_exchange
-from adapters.naming.names import checked_name, problem_of, shown
+from adapters.naming.names import checked_name, plain, problem_of, shown
 from adapters.naming.symbols import symbol_of
 from engine.errors import DataError, UserError
 from engine.market import Floats, Ints
@@ -113,7 +113,7 @@ def read_rows(path: Path, columns: tuple[str, ...], time: str, left: LeftOut, se
         table=table,
         legs=[name or ("", "") for name in legs],
         leg=leg,
-        contracts=[name if name.isprintable() else shown(name) for name in contracts],
+        contracts=[plain(name) for name in contracts],
         contract=contract,
         milliseconds=milliseconds_of(table, time, path, text=False, empty_allowed=True),
         kept=kept,

@@ -13,6 +13,7 @@ from adapters.datasets.stamps import HOUR_MS
 from adapters.datasets.table_files import floats_of, names_of, read_table
 from adapters.datasets.time_columns import milliseconds_of
 from adapters.naming.exchanges import canonical_exchange
+from adapters.naming.names import plain
 from adapters.naming.symbols import symbol_among
 from engine.errors import DataError
 from engine.market import Floats, Ints, MarketData, RecordedOpportunities, directed_pairs
@@ -70,8 +71,8 @@ def _pairs(table: pa.Table, times: Ints, market: MarketData, path: Path) -> tupl
         legs = canonical_exchange(longs[long[row]]), canonical_exchange(shorts[short[row]])
         pairs[i] = known.get((name, *legs), NO_PAIR)
         if pairs[i] == NO_PAIR and wrong is None:
-            problem = _why_unknown(market, name, *legs)
-            wrong = DataError(problem, file=str(path), coin=name, hour=hour_text(int(times[row])))
+            problem = _why_unknown(market, plain(name), *(plain(leg) for leg in legs))
+            wrong = DataError(problem, file=str(path), coin=plain(name), hour=hour_text(int(times[row])))
     if wrong is None:
         return pairs[which], ()
     if (pairs == NO_PAIR).all():

@@ -10,8 +10,7 @@ from adapters.datasets.stamps import end_hour
 from adapters.exchanges.endings import announced_end, is_ending, stated_end
 from adapters.exchanges.fields import milliseconds
 from adapters.exchanges.quirks import Quirks
-from adapters.naming.names import problem_of
-from adapters.naming.symbols import split_name, symbol_of
+from adapters.naming.symbols import is_a_coin, split_name, symbol_of
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ def listings(exchange: str, markets: Iterable[Mapping[str, Any]], quirks: Quirks
         if not _is_live_perpetual(market, quirks):
             continue
         listing = _listing(exchange, market, quirks)
-        if problem_of(listing.coin) is not None:
+        if not is_a_coin(listing.coin):
             continue
         rival = best.get(listing.coin)
         if rival is None or _preference(listing, quirks) < _preference(rival, quirks):

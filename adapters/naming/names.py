@@ -55,6 +55,11 @@ def shown(name: str) -> str:
     return repr(cut) if cut.isprintable() else ascii(cut)
 
 
+def plain(name: str) -> str:
+    """A name for a line of text: as it is where that is short and printable, else in quotes."""
+    return name if name.isprintable() and len(name) <= SHOWN else shown(name)
+
+
 def file_stem(name: str) -> str:
     """A file name without suffix for a checked name; ``name_of_stem`` gives the name back.
 

@@ -28,7 +28,7 @@ _SPELLINGS = tuple(
     for coin, rest in (
         (r"[^/:]+", rf"/{_QUOTE}(?::(?P=quote))?"),  # BTC/USDT, BTC/USDT:USDT
         (r"[^/:]+", rf"[-_]{_QUOTE}"),  # BTC-USDT, BTC_USDT
-        (r"[^/:_.-]+?", rf"{_QUOTE}M?"),  # BTCUSDT; XBTUSDTM (kucoin)
+        (r"[^/:]+?", rf"{_QUOTE}M?"),  # BTCUSDT; XBTUSDTM (kucoin)
         (r"[^/:_.-]+", ""),  # BTC
     )
 )
@@ -52,9 +52,9 @@ def coin_of(symbol: str) -> str:
     found = next((match for pattern in _SPELLINGS if (match := pattern.fullmatch(spelled))), None)
     written, quote = (found["coin"], found.groupdict().get("quote")) if found else ("", None)
     is_inverse = spelled != text and quote is None and written.upper().endswith("USD")  # BTCUSD_PERP
-    if is_inverse or not written or _is_no_coin(written, quote):
-        raise UserError(f"symbol {shown(symbol)} is not of the form BTCUSDT, BTC or BTC/USDT:USDT")
     coin = split_name(written)[0]
+    if is_inverse or not written or _is_no_coin(written, quote) or split_name(coin)[0] != coin:
+        raise UserError(f"symbol {shown(symbol)} is not of the form BTCUSDT, BTC or BTC/USDT:USDT")
     return checked_name(OTHER_NAMES.get(coin, coin), "coin")
 
 
@@ -85,8 +85,17 @@ def split_name(name: str) -> tuple[str, int]:
 
 def in_capitals(name: str) -> str:
     """The name in capitals, unless that would make it the name of something else (``ß`` is not ``SS``)."""
-    upper = name.upper()
-    return upper if len(upper) == len(name) else name
+    usual = unicodedata.normalize("NFC", name)
+    upper = unicodedata.normalize("NFC", usual.upper())
+    return upper if len(upper) == len(usual) else usual
+
+
+def is_a_coin(name: str) -> bool:
+    """Whether a coin of this name can be written as a symbol and read back as itself."""
+    try:
+        return coin_of(symbol_of(name)) == name
+    except UserError:
+        return False
 
 
 def _is_no_coin(written: str, quote: str | None) -> bool:
