@@ -102,7 +102,11 @@ def with_column(column: str, value: float) -> object:
         (with_column("close", -1.0), "ETHUSDT on bybit", "close is not a positive price (240 of 240 rows"),
         (with_column("low", 1e9), "ETHUSDT on bybit", "open or close lies outside of low and high (240 of 240 rows"),
         (with_column("high", 1.0), "ETHUSDT on bybit", "open or close lies outside of low and high (240 of 240 rows"),
-        (with_column("multiplier", 0), "ETHUSDT on bybit", "multiplier is not positive (240 of 240 rows"),
+        (
+            with_column("multiplier", 0),
+            "ETHUSDT on bybit",
+            "multiplier is not positive, or out of all proportion (240 of 240 rows",
+        ),
     ],
 )
 def test_a_leg_that_cannot_be_used_is_left_out_with_one_line(

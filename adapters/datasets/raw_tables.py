@@ -27,6 +27,8 @@ FUNDING_FILE = "funding.parquet"
 PRICE_COLUMNS = ("exchange", "symbol", "base", "multiplier", "timestamp", "open", "high", "low", "close", "volume")
 FUNDING_COLUMNS = ("exchange", "symbol", "base", "multiplier", "settlement_time", "funding_rate", "interval_hours")
 ROUNDING = 1e-9
+LARGEST_MULTIPLIER = 1e9
+"""No contract is on more coins than that."""
 _CROWDED = "two settlements within one hour"
 
 
@@ -109,7 +111,8 @@ def _contradicts_itself(prices: dict[str, Floats]) -> NDArray[np.bool_]:
 
 def _multipliers(rows: RawRows) -> Floats:
     values = rows.numbers("multiplier")
-    rows.leave_out(~(np.isfinite(values) & (values > 0)), "multiplier is not positive")
+    sensible = (values > 0) & (values >= 1 / LARGEST_MULTIPLIER) & (values <= LARGEST_MULTIPLIER)
+    rows.leave_out(~sensible, "multiplier is not positive, or out of all proportion")
     return values
 
 
