@@ -287,6 +287,15 @@ def test_what_is_no_part_is_left_out_with_a_line(fetch: Fetch) -> None:
     pd.testing.assert_frame_equal(fetch.table("prices_1h.parquet"), whole)
 
 
+def test_a_damaged_file_of_notices_costs_none_of_the_tables(fetch: Fetch) -> None:
+    fetch.raw.mkdir()
+    (fetch.raw / "delistings.parquet").write_bytes(b"PAR1 no more")
+    assert fetch("gate", "BTCUSDT", days=1) == 1
+    assert "delistings.parquet: cannot be read; move it away and notices are kept anew" in fetch.out
+    assert len(fetch.table("prices_1h.parquet")) == 24
+    assert not fetch.report["complete"]
+
+
 def test_coins_of_another_script_have_a_part_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Two coins whose names have no Latin letter: their rows, again in a second run, are each one's own."""
     world = world_of(5, coins=("币安人生", "我踏马来了", "BTC"), exchanges=("gate", "bybit"))

@@ -61,7 +61,10 @@ async def download(
     found = await fetch_history(request.settings, by_exchange, wanted, clock=clock, watcher=watcher)
     rows, left_out = watcher.store.merge() if _anything(found.values()) else ({}, [])
     now = clock() if clock is not None else machine_milliseconds()
-    record_notices(request.folder, (leg.listing for each in found.values() for leg in each.legs.values()), now)
+    try:
+        record_notices(request.folder, (leg.listing for each in found.values() for leg in each.legs.values()), now)
+    except DataError as error:  # what was downloaded is there all the same
+        left_out = [*left_out, str(error)]
     report = report_of(list(found.values()), request.since, request.until, left_out=left_out, now=now)
     write_json(request.folder / REPORT_FILE, {**report, "rows": rows})
     return report

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Collection
 from contextlib import suppress
+from functools import lru_cache
 
 from adapters.naming.names import LONGEST, checked_name, shown
 from engine.errors import UserError
@@ -90,6 +91,7 @@ def in_capitals(name: str) -> str:
     return upper if len(upper) == len(usual) else usual
 
 
+@lru_cache(maxsize=20_000)  # the same names come every hour
 def is_a_coin(name: str) -> bool:
     """Whether a coin of this name can be written as a symbol and read back as itself."""
     try:
