@@ -14,7 +14,7 @@ from adapters.datasets.array_store import AnyArray, cache_root, read_arrays, wri
 from adapters.datasets.arrays import market_of
 from engine.market import PER_LEG_FLOATS, MarketData, RecordedOpportunities
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever reading the same files would give other arrays."""
 ENTRIES_KEPT = 16
 

@@ -95,14 +95,15 @@ def _file_findings(path: Path, levels: list[RateLevel], *, older: bool) -> Itera
 def _whole_findings(dataset: Path, info: DatasetInfo | None) -> list[Finding]:
     """What only shows when everything is put together: spans, exchanges, delistings, opportunities."""
     try:
-        market, _ = read_market(dataset / PRICE_FOLDER, info)
+        market, left_out = read_market(dataset / PRICE_FOLDER, info)
+        findings = [Finding("warning", "price history", note, str(dataset / PRICE_FOLDER)) for note in left_out]
         opportunities = opportunities_path(dataset)
         if opportunities is not None:
             _, notes = read_opportunities(opportunities, market)
-            return [Finding("warning", "opportunities", note, str(opportunities)) for note in notes]
+            findings += [Finding("warning", "opportunities", note, str(opportunities)) for note in notes]
     except DataError as error:
         return [_from(error, "data set", str(dataset))]
-    return []
+    return findings
 
 
 def _from(error: DataError, kind: str, file: str) -> Finding:
