@@ -18,6 +18,7 @@ from safetensors.numpy import save as save_tensors
 
 from adapters.configuration import CONFIGS, ArbSettings
 from adapters.datasets.atomic import new_directory
+from adapters.naming.names import shown
 from engine.errors import BundleError, SettingsError
 from engine.observation import ObservationSpec, Scaler
 from engine.settings import Settings, parse_settings
@@ -28,6 +29,7 @@ DESCRIPTION = "bundle.json"
 LOOKS = "looks.jsonl"
 """One line for each time that somebody looked how the policy does on some window."""
 FORMAT = 1
+LONGEST_NAME = 255
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 DEPLOYED = CONFIGS.parent / "trained_models" / "deployed"
 
@@ -111,7 +113,10 @@ def policy_from(
     cost_table_hash = description.get("cost_table_hash")
     if not isinstance(cost_table_hash, str):
         raise BundleError(f"{origin}: the cost table's hash is missing")
-    policy = Policy(str(description.get("name", origin.name)), spec, scaler, weights, biases, cost_table_hash)
+    name = str(description.get("name", origin.name))
+    if not name.isprintable() or len(name) > LONGEST_NAME:
+        raise BundleError(f"{origin}: its name {shown(name)} is no name; the bundle was altered")
+    policy = Policy(name, spec, scaler, weights, biases, cost_table_hash)
     check_shapes(policy, origin)
     check_finite(policy)
     return policy

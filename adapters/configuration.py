@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from pydantic import Field
 
+from adapters.naming.exchanges import by_canonical_exchange, canonical_exchange, nearest_exchange
 from engine.errors import SettingsError
 from engine.observation import ObservationSpec
 from engine.settings import EngineSettings, Settings, known_keys, parse_settings
@@ -46,15 +47,41 @@ def load_settings(config: Path | None = None, overrides: Sequence[str] = ()) -> 
 
     Raises ``SettingsError`` with one line that names the key, its value and, for an unknown key, the nearest one.
     """
-    values = read_yaml(CONFIGS / "default.yaml")
-    values["fees"] = read_yaml(CONFIGS / "fees.yaml")
-    origin = "--set" if overrides else "settings"
     if config is not None:
-        values = merge(values, read_yaml(config))
-        origin = str(config)
+        return settings_over_shipped(read_yaml(config), overrides, origin=str(config))
+    return settings_over_shipped({}, overrides, origin="--set" if overrides else "settings")
+
+
+def settings_over_shipped(values: Mapping[str, Any], overrides: Sequence[str], *, origin: str) -> ArbSettings:
+    """``values`` over the shipped defaults and ``overrides`` over both, validated; exchanges under any usual name.
+
+    Raises ``SettingsError`` like ``load_settings``, and ``UserError`` for an exchange that is named twice.
+    """
+    merged = read_yaml(CONFIGS / "default.yaml")
+    merged["fees"] = read_yaml(CONFIGS / "fees.yaml")
+    return overridden(merge(merged, _with_known_exchanges(values, origin)), overrides, origin=origin)
+
+
+def overridden(values: Mapping[str, Any], overrides: Sequence[str], *, origin: str) -> ArbSettings:
+    """Complete settings with ``KEY=VALUE`` overrides, validated. Raises ``SettingsError`` like ``load_settings``."""
+    changed = dict(values)
     for override in overrides:
-        apply_override(values, override)
-    return parse_settings(ArbSettings, values, origin=origin)
+        apply_override(changed, override)
+    return parse_settings(ArbSettings, _with_known_exchanges(changed, origin), origin=origin)
+
+
+def _with_known_exchanges(values: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    """The same settings with every exchange under its ccxt id; what is of another type is left for validation."""
+    known = dict(values)
+    if isinstance(fees := known.get("fees"), Mapping):
+        known["fees"] = by_canonical_exchange(fees, f"{origin}: 'fees'")
+    filters, margin = known.get("filters"), known.get("margin")
+    if isinstance(filters, Mapping) and isinstance(names := filters.get("exchanges"), list | tuple):
+        named = [canonical_exchange(name) if isinstance(name, str) else name for name in names]
+        known["filters"] = {**filters, "exchanges": named}
+    if isinstance(margin, Mapping) and isinstance(shares := margin.get("wallet_shares"), Mapping):
+        known["margin"] = {**margin, "wallet_shares": by_canonical_exchange(shares, f"{origin}: 'wallet_shares'")}
+    return known
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
@@ -88,6 +115,8 @@ def apply_override(values: dict[str, Any], override: str) -> None:
         raise SettingsError(f"--set {override!r}: write it as KEY=VALUE, for example --set slippage_bps=5")
     parts = key.strip().split(".")
     _refuse_unknown(parts)
+    if parts[0] == "fees" and len(parts) > 1:
+        parts[1] = canonical_exchange(parts[1])
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
@@ -125,6 +154,7 @@ def _refuse_unknown(parts: Sequence[str]) -> None:
 def _override_fee(values: dict[str, Any], exchange: str, liquidity: str, value: Any) -> None:
     rows = values["fees"].get(exchange)
     if rows is None:
-        known = ", ".join(sorted(values["fees"]))
-        raise SettingsError(f"--set fees.{exchange}: unknown exchange; the fee table has {known}")
+        known, near = ", ".join(sorted(values["fees"])), nearest_exchange(exchange, values["fees"])
+        hint = f"did you mean {near!r}? " if near else ""
+        raise SettingsError(f"--set fees.{exchange}: unknown exchange; {hint}the fee table has {known}")
     values["fees"] = {**values["fees"], exchange: [{**row, liquidity: value} for row in rows]}

@@ -20,6 +20,7 @@ from adapters.datasets.load import Dataset
 from adapters.evaluation import Episode, alone, filled_late, play_strategy, record_look
 from adapters.model_card import Facts, Scores, model_card
 from adapters.model_card_luck import Judged
+from adapters.naming.names import stem_of_text
 from adapters.pbt.finish import agent_policy, bundle_facts
 from adapters.pbt.job import JOB, PBTJob, load_job_data, read_job
 from adapters.pbt.tried import trials_of_run
@@ -98,7 +99,7 @@ def _fill(
     # Where the data lay is of no use elsewhere; its fingerprint and name are kept.
     told = {**manifest, "dataset": {k: v for k, v in manifest["dataset"].items() if k != "path"}}
     for place, (agent, policy) in enumerate(zip(agents, policies, strict=True), start=1):
-        save_bundle(policy, bundle_facts(run, job, agent, facts, told), aside / f"{place}-{policy.name}")
+        save_bundle(policy, bundle_facts(run, job, agent, facts, told), aside / stem_of_text(f"{place}-{policy.name}"))
     (aside / CARD).write_text(card, encoding="utf-8")
 
 

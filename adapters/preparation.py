@@ -8,9 +8,12 @@ from datetime import datetime
 from adapters.configuration import ArbSettings
 from adapters.datasets.feature_cache import feature_tables
 from adapters.datasets.load import Dataset
+from adapters.naming.names import plain, shown
+from adapters.naming.symbols import symbol_among
 from engine.errors import UserError
-from engine.market import select, time_of
+from engine.market import MarketData, select, time_of
 from engine.opportunities import OpportunityBuilder
+from engine.settings import FilterSettings
 from engine.tape import prepare
 
 
@@ -26,11 +29,19 @@ class Window:
         return self.last - self.first + 1
 
 
+def filtered(market: MarketData, filters: FilterSettings) -> MarketData:
+    """The coins and exchanges that the filters name, coins in any spelling. Raises ``UserError`` for absent ones."""
+    named = filters.symbols
+    for name in (*(named or ()), *(filters.exchanges or ())):
+        if plain(name) != name:
+            raise UserError(f"filters: {shown(name)} is no name of a coin or an exchange")
+    symbols = None if named is None else [symbol_among(name, market.symbols) for name in named]
+    return select(market, symbols=symbols, exchanges=filters.exchanges)
+
+
 def prepare_dataset(dataset: Dataset, settings: ArbSettings) -> OpportunityBuilder:
     """Tape and features of a data set under the settings' filters and costs."""
-    filters = settings.filters
-    market = select(dataset.market, symbols=filters.symbols, exchanges=filters.exchanges)
-    tape = prepare(market, settings)
+    tape = prepare(filtered(dataset.market, settings.filters), settings)
     return OpportunityBuilder(tape, feature_tables(dataset.fingerprint, tape))
 
 

@@ -10,11 +10,13 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, cast
 
+from adapters.naming.names import plain, shown
 from engine.errors import UserError
 from engine.settings import Settings, parse_settings
 from strategies.base import Context, StrategyPlugin
 
 GROUP = "arb.strategies"
+LONGEST_REASON = 300
 
 StrategyClass = type[StrategyPlugin]
 
@@ -49,7 +51,9 @@ def check_names(names: Iterable[str]) -> None:
         if name not in known and ":" not in name:
             near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
             hint = f"did you mean {near[0]!r}? " if near else ""
-            raise UserError(f"unknown strategy {name!r}; {hint}`arb strategies` lists them; your own: module:Class")
+            raise UserError(
+                f"unknown strategy {shown(name)}; {hint}`arb strategies` lists them; your own: module:Class"
+            )
 
 
 def build_strategy(name: str, raw_parameters: Mapping[str, Any], context: Context) -> StrategyPlugin:
@@ -94,7 +98,8 @@ def _imported(name: str, load: Callable[[], Any]) -> Any:
     try:
         return load()
     except Exception as error:
-        raise UserError(f"strategy {name} cannot be imported: {type(error).__name__}: {error}") from error
+        why = " ".join(str(error).split())[:LONGEST_REASON]
+        raise UserError(f"strategy {plain(name)} cannot be imported: {type(error).__name__}: {plain(why)}") from error
 
 
 def _checked(name: str, found: Any) -> StrategyClass:

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from adapters.datasets.atomic import replacing_file
-from adapters.datasets.table_files import floats_of, milliseconds_of, read_table
+from adapters.datasets.table_files import floats_of, read_table
+from adapters.datasets.time_columns import milliseconds_of
 from engine.errors import DataError
 from engine.market import Floats
 from engine.significance import STILL, Trials

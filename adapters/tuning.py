@@ -22,12 +22,13 @@ from pydantic import AwareDatetime
 
 from adapters.configuration import ArbSettings
 from adapters.datasets.load import load_dataset
+from adapters.preparation import filtered
 from adapters.spawning import end_with_parent, one_thread_each
 from adapters.strategy_registry import build_strategy
 from adapters.tuning_grid import Point
 from engine.backtest import run_backtest
 from engine.errors import ArbError, DataError
-from engine.market import Floats, select
+from engine.market import Floats
 from engine.metrics import Metrics, compute_metrics, fitness
 from engine.opportunities import OpportunityBuilder
 from engine.settings import Settings
@@ -171,8 +172,7 @@ def _builders(market_json: str) -> dict[str, OpportunityBuilder]:
     dataset = load_dataset(asked.dataset)
     if dataset.fingerprint != asked.fingerprint:
         raise DataError("changed while it was being searched; start again", file=str(asked.dataset))
-    filters = asked.settings.filters
-    tape = prepare(select(dataset.market, symbols=filters.symbols, exchanges=filters.exchanges), asked.settings)
+    tape = prepare(filtered(dataset.market, asked.settings.filters), asked.settings)
     builders = {"": OpportunityBuilder(tape)}
     if asked.late:
         # Only the rules know of latency; everything else of the tape is the same and large.

@@ -6,6 +6,7 @@ hours of a leg lie next to each other. ``nan`` means "not known at that hour"; i
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -170,7 +171,8 @@ def select(
     ):
         for name in wanted or ():
             if name not in present:
-                raise UserError(f"{kind} {name} is not in this data set; it has {', '.join(present)}")
+                near = difflib.get_close_matches(name, present, n=1, cutoff=0.0)[0]
+                raise UserError(f"{kind} {name} is not in this data set; nearest: {near} (of {', '.join(present)})")
     keep = np.array(
         [
             (symbols is None or market.leg_name(i)[0] in symbols)
@@ -185,18 +187,22 @@ def select(
         raise UserError("the filters leave no symbol and exchange at all")
     if market.recorded is not None:
         raise UserError("filters on symbols or exchanges cannot be combined with recorded opportunities")
+    return with_legs(market, keep)
+
+
+def with_legs(market: MarketData, keep: NDArray[np.bool_]) -> MarketData:
+    """The same hours of the legs to ``keep``, without recorded opportunities: these name pairs of all legs."""
     arrays = {name: getattr(market, name)[keep] for name in PER_LEG_FLOATS}
     known = market.funding_known_hour
-    kept_symbols = sorted({market.leg_name(int(i))[0] for i in np.flatnonzero(keep)})
-    kept_exchanges = sorted({market.leg_name(int(i))[1] for i in np.flatnonzero(keep)})
+    names = [market.leg_name(int(leg)) for leg in np.flatnonzero(keep)]
+    symbols, exchanges = sorted({symbol for symbol, _ in names}), sorted({exchange for _, exchange in names})
     return replace(
         market,
-        symbols=tuple(kept_symbols),
-        exchanges=tuple(kept_exchanges),
-        leg_symbol=np.array([kept_symbols.index(market.leg_name(int(i))[0]) for i in np.flatnonzero(keep)], np.int64),
-        leg_exchange=np.array(
-            [kept_exchanges.index(market.leg_name(int(i))[1]) for i in np.flatnonzero(keep)], np.int64
-        ),
+        symbols=tuple(symbols),
+        exchanges=tuple(exchanges),
+        leg_symbol=np.array([symbols.index(symbol) for symbol, _ in names], np.int64),
+        leg_exchange=np.array([exchanges.index(exchange) for _, exchange in names], np.int64),
+        recorded=None,
         funding_known_hour=None if known is None else known[keep],
         delisting_hour=market.delisting_hour[keep],
         delisting_known_hour=market.delisting_known_hour[keep],

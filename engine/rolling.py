@@ -18,6 +18,7 @@ from engine.carried import carry_forward, staleness
 from engine.errors import DataError
 from engine.features import HISTORY_HOURS, build_tables
 from engine.market import PER_LEG_FLOATS, Floats, MarketData, Pairs, RecordedOpportunities, directed_pairs
+from engine.notices import Notice, with_notices
 from engine.opportunities import OpportunityBuilder
 from engine.schedule import LONGEST_INTERVAL_HOURS
 from engine.settings import EngineSettings
@@ -46,7 +47,7 @@ class Settled:
 
 @dataclass(frozen=True, eq=False)
 class HourFacts:
-    """What became known at one hour: ``values`` ``[FACTS, legs]``, nan where unknown, and settled rates.
+    """What became known at one hour: ``values`` ``[FACTS, legs]``, nan where unknown, settled rates, and notices.
 
     ``recorded`` holds (pairs, features) of recorded opportunities, for data sets that bring them.
     """
@@ -55,12 +56,14 @@ class HourFacts:
     values: Floats
     settled: tuple[Settled, ...] = ()
     recorded: tuple[Any, Any] | None = None
+    notices: tuple[Notice, ...] = ()
 
 
 class RollingMarket:
     """The last ``WINDOW_ROWS`` hours of the legs of ``empty``, a market without hours that names them.
 
-    ``recorded_columns`` names the features of recorded opportunities (None: they are derived).
+    ``empty`` also holds the notices of delistings that are known. ``recorded_columns`` names the features of recorded
+    opportunities (None: they are derived).
     """
 
     def __init__(
@@ -90,10 +93,14 @@ class RollingMarket:
                 raise DataError(f"a settlement of hour {settled.hour} cannot be booked at hour {facts.hour}")
         if self.hour is not None:
             self.before = self._one_row_on()
+        self.empty = with_notices(self.empty, facts.notices, facts.hour)
         self._put(facts)
 
     def restore(self, hours: Sequence[HourFacts]) -> None:
-        """Put back the last hours (ascending, at most ``WINDOW_ROWS``) of a market whose ``before`` was given."""
+        """Put back the last hours (ascending, at most ``WINDOW_ROWS``) of a market whose ``before`` was given.
+
+        Their notices are not read again: ``empty`` has them.
+        """
         self.hour = hours[-1].hour - len(hours)
         for facts in hours:
             self._put(facts)

@@ -6,6 +6,7 @@ later hour.
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -153,7 +154,11 @@ def fee_rates(market: MarketData, settings: EngineSettings) -> Floats:
         rows = settings.fees.get(exchange)
         if not rows:
             known = ", ".join(sorted(settings.fees)) or "none"
-            raise SettingsError(f"no fee rates for exchange {exchange}; add it to configs/fees.yaml (known: {known})")
+            near = difflib.get_close_matches(exchange, settings.fees, n=1, cutoff=0.6)
+            hint = f"is it {near[0]}? else " if near else ""
+            raise SettingsError(
+                f"no fee rates for exchange {exchange}; {hint}add it to configs/fees.yaml (known: {known})"
+            )
         by_day = [fee_rate(rows, settings.liquidity, datetime.fromtimestamp(int(d) * 86400, UTC)) for d in days]
         rates[i] = np.array(by_day)[day_of_hour]
     return rates

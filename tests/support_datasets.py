@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 from hypothesis import strategies as st
 
 from adapters.datasets.arrays import market_of
+from adapters.datasets.hourly_intervals import hourly_intervals
 from adapters.datasets.layout import DatasetInfo, Window
 from engine.market import PER_LEG_FLOATS, MarketData, hour_of, time_of
 
@@ -64,6 +66,11 @@ def info_of(market: MarketData, **changes: Any) -> DatasetInfo:
 def window(start: int, end: int) -> Window:
     """A window by hours counted from ``FIRST``."""
     return Window(start=time_of(FIRST + start), end=time_of(FIRST + end))
+
+
+def as_loaded(market: MarketData) -> MarketData:
+    """The market that comes back when this one was written: intervals hold for the hours that they cover."""
+    return replace(market, funding_interval_hours=hourly_intervals(market.funding_rate, market.funding_interval_hours))
 
 
 def assert_same_market(one: MarketData, two: MarketData) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 from loopback.server import LoopbackServer
 from loopback.world import EXCHANGES, HOUR_MS, Leg, World, make_world
 
-from adapters.exchanges.leg_source import LegHistory, nearest_minute
+from adapters.datasets.stamps import settled_at
+from adapters.exchanges.leg_source import LegHistory
 from adapters.exchanges.paging import Row
 from adapters.exchanges.settings import ExchangesSettings, exchanges_settings
 
@@ -43,7 +44,7 @@ def held_bars(leg: Leg, now_ms: int, since: int, until: int) -> list[Row]:
 
 def held_settlements(leg: Leg, now_ms: int, since: int, until: int) -> list[Row]:
     """The settlements in ``[since, until]`` as the server holds them, stamps rounded to the minute."""
-    rows = [(nearest_minute(stamp), rate) for stamp, rate in leg.settled(now_ms)]
+    rows = [(settled_at(stamp), rate) for stamp, rate in leg.settled(now_ms)]
     return [row for row in rows if since <= row[0] <= until]
 
 

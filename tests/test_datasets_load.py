@@ -14,6 +14,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from support_datasets import (
     FIRST,
+    as_loaded,
     assert_same_market,
     info_of,
     markets,
@@ -24,7 +25,6 @@ from support_datasets import (
     write_older,
 )
 
-from adapters.datasets.hourly_intervals import hourly_intervals
 from adapters.datasets.layout import Delisting
 from adapters.datasets.load import load_dataset
 from adapters.datasets.pickles import refuse_pickle
@@ -54,8 +54,7 @@ def edit_coin(path: Path, edit: Callable[[pd.DataFrame], object], coin: str = "B
 def test_a_market_comes_back_from_files_as_it_was(tmp_path: Path, market: MarketData) -> None:
     """But for the intervals: those stated for settlements hold for the hours that they cover."""
     loaded = load_dataset(stored(tmp_path, market), cache=False)
-    intervals = hourly_intervals(market.funding_rate, market.funding_interval_hours)
-    assert_same_market(loaded.market, replace(market, funding_interval_hours=intervals))
+    assert_same_market(loaded.market, as_loaded(market))
     assert loaded.info == info_of(market)
 
 

@@ -7,9 +7,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from support_datasets import FIRST, assert_same_market, opportunity, prices_frame, write_frame, write_older
+from support_datasets import (
+    FIRST,
+    as_loaded,
+    assert_same_market,
+    info_of,
+    opportunity,
+    prices_frame,
+    small_market,
+    write_frame,
+    write_older,
+)
 
 from adapters.datasets.load import Dataset, load_dataset, load_pieces
+from adapters.datasets.write import write_dataset
 from engine.errors import DataError
 from engine.market import directed_pairs
 
@@ -194,4 +205,95 @@ def test_binance_twice_in_a_file_is_refused(tmp_path: Path) -> None:
     frame = prices_frame(exchanges=("binance", "binanceusdm"))
     path = write_older(tmp_path / "older", {"BTCUSDT": frame})
     with pytest.raises(DataError, match="two columns hold price of binanceusdm"):
+        load_dataset(path, cache=False)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_exchanges_of_older_files_have_one_name_in_all_of_them(tmp_path: Path, suffix: str) -> None:
+    path = write_older(tmp_path / "older", {"BTCUSDT": prices_frame(exchanges=("Binance", "okex"))}, suffix)
+    rows = [
+        opportunity("2024-05-01T02:00Z", long="Binance", short="OKX", fund_apr=1.0),
+        opportunity("2024-05-01T03:00Z", long="binance futures", short="okex-swap", fund_apr=2.0),
+        opportunity("2024-05-01T04:00Z", symbol="BTC/USDT:USDT", long="binanceusdm", short="okx", fund_apr=3.0),
+    ]
+    write_frame(pd.DataFrame(rows), path / f"opportunities{suffix}")
+    loaded = load_dataset(path, cache=False)
+    assert loaded.market.exchanges == ("binanceusdm", "okx")
+    assert listed(loaded) == [(hour, "BTCUSDT", "binanceusdm", "okx", hour - 1.0) for hour in (2, 3, 4)]
+    assert loaded.notes == ()
+
+
+def test_one_exchange_under_two_names_in_a_file_is_refused(tmp_path: Path) -> None:
+    path = write_older(tmp_path / "older", {"BTCUSDT": prices_frame(exchanges=("Binance", "binance"))})
+    with pytest.raises(DataError, match="two columns hold price of binanceusdm under two of its names"):
+        load_dataset(path, cache=False)
+
+
+def test_opportunities_of_pairs_without_prices_do_not_stop_the_others(tmp_path: Path) -> None:
+    rows = [
+        opportunity("2024-05-01T02:00Z", fund_apr=1.0),
+        opportunity("2024-05-01T03:00Z", symbol="SOLUSDT"),
+        opportunity("2024-05-01T04:00Z", short="kraken"),
+        opportunity("2024-05-01T05:00Z", short="binance"),
+    ]
+    loaded = load_dataset(older(tmp_path, rows), cache=False)
+    assert [(row[0], row[4]) for row in listed(loaded)] == [(2, 1.0)]
+    assert loaded.notes == (
+        "3 opportunities of pairs without price history: left out, the first: SOLUSDT, 2024-05-01T03:00Z: "
+        "is an opportunity on binanceusdm, but the price history has no SOLUSDT there",
+    )
+
+
+def test_an_exchange_that_lacks_a_column_is_left_out_and_said(tmp_path: Path) -> None:
+    frame = prices_frame(exchanges=("binance", "bybit", "okx")).drop(columns="okx_funding_rate")
+    loaded = load_dataset(write_older(tmp_path / "older", {"BTCUSDT": frame}), cache=False)
+    assert loaded.market.exchanges == ("binanceusdm", "bybit")
+    assert loaded.notes == ("left out: BTCUSDT: okx has no column okx_funding_rate",)
+
+
+@pytest.mark.parametrize(
+    ("stem", "message"),
+    [
+        ("=1+1", "begins with '='"),
+        ("BTC USDT", "holds ' '"),
+        ("x" * 45, "is longer than 44"),
+        ("BTC\u202eUSDT", "U\\+202E"),
+    ],
+)
+def test_files_named_after_no_coin_are_refused(tmp_path: Path, stem: str, message: str) -> None:
+    path = write_older(tmp_path / "older", {stem: prices_frame()})
+    with pytest.raises(DataError, match=f"is named after the coin .*{message}"):
+        load_dataset(path, cache=False)
+
+
+@pytest.mark.parametrize("column", ["../x_price", "=1+1_funding_rate", "a b_price"])
+def test_columns_of_no_exchange_are_refused(tmp_path: Path, column: str) -> None:
+    path = write_older(tmp_path / "older", {"BTCUSDT": prices_frame().assign(**{column: 1.0})})
+    with pytest.raises(DataError, match=r"BTCUSDT.parquet: column .*: exchange "):
+        load_dataset(path, cache=False)
+
+
+def test_coins_of_any_script_and_case_are_different_files(tmp_path: Path) -> None:
+    market = small_market(4, [(coin, e) for coin in ("PEPEUSDT", "pepeUSDT", "币安人生USDT") for e in ("bybit", "okx")])
+    write_dataset(market, tmp_path / "set", info_of(market))
+    assert len({path.name.casefold() for path in (tmp_path / "set" / "price_history").iterdir()}) == 3
+    assert_same_market(load_dataset(tmp_path / "set", cache=False).market, as_loaded(market))
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda t: t.where(t.index != 3, pd.Timestamp("1970-01-01T00:00Z")), "timestamp lies in the year 1970"),
+        (lambda t: t.where(t.index != 3, pd.Timestamp("1705-01-01T00:00Z")), "timestamp lies in the year 1705"),
+        (
+            lambda t: (t - pd.Timestamp(0, tz="UTC")) / 1e6 + pd.Timestamp(0, tz="UTC"),
+            "milliseconds read as nanoseconds",
+        ),
+    ],
+)
+def test_times_that_cannot_be_true_are_refused_with_the_likely_unit(tmp_path: Path, edit: object, message: str) -> None:
+    frame = prices_frame()
+    frame["timestamp"] = edit(frame["timestamp"])  # type: ignore[operator]
+    path = write_older(tmp_path / "older", {"BTCUSDT": frame})
+    with pytest.raises(DataError, match=message):
         load_dataset(path, cache=False)

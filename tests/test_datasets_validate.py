@@ -198,7 +198,12 @@ def test_opportunities_are_checked_too(tmp_path: Path) -> None:
     write_frame(pd.DataFrame(rows), path / "opportunities.csv")
     assert [(f.severity, f.kind) for f in validate(path)] == [("warning", "opportunities")]
     write_frame(pd.DataFrame([*rows, opportunity("2024-05-01T02:00Z", symbol="X")]), path / "opportunities.csv")
-    assert summary(validate(path)) == [("error", "data set", "X", "", "2024-05-01T02:00Z")]
+    strange, outside = validate(path)
+    assert (strange.severity, strange.kind, outside.kind) == ("warning", "opportunities", "opportunities")
+    assert strange.message.startswith("1 opportunities of pairs without price history: left out, the first: ")
+    assert strange.message.endswith(
+        "X, 2024-05-01T02:00Z: is an opportunity on binanceusdm, but the price history has no X there"
+    )
 
 
 def test_validating_nothing_is_the_users_mistake(tmp_path: Path) -> None:

@@ -18,8 +18,10 @@ from loopback.world import HOUR_MS
 from support_exchanges import held_bars, held_settlements, world_of
 
 from adapters.cli import main
+from adapters.datasets.layout import read_info
 from adapters.datasets.raw_tables import FUNDING_COLUMNS, PRICE_COLUMNS, read_bars, read_settlements
 from adapters.exchanges.ranking import rank
+from engine.market import hour_of
 
 COINS = ("BTC", "ETH", "PEPE", "SOL")
 ALL = "BTCUSDT,ETHUSDT,PEPEUSDT,SOLUSDT"
@@ -238,7 +240,7 @@ def test_a_coin_needs_volume_on_two_exchanges() -> None:
 @pytest.mark.parametrize(
     ("symbols", "options", "message"),
     [
-        ("BTC", {}, "not of the form BTCUSDT"),
+        ("BTC/EUR", {}, "not of the form BTCUSDT"),
         ("top:x", {}, "top:50"),
         ("BTCUSDT", {"until": "2020-01-01"}, "--since must lie before --until"),
     ],
@@ -251,11 +253,112 @@ def test_a_request_that_makes_no_sense_is_refused(
     assert not fetch.raw.exists()
 
 
-def test_a_damaged_part_is_named(fetch: Fetch) -> None:
-    assert fetch("gate", "BTCUSDT", days=1) == 0
-    next(fetch.raw.glob("parts/gate/*.prices.parquet")).write_bytes(b"PAR1 no more")
-    assert fetch("gate", "BTCUSDT", days=1) == 1
+def test_a_damaged_part_costs_its_own_coin_only(fetch: Fetch) -> None:
+    assert fetch("gate", "BTCUSDT,ETHUSDT", days=1) == 0
+    next(fetch.raw.glob("parts/gate/BTC*.prices.parquet")).write_bytes(b"PAR1 no more")
+    assert fetch("gate", "BTCUSDT,ETHUSDT", days=2) == 1
+    assert "error: gate BTCUSDT: " in fetch.out
     assert "delete it and it will be downloaded again" in fetch.out
+    assert sum(line.startswith("left out: ") for line in fetch.out.splitlines()) == 1
+    assert len(fetch.report["left_out"]) == 1
+    assert fetch.table("prices_1h.parquet").base.value_counts().to_dict() == {"ETH": 48}
+    assert fetch.report["exchanges"]["gate"]["symbols"]["ETHUSDT"]["error"] is None
+
+
+def test_a_part_that_holds_another_contract_is_an_error_and_never_taken(fetch: Fetch) -> None:
+    assert fetch("gate", "BTCUSDT,ETHUSDT", days=1) == 0
+    parts = fetch.raw / "parts" / "gate"
+    (parts / "BTC_USDT_USDT.prices.parquet").write_bytes((parts / "ETH_USDT_USDT.prices.parquet").read_bytes())
+    assert fetch("gate", "BTCUSDT,ETHUSDT", days=2) == 1
+    assert "holds 'ETH/USDT:USDT' on gate, which is not what it is named after" in fetch.out
+    assert fetch.table("prices_1h.parquet").base.unique().tolist() == ["ETH"]
+    for path in parts.glob("BTC*.prices.parquet"):
+        path.unlink()
+    assert fetch("gate", "BTCUSDT,ETHUSDT", days=2) == 0
+    assert sorted(fetch.table("prices_1h.parquet").base.unique()) == ["BTC", "ETH"]
+
+
+def test_what_is_no_part_is_left_out_with_a_line(fetch: Fetch) -> None:
+    assert fetch("gate", "BTCUSDT", days=1) == 0
+    whole = fetch.table("prices_1h.parquet")
+    pd.DataFrame({"a": [1]}).to_parquet(fetch.raw / "parts" / "gate" / "MINE.prices.parquet")
+    assert fetch("gate", "BTCUSDT", days=1) == 1
+    assert "is none of arb's parts" in fetch.out
+    pd.testing.assert_frame_equal(fetch.table("prices_1h.parquet"), whole)
+
+
+def test_a_damaged_file_of_notices_costs_none_of_the_tables(fetch: Fetch) -> None:
+    fetch.raw.mkdir()
+    (fetch.raw / "delistings.parquet").write_bytes(b"PAR1 no more")
+    assert fetch("gate", "BTCUSDT", days=1) == 1
+    assert "delistings.parquet: cannot be read; move it away and notices are kept anew" in fetch.out
+    assert len(fetch.table("prices_1h.parquet")) == 24
+    assert not fetch.report["complete"]
+
+
+def test_coins_of_another_script_have_a_part_each(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two coins whose names have no Latin letter: their rows, again in a second run, are each one's own."""
+    world = world_of(5, coins=("币安人生", "我踏马来了", "BTC"), exchanges=("gate", "bybit"))
+    with LoopbackServer(world) as server:
+        fetch = Fetch(server, tmp_path, capsys)
+        coins = "币安人生USDT,我踏马来了/USDT:USDT,BTC"
+        assert fetch("gate,bybit", coins, days=2) == 0
+        assert fetch("gateio,Bybit", coins, days=4) == 0
+        prices = fetch.table("prices_1h.parquet")
+    until = world.now_ms // HOUR_MS * HOUR_MS
+    for (exchange, coin), leg in world.legs.items():
+        mine = prices[(prices.exchange == exchange) & (prices.base == coin)]
+        assert mine.close.tolist() == [row[4] for row in held_bars(leg, world.now_ms, until - 96 * HOUR_MS, until)]
+
+
+@pytest.mark.parametrize(
+    ("symbols", "exclude", "coins"),
+    [
+        ("BTC/USDT:USDT,eth-usdt-swap,1000PEPEUSDT", None, ["BTCUSDT", "ETHUSDT", "PEPEUSDT"]),
+        ("BTC,ETH,SOL", "eth, SOL/USDT", ["BTCUSDT"]),
+        ("top:4", "BTCUSDT,PEPE", ["ETHUSDT", "SOLUSDT"]),
+    ],
+)
+def test_coins_are_chosen_and_left_out_in_any_spelling(
+    fetch: Fetch, symbols: str, exclude: str | None, coins: list[str]
+) -> None:
+    assert fetch("gate", symbols, days=1, **({"exclude": exclude} if exclude else {})) == 0
+    assert sorted(fetch.report["exchanges"]["gate"]["symbols"]) == coins
+
+
+def test_an_announced_end_is_kept_with_the_time_it_was_seen_at(
+    fetch: Fetch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world = fetch.server.world
+    leg, now = world.legs["bybit", "ETH"], world.now_ms
+    assert fetch("bybit,okx", "BTC,ETH", days=5) == 0
+    assert not (fetch.raw / "delistings.parquet").exists()
+    leg.ends_ms = (now // HOUR_MS + 30) * HOUR_MS
+    try:
+        assert fetch("bybit,okx", "BTC,ETH", days=5) == 0
+        assert "note: bybit ETHUSDT: ETH/USDT:USDT ends at " in fetch.out
+        first = (fetch.raw / "delistings.parquet").read_bytes()
+        assert fetch("bybit,okx", "BTC,ETH", days=5) == 0
+        assert (fetch.raw / "delistings.parquet").read_bytes() == first
+    finally:
+        leg.ends_ms = None
+    seen = fetch.table("delistings.parquet")
+    assert seen[["exchange", "symbol", "base"]].to_numpy().tolist() == [["bybit", "ETH/USDT:USDT", "ETH"]]
+    assert seen.seen_time.astype("int64").tolist() == [now]
+    assert seen.end_time.astype("int64").tolist() == [(now // HOUR_MS + 30) * HOUR_MS]
+    with pytest.raises(SystemExit) as ended:
+        main(["data", "build", str(fetch.raw), "--out", str(tmp_path / "set")])
+    assert ended.value.code == 0
+    capsys.readouterr()
+    (notice,) = read_info(tmp_path / "set").delistings
+    assert (notice.symbol, notice.exchange) == ("ETHUSDT", "bybit")
+    assert hour_of(notice.time) == now // HOUR_MS + 30
+    assert hour_of(notice.known_at) == now // HOUR_MS + 1  # the first whole hour after it was seen
+    assert fetch("bybit,okx", "BTC,ETH", days=5) == 0  # and now it is taken back
+    assert fetch.table("delistings.parquet").end_time.isna().tolist() == [False, True]
+    with pytest.raises(SystemExit):
+        main(["data", "build", str(fetch.raw), "--out", str(tmp_path / "again")])
+    assert read_info(tmp_path / "again").delistings == ()
 
 
 def test_progress_is_plain_lines_where_nobody_looks(fetch: Fetch) -> None:

@@ -11,8 +11,9 @@ from loopback.world import EXCHANGES, HOUR_MS, World
 from support_exchanges import assert_complete, every_exchange, held_bars, settings_of, world_of
 
 from adapters.exchanges.history import ExchangeHistory, Watcher
-from adapters.exchanges.leg_source import LegHistory, Wanted, nearest_minute
+from adapters.exchanges.leg_source import LegHistory, Wanted
 from adapters.exchanges.live import LiveMarket
+from adapters.exchanges.quirks import QUIRKS
 
 COINS = ("BTC", "ETH", "PEPE", "SOL")  # settled every 8, 4 and 1 h, and at changing intervals
 SYMBOLS = tuple(f"{coin}USDT" for coin in COINS)
@@ -181,6 +182,67 @@ def test_symbols_that_an_exchange_does_not_list_are_named(server: LoopbackServer
 
 
 @pytest.mark.trap(6)
-@pytest.mark.parametrize("stamp", [28_800_000 + 11, 28_800_000 - 11, 28_800_000 + 29_999])
-def test_trap_06_stamps_are_rounded_to_the_nearest_minute(stamp: int) -> None:
-    assert nearest_minute(stamp) == 28_800_000
+def test_trap_06_a_late_stamp_is_of_its_hour_in_the_history_too(server: LoopbackServer) -> None:
+    leg = server.world.legs["gate", "BTC"]
+    usual = leg.stamp
+    leg.stamp = lambda hour: usual(hour) + 42_000  # type: ignore[method-assign]
+    leg._settlements = None
+    try:
+        found = fetched(server, span(server.world, 3), "gate", symbols=("BTCUSDT",))["gate"].legs["BTCUSDT"]
+    finally:
+        del leg.stamp
+        leg._settlements = None
+    times = found.settlements.times()
+    assert len(times) == 9
+    assert all(time % (8 * HOUR_MS) == 0 for time in times)
+
+
+@pytest.mark.parametrize("exchange", ["binanceusdm", "bybit", "okx", "bitget", "gate", "kucoinfutures"])
+@pytest.mark.parametrize("wrong_by", [200, 5_000])
+def test_a_wrong_time_of_listing_cuts_nothing(server: LoopbackServer, exchange: str, wrong_by: int) -> None:
+    """The list of contracts says that it began days before now, or years after; every row comes all the same."""
+    world, legs = server.world, [server.world.legs[exchange, coin] for coin in ("BTC", "SOL")]
+    for leg in legs:
+        leg.created_at = world.now_ms // HOUR_MS - 200 + (0 if wrong_by == 200 else wrong_by)
+    try:
+        wanted = span(world)
+        found = fetched(server, wanted, exchange, symbols=("BTCUSDT", "SOLUSDT"))
+    finally:
+        for leg in legs:
+            leg.created_at = None
+    for leg in legs:
+        assert_complete(found[exchange].legs[f"{leg.coin}USDT"], leg, world.now_ms, wanted.since, wanted.until)
+
+
+@pytest.mark.parametrize("exchange", ["binanceusdm", "bybit", "okx", "bitget", "gate", "kucoinfutures"])
+def test_what_was_before_a_gap_and_a_new_listing_is_found_too(server: LoopbackServer, exchange: str) -> None:
+    """A coin that was taken off for longer than a page of bars, and listed anew."""
+    world, leg = server.world, server.world.legs[exchange, "BTC"]
+    again = world.now_ms // HOUR_MS - 100
+    leg.created_at = again
+    page = min(QUIRKS[exchange].candles.rows, 300)
+    leg.missing_hours = frozenset(range(again - page - 20, again))
+    try:
+        wanted = span(world)
+        found = fetched(server, wanted, exchange, symbols=("BTCUSDT",))[exchange].legs["BTCUSDT"]
+        assert_complete(found, leg, world.now_ms, wanted.since, wanted.until)
+    finally:
+        leg.created_at, leg.missing_hours = None, frozenset()
+
+
+@pytest.mark.parametrize("exchange", ["binanceusdm", "bybit", "okx", "bitget", "gate", "kucoinfutures"])
+def test_years_before_a_listing_are_not_asked_for_page_by_page(server: LoopbackServer, exchange: str) -> None:
+    world, leg = server.world, server.world.legs[exchange, "BTC"]
+    leg.listed_from = world.now_ms // HOUR_MS - 100
+    leg._settlements = leg._candles = None
+    before = server.requests.copy()
+    try:
+        until = world.now_ms // HOUR_MS * HOUR_MS
+        wanted = Wanted(until - 5 * 365 * 24 * HOUR_MS, until)
+        found = fetched(server, wanted, exchange, symbols=("BTCUSDT",))[exchange].legs["BTCUSDT"]
+        assert_complete(found, leg, world.now_ms, wanted.since, wanted.until)
+    finally:
+        leg.listed_from = 0
+        leg._settlements = leg._candles = None
+    asked = server.requests - before
+    assert sum(count for (_, kind), count in asked.items() if kind in ("candles", "funding")) <= 12

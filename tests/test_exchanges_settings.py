@@ -24,8 +24,19 @@ def test_credentials_are_refused(mapping: dict[str, Any]) -> None:
 
 
 def test_an_unknown_exchange_gets_the_nearest_name() -> None:
-    with pytest.raises(SettingsError, match="'binance' is not supported; did you mean 'binanceusdm'"):
-        exchanges_settings({"exchanges": {"binance": {}}}, origin="x")
+    with pytest.raises(SettingsError, match="'binnance' is not supported; did you mean 'binanceusdm'"):
+        exchanges_settings({"exchanges": {"binnance": {}}}, origin="x")
+
+
+def test_exchanges_are_known_by_their_usual_names() -> None:
+    found = exchanges_settings({"exchanges": {"Binance Futures": {}, "gateio": None, "OKEx": {}}}, origin="x")
+    assert sorted(found.exchanges) == ["binanceusdm", "gate", "okx"]
+    assert sorted(chosen_exchanges(None, "KuCoin, hyperliquid-perp").exchanges) == ["hyperliquid", "kucoinfutures"]
+
+
+def test_two_names_of_one_exchange_are_refused() -> None:
+    with pytest.raises(UserError, match="names binanceusdm twice, as 'binance' and as 'Binance'"):
+        exchanges_settings({"exchanges": {"binance": {}, "Binance": {}}}, origin="x")
 
 
 @pytest.mark.parametrize(

@@ -297,7 +297,7 @@ def test_frozen_hours_of_older_files_and_data_sets_are_unknown(tmp_path: Path) -
         "BTCUSDT on bybit: 50 hourly bars stand still without volume, the first at 2024-05-03T03:00Z (12 in a row or "
         "more): left out, as if there had been no price",
     )
-    assert [(f.severity, f.message) for f in validate(folder) if f.kind == "passed over"] == [
+    assert [(f.severity, f.message) for f in validate(folder) if f.kind == "price history"] == [
         ("warning", *loaded.notes)
     ]
 

@@ -51,8 +51,8 @@ def command(
     from adapters.bundles import deployed_models, load_policy
     from adapters.configuration import load_settings
     from adapters.datasets.load import load_dataset
+    from adapters.preparation import filtered
     from adapters.strategy_registry import build_strategy, check_names, load_strategy_class
-    from engine.market import select
     from strategies.base import Context
 
     settings = load_settings(config, overrides)
@@ -64,8 +64,7 @@ def command(
         return build_strategy(name, settings.strategies.get(name, {}), Context(np.random.default_rng(seed), policies))
 
     make()  # a mistake in the name or the parameters is told before anything is loaded
-    filters = settings.filters
-    market = select(load_dataset(data).market, symbols=filters.symbols, exchanges=filters.exchanges)
+    market = filtered(load_dataset(data).market, settings.filters)
     with progress_bar() as bar:
         result = audit(
             market, settings, make, policies[0].spec if policies else None, np.random.default_rng(seed),

@@ -87,6 +87,8 @@ def command(
     folder = out or Path("runs") / f"backtest-{started:%Y%m%dT%H%M%SZ}"
     replace = _may_replace(folder)
     dataset = _load(data, opportunities, price_history)
+    for note in dataset.notes:
+        click.echo(f"note: {note}", err=True)
     hours = window_of(dataset, start, end, window)
     fresh = _fresh_makers(chosen, settings, models, seed, allow_other_costs)
     makers = {name: fresh(name) for name in chosen}

@@ -15,12 +15,19 @@ if TYPE_CHECKING:
     from engine.market import MarketData
 
 
+FINDINGS_SHOWN = 3
+"""Lines of each kind of finding; ``arb data validate`` shows more."""
+
+
 @click.command(name="build")
 @click.argument("raw", type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the new data set.")
 @click.option("--name", help="Name of the data set; default: the name of its folder.")
 @click.option("--source", help="Where the data is from; default: the raw folder.")
 @click.option("--replace", is_flag=True, help="Replace a data set that stands at --out.")
+@click.option("--symbols", help="Only these coins, separated by commas: BTCUSDT,ETH/USDT:USDT.")
+@click.option("--exclude", help="All coins but these.")
+@click.option("--strict", is_flag=True, help="Refuse the tables for anything that would be left out.")
 @click.option("--write-opportunities", is_flag=True, help="Store the derived opportunities in the data set as well.")
 @window_options
 def command(
@@ -29,22 +36,35 @@ def command(
     name: str | None,
     source: str | None,
     replace: bool,
+    symbols: str | None,
+    exclude: str | None,
+    strict: bool,
     write_opportunities: bool,
     **edges: datetime | None,
 ) -> None:
     """Make a data set from the raw tables prices_1h.parquet and funding.parquet in the folder RAW.
 
-    Without a window option the hours are split 70/15/15 with 48 h between the parts.
+    Without a window option the hours are split 70/15/15 with 48 h between the parts. What cannot be used is left out,
+    with one line for each leg and reason; what `arb data validate` finds in the result is shown at the end.
 
     \b
     Examples:
       arb data build raw --out runs/market
+      arb data build raw --out runs/market --exclude LUNAUSDT,1000PEPEUSDT
       arb data build raw --out runs/market --train-to 2025-01-31T23:00Z \\
         --validate-from 2025-02-03T00:00Z --validate-to 2025-03-31T23:00Z \\
         --test-from 2025-04-03T00:00Z
     """
+    from adapters.commands.data_validate import report
     from adapters.datasets.build import build_dataset
+    from adapters.datasets.left_out import LeftOut
+    from adapters.datasets.selection import selection_of
+    from adapters.datasets.validate import validate
+    from adapters.naming.names import checked_name, stem_of_text
 
+    left, selection = LeftOut(strict=strict), selection_of(symbols, exclude)
+    folder = out.resolve().name
+    chosen_name = checked_name(name, "--name") if name else folder if folder.isprintable() else stem_of_text(folder)
     with progress_bar() as progress:
 
         def also_write(market: MarketData, folder: Path) -> None:
@@ -55,13 +75,19 @@ def command(
         info, warnings = build_dataset(
             raw,
             out,
-            name=name or out.resolve().name,
+            name=chosen_name,
             source=source or str(raw),
             windows=edges_of(edges),
             replace=replace,
+            left=left,
+            selection=selection,
             also_write=also_write if write_opportunities else None,
             progress=progress,
         )
     click.echo(f"{out}: {', '.join(info.exchanges)}")
     click.echo(f"{'hours':<10} {info.first_hour:%Y-%m-%dT%H:%MZ} to {info.last_hour:%Y-%m-%dT%H:%MZ}")
     tell_windows(info, warnings)
+    for line in left.lines():
+        click.echo(line)
+    for line in report(validate(out), out, FINDINGS_SHOWN):
+        click.echo(line)

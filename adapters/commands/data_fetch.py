@@ -31,7 +31,8 @@ def instant(text: str) -> datetime:
 
 @click.command(name="fetch")
 @click.option("--exchanges", help="Exchanges, separated by commas; default: those of --config.")
-@click.option("--symbols", required=True, help="Coins like BTCUSDT,ETHUSDT, or top:50 by 24 h volume.")
+@click.option("--symbols", required=True, help="Coins like BTCUSDT,ETH/USDT:USDT, or top:50 by 24 h volume.")
+@click.option("--exclude", help="Coins to leave out, separated by commas.")
 @click.option("--since", required=True, type=day_or_hour, help="First hour, such as 2025-01-01T00:00Z.")
 @click.option("--until", type=day_or_hour, help="Last hour; default: now.")
 @click.option("--config", type=click.Path(path_type=Path), help="YAML file with 'exchanges' and 'collection'.")
@@ -40,6 +41,7 @@ def instant(text: str) -> datetime:
 def command(
     exchanges: str | None,
     symbols: str,
+    exclude: str | None,
     since: datetime,
     until: datetime | None,
     config: Path | None,
@@ -49,8 +51,9 @@ def command(
     """Download hourly candles and settled funding rates into prices_1h.parquet and funding.parquet.
 
     Only what the folder lacks is asked for, so a run that was cut goes on where it was. Bars that open before
-    --until and settlements up to it are stored; the bar of the running hour never is. Gaps are listed, and stand in
-    fetch_report.json too. Exit code 1: an exchange or a coin failed; run the same command again.
+    --until and settlements up to it are stored; the bar of the running hour never is. Announced ends of contracts go
+    to delistings.parquet with the time they were seen at. Gaps are listed, and stand in fetch_report.json too. Exit
+    code 1: an exchange or a coin failed, or a stored part is left out; run the same command again.
 
     \b
     Examples:
@@ -65,7 +68,8 @@ def command(
     present = now or datetime.now(UTC)
     request = Request(
         settings=chosen_exchanges(config, exchanges),
-        symbols=tuple(name.strip() for name in symbols.split(",") if name.strip()),
+        symbols=symbols.strip(),
+        exclude=exclude,
         since=_milliseconds(since),
         until=_milliseconds(min(until or present, present)),
         folder=out,

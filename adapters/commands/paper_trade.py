@@ -92,12 +92,10 @@ def _replay(path: Path, state: Path, config: PaperConfig) -> None:
     from adapters.datasets.load import load_dataset
     from adapters.paper.replay import open_replay, replay
     from adapters.paper.setup import prepare_player, session_of
-    from adapters.preparation import window_of
-    from engine.market import select
+    from adapters.preparation import filtered, window_of
 
     dataset = load_dataset(path)
-    filters = config.engine.filters
-    market = select(dataset.market, symbols=filters.symbols, exchanges=filters.exchanges)
+    market = filtered(dataset.market, config.engine.filters)
     hours = window_of(dataset, None, None)
     paper = config.paper
     player = prepare_player(paper.strategy, config.engine, paper.models, paper.seed)

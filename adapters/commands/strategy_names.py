@@ -14,4 +14,7 @@ def strategy_names(names: str) -> list[str]:
     if len(set(chosen)) != len(chosen):
         raise UserError("--strategy names a strategy twice")
     check_names(chosen)
+    folders = {name.replace(":", ".").casefold() for name in chosen}
+    if len(folders) != len(chosen):
+        raise UserError("--strategy names two strategies that only differ by case; run them one by one")
     return chosen

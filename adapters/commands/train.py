@@ -61,6 +61,7 @@ def command(
       arb train --resume runs/long
     """
     from adapters.datasets.load import load_dataset
+    from adapters.naming.names import stem_of_text
     from adapters.training import begin, read_plan, train
 
     started = datetime.now(UTC)
@@ -71,7 +72,7 @@ def command(
     else:
         dataset = load_dataset(_required(data))
         plan = _plan(dataset, start, end, timesteps, seed, learner, config, overrides)
-        folder = out or Path("runs") / f"ppo-{dataset.info.name}-seed{seed}"
+        folder = out or Path("runs") / stem_of_text(f"ppo-{dataset.info.name}-seed{seed}")
         begin(folder, plan)
     asked = timesteps or plan.timesteps
     try:

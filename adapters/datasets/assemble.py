@@ -14,6 +14,7 @@ from adapters.datasets.findings import hour_text
 from adapters.datasets.hourly_intervals import hourly_intervals
 from adapters.datasets.layout import DatasetInfo, Delisting, coin_paths
 from adapters.gate.frozen import frozen_hours, frozen_note
+from adapters.naming.symbols import symbol_among
 from engine.errors import DataError
 from engine.market import NEVER, PER_LEG_FLOATS, MarketData, hour_of, time_of
 
@@ -106,7 +107,7 @@ def with_delistings(market: MarketData, delistings: Sequence[Delisting]) -> Mark
     ends, known = np.full(market.legs, NEVER, np.int64), np.full(market.legs, NEVER, np.int64)
     names = {market.leg_name(leg): leg for leg in range(market.legs)}
     for notice in sorted(delistings, key=lambda notice: notice.time, reverse=True):
-        leg = names.get((notice.symbol, notice.exchange))
+        leg = names.get((symbol_among(notice.symbol, market.symbols), notice.exchange))
         if leg is None:
             raise DataError(
                 f"dataset.yaml delists it on {notice.exchange}, which has no price of it", coin=notice.symbol
@@ -117,4 +118,5 @@ def with_delistings(market: MarketData, delistings: Sequence[Delisting]) -> Mark
 
 def _notes(files: Sequence[CoinFile]) -> tuple[str, ...]:
     ignored = sorted({column for file in files for column in file.ignored})
-    return (f"price history columns not used: {', '.join(ignored)}",) if ignored else ()
+    left_out = tuple(f"left out: {file.coin}: {why}" for file in files for why in file.left_out)
+    return left_out + ((f"price history columns not used: {', '.join(ignored)}",) if ignored else ())

@@ -6,20 +6,27 @@ only its open, as ``fill_price(t)``. So nothing that a strategy may see at ``t``
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from adapters.datasets.arrays import market_of
+from adapters.datasets.assemble import with_delistings
+from adapters.datasets.contracts import LEG
 from adapters.datasets.hourly_intervals import hourly_intervals
 from adapters.datasets.layout import DatasetInfo
-from adapters.datasets.raw_tables import FUNDING_FILE, LEG, PRICES_FILE, read_bars, read_settlements
+from adapters.datasets.left_out import LeftOut, Place
+from adapters.datasets.raw_notices import read_notices
+from adapters.datasets.raw_tables import FUNDING_FILE, PRICES_FILE, read_bars, read_settlements
+from adapters.datasets.selection import EVERYTHING, Selection
+from adapters.datasets.table_findings import leave_out_what_is_certain
 from adapters.datasets.unused_rows import settlements_outside, without_frozen
 from adapters.datasets.windows import WindowEdges, check_windows, default_windows
 from adapters.datasets.write import Progress, refuse_target, write_dataset
-from engine.errors import DataError
+from adapters.naming.exchanges import is_known, nearest_exchange
 from engine.market import Floats, Ints, MarketData, time_of
 
 VOLUME_BARS = 24
@@ -33,6 +40,8 @@ def build_dataset(
     source: str,
     windows: WindowEdges | None = None,
     replace: bool = False,
+    left: LeftOut | None = None,
+    selection: Selection = EVERYTHING,
     also_write: Callable[[MarketData, Path], None] | None = None,
     progress: Progress | None = None,
 ) -> tuple[DatasetInfo, list[str]]:
@@ -40,18 +49,23 @@ def build_dataset(
 
     Without ``windows`` the default split is written (none when the data is too short for it). ``also_write`` adds
     files of its own to the folder before it appears. Returns the content of ``dataset.yaml`` and warnings: what of
-    the tables is not used, and what is wrong with the windows. Raises ``DataError`` for bad raw tables and
-    ``UserError`` for a bad target or bad windows.
+    the tables is not used, and what is wrong with the windows. What cannot be used goes to ``left`` (by default nothing
+    may). Raises ``DataError`` for raw tables that cannot be used at all and ``UserError`` for a bad target or bad
+    windows.
     """
+    left = left or LeftOut()
     refuse_target(out, replace=replace)
     tell = progress or (lambda *_: None)
     tell("reading raw tables", 0, 2)
-    bars = read_bars(raw / PRICES_FILE)
+    bars = read_bars(raw / PRICES_FILE, left, selection)
     tell("reading raw tables", 1, 2)
-    settlements = read_settlements(raw / FUNDING_FILE)
+    settlements = read_settlements(raw / FUNDING_FILE, left, selection)
     tell("reading raw tables", 2, 2)
     bars, settlements, frozen = without_frozen(bars, settlements, origin=str(raw / PRICES_FILE))
-    market = market_from_raw(bars, settlements, origin=str(raw))
+    market = market_from_raw(bars, settlements, origin=str(raw), left=left)
+    market = leave_out_what_is_certain(market, left, str(raw))
+    notices = read_notices(raw, bars, market, left)
+    market = with_delistings(market, notices)
     first, last = time_of(int(market.hours[0])), time_of(int(market.hours[-1]))
     chosen = default_windows(first, last) if windows is None else windows.over({}, first, last)
     warnings = [*frozen, *settlements_outside(bars, settlements), *check_windows(chosen, first, last)]
@@ -63,21 +77,28 @@ def build_dataset(
         last_hour=last,
         how_made="arb data build; price: close of the bar before the hour, fill_price: open of the bar at it",
         windows=chosen,
+        delistings=notices,
         frozen_bars_left_out=True,
     )
     write_dataset(market, out, info, replace=replace, also_write=also_write, progress=progress)
     return info, warnings
 
 
-def market_from_raw(bars: pd.DataFrame, settlements: pd.DataFrame, *, origin: str) -> MarketData:
+def market_from_raw(
+    bars: pd.DataFrame, settlements: pd.DataFrame, *, origin: str, left: LeftOut | None = None
+) -> MarketData:
     """Market of checked raw tables (see ``raw_tables``); spans the first bar's open to the last bar's close.
 
     Settlements outside that span have no price beside them and are left out (``settlements_outside`` tells of them).
-    Intervals are those of every hour (``hourly_intervals``). Raises ``DataError`` when a leg
-    has settlements but no bars, or bars but no settlements.
+    Intervals are those of every hour (``hourly_intervals``). A leg that has settlements but no bars, or bars but no
+    settlements, is left out (without ``left`` it is a ``DataError``).
     """
-    names = _legs(bars, settlements, origin)
+    left = left or LeftOut()
+    names = _legs(bars, settlements, origin, left)
+    for line in _about_names(names):
+        left.note(line)
     index = pd.MultiIndex.from_frame(names)
+    bars, settlements = (table[pd.MultiIndex.from_frame(table[LEG]).isin(index)] for table in (bars, settlements))
     start, end = int(bars["opened_hour"].min()), int(bars["opened_hour"].max()) + 1
     hours = np.arange(start, end + 1, dtype=np.int64)
     shape = (len(names), len(hours))
@@ -113,15 +134,32 @@ def trailing_sum(values: Floats, length: int) -> Floats:
     return np.where(known, total, np.nan)
 
 
-def _legs(bars: pd.DataFrame, settlements: pd.DataFrame, origin: str) -> pd.DataFrame:
-    """Every (coin, exchange), sorted; each must have both bars and settlements."""
-    priced = set(bars[LEG].drop_duplicates().itertuples(index=False, name=None))
-    paying = set(settlements[LEG].drop_duplicates().itertuples(index=False, name=None))
-    for lacking, what in ((sorted(paying - priced), "no bars"), (sorted(priced - paying), "no settlements")):
-        if lacking:
-            coin, exchange = lacking[0]
-            raise DataError(f"{exchange} has {what} of it ({len(lacking)} such legs)", file=origin, coin=str(coin))
-    return pd.DataFrame(sorted(priced), columns=LEG)
+def _legs(bars: pd.DataFrame, settlements: pd.DataFrame, origin: str, left: LeftOut) -> pd.DataFrame:
+    """Every (coin, exchange) that has both bars and settlements and is not left out, sorted."""
+    priced, paying = (
+        {(str(coin), str(exchange)) for coin, exchange in table[LEG].drop_duplicates().itertuples(index=False)}
+        for table in (bars, settlements)
+    )
+    for lacking, what in ((paying - priced, "no bars"), (priced - paying, "no settlements")):
+        for leg in sorted(lacking):
+            left.leg(leg, f"{leg[1]} has {what} of it", Place(origin))
+    legs = sorted((priced & paying) - left.legs)
+    left.refuse_nothing_left(len(legs), origin)
+    return pd.DataFrame(legs, columns=LEG)
+
+
+def _about_names(legs: pd.DataFrame) -> Iterator[str]:
+    """Lines on names that may be mistakes."""
+    for exchange in sorted(set(legs["exchange"])):
+        if not is_known(exchange):
+            near = nearest_exchange(exchange)
+            yield f"note: {exchange} is none of arb's exchanges (nearest: {near}); its fees must stand in a --config"
+    by_capitals: dict[str, list[str]] = defaultdict(list)
+    for coin in sorted(set(legs["coin"])):
+        by_capitals[coin.casefold()].append(coin)
+    for coins in by_capitals.values():
+        if len(coins) > 1:
+            yield f"note: {' and '.join(coins)} differ by case only: they are kept as different coins"
 
 
 def _leg_codes(table: pd.DataFrame, index: pd.MultiIndex) -> Ints:

@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.datasets.findings import Finding, hour_text
-from adapters.datasets.layout import REQUIRED_KINDS, split_column
-from adapters.datasets.table_files import floats_of, milliseconds_of, read_table
-from engine.errors import DataError
+from adapters.datasets.layout import REQUIRED_KINDS, coin_of_file, split_column
+from adapters.datasets.stamps import HOUR_MS, is_plausible, why_implausible
+from adapters.datasets.table_files import floats_of, read_table
+from adapters.datasets.time_columns import milliseconds_of
+from adapters.naming.names import shown
+from engine.errors import DataError, UserError
 from engine.market import Floats, Ints
 
-HOUR_MS = 3_600_000
 MAX_RATE = 0.1
 MAX_INTERVAL_HOURS = 24
 
@@ -30,6 +32,8 @@ class CoinFile:
     legs: dict[str, dict[str, Floats]]
     ignored: tuple[str, ...] = ()
     """Columns of an older file that mean nothing here."""
+    left_out: tuple[str, ...] = ()
+    """Exchanges of an older file that are no leg, and why."""
 
     @property
     def hours(self) -> Ints:
@@ -46,8 +50,8 @@ def read_coin_file(path: Path, *, older: bool) -> CoinFile:
     """Read a price history file without judging its rows.
 
     ``older`` files have no ``dataset.yaml`` beside them: a 0.0 funding rate there means that nothing settled, foreign
-    columns are ignored, and an exchange whose columns are all empty is not a leg. Raises ``DataError`` when the
-    file is unreadable, its times are naive, or its columns are not those of DESIGN.md section 5.
+    columns are ignored, and an exchange that lacks a column, or of which all are empty, is not a leg. Raises
+    ``DataError`` when the file is unreadable, its times are naive, or its columns are not those of DESIGN.md section 5.
     """
     table = read_table(path, text=("timestamp",))
     if "timestamp" not in table.column_names:
@@ -55,21 +59,30 @@ def read_coin_file(path: Path, *, older: bool) -> CoinFile:
     legs: dict[str, dict[str, Floats]] = {}
     ignored = []
     for column in table.column_names:
-        place = split_column(column)
+        try:
+            place = split_column(column)
+        except UserError as error:
+            raise DataError(f"column {shown(column)}: {error}", file=str(path)) from None
         if place is not None:
             exchange, kind = place
             if kind in legs.setdefault(exchange, {}):
-                raise DataError(f"two columns hold {kind} of {exchange}; binance is binanceusdm", file=str(path))
+                raise DataError(f"two columns hold {kind} of {exchange} under two of its names", file=str(path))
             legs[exchange][kind] = floats_of(table, column, path)
         elif column != "timestamp":
             ignored.append(column)
     if ignored and not older:
         raise DataError(f"column {ignored[0]} is none of <exchange>_price, _funding_rate, ...", file=str(path))
+    left_out: list[str] = []
     if older:
         settled = {name: _without_zero_rates(leg) for name, leg in legs.items()}
         legs = {name: leg for name, leg in settled.items() if not _is_empty(leg)}
+        lacking = {name: kind for name, leg in legs.items() for kind in REQUIRED_KINDS if kind not in leg}
+        if len(lacking) < len(legs):
+            left_out = [f"{name} has no column {name}_{kind}" for name, kind in sorted(lacking.items())]
+            legs = {name: leg for name, leg in legs.items() if name not in lacking}
     _has_required_columns(legs, path)
-    return CoinFile(path, path.stem, milliseconds_of(table, "timestamp", path), legs, tuple(ignored))
+    coin, times = coin_of_file(path), milliseconds_of(table, "timestamp", path)
+    return CoinFile(path, coin, times, legs, tuple(ignored), tuple(left_out))
 
 
 def _is_empty(leg: dict[str, Floats]) -> bool:
@@ -105,6 +118,9 @@ def row_errors(file: CoinFile) -> Iterator[Finding]:
 
 
 def _time_errors(file: CoinFile) -> Iterator[Finding]:
+    for row in np.flatnonzero(~is_plausible(file.milliseconds)):
+        why = why_implausible(int(file.milliseconds[row]))
+        yield file.finding("implausible time", f"timestamp {why}", row=int(row))
     for row in np.flatnonzero(file.milliseconds % HOUR_MS):
         yield file.finding("not a whole hour", "timestamp is not a whole hour", row=int(row))
     steps = np.diff(file.milliseconds)

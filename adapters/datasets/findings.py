@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
+from adapters.datasets.stamps import year_of
 from engine.errors import DataError
 from engine.market import EPOCH
 
@@ -32,5 +33,8 @@ class Finding:
 
 def hour_text(milliseconds: int) -> str:
     """A time as people read it, to the minute unless it has seconds: ``2024-05-01T08:00Z``."""
-    time = EPOCH + timedelta(milliseconds=int(milliseconds))
+    try:
+        time = EPOCH + timedelta(milliseconds=int(milliseconds))
+    except OverflowError:
+        return f"year {year_of(milliseconds)}"
     return f"{time:%Y-%m-%dT%H:%MZ}" if milliseconds % 60_000 == 0 else f"{time:%Y-%m-%dT%H:%M:%S.%fZ}"

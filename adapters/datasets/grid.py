@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from adapters.datasets.coin_files import HOUR_MS, CoinFile
+from adapters.datasets.coin_files import CoinFile
 from adapters.datasets.findings import Finding, Severity, hour_text
-from engine.market import Floats
+from adapters.datasets.stamps import HOUR_MS
+from engine.market import PER_LEG_FLOATS, Floats, MarketData
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,3 +39,13 @@ def grid_of(file: CoinFile) -> CoinGrid:
             grid[rows] = values
             legs[exchange][kind] = grid
     return CoinGrid(str(file.path), file.coin, int(file.hours[0]), legs)
+
+
+def grids_of(market: MarketData, file: str) -> Iterator[CoinGrid]:
+    """The coins of a market, as ``grid_of`` gives those of its files."""
+    for index, symbol in enumerate(market.symbols):
+        legs = {
+            market.leg_name(int(leg))[1]: {kind: getattr(market, kind)[leg] for kind in PER_LEG_FLOATS}
+            for leg in np.flatnonzero(market.leg_symbol == index)
+        }
+        yield CoinGrid(file, symbol, int(market.hours[0]), legs)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from adapters.datasets.layout import Delisting
 from adapters.datasets.load import Dataset, load_dataset
 from engine.market import Floats, MarketData
 
@@ -27,6 +28,7 @@ def inspect_dataset(path: Path) -> list[str]:
     if market.recorded is not None:
         lines.append(f"{'recorded':<12} {len(market.recorded.pair):,} opportunities")
     lines += _windows(dataset)
+    lines += [_notice_line(notice) for notice in dataset.info.delistings]
     lines += ["", _HEAD, *(_exchange_line(market, i) for i in range(len(market.exchanges)))]
     return lines + [f"note: {note}" for note in dataset.notes]
 
@@ -43,6 +45,11 @@ def _windows(dataset: Dataset) -> list[str]:
     if not dataset.windows:
         return [f"{'windows':<12} none (set them with `arb data split`)"]
     return [f"{name:<12} {_span(*window)}" for name, window in dataset.windows.items()]
+
+
+def _notice_line(notice: Delisting) -> str:
+    when = f"at {notice.time:%Y-%m-%dT%H:%MZ}, known at {notice.known_at:%Y-%m-%dT%H:%MZ}"
+    return f"{'delisting':<12} {notice.symbol} on {notice.exchange} {when}"
 
 
 def _exchange_line(market: MarketData, exchange: int) -> str:

@@ -11,6 +11,9 @@ import yaml
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, model_validator
 
 from adapters.datasets.atomic import replacing_file
+from adapters.naming.exchanges import canonical_exchange, checked_exchange
+from adapters.naming.names import name_of_stem, problem_of, shown
+from adapters.naming.symbols import LONGEST_SYMBOL
 from engine.errors import DataError, SettingsError
 from engine.market import PER_LEG_FLOATS
 from engine.settings import Settings, parse_settings
@@ -49,17 +52,24 @@ OPPORTUNITY_FEATURES = (
 """Recorded opportunity columns that are features. Recorded entry prices and next funding times are not used."""
 
 
-def canonical_exchange(name: str) -> str:
-    """The ccxt id of an exchange; ``binance`` of older data is its USD-margined futures."""
-    return "binanceusdm" if name == "binance" else name
-
-
 def split_column(column: str) -> tuple[str, str] | None:
-    """(exchange, kind) of a price history column, or None if it is not one."""
+    """(exchange, kind) of a price history column, or None if it is not one.
+
+    Raises ``UserError`` when it is one of an exchange whose name breaks the rule for names.
+    """
     for kind in sorted(KINDS, key=len, reverse=True):
         if column.endswith("_" + kind) and len(column) > len(kind) + 1:
-            return canonical_exchange(column[: -len(kind) - 1]), kind
+            return checked_exchange(column[: -len(kind) - 1]), kind
     return None
+
+
+def coin_of_file(path: Path) -> str:
+    """The symbol that a price history file is of. Raises ``DataError`` when its name breaks the rule for names."""
+    symbol = name_of_stem(path.stem)
+    problem = problem_of(symbol, longest=LONGEST_SYMBOL)
+    if problem is not None:
+        raise DataError(f"is named after the coin {shown(symbol)}, which {problem}", file=str(path))
+    return symbol
 
 
 def coin_paths(folder: Path) -> list[Path]:
@@ -67,11 +77,11 @@ def coin_paths(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DataError("is missing; a price history is a folder with one file per coin", file=str(folder))
     paths = [path for path in folder.iterdir() if path.suffix in SUFFIXES and not path.name.startswith(".")]
-    paths.sort(key=lambda path: path.stem)
+    paths.sort(key=lambda path: name_of_stem(path.stem))
     if not paths:
         raise DataError("holds no parquet or CSV file", file=str(folder))
     for path, following in pairwise(paths):
-        if path.stem == following.stem:
+        if name_of_stem(path.stem) == name_of_stem(following.stem):
             raise DataError(f"{path.name} and {following.name} are the same coin; keep one", file=str(folder))
     return paths
 
@@ -92,6 +102,16 @@ def _whole_hour(time: datetime) -> datetime:
 
 
 Hour = Annotated[AwareDatetime, AfterValidator(_whole_hour)]
+
+
+def _one_line(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("holds line breaks or control characters")
+    return text
+
+
+OneLine = Annotated[str, AfterValidator(_one_line)]
+ExchangeName = Annotated[str, AfterValidator(canonical_exchange)]
 WindowName = Literal["train", "validation", "test"]
 
 
@@ -113,7 +133,7 @@ class Window(Settings):
 class Delisting(Settings):
     """A dated notice: trading of a symbol on an exchange ends at ``time``; published at ``known_at``."""
 
-    exchange: str
+    exchange: ExchangeName
     symbol: str
     time: Hour
     known_at: Hour
@@ -122,9 +142,9 @@ class Delisting(Settings):
 class DatasetInfo(Settings):
     """Content of ``dataset.yaml``."""
 
-    name: str
+    name: OneLine
     source: str
-    exchanges: tuple[str, ...]
+    exchanges: tuple[ExchangeName, ...]
     first_hour: Hour
     last_hour: Hour
     how_made: str

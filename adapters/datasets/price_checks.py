@@ -15,6 +15,7 @@ from engine.market import Floats
 SPIKE = 0.5
 """A move of this fraction within an hour, most of it gone an hour later, is a spike."""
 DISAGREEMENT = 0.05
+LEGIBLE = 1e6
 
 
 def price_findings(grid: CoinGrid) -> Iterator[Finding]:
@@ -73,5 +74,5 @@ def _disagreements(grid: CoinGrid) -> Iterator[Finding]:
         apart = np.abs(np.log(first["price"] / second["price"]))
         for start, length in runs(apart > np.log1p(DISAGREEMENT)):
             worst = 100 * float(np.expm1(apart[start : start + length].max()))
-            message = f"{two} is up to {worst:.1f} % apart for {length} h"
+            message = f"{two} is up to {worst:{'.1f' if worst < LEGIBLE else '.3g'}} % apart for {length} h"
             yield grid.finding("warning", "exchanges disagree", message, one, start)

@@ -1,4 +1,8 @@
-"""Raw tables as exchanges publish them: candles and settlements, checked and brought to one contract unit."""
+"""Raw tables as exchanges publish them: candles and settlements, checked and brought to one contract unit.
+
+Rows that cannot be used are left out of their leg, and legs that cannot be used are left out as a whole; ``LeftOut``
+has a line for each of them, or refuses the first (``strict``).
+"""
 
 from __future__ import annotations
 
@@ -6,166 +10,140 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from adapters.datasets.coin_files import MAX_INTERVAL_HOURS, MAX_RATE
-from adapters.datasets.layout import canonical_exchange
-from engine.errors import DataError
+from adapters.datasets.contracts import BARS, LEG, SETTLEMENTS, joined
+from adapters.datasets.findings import hour_text
+from adapters.datasets.left_out import LeftOut, Place
+from adapters.datasets.rate_units import HIGHEST_PER_8H, likely_unit
+from adapters.datasets.raw_rows import RawRows, read_rows
+from adapters.datasets.selection import EVERYTHING, Selection
+from adapters.datasets.stamps import HOUR_MS, MINUTE_MS, settled_at
+from engine.market import Floats
 
 PRICES_FILE = "prices_1h.parquet"
 FUNDING_FILE = "funding.parquet"
 PRICE_COLUMNS = ("exchange", "symbol", "base", "multiplier", "timestamp", "open", "high", "low", "close", "volume")
 FUNDING_COLUMNS = ("exchange", "symbol", "base", "multiplier", "settlement_time", "funding_rate", "interval_hours")
+ROUNDING = 1e-9
+LARGEST_MULTIPLIER = 1e9
+"""No contract is on more coins than that."""
+_CROWDED = "two settlements within one hour"
 
-LEG = ["coin", "exchange"]
 
-
-def read_bars(path: Path) -> pd.DataFrame:
+def read_bars(path: Path, left: LeftOut | None = None, selection: Selection = EVERYTHING) -> pd.DataFrame:
     """One row per finished hourly bar: coin, exchange, contract, opened_hour, open, close, volume_usd, is_still.
 
     ``opened_hour`` is the hour number of the bar's open; prices are per coin, divided by the multiplier; ``is_still``:
-    open, high, low and close are one price and nothing was traded. Sorted by leg and hour, unique.
-    Raises ``DataError`` on anything else.
+    open, high, low and close are one price and nothing was traded. Sorted by leg and hour, unique; a volume that cannot
+    be true is unknown. Without ``left`` everything must be right.
+    Raises ``DataError`` for a table that cannot be read at all.
     """
-    raw = _read(path, PRICE_COLUMNS)
-    times = _utc(raw["timestamp"], path, raw)
-    nanoseconds = times.to_numpy("datetime64[ns]").astype(np.int64)
-    _refuse(nanoseconds % 3_600_000_000_000 != 0, "the bar does not open at a whole hour", path, raw, times)
-    for name in ("open", "high", "low", "close"):
-        values = _numbers(raw[name], path)
-        _refuse(~(np.isfinite(values) & (values > 0)), f"{name} is not a positive price", path, raw, times)
-    volume, close = _numbers(raw["volume"], path), _numbers(raw["close"], path)
-    _refuse(~(np.isfinite(volume) & (volume >= 0)), "volume is negative or not a number", path, raw, times)
-    multiplier = _multipliers(raw, path, times)
-    bars = pd.DataFrame(
-        {
-            **_identity(raw),
-            "opened_hour": nanoseconds // 3_600_000_000_000,
-            "open": _numbers(raw["open"], path) / multiplier,
-            "close": close / multiplier,
-            # The multiplier cancels: contracts times the price of a contract.
-            "volume_usd": volume * close,
-            "is_still": (volume == 0) & (raw[["open", "high", "low"]].to_numpy() == close[:, None]).all(axis=1),
-        }
-    )
-    bars = _one_contract(bars, ["opened_hour"], ["open", "close"], path)
-    return _unique(bars, ["opened_hour"], "two different bars", path)
+    left = left or LeftOut()
+    rows = read_rows(path, PRICE_COLUMNS, "timestamp", left, selection)
+    for name in selection.absent(coin for coin, _ in rows.legs):
+        left.note(f"note: {path.name} has no {name}")
+    rows.leave_out(rows.milliseconds % HOUR_MS != 0, "the bar does not open at a whole hour")
+    prices = {name: rows.numbers(name) for name in ("open", "high", "low", "close")}
+    for name, values in prices.items():
+        rows.leave_out(~(np.isfinite(values) & (values > 0)), f"{name} is not a positive price")
+    rows.leave_out(_contradicts_itself(prices), "open or close lies outside of low and high")
+    multiplier = _multipliers(rows)
+    with np.errstate(all="ignore"):  # what does not come out finite is left out
+        per_coin = {name: prices[name] / multiplier for name in ("open", "close")}
+        # The multiplier cancels: contracts times the price of a contract.
+        usd = rows.numbers("volume") * prices["close"]
+    for values in per_coin.values():
+        rows.leave_out(~(np.isfinite(values) & (values > 0)), "the price of one coin is not a positive number")
+    usd = rows.take_for_unknown(~(np.isfinite(usd) & (usd >= 0)), "volume is negative or not a number", usd)
+    one_price = np.all([values == prices["close"] for values in prices.values()], axis=0)
+    is_still = (rows.numbers("volume") == 0) & one_price
+    bars = rows.frame(opened_hour=rows.milliseconds // HOUR_MS, **per_coin, volume_usd=usd, is_still=is_still)
+    bars = joined(bars, BARS, left, str(path))
+    return _unique(bars, ["opened_hour"], "two different bars", left, path)
 
 
-def read_settlements(path: Path) -> pd.DataFrame:
+def read_settlements(path: Path, left: LeftOut | None = None, selection: Selection = EVERYTHING) -> pd.DataFrame:
     """One row per settlement: coin, exchange, contract, row_hour, minute, funding_rate, interval_hours.
 
-    Times are rounded to the nearest minute; ``row_hour`` is the first whole hour at or after that. At most one
-    settlement lies in an hour of a leg. Raises ``DataError`` on anything else.
+    ``minute`` is the instant as of ``stamps.settled_at``; ``row_hour`` is the first whole hour at or after it. At most
+    one settlement lies in an hour of a leg; an interval that cannot be true is unknown. Without ``left`` everything
+    must be right. Raises ``DataError`` for a table that cannot be read at all.
     """
-    raw = _read(path, FUNDING_COLUMNS)
-    times = _utc(raw["settlement_time"], path, raw)
-    rate, interval = _numbers(raw["funding_rate"], path), _numbers(raw["interval_hours"], path)
-    _refuse(~(np.abs(rate) <= MAX_RATE), f"funding_rate is not within +-{MAX_RATE}", path, raw, times)
+    left = left or LeftOut()
+    rows = read_rows(path, FUNDING_COLUMNS, "settlement_time", left, selection)
+    rate, interval = rows.numbers("funding_rate"), rows.numbers("interval_hours")
+    rows.leave_out(~(np.abs(rate) <= MAX_RATE), lambda row: _why_no_rate(rows, rate, row))
     whole = (interval >= 1) & (interval <= MAX_INTERVAL_HOURS) & (interval == np.floor(interval))
     limits = f"interval_hours is not a whole number from 1 to {MAX_INTERVAL_HOURS}"
-    _refuse(~(np.isnan(interval) | whole), limits, path, raw, times)
-    _multipliers(raw, path, times)
-    minute = times.dt.round("min").to_numpy("datetime64[m]").astype(np.int64)
-    settlements = pd.DataFrame(
-        {
-            **_identity(raw),
-            "row_hour": -(-minute // 60),
-            "minute": minute,
-            "funding_rate": rate,
-            "interval_hours": interval,
-        }
-    )
-    settlements = _one_contract(settlements, ["minute"], ["funding_rate"], path)
-    settlements = _unique(settlements, ["minute"], "two different settlements", path)
-    return _unique(settlements, ["row_hour"], "two settlements within one hour", path)
+    wrong = ~(np.isnan(interval) | whole)
+    interval = rows.take_for_unknown(wrong, lambda row: f"{limits}{_likely_interval(interval[row])}", interval)
+    _multipliers(rows)
+    minute = settled_at(rows.milliseconds) // MINUTE_MS
+    settlements = rows.frame(row_hour=-(-minute // 60), minute=minute, funding_rate=rate, interval_hours=interval)
+    settlements = joined(settlements, SETTLEMENTS, left, str(path))
+    # What two sources say alike is one settlement, though only one of them may state the interval.
+    settlements = settlements.sort_values("interval_hours").drop_duplicates([*LEG, "minute", "funding_rate"])
+    settlements = _unique(settlements, ["minute"], "two different settlements", left, path)
+    return _unique(_without_strays(settlements, left, path), ["row_hour"], _CROWDED, left, path)
 
 
-def _read(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    if not path.is_file():
-        raise DataError("is missing; a raw folder holds prices_1h.parquet and funding.parquet", file=str(path))
-    try:
-        raw = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"is not a parquet file: {str(error).splitlines()[0]}", file=str(path)) from None
-    missing = [name for name in columns if name not in raw.columns]
-    if missing:
-        raise DataError(
-            f"column {', '.join(missing)} is missing; it has {', '.join(map(str, raw.columns))}", file=str(path)
-        )
-    if raw.empty:
-        raise DataError("has no rows", file=str(path))
-    if raw[["exchange", "symbol", "base"]].isna().any(axis=None):
-        raise DataError("a row has no exchange, symbol or base", file=str(path))
-    return raw.reset_index(drop=True)
+def _why_no_rate(rows: RawRows, rate: Floats, row: int) -> str:
+    """What is wrong with a rate, with the unit that the usual size of the leg's rates would be in."""
+    found = f"funding_rate is not within +-{MAX_RATE}; rates are decimal fractions"
+    sizes = np.abs(rate[rows.leg == rows.leg[row]])
+    usual = float(np.median(sizes[np.isfinite(sizes)])) if np.isfinite(sizes).any() else 0.0
+    return f"{found}, these are likely {likely_unit(usual)}" if usual > HIGHEST_PER_8H else found
 
 
-def _identity(raw: pd.DataFrame) -> dict[str, pd.Series]:
-    return {
-        "coin": raw["base"].astype(str) + "USDT",
-        "exchange": raw["exchange"].astype(str).map(canonical_exchange),
-        "contract": raw["symbol"].astype(str),
-    }
+def _likely_interval(value: float) -> str:
+    for unit, per_hour in (("minutes", 60.0), ("seconds", 3600.0), ("milliseconds", 3_600_000.0)):
+        if value / per_hour in range(1, MAX_INTERVAL_HOURS + 1):
+            return f": {value:g}, likely {unit}"
+    return f": {value:g}"
 
 
-def _utc(times: pd.Series, path: Path, raw: pd.DataFrame) -> pd.Series:
-    if not isinstance(times.dtype, pd.DatetimeTZDtype):
-        raise DataError(
-            f"{times.name} is not a time with a time zone (it is {times.dtype}); store it as UTC", file=str(path)
-        )
-    if times.isna().any():
-        raise DataError(f"{times.name} is empty", file=str(path), coin=str(raw["base"][times.isna()].iloc[0]))
-    utc: pd.Series = times.dt.tz_convert("UTC")
-    return utc
+def _contradicts_itself(prices: dict[str, Floats]) -> NDArray[np.bool_]:
+    """Bars of which open or close lies outside of low and high."""
+    with np.errstate(over="ignore"):
+        top, bottom = prices["high"] * (1 + ROUNDING), prices["low"] * (1 - ROUNDING)
+    ends = prices["open"], prices["close"]
+    return np.asarray((np.maximum(*ends) > top) | (np.minimum(*ends) < bottom))
 
 
-def _numbers(column: pd.Series, path: Path) -> np.ndarray:
-    try:
-        return column.to_numpy(np.float64, na_value=np.nan)
-    except (TypeError, ValueError):
-        raise DataError(f"column {column.name} is not a number", file=str(path)) from None
-
-
-def _multipliers(raw: pd.DataFrame, path: Path, times: pd.Series) -> np.ndarray:
-    values = _numbers(raw["multiplier"], path)
-    _refuse(~(np.isfinite(values) & (values > 0)), "multiplier is not positive", path, raw, times)
+def _multipliers(rows: RawRows) -> Floats:
+    values = rows.numbers("multiplier")
+    sensible = (values > 0) & (values >= 1 / LARGEST_MULTIPLIER) & (values <= LARGEST_MULTIPLIER)
+    rows.leave_out(~sensible, "multiplier is not positive, or out of all proportion")
     return values
 
 
-def _refuse(bad: np.ndarray, problem: str, path: Path, raw: pd.DataFrame, times: pd.Series) -> None:
-    if bad.any():
-        row = int(np.argmax(bad))
-        place = f"{raw['symbol'].iloc[row]} on {raw['exchange'].iloc[row]}"
-        raise DataError(problem, file=str(path), coin=place, hour=f"{times.iloc[row]:%Y-%m-%dT%H:%MZ}")
+def _without_strays(settlements: pd.DataFrame, left: LeftOut, path: Path) -> pd.DataFrame:
+    """Of several settlements within an hour the one at the whole hour counts; the others fit no schedule."""
+    key = [*LEG, "row_hour"]
+    crowded, at_the_hour = settlements.duplicated(key, keep=False), settlements["minute"] % 60 == 0
+    kept = pd.MultiIndex.from_frame(settlements.loc[crowded & at_the_hour, key])
+    stray = crowded & ~at_the_hour & pd.MultiIndex.from_frame(settlements[key]).isin(kept)
+    _leave_out(settlements, stray, ["row_hour"], _CROWDED, left, path)
+    return settlements[~stray]
 
 
-def _one_contract(table: pd.DataFrame, key: list[str], values: list[str], path: Path) -> pd.DataFrame:
-    """Refuse a coin under two contracts of one exchange, unless they say the same throughout."""
-    counts = table.groupby(LEG)["contract"].nunique()
-    for coin, exchange in counts.index[counts > 1]:
-        leg = table[(table["coin"] == coin) & (table["exchange"] == exchange)]
-        parts = {str(name): part.sort_values(key) for name, part in leg.groupby("contract")}
-        (first_name, first), *others = parts.items()
-        for name, part in others:
-            same = len(part) == len(first) and (part[key].to_numpy() == first[key].to_numpy()).all()
-            if not same or not np.allclose(part[values].to_numpy(), first[values].to_numpy(), rtol=1e-9, atol=0):
-                raise DataError(
-                    f"{exchange} lists it as {first_name} and as {name} with different data; keep one of them",
-                    file=str(path),
-                    coin=str(coin),
-                )
-            table = table.drop(part.index)
-    return table
-
-
-def _unique(table: pd.DataFrame, key: list[str], problem: str, path: Path) -> pd.DataFrame:
-    """Drop exact repetitions; refuse rows of one leg and time that differ."""
+def _unique(table: pd.DataFrame, key: list[str], problem: str, left: LeftOut, path: Path) -> pd.DataFrame:
+    """Drop exact repetitions, and all rows of one leg and time that differ."""
     table = table.drop_duplicates(ignore_index=True).sort_values([*LEG, *key], ignore_index=True)
-    twice = table.duplicated([*LEG, *key])
-    if twice.any():
-        row = table[twice].iloc[0]
-        hours = int(row[key[0]]) // (60 if key[0] == "minute" else 1)
-        hour = pd.Timestamp(hours * 3600, unit="s")
-        raise DataError(
-            f"{problem} on {row['exchange']}", file=str(path), coin=str(row["coin"]), hour=f"{hour:%Y-%m-%dT%H:%MZ}"
-        )
-    return table
+    twice = table.duplicated([*LEG, *key], keep=False)
+    _leave_out(table, twice, key, problem, left, path)
+    return table[~twice].reset_index(drop=True)
+
+
+def _leave_out(table: pd.DataFrame, wrong: pd.Series, key: list[str], problem: str, left: LeftOut, path: Path) -> None:
+    """A line for each leg of which rows are wrong."""
+    if not wrong.any():
+        return
+    sizes = table.groupby(LEG).size().to_dict()
+    for leg, rows in table[wrong].groupby(LEG):
+        hours = int(rows[key[0]].iloc[0]) // (60 if key[0] == "minute" else 1)
+        place = Place(str(path), "", hour_text(hours * HOUR_MS))
+        coin, exchange = (str(part) for part in leg)
+        left.rows((coin, exchange), f"{problem} on {exchange}", place, wrong=len(rows), of=int(sizes[leg]))

@@ -7,20 +7,26 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from adapters.datasets.coin_files import HOUR_MS
 from adapters.datasets.findings import hour_text
-from adapters.datasets.layout import OPPORTUNITY_FEATURES, OPPORTUNITY_KEYS, canonical_exchange
-from adapters.datasets.table_files import floats_of, milliseconds_of, names_of, read_table
+from adapters.datasets.layout import OPPORTUNITY_FEATURES, OPPORTUNITY_KEYS
+from adapters.datasets.stamps import HOUR_MS
+from adapters.datasets.table_files import floats_of, names_of, read_table
+from adapters.datasets.time_columns import milliseconds_of
+from adapters.naming.exchanges import canonical_exchange
+from adapters.naming.names import plain
+from adapters.naming.symbols import symbol_among
 from engine.errors import DataError
 from engine.market import Floats, Ints, MarketData, RecordedOpportunities, directed_pairs
+
+NO_PAIR = -1
 
 
 def read_opportunities(path: Path, market: MarketData) -> tuple[RecordedOpportunities, tuple[str, ...]]:
     """Recorded opportunities of ``market``, and notes on rows that were passed over.
 
     An ``entry_time`` within ``(t - 1h, t]`` belongs to hour ``t``; of several rows of one pair and hour the latest
-    wins (the last in the file among equals); rows outside the market's hours are left out. Raises ``DataError``
-    when a column is missing, a value is infinite, or a pair has no price history.
+    wins (the last in the file among equals); rows outside the market's hours, and of pairs without price history, are
+    left out. Raises ``DataError`` when a column is missing, a value is infinite, or no pair has a price history.
     """
     table = read_table(path, text=OPPORTUNITY_KEYS)
     missing = [name for name in OPPORTUNITY_KEYS if name not in table.column_names]
@@ -29,11 +35,12 @@ def read_opportunities(path: Path, market: MarketData) -> tuple[RecordedOpportun
             f"column {', '.join(missing)} is missing; it has {', '.join(table.column_names)}", file=str(path)
         )
     times = milliseconds_of(table, "entry_time", path)
-    pairs = _pairs(table, times, market, path)
+    pairs, strangers = _pairs(table, times, market, path)
     columns = tuple(name for name in OPPORTUNITY_FEATURES if name in table.column_names)
     features = _features(table, columns, times, path)
     index = -(-times // HOUR_MS) - int(market.hours[0])
     rows, notes = _kept_rows(index, pairs, times, len(market.hours))
+    notes = strangers + notes
     offsets = np.searchsorted(index[rows], np.arange(len(market.hours) + 1), side="left")
     recorded = RecordedOpportunities(
         offsets=offsets.astype(np.int64),
@@ -44,8 +51,8 @@ def read_opportunities(path: Path, market: MarketData) -> tuple[RecordedOpportun
     return recorded, notes
 
 
-def _pairs(table: pa.Table, times: Ints, market: MarketData, path: Path) -> Ints:
-    """Index of each row's directed pair."""
+def _pairs(table: pa.Table, times: Ints, market: MarketData, path: Path) -> tuple[Ints, tuple[str, ...]]:
+    """Index of each row's directed pair, ``NO_PAIR`` where the price history has none, and a note on these."""
     directed = directed_pairs(market)
     known = {
         (*market.leg_name(int(long_leg)), market.leg_name(int(short_leg))[1]): pair
@@ -57,15 +64,22 @@ def _pairs(table: pa.Table, times: Ints, market: MarketData, path: Path) -> Ints
         (symbol * len(longs) + long) * len(shorts) + short, return_index=True, return_inverse=True
     )
     pairs = np.empty(len(first), np.int64)
+    wrong: DataError | None = None
     for i in np.argsort(first):
         row = int(first[i])
-        name = symbols[symbol[row]]
+        name = symbol_among(symbols[symbol[row]], market.symbols)
         legs = canonical_exchange(longs[long[row]]), canonical_exchange(shorts[short[row]])
-        if (name, *legs) not in known:
-            problem = _why_unknown(market, name, *legs)
-            raise DataError(problem, file=str(path), coin=name, hour=hour_text(int(times[row])))
-        pairs[i] = known[(name, *legs)]
-    return pairs[which]
+        pairs[i] = known.get((name, *legs), NO_PAIR)
+        if pairs[i] == NO_PAIR and wrong is None:
+            problem = _why_unknown(market, plain(name), *(plain(leg) for leg in legs))
+            wrong = DataError(problem, file=str(path), coin=plain(name), hour=hour_text(int(times[row])))
+    if wrong is None:
+        return pairs[which], ()
+    if (pairs == NO_PAIR).all():
+        raise wrong
+    count = int((pairs[which] == NO_PAIR).sum())
+    first_wrong = f"{wrong.coin}, {wrong.hour}: {wrong.problem}"
+    return pairs[which], (f"{count} opportunities of pairs without price history: left out, the first: {first_wrong}",)
 
 
 def _why_unknown(market: MarketData, symbol: str, long_exchange: str, short_exchange: str) -> str:
@@ -90,14 +104,16 @@ def _features(table: pa.Table, columns: tuple[str, ...], times: Ints, path: Path
 
 def _kept_rows(index: Ints, pairs: Ints, times: Ints, hours: int) -> tuple[Ints, tuple[str, ...]]:
     """Row numbers sorted by hour and pair, the latest of each; and what was left out."""
-    inside = np.flatnonzero((index >= 0) & (index < hours))
+    is_known = pairs != NO_PAIR
+    inside = np.flatnonzero(is_known & (index >= 0) & (index < hours))
     # lexsort is stable, so rows that are equal in all keys stay in the order of the file.
     order = inside[np.lexsort((times[inside], pairs[inside], index[inside]))]
     last = np.ones(len(order), np.bool_)
     last[:-1] = (np.diff(index[order]) != 0) | (np.diff(pairs[order]) != 0)
     notes = []
-    if len(inside) < len(index):
-        notes.append(f"{len(index) - len(inside)} opportunities lie outside the hours of the price history: left out")
+    outside = int(is_known.sum()) - len(inside)
+    if outside:
+        notes.append(f"{outside} opportunities lie outside the hours of the price history: left out")
     if not last.all():
         notes.append(f"{int((~last).sum())} opportunities were replaced by a later one of the same pair and hour")
     return order[last], tuple(notes)

@@ -1,11 +1,10 @@
-"""Reading one table file, parquet or CSV, into plain columns; times must carry a time zone."""
+"""Reading one table file, parquet or CSV, into plain columns (times: ``time_columns``)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
@@ -40,37 +39,6 @@ def _read_csv(path: Path, text: tuple[str, ...]) -> pa.Table:
         column_types={name: pa.string() for name in text}, timestamp_parsers=[], strings_can_be_null=True
     )
     return pyarrow.csv.read_csv(path, convert_options=options)
-
-
-def milliseconds_of(table: pa.Table, column: str, path: Path) -> Ints:
-    """A time column as UTC milliseconds since 1970. Raises ``DataError`` for naive, absent or unreadable times."""
-    values = table.column(column)
-    if values.null_count:
-        row = int(np.argmax(values.is_null().to_numpy()))
-        raise DataError(f"{column} is empty in row {row + 1}", file=str(path))
-    if pa.types.is_timestamp(values.type):
-        if values.type.tz is None:
-            raise _naive(column, path, str(values[0]))
-        # Nanoseconds that do not fit are cut, never rounded up into a later hour.
-        return np.asarray(values.cast(pa.timestamp("ms", tz="UTC"), safe=False).cast(pa.int64()).to_numpy(), np.int64)
-    if pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
-        return _parse(values.to_pandas(), column, path)
-    raise DataError(f"{column} holds {values.type}, not times; write them as 2024-05-01T08:00:00Z", file=str(path))
-
-
-def _parse(values: pd.Series, column: str, path: Path) -> Ints:
-    naive = ~values.str.contains(r"(?:Z|[+-]\d{2}:?\d{2})$", regex=True)
-    if naive.any():
-        raise _naive(column, path, str(values[naive].iloc[0]))
-    try:
-        times = pd.to_datetime(values, format="ISO8601", utc=True)
-    except (ValueError, OverflowError) as error:
-        raise DataError(f"{column} is not a time: {str(error).splitlines()[0]}", file=str(path)) from None
-    return times.to_numpy("datetime64[ms]").astype(np.int64)
-
-
-def _naive(column: str, path: Path, example: str) -> DataError:
-    return DataError(f"{column} has no time zone ({example}); write times as UTC, 2024-05-01T08:00:00Z", file=str(path))
 
 
 def floats_of(table: pa.Table, column: str, path: Path) -> Floats:

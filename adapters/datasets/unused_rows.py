@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from adapters.datasets.raw_tables import LEG
+from adapters.datasets.contracts import LEG
 from adapters.gate.frozen import frozen_bars, frozen_note
 from engine.errors import DataError
 from engine.market import time_of
@@ -20,7 +20,7 @@ def without_frozen(
     A leg of which no bar is left loses its settlements too. Raises ``DataError`` when nothing is left at all.
     """
     frozen = bars.groupby(LEG, sort=False)["is_still"].transform(lambda still: frozen_bars(still.to_numpy()))
-    if frozen.all():
+    if len(bars) and frozen.all():
         raise DataError("every bar stands still without any volume: there is no market in it", file=origin)
     lines = [
         (frozen_note(str(coin), str(exchange), len(leg), time_of(int(leg["opened_hour"].iloc[0]))), len(leg))

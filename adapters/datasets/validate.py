@@ -18,6 +18,8 @@ from adapters.datasets.layout import (
     read_info,
 )
 from adapters.datasets.price_checks import price_findings
+from adapters.datasets.price_levels import level_findings
+from adapters.datasets.rate_units import RateLevel, rate_levels, unit_findings
 from adapters.datasets.recorded import read_opportunities
 from adapters.datasets.settlement_checks import settlement_findings
 from adapters.datasets.windows import check_windows
@@ -64,14 +66,16 @@ def _coin_findings(folder: Path, *, older: bool, progress: Progress | None) -> l
     except DataError as error:
         return [_from(error, "price history", str(folder))]
     findings: list[Finding] = []
+    levels: list[RateLevel] = []
     for done, path in enumerate(paths, start=1):
-        findings += _file_findings(path, older=older)
+        findings += _file_findings(path, levels, older=older)
         if progress is not None:
             progress("checking coins", done, len(paths))
-    return findings
+    return [*findings, *unit_findings(levels)]
 
 
-def _file_findings(path: Path, *, older: bool) -> Iterator[Finding]:
+def _file_findings(path: Path, levels: list[RateLevel], *, older: bool) -> Iterator[Finding]:
+    """What is wrong in one file; the levels of its rates, which mean something only beside others, go to ``levels``."""
     try:
         file = read_coin_file(path, older=older)
     except DataError as error:
@@ -83,21 +87,23 @@ def _file_findings(path: Path, *, older: bool) -> Iterator[Finding]:
     if not errors:
         grid = grid_of(file)
         yield from price_findings(grid)
+        yield from level_findings(grid)
         yield from settlement_findings(grid)
+        levels += rate_levels(grid)
 
 
 def _whole_findings(dataset: Path, info: DatasetInfo | None) -> list[Finding]:
     """What only shows when everything is put together: spans, exchanges, delistings, opportunities, frozen bars."""
     try:
-        market, passed_over = read_market(dataset / PRICE_FOLDER, info)
-        found = [Finding("warning", "passed over", note, str(dataset / PRICE_FOLDER)) for note in passed_over]
+        market, left_out = read_market(dataset / PRICE_FOLDER, info)
+        findings = [Finding("warning", "price history", note, str(dataset / PRICE_FOLDER)) for note in left_out]
         opportunities = opportunities_path(dataset)
         if opportunities is not None:
             _, notes = read_opportunities(opportunities, market)
-            found += [Finding("warning", "opportunities", note, str(opportunities)) for note in notes]
+            findings += [Finding("warning", "opportunities", note, str(opportunities)) for note in notes]
     except DataError as error:
         return [_from(error, "data set", str(dataset))]
-    return found
+    return findings
 
 
 def _from(error: DataError, kind: str, file: str) -> Finding:

@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 
 from adapters.datasets.atomic import new_directory
 from adapters.datasets.layout import INFO_FILE, KINDS, PRICE_FOLDER, REQUIRED_KINDS, DatasetInfo, write_info
+from adapters.naming.names import LONGEST, file_stem, problem_of, shown
+from adapters.naming.symbols import LONGEST_SYMBOL
 from engine.errors import DataError, UserError
 from engine.market import MarketData, time_of
 
@@ -39,7 +41,7 @@ def write_dataset(
         folder = aside / PRICE_FOLDER
         folder.mkdir()
         for done, symbol in enumerate(market.symbols, start=1):
-            pq.write_table(coin_table(market, symbol), folder / f"{symbol}.parquet", compression="zstd")
+            pq.write_table(coin_table(market, symbol), folder / f"{file_stem(symbol)}.parquet", compression="zstd")
             if progress is not None:
                 progress("writing coins", done, len(market.symbols))
         write_info(aside, info)
@@ -77,6 +79,10 @@ def _fits(market: MarketData, info: DatasetInfo) -> None:
         raise DataError("a live recording with settlement delays cannot be written as a data set")
     if market.recorded is not None:
         raise DataError("recorded opportunities cannot be written as price history")
+    for names, longest in ((market.symbols, LONGEST_SYMBOL), (market.exchanges, LONGEST)):
+        for name in names:
+            if (problem := problem_of(name, longest=longest)) is not None:
+                raise DataError(f"{shown(name)} cannot be the name of a file or a column: it {problem}")
     span = (time_of(int(market.hours[0])), time_of(int(market.hours[-1])))
     if span != (info.first_hour, info.last_hour):
         raise DataError(f"the market spans {span[0]} to {span[1]}, dataset.yaml would say otherwise")

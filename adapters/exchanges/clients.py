@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import string
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import lru_cache
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import ccxt.async_support as ccxt
 
@@ -20,6 +23,11 @@ from adapters.exchanges.settings import ExchangeSettings, ExchangesSettings
 
 Clock = Callable[[], int]
 """Milliseconds since 1970 that count as now."""
+
+
+def machine_milliseconds() -> int:
+    """The clock of the machine."""
+    return time.time_ns() // 1_000_000
 
 
 def clock_at(now: datetime | None) -> Clock | None:
@@ -48,6 +56,7 @@ def build_client(exchange: str, settings: ExchangeSettings, clock: Clock | None)
     if client.verify is True and not client.options.get("include_OS_certificates"):
         client.ssl_context = tls_context(client.cafile)
     _refuse_what_is_no_json(client)
+    _encode_addresses(client)
     return client
 
 
@@ -108,6 +117,16 @@ async def load_listings(client: Any, exchange: str) -> dict[str, Listing]:
     if not found:
         raise BrokenAnswer(f"{exchange} lists no live perpetual")
     return found
+
+
+def _encode_addresses(client: Any) -> None:
+    # For some exchanges ccxt puts the names of contracts into the address as they are; no server reads 币安人生 there.
+    fetch = client.fetch
+
+    def fetch_encoded(url: str, *rest: Any, **more: Any) -> Any:
+        return fetch(quote(url, safe=string.printable), *rest, **more)
+
+    client.fetch = fetch_encoded
 
 
 def _refuse_what_is_no_json(client: Any) -> None:

@@ -1,21 +1,16 @@
-"""From the names of contracts to coins: ``1000PEPE``, ``kPEPE`` and ``PEPE`` are one coin with three multipliers."""
+"""Which contract of an exchange is used for each coin."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from adapters.datasets.stamps import end_hour
+from adapters.exchanges.endings import announced_end, is_ending, stated_end
+from adapters.exchanges.fields import milliseconds
 from adapters.exchanges.quirks import Quirks
-from engine.errors import UserError
-
-THOUSANDS_BEFORE = re.compile(r"^(10{3,})([A-Z][A-Z0-9]*)$")  # 1000PEPE, 1000000MOG
-THOUSANDS_AFTER = re.compile(r"^([A-Z]+)(10{3,})$")  # SHIB1000 (bybit)
-MILLION = re.compile(r"^1M([A-Z][A-Z0-9]{2,})$")  # 1MBABYDOGE (binance)
-KILO = re.compile(r"^k([A-Z][A-Z0-9]*)$")  # kPEPE (hyperliquid); the small letter is what tells it from KAS
-NOT_SCALED = frozenset({"1000X"})  # a coin that is really called so
-QUOTE_SUFFIXES = ("USDT", "USDC")
+from adapters.naming.symbols import is_a_coin, split_name, symbol_of
 
 
 @dataclass(frozen=True)
@@ -28,49 +23,27 @@ class Listing:
     multiplier: int  # 1000: listed prices are divided by it
     contract_size: float  # listed units in one contract
     quote_currency: str  # USDT, or USDC which counts at par
-    created_ms: int | None  # when it was listed, where the exchange says so
+    created_ms: int | None  # when it was listed, where the exchange says so; often wrong
+    ends_ms: int | None = None  # the end that the exchange states, judged by ``endings.announced_end``
+    ending: bool = False  # it is being taken off now
 
     @property
     def symbol(self) -> str:
         """The coin pair as a person writes it; USDC counts as USDT."""
         return symbol_of(self.coin)
 
+    def announced_end(self, now_ms: int) -> int | None:
+        """When it ends (ms), as announced; None when it goes on."""
+        return announced_end(self.ends_ms, self.ending, now_ms)
 
-def symbol_of(coin: str) -> str:
-    """``PEPE`` to ``PEPEUSDT``."""
-    return f"{coin}USDT"
-
-
-def coin_of(symbol: str) -> str:
-    """The coin of a symbol as a person writes it: ``BTCUSDT``, ``btcusdc`` or ``1000PEPEUSDT``.
-
-    Raises ``UserError`` when it does not end in USDT or USDC.
-    """
-    name = symbol.strip().upper()
-    for suffix in QUOTE_SUFFIXES:
-        if name.endswith(suffix) and len(name) > len(suffix):
-            return split_name(name.removesuffix(suffix))[0]
-    raise UserError(f"symbol {symbol!r} is not of the form BTCUSDT")
-
-
-def split_name(name: str) -> tuple[str, int]:
-    """(coin, multiplier) of a base name as the exchange writes it."""
-    upper = name.upper()
-    if upper in NOT_SCALED:
-        return upper, 1
-    if found := KILO.match(name):
-        return found[1], 1000
-    if found := THOUSANDS_BEFORE.match(upper):
-        return found[2], int(found[1])
-    if found := THOUSANDS_AFTER.match(upper):
-        return found[1], int(found[2])
-    if found := MILLION.match(upper):
-        return found[1], 1_000_000
-    return upper, 1
+    def end_hour(self, now_ms: int) -> int | None:
+        """The hour number that counts as its announced end; None when it goes on."""
+        end = self.announced_end(now_ms)
+        return None if end is None else end_hour(end)
 
 
 def listings(exchange: str, markets: Iterable[Mapping[str, Any]], quirks: Quirks) -> dict[str, Listing]:
-    """The contract to use for every coin: live linear perpetuals only, one per coin.
+    """The contract to use for every coin: live linear perpetuals only, one per coin, whose names keep the rule.
 
     Of several the preferred quote currency wins, then the smallest multiplier.
     """
@@ -79,6 +52,8 @@ def listings(exchange: str, markets: Iterable[Mapping[str, Any]], quirks: Quirks
         if not _is_live_perpetual(market, quirks):
             continue
         listing = _listing(exchange, market, quirks)
+        if not is_a_coin(listing.coin):
+            continue
         rival = best.get(listing.coin)
         if rival is None or _preference(listing, quirks) < _preference(rival, quirks):
             best[listing.coin] = listing
@@ -89,7 +64,7 @@ def _is_live_perpetual(market: Mapping[str, Any], quirks: Quirks) -> bool:
     return bool(
         market.get("swap")
         and market.get("linear")
-        and market.get("active") is not False
+        and (market.get("active") is not False or is_ending(_info(market), quirks))
         and market.get("quote") in quirks.quotes
         and market.get("settle") == market.get("quote")
     )
@@ -97,7 +72,6 @@ def _is_live_perpetual(market: Mapping[str, Any], quirks: Quirks) -> bool:
 
 def _listing(exchange: str, market: Mapping[str, Any], quirks: Quirks) -> Listing:
     coin, multiplier = split_name(str(market[quirks.scaled_name]))
-    created = market.get("created")
     return Listing(
         exchange=exchange,
         coin=coin,
@@ -105,8 +79,16 @@ def _listing(exchange: str, market: Mapping[str, Any], quirks: Quirks) -> Listin
         multiplier=multiplier,
         contract_size=float(market.get("contractSize") or 1.0),
         quote_currency=str(market["quote"]),
-        created_ms=int(created) if created else None,
+        created_ms=milliseconds(market.get("created")),
+        ends_ms=stated_end(_info(market), quirks),
+        ending=is_ending(_info(market), quirks),
     )
+
+
+def _info(market: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The exchange's own answer about the contract."""
+    info = market.get("info")
+    return info if isinstance(info, Mapping) else {}
 
 
 def _preference(listing: Listing, quirks: Quirks) -> tuple[int, int, str]:

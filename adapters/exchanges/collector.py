@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from adapters.exchanges.calls import Caller, in_one_line
-from adapters.exchanges.clients import Clients, Clock, sharing
-from adapters.exchanges.coins import Listing, coin_of, symbol_of
+from adapters.exchanges.clients import Clients, Clock, machine_milliseconds, sharing
+from adapters.exchanges.coins import Listing
 from adapters.exchanges.intervals import intervals_in_force
 from adapters.exchanges.leg_source import LegHistory, LegSource, Wanted
 from adapters.exchanges.paging import HOUR_MS
@@ -19,6 +19,7 @@ from adapters.exchanges.quirks import QUIRKS, Quirks
 from adapters.exchanges.quotes import Collection, ExchangeOutcome, Quote
 from adapters.exchanges.reading import read_quote
 from adapters.exchanges.settings import CollectionSettings, ExchangesSettings
+from adapters.naming.symbols import coin_of, symbol_of
 
 INTERVAL_LOOK_BACK_HOURS = 49  # two settlements even at a 24 h interval
 
@@ -35,7 +36,7 @@ async def collect_quotes(
 
     ``book_symbols``: for which of them order books are read, in this order while time lasts (None: all).
     """
-    now = clock or _machine_milliseconds
+    now = clock or machine_milliseconds
     started = now()
     coins = list(dict.fromkeys(coin_of(symbol) for symbol in symbols))
     books = coins if book_symbols is None else [coin_of(symbol) for symbol in book_symbols]
@@ -44,7 +45,8 @@ async def collect_quotes(
         outcomes = await asyncio.gather(*(look.run(shared) for look in looks))
     quotes = flag_disagreement([quote for look in looks for quote in look.quotes()], settings.collection)
     quotes.sort(key=lambda quote: (quote.symbol, quote.exchange))
-    return Collection(started, now(), tuple(quotes), tuple(outcomes))
+    ends = {(each.symbol, each.exchange): each.end_hour(started) for look in looks for each in look.wanted()}
+    return Collection(started, now(), tuple(quotes), tuple(outcomes), ends)
 
 
 @dataclass
@@ -100,13 +102,14 @@ class Look:
             return []
         return [
             read_quote(listing, self.tables, self.quirks, self.settings, self.collected_ms, self.inferred_intervals)
-            for listing in self._wanted()
+            for listing in self.wanted()
         ]
 
     def _has_quotes(self) -> bool:
         return any(name in self.tables for name in self.quirks.bulk)
 
-    def _wanted(self) -> list[Listing]:
+    def wanted(self) -> list[Listing]:
+        """The contracts of the wanted coins, as far as the list of contracts came."""
         coins = self.listed if self.coins is None else self.coins
         return [self.listed[coin] for coin in coins if coin in self.listed]
 
@@ -117,7 +120,7 @@ class Look:
             return
         if self.quirks.per_coin_rates:
             self.tables["rates"] = {}
-            await self._each(self._wanted(), "rate", lambda listing: self._rate(client, caller, listing))
+            await self._each(self.wanted(), "rate", lambda listing: self._rate(client, caller, listing))
         await self._intervals(client, caller)
         books = [self.listed[coin] for coin in self.book_coins if coin in self.listed]
         self.tables["book"] = {}
@@ -183,7 +186,7 @@ class Look:
             if len(hours) > 1:
                 self.inferred_intervals[listing.listed] = hours[-1]
 
-        await self._each([listing for listing in self._wanted() if listing.listed in unknown], "interval", infer)
+        await self._each([listing for listing in self.wanted() if listing.listed in unknown], "interval", infer)
 
 
 def flag_disagreement(quotes: Sequence[Quote], settings: CollectionSettings) -> list[Quote]:
@@ -200,7 +203,3 @@ def flag_disagreement(quotes: Sequence[Quote], settings: CollectionSettings) -> 
             quote = replace(quote, faults=(*quote.faults, fault))
         flagged.append(quote)
     return flagged
-
-
-def _machine_milliseconds() -> int:
-    return time.time_ns() // 1_000_000

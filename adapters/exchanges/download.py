@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 from adapters.datasets.atomic import replacing_file
-from adapters.exchanges.clients import Clock
-from adapters.exchanges.coins import Listing, coin_of, symbol_of
+from adapters.datasets.selection import Selection, selection_of, symbols_of
+from adapters.exchanges.clients import Clock, machine_milliseconds
+from adapters.exchanges.coins import Listing
 from adapters.exchanges.fetch_report import report_of
 from adapters.exchanges.history import ExchangeHistory, Watcher, fetch_history
 from adapters.exchanges.leg_source import LegHistory, Wanted
+from adapters.exchanges.notice_store import record_notices
 from adapters.exchanges.ranking import top_symbols
 from adapters.exchanges.raw_store import PARTS, RawStore
 from adapters.exchanges.settings import ExchangesSettings
-from engine.errors import ArbError, UserError
+from adapters.naming.symbols import coin_of, symbol_of
+from engine.errors import ArbError, DataError, UserError
 
 REPORT_FILE = "fetch_report.json"
 SELECTION_FILE = "selection.json"
@@ -29,13 +32,14 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Request:
-    """What to download. Times in ms; ``symbols`` as a person writes them, or ``("top:50",)``."""
+    """What to download. Times in ms; ``symbols`` as a person writes them, or ``top:50``; ``exclude`` likewise."""
 
     settings: ExchangesSettings
-    symbols: tuple[str, ...]
+    symbols: str
     since: int
     until: int
     folder: Path
+    exclude: str | None = None
 
 
 async def download(
@@ -55,8 +59,13 @@ async def download(
     wanted = Wanted(request.since, request.until)
     by_exchange = dict.fromkeys(request.settings.exchanges, symbols)
     found = await fetch_history(request.settings, by_exchange, wanted, clock=clock, watcher=watcher)
-    report = report_of(list(found.values()), request.since, request.until)
-    rows = watcher.store.merge() if _anything(found.values()) else {}
+    rows, left_out = watcher.store.merge() if _anything(found.values()) else ({}, [])
+    now = clock() if clock is not None else machine_milliseconds()
+    try:
+        record_notices(request.folder, (leg.listing for each in found.values() for leg in each.legs.values()), now)
+    except DataError as error:  # what was downloaded is there all the same
+        left_out = [*left_out, str(error)]
+    report = report_of(list(found.values()), request.since, request.until, left_out=left_out, now=now)
     write_json(request.folder / REPORT_FILE, {**report, "rows": rows})
     return report
 
@@ -107,17 +116,33 @@ async def _chosen_symbols(request: Request, clock: Clock | None, tell: Callable[
     """The symbols in their usual form. A choice by volume is kept, so that a run that was cut goes on with it."""
     if request.since >= request.until:
         raise UserError("--since must lie before --until, and before now")
-    if len(request.symbols) != 1 or not request.symbols[0].startswith("top:"):
-        return list(dict.fromkeys(symbol_of(coin_of(symbol)) for symbol in request.symbols))
-    count = _count(request.symbols[0])
-    choice = {"symbols": request.symbols[0], "exchanges": sorted(request.settings.exchanges)}
+    if not request.symbols.startswith("top:"):
+        selection = selection_of(request.symbols, request.exclude)
+        return [symbol for symbol in symbols_of(request.symbols, "--symbols") if selection.keeps(symbol)]
+    count, selection = _count(request.symbols), selection_of(None, request.exclude)
+    choice: dict[str, Any] = {"symbols": request.symbols, "exchanges": sorted(request.settings.exchanges)}
+    if selection.excluded:
+        choice["exclude"] = sorted(selection.excluded)
     path = request.folder / PARTS / SELECTION_FILE
-    if path.is_file() and (earlier := json.loads(path.read_text(encoding="utf-8")))["choice"] == choice:
-        tell(f"{request.symbols[0]}: the coins that an earlier run chose (delete {path} to choose again)")
+    earlier = _earlier_choice(path)
+    if earlier is not None and earlier["choice"] == choice:
+        tell(f"{request.symbols}: the coins that an earlier run chose (delete {path} to choose again)")
         return list(earlier["chosen"])
-    chosen = await _top(request.settings, count, clock, tell)
+    chosen = await _top(request.settings, count, selection, clock, tell)
     write_json(path, {"choice": choice, "chosen": chosen})
     return chosen
+
+
+def _earlier_choice(path: Path) -> dict[str, Any] | None:
+    """The choice that a run before kept, None when there was none. Raises ``DataError`` for a damaged file."""
+    if not path.is_file():
+        return None
+    try:
+        kept: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        chosen = [symbol_of(coin_of(symbol)) for symbol in kept["chosen"]]
+        return {"choice": dict(kept["choice"]), "chosen": chosen}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, UserError):
+        raise DataError("is damaged; delete it to choose the coins again", file=str(path)) from None
 
 
 def _count(text: str) -> int:
@@ -127,8 +152,11 @@ def _count(text: str) -> int:
     return int(number)
 
 
-async def _top(settings: ExchangesSettings, count: int, clock: Clock | None, tell: Callable[[str], None]) -> list[str]:
-    chosen, outcomes = await top_symbols(settings, count, clock=clock)
+async def _top(
+    settings: ExchangesSettings, count: int, selection: Selection, clock: Clock | None, tell: Callable[[str], None]
+) -> list[str]:
+    ranked, outcomes = await top_symbols(settings, count + len(selection.excluded), clock=clock)
+    chosen = [symbol for symbol in ranked if selection.keeps(symbol)][:count]
     for outcome in outcomes:
         if outcome.error:
             tell(f"warning: {outcome.exchange} has no say in the choice of coins: {outcome.error}")
@@ -146,7 +174,7 @@ def write_json(path: Path, value: Any) -> None:
 
 def lines_of(report: dict[str, Any]) -> Sequence[str]:
     """A line for each thing in the report that a person should look at."""
-    lines = []
+    lines = [f"left out: {line}" for line in report["left_out"]]
     for name, exchange in report["exchanges"].items():
         if exchange["error"]:
             lines.append(f"error: {name}: {exchange['error']}")
@@ -158,6 +186,8 @@ def lines_of(report: dict[str, Any]) -> Sequence[str]:
 
 def _leg_lines(place: str, leg: dict[str, Any]) -> list[str]:
     lines = [f"error: {place}: {leg['error']}"] if leg["error"] else []
+    if leg["ends"]:
+        lines.append(f"note: {place}: {leg['listed']} ends at {leg['ends']}, its exchange says")
     for kind in ("bars", "settlements"):
         found = leg[kind]
         if not found["rows"]:

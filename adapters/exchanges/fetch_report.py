@@ -13,32 +13,43 @@ from adapters.exchanges.paging import HOUR_MS
 from engine.schedule import LONGEST_INTERVAL_HOURS
 
 
-def report_of(found: Sequence[ExchangeHistory], since: int, until: int) -> dict[str, Any]:
-    """A JSON value: per exchange its error, retries and symbols; per symbol rows, first, last and gaps.
+def report_of(
+    found: Sequence[ExchangeHistory], since: int, until: int, *, left_out: Sequence[str], now: int
+) -> dict[str, Any]:
+    """A JSON value: per exchange its error, retries and symbols; per symbol rows, first, last, gaps and announced end.
 
-    Only rows of ``[since, until]`` count. ``complete`` says whether no exchange and no coin failed; gaps that the
-    exchange itself has do not change it.
+    Only rows of ``[since, until]`` count. ``left_out`` are stored parts that did not get into the tables. ``complete``
+    says whether nothing is left out and no exchange and no coin failed; gaps that the exchange itself has do not
+    change it.
     """
-    exchanges = {history.exchange: _exchange(history, since, until) for history in found}
+    exchanges = {history.exchange: _exchange(history, since, until, now) for history in found}
     failed = any(each["error"] or any(leg["error"] for leg in each["symbols"].values()) for each in exchanges.values())
-    return {"since": _time(since), "until": _time(until), "complete": not failed, "exchanges": exchanges}
+    return {
+        "since": _time(since),
+        "until": _time(until),
+        "complete": not failed and not left_out,
+        "left_out": list(left_out),
+        "exchanges": exchanges,
+    }
 
 
-def _exchange(history: ExchangeHistory, since: int, until: int) -> dict[str, Any]:
+def _exchange(history: ExchangeHistory, since: int, until: int, now: int) -> dict[str, Any]:
     return {
         "error": history.error,
         "retries": history.retries,
         "errors": dict(sorted(history.errors.items())),
         "not_listed": list(history.not_listed),
-        "symbols": {symbol: _leg(leg, since, until) for symbol, leg in history.legs.items()},
+        "symbols": {symbol: _leg(leg, since, until, now) for symbol, leg in history.legs.items()},
     }
 
 
-def _leg(leg: LegHistory, since: int, until: int) -> dict[str, Any]:
+def _leg(leg: LegHistory, since: int, until: int, now: int) -> dict[str, Any]:
     bars = [time for time in leg.bars.times() if since <= time < until]
     settlements = [time for time in leg.settlements.times() if since <= time <= until]
+    end = leg.listing.announced_end(now)
     return {
         "listed": leg.listing.listed,
+        "ends": None if end is None else _time(end),
         "error": leg.error,
         "bars": _span(bars, bar_gaps(bars, until), since, 1.0),
         "settlements": _span(settlements, settlement_gaps(settlements, until), since, _first_interval(settlements)),

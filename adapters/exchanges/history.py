@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 
 from adapters.exchanges.calls import Caller, in_one_line
 from adapters.exchanges.clients import Clients, Clock, sharing
-from adapters.exchanges.coins import Listing, coin_of
+from adapters.exchanges.coins import Listing
 from adapters.exchanges.leg_source import LegHistory, LegSource, Wanted
 from adapters.exchanges.settings import ExchangesSettings
+from adapters.naming.symbols import coin_of
+from engine.errors import DataError
 
 DEAD_AFTER = 3
 """An exchange on which this many legs in a row failed is given up for this run."""
@@ -122,10 +124,19 @@ async def _exchange(
     listed = await clients.listings(result.exchange, caller)
     result.not_listed = tuple(symbol for symbol in symbols if coin_of(symbol) not in listed)
     chosen = [listed[coin_of(symbol)] for symbol in symbols if coin_of(symbol) in listed]
-    result.legs = {listing.symbol: watcher.known(listing) for listing in chosen}
-    watcher.started(result.exchange, len(result.legs))
+    result.legs = {listing.symbol: _known(listing, watcher) for listing in chosen}
+    legs = [leg for leg in result.legs.values() if leg.error is None]
+    watcher.started(result.exchange, len(legs))
     source = LegSource(clients.of(result.exchange), result.exchange, caller)
-    await _legs(list(result.legs.values()), source, wanted, watcher, caller.settings.requests_at_once)
+    await _legs(legs, source, wanted, watcher, caller.settings.requests_at_once)
+
+
+def _known(listing: Listing, watcher: Watcher) -> LegHistory:
+    """The leg as it is known; one whose rows cannot be read is not asked for, so that nothing is lost."""
+    try:
+        return watcher.known(listing)
+    except DataError as error:
+        return LegHistory(listing, error=str(error))
 
 
 async def _legs(legs: list[LegHistory], source: LegSource, wanted: Wanted, watcher: Watcher, at_once: int) -> None:

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from adapters.datasets.stamps import TOLERANCE_MS, settled_at
 from adapters.exchanges.calls import Caller
 from adapters.exchanges.coins import Listing
 from adapters.exchanges.intervals import intervals_in_force
-from adapters.exchanges.paging import HOUR_MS, Ask, Row, Rows, holes, page_through
+from adapters.exchanges.paging import HOUR_MS, Ask, Row, Rows, has_any, holes, page_through
 from adapters.exchanges.quirks import QUIRKS, Quirks
 
-MINUTE_MS = 60_000
 LONGEST_USUAL_INTERVAL_HOURS = 8
 JOIN_HOLES_MS = 100 * HOUR_MS
 BARS_ARE_FINAL_AFTER_MS = 10_000  # the bar of an hour still changes for moments after its end
@@ -24,7 +24,7 @@ class LegHistory:
     """One leg. Prices are per listed unit (divide by ``listing.multiplier``), volume in listed units.
 
     ``bars``: rows of (open time, open, high, low, close, volume), finished hours only. ``settlements``: rows of
-    (time rounded to the minute, settled rate). Times in ms.
+    (instant as of ``settled_at``, settled rate). Times in ms.
     """
 
     listing: Listing
@@ -43,11 +43,6 @@ class Wanted:
     settlements: bool = True
 
 
-def nearest_minute(time_ms: float) -> int:
-    """Settlement stamps jitter by milliseconds on either side of the hour."""
-    return int(time_ms + MINUTE_MS // 2) // MINUTE_MS * MINUTE_MS
-
-
 @dataclass(frozen=True)
 class LegSource:
     """The history of single contracts of one exchange, through an open client."""
@@ -63,16 +58,39 @@ class LegSource:
     async def complete(self, leg: LegHistory, wanted: Wanted, on_page: Callable[[], None] = lambda: None) -> None:
         """Fetch every row of the span that the leg does not hold yet. Raises ccxt's error when that fails."""
         now = int(self.client.milliseconds())
-        since = max(wanted.since, _whole_hour_at_or_before(leg.listing.created_ms or 0))
+        finished = min(wanted.until, _whole_hour_at_or_before(now - BARS_ARE_FINAL_AFTER_MS))
+        settled = min(wanted.until, now) + 1
+        listed = min(_whole_hour_at_or_before(leg.listing.created_ms or 0), settled)
+        since = wanted.since
+        if listed > wanted.since:
+            if wanted.settlements and self.quirks.funding_history.style == "pages":
+                # Page by page from the newest: nothing is asked in vain, whatever time is given as the beginning.
+                await self._settlements(leg, wanted.since, settled, on_page)
+            since = wanted.since if await self._has_older(leg, wanted, listed) else listed
         jobs = []
         if wanted.bars:
-            finished = _whole_hour_at_or_before(now - BARS_ARE_FINAL_AFTER_MS)
-            jobs.append(self._bars(leg, since, min(wanted.until, finished), on_page))
+            jobs.append(self._bars(leg, since, finished, on_page))
         if wanted.settlements:
-            jobs.append(self._settlements(leg, since, min(wanted.until, now) + 1, on_page))
+            jobs.append(self._settlements(leg, since, settled, on_page))
         for outcome in await asyncio.gather(*jobs, return_exceptions=True):
             if isinstance(outcome, BaseException):
                 raise outcome
+
+    async def _has_older(self, leg: LegHistory, wanted: Wanted, listed: int) -> bool:
+        """Whether there is anything before the time at which the exchange says that it listed the contract.
+
+        That time is often wrong, and a year of empty pages is no way to find out: a settlement anywhere in the span
+        before it, or a bar in the page right before it, tells that there is more.
+        """
+        if any(time < listed for time in (*leg.bars.by_time, *leg.settlements.by_time)):
+            return True
+        probes = []
+        if wanted.bars:
+            page = self.quirks.candles.rows * HOUR_MS
+            probes.append(has_any(self._candle_pages(leg.listing), max(wanted.since, listed - page), listed))
+        if self.quirks.funding_history.style != "pages":
+            probes.append(has_any(self._funding_pages(LegHistory(leg.listing)), wanted.since, listed))
+        return any(await asyncio.gather(*probes))
 
     async def _bars(self, leg: LegHistory, since: int, until: int, on_page: Callable[[], None]) -> None:
         ask = self._candle_pages(leg.listing)
@@ -115,8 +133,8 @@ class LegSource:
         limit = self.quirks.funding_history.rows if self.quirks.funding_history.pass_limit else None
 
         async def ask(since: int, until: int) -> AsyncIterator[list[Row]]:
-            # A minute more on both sides: a stamp may lie just outside of the minute that it is rounded to.
-            yield await self._rates(leg, since - MINUTE_MS, limit, {"until": until + MINUTE_MS})
+            # A little more on both sides: a stamp may lie just outside of the hour that it is rounded to.
+            yield await self._rates(leg, since - TOLERANCE_MS, limit, {"until": until + TOLERANCE_MS})
 
         return ask
 
@@ -124,7 +142,7 @@ class LegSource:
         paging = self.quirks.funding_history
 
         async def ask(_: int, until: int) -> AsyncIterator[list[Row]]:
-            yield await self._rates(leg, None, paging.rows, {paging.cursor_parameter: until + MINUTE_MS})
+            yield await self._rates(leg, None, paging.rows, {paging.cursor_parameter: until + TOLERANCE_MS})
 
         return ask
 
@@ -150,7 +168,7 @@ class LegSource:
         fetch = self.client.fetch_funding_rate_history
         answer = await self.caller(fetch, leg.listing.listed, since, limit, params)
         return [
-            (nearest_minute(row["timestamp"]), float(row["fundingRate"]))
+            (settled_at(int(row["timestamp"])), float(row["fundingRate"]))
             for row in answer
             if row.get("timestamp") and row.get("fundingRate") is not None
         ]

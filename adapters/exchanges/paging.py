@@ -58,6 +58,11 @@ async def page_through(
         cursor = max(times) + 1 if times else end
 
 
+async def has_any(ask: Ask, since: int, until: int) -> bool:
+    """Whether the exchange has a row in ``[since, until)``; of a span too long for a page it gives those at one end."""
+    return bool(await _ask(ask, Rows(), since, until, lambda: None))
+
+
 async def _fill_backwards(ask: Ask, rows: Rows, since: int, until: int, on_page: Callable[[], None]) -> set[int]:
     """Ask for a span; while rows may have been cut off at its older end, ask for what is left of that end."""
     times = await _ask(ask, rows, since, until, on_page)

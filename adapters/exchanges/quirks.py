@@ -69,6 +69,12 @@ class Quirks:
     scaled_name: str = "base"  # key of the market that holds the name as the exchange writes it
     book_limit: int | None = None
     book_in_contracts: bool = False
+    ends: tuple[
+        str, ...
+    ] = ()  # keys of the list of contracts that hold an announced end, in ms or s; the earliest counts
+    ending: Mapping[str, tuple[Any, ...]] = field(
+        default_factory=dict
+    )  # a contract that is being taken off has one of these values
 
     def paths(self, name: str) -> tuple[str, ...]:
         """Where a field of the quote is found."""
@@ -103,6 +109,7 @@ QUIRKS: Mapping[str, Quirks] = {
         # closeTime of the 24 h ticker is the last trade of the coin, which may be old with the data fresh.
         times=("rates.timestamp", "bids_asks.timestamp"),
         book_limit=50,
+        ends=("deliveryDate",),  # 4133404800000 for a perpetual that goes on
     ),
     "bybit": Quirks(
         ccxt=_lean(["linear"]),
@@ -113,6 +120,7 @@ QUIRKS: Mapping[str, Quirks] = {
         fields={"interval": ("rates.info.fundingIntervalHour", "rates.interval")},
         times=("rates.timestamp",),
         book_limit=200,
+        ends=("deliveryTime",),  # of a perpetual it is the time of its delisting; "0" when none is planned
     ),
     "okx": Quirks(
         ccxt=_lean(["swap"]),
@@ -127,6 +135,7 @@ QUIRKS: Mapping[str, Quirks] = {
             "volume_coins": ("tickers.info.volCcy24h",),
         },
         times=("rates.info.ts", "tickers.timestamp"),  # the unified rate has no time
+        ends=("expTime",),
         book_limit=100,
         book_in_contracts=True,
     ),
@@ -142,6 +151,7 @@ QUIRKS: Mapping[str, Quirks] = {
         times=("tickers.timestamp",),
         quotes=("USDT",),  # the bulk calls answer for one settlement currency
         book_limit=100,
+        ends=("limitOpenTime", "offTime", "deliveryTime"),  # from the first on nothing can be opened; "-1" means none
     ),
     "gate": Quirks(
         ccxt=_lean(["swap"], swap={"fetchMarkets": {"settlementCurrencies": ["usdt"]}}),
@@ -150,6 +160,8 @@ QUIRKS: Mapping[str, Quirks] = {
         # A range of more than 2000 bars is refused. Volume counts contracts.
         candles=Candles(rows=1000, volume_in_contracts=True),
         times=("book.timestamp",),  # rates and tickers carry none
+        ends=("delisting_time", "delisted_time"),  # in seconds; ccxt's own examples show in_delisting alone
+        ending={"in_delisting": (True,), "status": ("delisting",)},  # positions can only be closed
         quotes=("USDT",),
         book_limit=100,
         book_in_contracts=True,
@@ -169,6 +181,7 @@ QUIRKS: Mapping[str, Quirks] = {
             "ask": ("bids_asks.ask", "book.ask"),
         },
         times=("bids_asks.timestamp",),  # nextFundingTimestamp of the rates is no funding time at all
+        ends=("expireDate", "settleDate"),
         book_limit=100,  # the only limits taken are 20 and 100
         book_in_contracts=True,
     ),

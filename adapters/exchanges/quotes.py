@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 
@@ -72,6 +72,8 @@ class Collection:
     finished_ms: int
     quotes: tuple[Quote, ...]
     outcomes: tuple[ExchangeOutcome, ...]
+    ends: Mapping[tuple[str, str], int | None] = field(default_factory=dict)
+    """By (symbol, exchange) of what is listed: the hour number of its announced end, None when none is announced."""
 
     def quote(self, symbol: str, exchange: str) -> Quote | None:
         """The quote of one leg, None when there is none."""

@@ -6,7 +6,6 @@ a run over a longer span all ask for exactly the rows that the part files lack.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from adapters.exchanges.coins import Listing
 from adapters.exchanges.intervals import USUAL_HOURS, intervals_in_force
 from adapters.exchanges.leg_source import LegHistory
 from adapters.exchanges.paging import Row
+from adapters.naming.names import contract_stem, shown
 from engine.errors import DataError
 
 TIME = pa.timestamp("ms", tz="UTC")
@@ -30,6 +30,7 @@ PRICES = pa.schema([*IDENTITY, ("timestamp", TIME), *((name, pa.float64()) for n
 FUNDING = pa.schema(
     [*IDENTITY, ("settlement_time", TIME), ("funding_rate", pa.float64()), ("interval_hours", pa.float64())]
 )
+SCHEMAS = {"prices": PRICES, "funding": FUNDING}
 PARTS = "parts"
 
 
@@ -40,7 +41,10 @@ class RawStore:
     folder: Path
 
     def load(self, listing: Listing) -> LegHistory:
-        """The leg with the rows that earlier runs stored. Raises ``DataError`` for a part that cannot be read."""
+        """The leg with the rows that earlier runs stored.
+
+        Raises ``DataError`` for a part that cannot be read, or holds another contract.
+        """
         leg = LegHistory(listing)
         for name, rows, columns in (
             ("prices", leg.bars, ("timestamp", *NUMBERS)),
@@ -48,7 +52,7 @@ class RawStore:
         ):
             path = self._part(listing, name)
             if path.is_file():
-                rows.by_time.update({int(row[0]): row for row in _rows(path, columns)})
+                rows.by_time.update({int(row[0]): row for row in _rows(_part_table(path), columns)})
         return leg
 
     def save(self, leg: LegHistory) -> None:
@@ -58,26 +62,30 @@ class RawStore:
         if leg.settlements.by_time:
             _write(self._part(leg.listing, "funding"), funding_table(leg))
 
-    def merge(self) -> dict[str, int]:
-        """Make the two tables out of all parts, sorted by exchange, contract and time; answers rows by table."""
-        tables = ((PRICES_FILE, "prices", PRICES), (FUNDING_FILE, "funding", FUNDING))
-        return {name: self._merge(name, part, schema) for name, part, schema in tables}
+    def merge(self) -> tuple[dict[str, int], list[str]]:
+        """Make the two tables out of all parts, sorted by exchange, contract and time.
 
-    def _merge(self, name: str, part: str, schema: pa.Schema) -> int:
+        Answers the rows by table, and a line for each part that cannot be used and is left out.
+        """
+        left_out: list[str] = []
+        tables = {PRICES_FILE: "prices", FUNDING_FILE: "funding"}
+        return {name: self._merge(name, part, left_out) for name, part in tables.items()}, left_out
+
+    def _merge(self, name: str, part: str, left_out: list[str]) -> int:
         count = 0
-        with replacing_file(self.folder / name) as aside, pq.ParquetWriter(aside, schema) as writer:
-            for table in self._parts(part):
+        with replacing_file(self.folder / name) as aside, pq.ParquetWriter(aside, SCHEMAS[part]) as writer:
+            for path in sorted((self.folder / PARTS).glob(f"*/*.{part}.parquet")):
+                try:
+                    table = _part_table(path)
+                except DataError as error:
+                    left_out.append(str(error))
+                    continue
                 writer.write_table(table)
                 count += table.num_rows
         return count
 
-    def _parts(self, name: str) -> Iterator[pa.Table]:
-        for path in sorted((self.folder / PARTS).glob(f"*/*.{name}.parquet")):
-            yield _read(path)
-
     def _part(self, listing: Listing, name: str) -> Path:
-        contract = re.sub(r"[^A-Za-z0-9]+", "_", listing.listed)
-        return self.folder / PARTS / listing.exchange / f"{contract}.{name}.parquet"
+        return self.folder / PARTS / listing.exchange / f"{contract_stem(listing.listed)}.{name}.parquet"
 
 
 def prices_table(leg: LegHistory) -> pa.Table:
@@ -109,16 +117,30 @@ def _columns(rows: list[Row], width: int) -> list[np.ndarray]:
     return list(np.array(rows, np.float64).reshape(-1, width).T)
 
 
-def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[Row]:
-    table = _read(path)
+def _rows(table: pa.Table, columns: tuple[str, ...]) -> Iterator[Row]:
     times = table[columns[0]].cast(pa.int64()).to_pylist()
     return zip(times, *(table[name].to_pylist() for name in columns[1:]), strict=True)
+
+
+def _part_table(path: Path) -> pa.Table:
+    """A part file. Raises ``DataError`` unless it holds the contract that it is named after, and nothing else."""
+    table, kind = _read(path), path.name.split(".")[-2]
+    if table.schema.names != SCHEMAS[kind].names:
+        raise DataError("is none of arb's parts; move it elsewhere", file=str(path))
+    table = table.cast(SCHEMAS[kind])
+    exchanges, contracts = (table[name].unique().to_pylist() for name in ("exchange", "symbol"))
+    named = [contract for contract in contracts if contract_stem(str(contract)) == path.name.split(".")[0]]
+    if table.num_rows and (exchanges != [path.parent.name] or named != contracts):
+        found = ", ".join(f"{shown(str(name))} on {exchanges[0]}" for name in contracts[:2])
+        problem = f"holds {found}, which is not what it is named after; delete it and it will be downloaded again"
+        raise DataError(problem, file=str(path))
+    return table
 
 
 def _read(path: Path) -> pa.Table:
     try:
         return pq.read_table(path, partitioning=None)
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, pa.ArrowException) as error:
         problem = f"is damaged; delete it and it will be downloaded again ({str(error).splitlines()[0]})"
         raise DataError(problem, file=str(path)) from None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +10,8 @@ from pydantic import Field
 
 from adapters.configuration import read_yaml
 from adapters.exchanges.quirks import QUIRKS
+from adapters.naming.exchanges import by_canonical_exchange, canonical_exchange, nearest_exchange
+from adapters.naming.names import shown
 from engine.errors import SettingsError, UserError
 from engine.settings import NotNegative, Positive, Settings, parse_settings
 
@@ -59,9 +60,8 @@ def exchanges_settings(values: Mapping[str, Any], *, origin: str) -> ExchangesSe
     section = values.get("exchanges")
     if not isinstance(section, Mapping) or not section:
         raise SettingsError(f"{origin}: 'exchanges' names no exchange; write for example 'exchanges: {{bybit: {{}}}}'")
-    known = {name: {} if value is None else value for name, value in section.items()}
-    for name in known:
-        require_supported(str(name))
+    named = by_canonical_exchange(section, f"{origin}: 'exchanges'")
+    known = {require_supported(name): {} if value is None else value for name, value in named.items()}
     chosen = {"exchanges": known, "collection": values.get("collection") or {}}
     settings = parse_settings(ExchangesSettings, chosen, origin=origin)
     for name, exchange in settings.exchanges.items():
@@ -77,20 +77,24 @@ def chosen_exchanges(config: Path | None, names: str | None) -> ExchangesSetting
     values = read_yaml(config) if config is not None else {}
     origin = str(config) if config is not None else "--exchanges"
     if names is not None:
-        wanted = [name.strip() for name in names.split(",") if name.strip()]
-        known = values.get("exchanges") or {}
+        wanted = [require_supported(name) for name in names.split(",") if name.strip()]
+        known = by_canonical_exchange(values.get("exchanges") or {}, f"{origin}: 'exchanges'")
         values = {**values, "exchanges": {name: known.get(name) or {} for name in wanted}}
     elif config is None:
         raise UserError("name the exchanges with --exchanges, or give a --config that has them")
     return exchanges_settings(values, origin=origin)
 
 
-def require_supported(exchange: str) -> None:
-    """Raises ``SettingsError`` with the nearest name when arb has no adapter for this exchange."""
+def require_supported(name: str) -> str:
+    """The ccxt id of an exchange under any of its usual names.
+
+    Raises ``SettingsError`` with the nearest name when arb has no adapter for it.
+    """
+    exchange = canonical_exchange(name)
     if exchange not in QUIRKS:
-        near = difflib.get_close_matches(exchange, QUIRKS, n=1, cutoff=0.0)[0]
-        known = ", ".join(sorted(QUIRKS))
-        raise SettingsError(f"exchange {exchange!r} is not supported; did you mean {near!r}? (of {known})")
+        near, known = nearest_exchange(name, QUIRKS), ", ".join(sorted(QUIRKS))
+        raise SettingsError(f"exchange {shown(name.strip())} is not supported; did you mean {near!r}? (of {known})")
+    return exchange
 
 
 def _refuse_secrets(exchange: str, mapping: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from adapters.paper.schema import FORMAT, HOUR_COLUMNS, RECORD_TABLES, script
 from engine.errors import DataError, UserError
+from engine.notices import Notice
 from engine.records import Records
 from engine.rolling import FACTS, HourFacts, Settled
 
@@ -137,6 +138,11 @@ class Journal:
         """(symbol, exchange, delisting hour, its notice) by leg."""
         return self.rows("SELECT symbol, exchange, delisting_hour, delisting_known_hour FROM legs ORDER BY leg")
 
+    def notices(self) -> list[tuple[int, Notice]]:
+        """(hour at which it was seen, notice) of every notice after the start, in that order."""
+        found = self.rows("SELECT seen_hour, leg, delisting_hour FROM notices ORDER BY seen_hour, leg")
+        return [(seen, Notice(leg, hour)) for seen, leg, hour in found]
+
     @property
     def last_hour(self) -> int | None:
         """The last hour that is in the journal."""
@@ -160,7 +166,9 @@ class Journal:
             for leg, *known in self.rows(f"SELECT leg, {', '.join(FACTS)} FROM observations WHERE hour = ?", hour):
                 values[:, leg] = [np.nan if value is None else value for value in known]
             settled = self.rows("SELECT leg, hour, rate FROM settlements WHERE known_hour = ? ORDER BY leg, hour", hour)
-            yield HourFacts(hour, values, tuple(Settled(*row) for row in settled), self._recorded(hour))
+            said = self.rows("SELECT leg, delisting_hour FROM notices WHERE seen_hour = ? ORDER BY leg", hour)
+            notices = tuple(Notice(*row) for row in said)
+            yield HourFacts(hour, values, tuple(Settled(*row) for row in settled), self._recorded(hour), notices)
 
     def _recorded(self, hour: int) -> tuple[Any, Any] | None:
         found = self.rows("SELECT pair, features FROM recorded WHERE hour = ? ORDER BY row", hour)
@@ -226,6 +234,7 @@ class Journal:
         rows = zip(known.tolist(), facts.values[:, known].T.tolist(), strict=True)
         self._insert("observations", [(facts.hour, leg, *values) for leg, values in rows])
         self._insert("settlements", [(s.leg, s.hour, s.rate, facts.hour) for s in facts.settled])
+        self._insert("notices", [(facts.hour, notice.leg, notice.hour) for notice in facts.notices])
         if facts.recorded is not None:
             pairs, features = facts.recorded
             each = zip(pairs.tolist(), features, strict=True)

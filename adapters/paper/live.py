@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from adapters.exchanges.coins import coin_of, symbol_of
 from adapters.exchanges.history import ExchangeHistory, Watcher
 from adapters.exchanges.leg_source import LegHistory, Wanted
 from adapters.exchanges.live import LiveMarket
 from adapters.exchanges.paging import HOUR_MS
 from adapters.exchanges.settings import ExchangesSettings
+from adapters.naming.symbols import coin_of, symbol_of
 from adapters.paper.history_facts import complaints_of, past_hours, retries_of, settled_rates
 from adapters.paper.journal import Event, Journal, is_started
 from adapters.paper.live_facts import LegName, live_hour
 from adapters.paper.memory import return_free_memory
+from adapters.paper.notices import news_of_ends
 from adapters.paper.session import Played, Session
 from adapters.paper.settings import PaperSettings
 from adapters.paper.setup import LIVE, LIVE_GRACE_HOURS, Player, reopened, start_state, universe
@@ -151,13 +152,14 @@ class LiveTrading:
         settled = settled_rates(histories, self._legs, hour, hour, self._known(hour - 1))
         retries = retries_of(collection.outcomes, histories.values())
         seen = live_hour(hour, self._legs, collection, settled, complaints_of(histories), retries)
+        notices, news = news_of_ends(collection.ends, self._legs, self.session.rolling.empty, hour)
         self._tell(
             self.session.play(
-                seen.facts,
+                replace(seen.facts, notices=tuple(notices)),
                 status=seen.status,
                 detail=seen.detail,
                 no_decision=seen.no_decision,
-                events=seen.events,
+                events=(*seen.events, *news),
                 quotes=seen.quotes,
             ),
             played,

@@ -31,6 +31,8 @@ CREATE TABLE observations (hour INTEGER, leg INTEGER, {facts}, PRIMARY KEY (hour
 CREATE TABLE settlements (leg INTEGER, hour INTEGER, rate ANY NOT NULL, known_hour INTEGER NOT NULL,
   PRIMARY KEY (leg, hour)) STRICT, WITHOUT ROWID;
 CREATE INDEX settlements_known ON settlements (known_hour);
+CREATE TABLE notices (seen_hour INTEGER, leg INTEGER, delisting_hour INTEGER NOT NULL,
+  PRIMARY KEY (seen_hour, leg)) STRICT, WITHOUT ROWID;
 CREATE TABLE recorded (hour INTEGER, row INTEGER, pair INTEGER NOT NULL, features BLOB NOT NULL,
   PRIMARY KEY (hour, row)) STRICT, WITHOUT ROWID;
 CREATE TABLE quotes (hour INTEGER, leg INTEGER, quote TEXT NOT NULL, PRIMARY KEY (hour, leg)) STRICT, WITHOUT ROWID;
@@ -47,6 +49,7 @@ APPEND_ONLY = [
     "slots",
     "observations",
     "settlements",
+    "notices",
     "recorded",
     "quotes",
     "decisions",

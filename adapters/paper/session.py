@@ -203,6 +203,8 @@ def observation_hash(facts: HourFacts) -> str:
     digest.update(np.where(np.isnan(facts.values), np.nan, facts.values).tobytes())
     for settled in sorted((s.leg, s.hour, s.rate) for s in facts.settled):
         digest.update(repr(settled).encode())
+    for notice in sorted((notice.leg, notice.hour) for notice in facts.notices):
+        digest.update(f"notice {notice}".encode())
     if facts.recorded is not None:
         pairs, features = facts.recorded
         digest.update(pairs.tobytes() + np.where(np.isnan(features), np.nan, features).tobytes())

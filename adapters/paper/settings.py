@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from adapters.configuration import CONFIGS, ArbSettings, apply_override, merge, read_yaml
+from adapters.configuration import CONFIGS, ArbSettings, read_yaml, settings_over_shipped
 from adapters.exchanges.settings import ExchangesSettings, exchanges_settings
 from engine.errors import SettingsError
 from engine.settings import Positive, Settings, parse_settings
@@ -77,7 +77,7 @@ def load_config(
     paper = parse_settings(PaperSettings, own, origin=str(path))
     exchanges = exchanges_settings(values, origin=str(path)) if values.get("exchanges") else None
     rest = {name: value for name, value in values.items() if name not in (*PaperSettings.model_fields, *EXCHANGE_KEYS)}
-    return PaperConfig(paper, _engine_settings(rest, overrides, path), exchanges)
+    return PaperConfig(paper, settings_over_shipped(rest, overrides, origin=str(path)), exchanges)
 
 
 def require_exchanges(config: PaperConfig, path: Path | None) -> ExchangesSettings:
@@ -87,12 +87,3 @@ def require_exchanges(config: PaperConfig, path: Path | None) -> ExchangesSettin
             f"{path or SHIPPED}: 'exchanges' names no exchange; write for example 'exchanges: {{bybit: {{}}}}'"
         )
     return config.exchanges
-
-
-def _engine_settings(values: dict[str, Any], overrides: Sequence[str], path: Path) -> ArbSettings:
-    merged = read_yaml(CONFIGS / "default.yaml")
-    merged["fees"] = read_yaml(CONFIGS / "fees.yaml")
-    merged = merge(merged, values)
-    for override in overrides:
-        apply_override(merged, override)
-    return parse_settings(ArbSettings, merged, origin=str(path))

@@ -20,6 +20,7 @@ from adapters.paper.session import Session
 from adapters.strategy_registry import build_strategy, load_strategy_class, parse_parameters
 from engine.errors import UserError
 from engine.market import NEVER, PER_LEG_FLOATS, MarketData
+from engine.notices import with_notices
 from engine.settings import EngineSettings, parse_settings
 from engine.view import Strategy
 from strategies.base import Context
@@ -156,11 +157,13 @@ def settings_of(meta: Mapping[str, Any]) -> ArbSettings:
 
 
 def legs_market(journal: Journal) -> MarketData:
-    """The legs of a state as a market without hours."""
+    """The legs of a state as a market without hours, with every notice that was seen."""
     legs = journal.legs
     empty = universe([(symbol, exchange) for symbol, exchange, _, _ in legs], journal.meta["grace_hours"])
     empty.delisting_hour[:] = [notice for _, _, notice, _ in legs]
     empty.delisting_known_hour[:] = [known for *_, known in legs]
+    for seen, notice in journal.notices():
+        empty = with_notices(empty, [notice], seen)
     return empty
 
 

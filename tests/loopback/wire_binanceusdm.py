@@ -38,8 +38,9 @@ def _known(world: World, now: int) -> list[Leg]:
 
 def _market(leg: Leg) -> dict[str, object]:
     return {
-        "symbol": identity(leg), "pair": identity(leg), "contractType": "PERPETUAL", "deliveryDate": 4133404800000,
-        "onboardDate": leg.listed_from * HOUR_MS, "status": "TRADING", "baseAsset": leg.name, "quoteAsset": "USDT",
+        "symbol": identity(leg), "pair": identity(leg), "contractType": "PERPETUAL",
+        "deliveryDate": leg.ends_ms or 4133404800000,
+        "onboardDate": leg.created * HOUR_MS, "status": "TRADING", "baseAsset": leg.name, "quoteAsset": "USDT",
         "marginAsset": "USDT", "pricePrecision": 8, "quantityPrecision": 3, "baseAssetPrecision": 8,
         "quotePrecision": 8,
         "filters": [{"filterType": "PRICE_FILTER", "minPrice": "0.0000001", "maxPrice": "1000000",

@@ -47,8 +47,9 @@ def _market(leg: Leg, now: int) -> dict[str, Any]:
         "openCostUpRatio": "0.01", "supportMarginCoins": ["USDT"], "minTradeNum": "0.001", "priceEndStep": "1",
         "volumePlace": "3", "pricePlace": "7", "sizeMultiplier": "0.001", "symbolType": "perpetual",
         "minTradeUSDT": "5",
-        "symbolStatus": "normal", "offTime": "-1", "limitOpenTime": "-1", "deliveryTime": "", "deliveryStartTime": "",
-        "launchTime": str(leg.listed_from * HOUR_MS), "fundInterval": str(leg.interval(now // HOUR_MS)),
+        "symbolStatus": "normal", "offTime": str(leg.ends_ms or -1), "limitOpenTime": "-1",
+        "deliveryTime": "", "deliveryStartTime": "",
+        "launchTime": str(leg.created * HOUR_MS), "fundInterval": str(leg.interval(now // HOUR_MS)),
         "minLever": "1", "maxLever": "125",
     }  # fmt: skip
 

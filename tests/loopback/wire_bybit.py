@@ -39,7 +39,8 @@ def _markets(world: World, now: int, query: dict[str, str]) -> dict[str, Any]:
 def _market(leg: Leg, now: int) -> dict[str, Any]:
     return {
         "symbol": identity(leg), "contractType": "LinearPerpetual", "status": "Trading", "baseCoin": leg.name,
-        "quoteCoin": "USDT", "settleCoin": "USDT", "launchTime": str(leg.listed_from * HOUR_MS), "deliveryTime": "0",
+        "quoteCoin": "USDT", "settleCoin": "USDT", "launchTime": str(leg.created * HOUR_MS),
+        "deliveryTime": str(leg.ends_ms or 0),
         "priceScale": "2", "leverageFilter": {"minLeverage": "1", "maxLeverage": "50", "leverageStep": "0.01"},
         "priceFilter": {"minPrice": "0.01", "maxPrice": "199999", "tickSize": "0.01"},
         "lotSizeFilter": {"maxOrderQty": "100", "minOrderQty": "0.001", "qtyStep": "0.001", "minNotionalValue": "5"},

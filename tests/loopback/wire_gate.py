@@ -30,12 +30,12 @@ def _contract(leg: Leg, now: int) -> dict[str, Any]:
         "mark_price": last,
         "index_price": last, "funding_rate_indicative": text(leg.rate(upcoming)), "mark_price_round": "0.01",
         "funding_offset": 0,
-        "in_delisting": False, "risk_limit_base": "1000000", "interest_rate": "0.0003", "order_price_round": "0.1",
+        "in_delisting": leg.ending, "risk_limit_base": "1000000", "interest_rate": "0.0003", "order_price_round": "0.1",
         "order_size_min": 1, "ref_rebate_rate": "0.2", "funding_interval": leg.interval(now // HOUR_MS) * 3600,
         "risk_limit_step": "1000000", "leverage_min": "1", "leverage_max": "100", "risk_limit_max": "8000000",
         "maker_fee_rate": "-0.00025", "taker_fee_rate": "0.00075", "funding_rate": text(leg.rate(upcoming)),
         "order_size_max": 1000000, "funding_next_apply": upcoming * 3600, "config_change_time": 1609899548,
-        "create_time": leg.listed_from * 3600, "trade_size": 1, "position_size": 1, "status": "trading",
+        "create_time": leg.created * 3600, "trade_size": 1, "position_size": 1, "status": "trading",
         "orders_limit": 50,
     }  # fmt: skip
 

@@ -34,8 +34,8 @@ def _contract(leg: Leg, now: int) -> dict[str, Any]:
     last, (contracts, usd) = leg.last(now), leg.volume_24h(now)
     upcoming = leg.next_settlement(now)
     return {
-        "symbol": identity(leg), "rootSymbol": "USDT", "type": "FFWCSX", "firstOpenDate": leg.listed_from * HOUR_MS,
-        "expireDate": None, "settleDate": None, "baseCurrency": leg.name, "quoteCurrency": "USDT",
+        "symbol": identity(leg), "rootSymbol": "USDT", "type": "FFWCSX", "firstOpenDate": leg.created * HOUR_MS,
+        "expireDate": leg.ends_ms, "settleDate": None, "baseCurrency": leg.name, "quoteCurrency": "USDT",
         "settleCurrency": "USDT",
         "maxOrderQty": 1000000, "maxPrice": 1000000, "lotSize": 1, "tickSize": 0.1, "indexPriceTickSize": 0.01,
         "multiplier": leg.contract_size, "initialMargin": 0.01, "makerFeeRate": 0.0002, "takerFeeRate": 0.0006,

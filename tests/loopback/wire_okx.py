@@ -42,8 +42,9 @@ def _market(leg: Leg) -> dict[str, Any]:
         "instType": "SWAP", "instId": identity(leg), "uly": f"{leg.name}-USDT", "instFamily": f"{leg.name}-USDT",
         "baseCcy": "", "quoteCcy": "", "settleCcy": "USDT", "ctVal": text(leg.contract_size), "ctMult": "1",
         "ctValCcy": leg.name, "ctType": "linear", "optType": "", "stk": "",
-        "listTime": str(leg.listed_from * HOUR_MS),
-        "expTime": "", "lever": "50", "tickSz": "0.0000001", "lotSz": "1", "minSz": "1", "state": "live",
+        "listTime": str(leg.created * HOUR_MS),
+        "expTime": str(leg.ends_ms or ""), "lever": "50",
+        "tickSz": "0.0000001", "lotSz": "1", "minSz": "1", "state": "live",
         "ruleType": "normal",
         "maxLmtSz": "100000000", "maxMktSz": "100000",
     }  # fmt: skip

@@ -58,9 +58,17 @@ class Leg:
     spread: float
     listed_from: int = 0  # hour number
     delisted_at: int | None = None
+    created_at: int | None = None  # hour number that the exchange calls its listing; None: the true one
+    ends_ms: int | None = None  # announced end
+    ending: bool = False  # being taken off, where an exchange says so without a date
     missing_hours: frozenset[int] = frozenset()  # bars that the exchange does not have
     _settlements: tuple[object, list[tuple[int, float]]] | None = None
     _candles: tuple[object, list[Candle]] | None = None
+
+    @property
+    def created(self) -> int:
+        """When it was listed (hour number), as the exchange says."""
+        return self.listed_from if self.created_at is None else self.created_at
 
     def interval(self, hour: int) -> int:
         """Funding interval in force at an hour number."""
