@@ -65,7 +65,7 @@ def command(
 
     make()  # a mistake in the name or the parameters is told before anything is loaded
     filters = settings.filters
-    market = select(load_dataset(data).market, symbols=filters.symbols, exchanges=filters.exchanges)
+    market = select(load_dataset(data, settings.gate).market, symbols=filters.symbols, exchanges=filters.exchanges)
     with progress_bar() as bar:
         result = audit(
             market, settings, make, policies[0].spec if policies else None, np.random.default_rng(seed),

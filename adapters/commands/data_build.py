@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 @click.option("--source", help="Where the data is from; default: the raw folder.")
 @click.option("--replace", is_flag=True, help="Replace a data set that stands at --out.")
 @click.option("--write-opportunities", is_flag=True, help="Store the derived opportunities in the data set as well.")
+@click.option("--config", type=click.Path(path_type=Path), help="Settings as YAML over the shipped ones (gate).")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated.")
 @window_options
 def command(
     raw: Path,
@@ -30,11 +32,14 @@ def command(
     source: str | None,
     replace: bool,
     write_opportunities: bool,
+    config: Path | None,
+    overrides: tuple[str, ...],
     **edges: datetime | None,
 ) -> None:
     """Make a data set from the raw tables prices_1h.parquet and funding.parquet in the folder RAW.
 
-    Without a window option the hours are split 70/15/15 with 48 h between the parts.
+    Without a window option the hours are split 70/15/15 with 48 h between the parts. Values that the gate does not
+    believe (limits: `gate` in configs/default.yaml) are left out, counted and named on stderr.
 
     \b
     Examples:
@@ -43,6 +48,7 @@ def command(
         --validate-from 2025-02-03T00:00Z --validate-to 2025-03-31T23:00Z \\
         --test-from 2025-04-03T00:00Z
     """
+    from adapters.configuration import load_settings
     from adapters.datasets.build import build_dataset
 
     with progress_bar() as progress:
@@ -59,6 +65,7 @@ def command(
             source=source or str(raw),
             windows=edges_of(edges),
             replace=replace,
+            gate=load_settings(config, overrides).gate,
             also_write=also_write if write_opportunities else None,
             progress=progress,
         )

@@ -95,7 +95,7 @@ def _replay(path: Path, state: Path, config: PaperConfig) -> None:
     from adapters.preparation import window_of
     from engine.market import select
 
-    dataset = load_dataset(path)
+    dataset = load_dataset(path, config.engine.gate)
     filters = config.engine.filters
     market = select(dataset.market, symbols=filters.symbols, exchanges=filters.exchanges)
     hours = window_of(dataset, None, None)

@@ -17,6 +17,9 @@ from adapters.datasets.layout import DatasetInfo
 from adapters.datasets.raw_tables import FUNDING_FILE, LEG, PRICES_FILE, read_bars, read_settlements
 from adapters.datasets.windows import WindowEdges, check_windows, default_windows
 from adapters.datasets.write import Progress, refuse_target, write_dataset
+from adapters.gate.limits import GateSettings
+from adapters.gate.market import gate_market
+from adapters.gate.refusals import lines_of
 from engine.errors import DataError
 from engine.market import Floats, Ints, MarketData, time_of
 
@@ -31,14 +34,15 @@ def build_dataset(
     source: str,
     windows: WindowEdges | None = None,
     replace: bool = False,
+    gate: GateSettings | None = None,
     also_write: Callable[[MarketData, Path], None] | None = None,
     progress: Progress | None = None,
 ) -> tuple[DatasetInfo, list[str]]:
     """Build the data set ``out`` from the raw folder, whole or not at all.
 
     Without ``windows`` the default split is written (none when the data is too short for it). ``also_write`` adds
-    files of its own to the folder before it appears. Returns the content of ``dataset.yaml`` and warnings about
-    the windows. Raises ``DataError`` for bad raw tables and ``UserError`` for a bad target or bad windows.
+    files of its own to the folder before it appears. What ``gate`` (None: the shipped limits) does not believe is
+    left out. Returns the content of ``dataset.yaml`` and warnings about that and about the windows. Raises ``DataError`` for bad raw tables and ``UserError`` for a bad target or bad windows.
     """
     refuse_target(out, replace=replace)
     tell = progress or (lambda *_: None)
@@ -47,10 +51,10 @@ def build_dataset(
     tell("reading raw tables", 1, 2)
     settlements = read_settlements(raw / FUNDING_FILE)
     tell("reading raw tables", 2, 2)
-    market = market_from_raw(bars, settlements, origin=str(raw))
+    market, refusals = gate_market(market_from_raw(bars, settlements, origin=str(raw)), gate or GateSettings())
     first, last = time_of(int(market.hours[0])), time_of(int(market.hours[-1]))
     chosen = default_windows(first, last) if windows is None else windows.over({}, first, last)
-    warnings = check_windows(chosen, first, last)
+    warnings = [*lines_of(refusals), *check_windows(chosen, first, last)]
     info = DatasetInfo(
         name=name,
         source=source,

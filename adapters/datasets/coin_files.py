@@ -12,12 +12,11 @@ from numpy.typing import NDArray
 from adapters.datasets.findings import Finding, hour_text
 from adapters.datasets.layout import REQUIRED_KINDS, split_column
 from adapters.datasets.table_files import floats_of, milliseconds_of, read_table
+from adapters.gate.limits import MAX_INTERVAL_HOURS, MAX_RATE
 from engine.errors import DataError
 from engine.market import Floats, Ints
 
 HOUR_MS = 3_600_000
-MAX_RATE = 0.1
-MAX_INTERVAL_HOURS = 24
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from adapters.datasets.coin_files import MAX_INTERVAL_HOURS, MAX_RATE
 from adapters.datasets.layout import canonical_exchange
+from adapters.gate.limits import MAX_INTERVAL_HOURS, MAX_RATE
 from engine.errors import DataError
 
 PRICES_FILE = "prices_1h.parquet"

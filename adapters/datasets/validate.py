@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from adapters.datasets.assemble import read_market
-from adapters.datasets.coin_files import read_coin_file, row_errors
-from adapters.datasets.findings import Finding
+from adapters.datasets.coin_files import HOUR_MS, read_coin_file, row_errors
+from adapters.datasets.findings import Finding, hour_text
 from adapters.datasets.grid import grid_of
 from adapters.datasets.layout import (
     INFO_FILE,
@@ -22,6 +23,11 @@ from adapters.datasets.recorded import read_opportunities
 from adapters.datasets.settlement_checks import settlement_findings
 from adapters.datasets.windows import check_windows
 from adapters.datasets.write import Progress
+from adapters.gate.limits import GateSettings
+from adapters.gate.market import gate_market
+from adapters.gate.recorded import gate_recorded
+from adapters.gate.refusals import Refusal
+from adapters.gate.values import RATE
 from engine.errors import DataError, UserError
 
 
@@ -87,16 +93,30 @@ def _file_findings(path: Path, *, older: bool) -> Iterator[Finding]:
 
 
 def _whole_findings(dataset: Path, info: DatasetInfo | None) -> list[Finding]:
-    """What only shows when everything is put together: spans, exchanges, delistings, opportunities."""
+    """What only shows when everything is put together: spans, exchanges, delistings, opportunities, the gate."""
+    limits = GateSettings()
+    notes: tuple[str, ...] = ()
     try:
         market, _ = read_market(dataset / PRICE_FOLDER, info)
+        market, refusals = gate_market(market, limits)
         opportunities = opportunities_path(dataset)
         if opportunities is not None:
-            _, notes = read_opportunities(opportunities, market)
-            return [Finding("warning", "opportunities", note, str(opportunities)) for note in notes]
+            recorded, notes = read_opportunities(opportunities, market)
+            refusals += gate_recorded(replace(market, recorded=recorded), limits).refusals
     except DataError as error:
         return [_from(error, "data set", str(dataset))]
-    return []
+    files = {path.stem: str(path) for path in coin_paths(dataset / PRICE_FOLDER)}
+    return [
+        *(_not_believed(refusal, files[refusal.symbol]) for refusal in refusals),
+        *(Finding("warning", "opportunities", note, str(opportunities)) for note in notes),
+    ]
+
+
+def _not_believed(refusal: Refusal, file: str) -> Finding:
+    """A value that counts as unknown when the data set is loaded."""
+    kind = "unusual rate" if refusal.field == RATE else f"{refusal.field} not believed"
+    message = f"{refusal.field} is {refusal.shown} ({refusal.limit})"
+    return Finding("warning", kind, message, file, refusal.symbol, refusal.exchange, hour_text(refusal.hour * HOUR_MS))
 
 
 def _from(error: DataError, kind: str, file: str) -> Finding:

@@ -66,7 +66,7 @@ class GateSettings(Settings):
     """Highest rate of a settlement by exchange; what is written here comes over the shipped table."""
     rate_cap_elsewhere: Positive = 0.04
     """For exchanges without an entry: the highest cap that any documents."""
-    usual_rate_per_hour: Positive = 0.0005
+    usual_rate_per_hour: Positive = 0.0004
     """A rate up to this, times the hours of its interval, needs nothing to compare with."""
     usual_rate: Positive = 0.002
     """The same, at most, whatever the interval."""

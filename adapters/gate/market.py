@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,7 @@ FALL_WITH_SPREAD = ("price", "fill_price", "depth_usd")
 """A book without a spread that can be has no price either."""
 
 
-@dataclass(frozen=True, eq=False)
-class Gated:
+class Gated(NamedTuple):
     """A market in which everything that is not believed is nan, and what that was."""
 
     market: MarketData

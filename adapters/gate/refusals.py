@@ -26,10 +26,14 @@ class Refusal:
     value: float | str
     limit: str
 
+    @property
+    def shown(self) -> str:
+        """The value as people read it."""
+        return f"{self.value:g}" if isinstance(self.value, float) else repr(self.value)
+
     def __str__(self) -> str:
-        shown = f"{self.value:g}" if isinstance(self.value, float) else repr(self.value)
         when = f"{time_of(self.hour):%Y-%m-%dT%H:%MZ}"
-        return f"{self.symbol} on {self.exchange}, {when}: {self.field} {shown} is not believed ({self.limit})"
+        return f"{self.symbol} on {self.exchange}, {when}: {self.field} {self.shown} is not believed ({self.limit})"
 
 
 def as_given(value: object) -> float | str:

@@ -27,10 +27,10 @@ class Suspects:
         count = np.add.reduceat(known, self._starts, axis=0, dtype=np.int64)
         spread = self._spread(new)
         self._alone = known & (count == 1)[self._coin]
-        self.flags: Flags = (spread > 1 + limits.max_price_disagreement).any(axis=0)
+        apart = spread > 1 + limits.max_price_disagreement
         shifted = known & (count > 1)[self._coin], (spread > 1 + limits.max_exchange_shift)[self._coin]
-        self.flags |= _exchanges_off(market, *shifted)
-        self.flags |= (self._alone & self._unlikely(prices, limits)).any(axis=0)
+        jumped = self._alone & self._unlikely(prices, limits)
+        self.flags: Flags = np.any(apart, axis=0) | _exchanges_off(market, *shifted) | np.any(jumped, axis=0)
 
     def refused(self, leg: int, column: int) -> None:
         """A leg has another past than it seemed: wherever nothing but this tells, it is looked at anew."""
