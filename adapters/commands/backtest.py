@@ -123,9 +123,7 @@ def _tell(stage: Stage, outcomes: Mapping[str, Outcome], stories: Sequence[Story
     output_console().print("\n".join([*remarks, _costs_in_words(stage.settings)]), soft_wrap=True, markup=False)
 
 
-def _load(
-    data: Path | None, opportunities: Path | None, price_history: Path | None, gate: GateSettings
-) -> Dataset:
+def _load(data: Path | None, opportunities: Path | None, price_history: Path | None, gate: GateSettings) -> Dataset:
     from adapters.datasets.load import load_dataset, load_pieces
     from engine.errors import UserError
 

@@ -42,7 +42,8 @@ def build_dataset(
 
     Without ``windows`` the default split is written (none when the data is too short for it). ``also_write`` adds
     files of its own to the folder before it appears. What ``gate`` (None: the shipped limits) does not believe is
-    left out. Returns the content of ``dataset.yaml`` and warnings about that and about the windows. Raises ``DataError`` for bad raw tables and ``UserError`` for a bad target or bad windows.
+    left out. Returns the content of ``dataset.yaml`` and warnings about that and about the windows. Raises
+    ``DataError`` for bad raw tables and ``UserError`` for a bad target or bad windows.
     """
     refuse_target(out, replace=replace)
     tell = progress or (lambda *_: None)

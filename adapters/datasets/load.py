@@ -50,7 +50,8 @@ class Dataset:
 def load_dataset(path: Path, gate: GateSettings | None = None, *, cache: bool = True) -> Dataset:
     """Load a data set folder, with or without ``dataset.yaml`` (then it is of the older layout).
 
-    Values beyond the limits of ``gate`` (None: the shipped ones) are unknown in its market. Raises ``DataError`` naming file, coin and hour for anything that must not be used.
+    Values beyond the limits of ``gate`` (None: the shipped ones) are unknown in its market, and its notes say so.
+    Raises ``DataError`` naming file, coin and hour for anything that must not be used.
     """
     if not path.is_dir():
         raise DataError("is not a folder; give a data set such as data/sample", file=str(path))

@@ -13,10 +13,11 @@ from typing import Any, Self
 
 import ccxt.async_support as ccxt
 
+from adapters.exchanges.bounded import bound_answers
 from adapters.exchanges.calls import BrokenAnswer, Caller
 from adapters.exchanges.coins import Listing, listings
 from adapters.exchanges.quirks import QUIRKS
-from adapters.exchanges.settings import ExchangeSettings, ExchangesSettings
+from adapters.exchanges.settings import CollectionSettings, ExchangeSettings, ExchangesSettings
 
 Clock = Callable[[], int]
 """Milliseconds since 1970 that count as now."""
@@ -39,7 +40,9 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def build_client(exchange: str, settings: ExchangeSettings, clock: Clock | None) -> Any:
+def build_client(
+    exchange: str, settings: ExchangeSettings, clock: Clock | None, collection: CollectionSettings | None = None
+) -> Any:
     """A ccxt client. ccxt takes several decisions by its own clock, so a simulated one is given to it too."""
     client = getattr(ccxt, exchange)(merge(QUIRKS[exchange].ccxt, settings.ccxt))
     if clock is not None:
@@ -48,6 +51,7 @@ def build_client(exchange: str, settings: ExchangeSettings, clock: Clock | None)
     if client.verify is True and not client.options.get("include_OS_certificates"):
         client.ssl_context = tls_context(client.cafile)
     _refuse_what_is_no_json(client)
+    bound_answers(client, (collection or CollectionSettings()).max_answer_mb)
     return client
 
 
@@ -81,7 +85,8 @@ class Clients:
     def of(self, exchange: str) -> Any:
         """The ccxt client of an exchange."""
         if exchange not in self._clients:
-            self._clients[exchange] = build_client(exchange, self._settings.exchanges[exchange], self._clock)
+            own, collection = self._settings.exchanges[exchange], self._settings.collection
+            self._clients[exchange] = build_client(exchange, own, self._clock, collection)
         return self._clients[exchange]
 
     async def listings(self, exchange: str, caller: Caller) -> dict[str, Listing]:

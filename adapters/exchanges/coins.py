@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from adapters.exchanges.fields import milliseconds, positive
 from adapters.exchanges.quirks import Quirks
 from engine.errors import UserError
 
@@ -78,7 +79,10 @@ def listings(exchange: str, markets: Iterable[Mapping[str, Any]], quirks: Quirks
     for market in markets:
         if not _is_live_perpetual(market, quirks):
             continue
-        listing = _listing(exchange, market, quirks)
+        try:
+            listing = _listing(exchange, market, quirks)
+        except (KeyError, TypeError):
+            continue  # a row that names no contract must not cost the exchange's other coins
         rival = best.get(listing.coin)
         if rival is None or _preference(listing, quirks) < _preference(rival, quirks):
             best[listing.coin] = listing
@@ -97,15 +101,14 @@ def _is_live_perpetual(market: Mapping[str, Any], quirks: Quirks) -> bool:
 
 def _listing(exchange: str, market: Mapping[str, Any], quirks: Quirks) -> Listing:
     coin, multiplier = split_name(str(market[quirks.scaled_name]))
-    created = market.get("created")
     return Listing(
         exchange=exchange,
         coin=coin,
         listed=str(market["symbol"]),
         multiplier=multiplier,
-        contract_size=float(market.get("contractSize") or 1.0),
+        contract_size=positive(market.get("contractSize")) or 1.0,
         quote_currency=str(market["quote"]),
-        created_ms=int(created) if created else None,
+        created_ms=milliseconds(market.get("created")),
     )
 
 

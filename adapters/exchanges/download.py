@@ -55,8 +55,9 @@ async def download(
     wanted = Wanted(request.since, request.until)
     by_exchange = dict.fromkeys(request.settings.exchanges, symbols)
     found = await fetch_history(request.settings, by_exchange, wanted, clock=clock, watcher=watcher)
-    report = report_of(list(found.values()), request.since, request.until)
-    rows = watcher.store.merge() if _anything(found.values()) else {}
+    refused = watcher.store.judge(request.settings.gate) if _anything(found.values()) else None
+    report = report_of(list(found.values()), request.since, request.until, refused)
+    rows = {} if refused is None else watcher.store.merge(refused)
     write_json(request.folder / REPORT_FILE, {**report, "rows": rows})
     return report
 
@@ -158,6 +159,8 @@ def lines_of(report: dict[str, Any]) -> Sequence[str]:
 
 def _leg_lines(place: str, leg: dict[str, Any]) -> list[str]:
     lines = [f"error: {place}: {leg['error']}"] if leg["error"] else []
+    if leg["refused"]["values"]:
+        lines.append(f"refused: {place}: {leg['refused']['values']} values, the first: {leg['refused']['first'][0]}")
     for kind in ("bars", "settlements"):
         found = leg[kind]
         if not found["rows"]:

@@ -12,6 +12,7 @@ from adapters.exchanges.clients import Clients, Clock, sharing
 from adapters.exchanges.coins import Listing, coin_of
 from adapters.exchanges.leg_source import LegHistory, LegSource, Wanted
 from adapters.exchanges.settings import ExchangesSettings
+from adapters.gate.limits import GateSettings
 
 DEAD_AFTER = 3
 """An exchange on which this many legs in a row failed is given up for this run."""
@@ -99,7 +100,7 @@ async def fetch_history(
         caller.on_answer = patience.renew
         try:
             async with patience.timeout:
-                await _exchange(shared, result, symbols[result.exchange], wanted, look, caller)
+                await _exchange(shared, result, symbols[result.exchange], wanted, look, caller, settings.gate)
         except TimeoutError:
             result.error, result.is_silent = patience.complaint(), patience.was_silent()
         except Exception as error:  # whatever it is, the other exchanges go on and this one says why it could not
@@ -118,13 +119,14 @@ async def _exchange(
     wanted: Wanted,
     watcher: Watcher,
     caller: Caller,
+    limits: GateSettings,
 ) -> None:
     listed = await clients.listings(result.exchange, caller)
     result.not_listed = tuple(symbol for symbol in symbols if coin_of(symbol) not in listed)
     chosen = [listed[coin_of(symbol)] for symbol in symbols if coin_of(symbol) in listed]
     result.legs = {listing.symbol: watcher.known(listing) for listing in chosen}
     watcher.started(result.exchange, len(result.legs))
-    source = LegSource(clients.of(result.exchange), result.exchange, caller)
+    source = LegSource(clients.of(result.exchange), result.exchange, caller, limits)
     await _legs(list(result.legs.values()), source, wanted, watcher, caller.settings.requests_at_once)
 
 

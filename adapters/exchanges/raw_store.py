@@ -21,6 +21,8 @@ from adapters.exchanges.coins import Listing
 from adapters.exchanges.intervals import USUAL_HOURS, intervals_in_force
 from adapters.exchanges.leg_source import LegHistory
 from adapters.exchanges.paging import Row
+from adapters.exchanges.raw_gate import BARS, SETTLEMENTS, Refused, judge_parts
+from adapters.gate.limits import GateSettings
 from engine.errors import DataError
 
 TIME = pa.timestamp("ms", tz="UTC")
@@ -58,17 +60,22 @@ class RawStore:
         if leg.settlements.by_time:
             _write(self._part(leg.listing, "funding"), funding_table(leg))
 
-    def merge(self) -> dict[str, int]:
-        """Make the two tables out of all parts, sorted by exchange, contract and time; answers rows by table."""
-        tables = ((PRICES_FILE, "prices", PRICES), (FUNDING_FILE, "funding", FUNDING))
-        return {name: self._merge(name, part, schema) for name, part, schema in tables}
+    def judge(self, limits: GateSettings) -> Refused:
+        """Which rows of all parts together are not believed."""
+        return judge_parts(self._parts("prices"), self._parts("funding"), limits)
 
-    def _merge(self, name: str, part: str, schema: pa.Schema) -> int:
+    def merge(self, refused: Refused) -> dict[str, int]:
+        """Make the two tables out of all parts, sorted by exchange, contract and time; answers rows by table."""
+        tables = ((PRICES_FILE, "prices", PRICES, BARS), (FUNDING_FILE, "funding", FUNDING, SETTLEMENTS))
+        return {name: self._merge(name, part, schema, refused, kind) for name, part, schema, kind in tables}
+
+    def _merge(self, name: str, part: str, schema: pa.Schema, refused: Refused, kind: str) -> int:
         count = 0
         with replacing_file(self.folder / name) as aside, pq.ParquetWriter(aside, schema) as writer:
             for table in self._parts(part):
-                writer.write_table(table)
-                count += table.num_rows
+                kept = refused.kept(table, kind)
+                writer.write_table(kept)
+                count += kept.num_rows
         return count
 
     def _parts(self, name: str) -> Iterator[pa.Table]:

@@ -1,7 +1,8 @@
 """What is believed of a number from outside: one table of limits, each with the reason or the source beside it.
 
-"Observed" is what real recordings show: 640,000 hourly candles of binance, bybit, gate, hyperliquid and okx and a million
-settlements of the same exchanges from November 2023 to May 2025, and scans of 21 exchanges in July and August 2026.
+"Observed" is what real recordings show: 640,000 hourly candles of binance, bybit, gate, hyperliquid and okx and a
+million settlements of the same exchanges from November 2023 to May 2025, and scans of 21 exchanges in July and August
+2026.
 """
 
 from __future__ import annotations
@@ -48,12 +49,12 @@ class GateSettings(Settings):
     """Of a price from the median of the coin's exchanges: another coin of that name, or a wrong scale. Observed between
     two exchanges at the same hour: 7.7 % at most, above 5 % in 8 of 804,576 hours."""
     max_lone_move: Positive = 1.0
-    """Of a price within an hour that no other exchange confirms: 1.0 doubles or halves it. It grows with the root of the
-    hours since the last price that was believed. Observed in an hour: 1.6 % of the coins moved more than by half once,
-    OM alone by more than a half (-76 %), and then on both exchanges."""
+    """Of a price within an hour that no other exchange confirms: 1.0 doubles or halves it. It grows with the root of
+    the hours since the last price that was believed. Observed in an hour: four coins by more than a third, OM by three
+    quarters, each on all of its exchanges at once."""
     max_exchange_shift: Share = 0.02
-    """Of three quarters of an exchange's prices (of two coins at least) from those of the others: beyond it none of them
-    is believed. Observed: the smallest quarter was never more than 1.2 % away."""
+    """Of three quarters of an exchange's prices (of two coins at least) from those of the others: beyond it none of
+    them is believed. Observed: the nearest quarter was never more than 1.2 % away."""
     max_mark_distance: Share = 0.1
     """Of a mark price, which serves funding and liquidation, from the leg's own price. Observed between mark and index,
     between which the price lies as a rule: beyond 10 % in 1 of 5,000 rows, on exchanges and coins that hardly trade."""
@@ -71,14 +72,15 @@ class GateSettings(Settings):
     usual_rate: Positive = 0.002
     """The same, at most, whatever the interval."""
     max_rate_growth: MoreThanOne = 8.0
-    """Times the highest rate of the leg in ``memory_hours``, or of the coin on another exchange in a day. Observed where
-    another exchange had the coin, and the price had not moved: 5.5 at most."""
+    """Times the highest rate of the leg in ``memory_hours``, or of the coin on another exchange in a day. Observed
+    where another exchange had the coin, and the price had not moved: 5.5 at most."""
     rate_by_move: Positive = 0.1
     """Of the largest hourly move of the coin's price in a day: a coin that moved 20 % may settle 2 % at once. Observed:
     a rate of up to 6 % of the move where no rate before had announced it."""
     max_exchange_rate_shift: Positive = 0.001
-    """Per 8 h, of three quarters of the rates that an exchange settles in an hour (of three coins at least) from those of
-    the others and from its own before: beyond it none is believed. Observed: the smallest quarter never beyond 0.053 %."""
+    """Per 8 h, of three quarters of the rates that an exchange settles in an hour (of three coins at least) from those
+    of the others and from its own before: beyond it none is believed. Observed: the nearest quarter was never more than
+    0.053 % away."""
 
     interval_hours: tuple[Annotated[int, Field(ge=1, le=MAX_INTERVAL_HOURS)], ...] = USUAL_INTERVAL_HOURS
     """Funding intervals that exchanges have. 480 is minutes for hours."""

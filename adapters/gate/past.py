@@ -8,7 +8,7 @@ from adapters.gate.prices import Past
 from engine.market import Floats, Ints
 
 GAPS = 3
-"""Of so many distances between settlements the shortest counts: a missing one makes a distance longer, never shorter."""
+"""Of so many distances between settlements the shortest counts: a missing one can only make a distance longer."""
 
 
 def before(values: Floats, column: int, memory: int) -> Past:
@@ -33,7 +33,7 @@ def carried(values: Floats, memory: int) -> tuple[Floats, Floats]:
 
 
 def largest_move(prices: Floats, column: int, hours: int) -> float:
-    """Largest hourly move of any of the rows in the ``hours`` up to a column, as a logarithm; nan when none is known."""
+    """Largest hourly move of the rows in the ``hours`` up to a column, as a logarithm; nan when none is known."""
     window = np.log(prices[:, max(0, column - hours) : column + 1])
     moves = np.abs(np.diff(window, axis=1))
     known = moves[~np.isnan(moves)]

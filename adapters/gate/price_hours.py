@@ -6,7 +6,7 @@ import numpy as np
 
 from adapters.gate.anchored import far_from, whole_exchanges_off
 from adapters.gate.past import before, carried
-from adapters.gate.prices import Judged, Past, judge, why
+from adapters.gate.prices import Past, judge, why
 from adapters.gate.suspects import Suspects
 from adapters.gate.table import Table
 from adapters.gate.values import Flags

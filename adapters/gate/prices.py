@@ -18,7 +18,7 @@ MOST_OF_AN_EXCHANGE = 0.75
 """Share of an exchange's coins that must be off before the exchange is: real outliers are single coins."""
 COINS_OF_AN_EXCHANGE = 2
 AS_BAD = 0.75
-"""Two exchanges are equally suspect when one is off by this part of the other: the own past decides, or nothing does."""
+"""Exchanges are equally suspect when one is off by this part of the other: the own past decides, or nothing does."""
 CLEARLY_WORSE = 2.0
 """Times as far from its own past as the other: only then is it the one that is wrong."""
 
@@ -172,4 +172,3 @@ def _one_side(values: Floats, moved: Floats, likely: Flags, limits: GateSettings
     beside, rivals = apart <= limit, likely & (apart > limit)
     clear = max(CLEARLY_WORSE * moved[best], limit / 2)
     return nobody if rivals.any() and np.min(moved[rivals]) < clear else np.asarray(beside)
-
