@@ -23,7 +23,7 @@ from loopback import (
     wire_mexc,
     wire_okx,
 )
-from loopback.faults import SHIFT_MS, Faults, RandomFaults, Rule, spoil
+from loopback.faults import SHIFT_MS, Fault, Faults, RandomFaults, Rule, spoil
 from loopback.wire import Call, RefusedError, Route
 from loopback.world import Leg, World
 
@@ -151,7 +151,7 @@ class LoopbackServer:
         named = self._named(exchange, route, query)
         coin = named.coin if named else None
         fault = self.faults.pick(exchange, route.kind, coin, self.world.now_ms // 3_600_000)
-        now = self.world.now_ms + SHIFT_MS.get(fault or "", 0)
+        now = self.world.now_ms + (SHIFT_MS.get(fault, 0) if isinstance(fault, str) else 0)
         return await _respond(request, route, Call(self.world, exchange, now, query, named), fault)
 
     def _named(self, exchange: str, route: Route, query: dict[str, Any]) -> Leg | None:
@@ -160,7 +160,7 @@ class LoopbackServer:
         return next((leg for leg in legs if WIRES[exchange].identity(leg) == wanted), None)
 
 
-async def _respond(request: web.Request, route: Route, call: Call, fault: str | None) -> web.StreamResponse:
+async def _respond(request: web.Request, route: Route, call: Call, fault: Fault | None) -> web.StreamResponse:
     if fault == "hang":
         await asyncio.Event().wait()
     if fault in ("http500", "http503"):

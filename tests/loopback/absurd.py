@@ -1,0 +1,131 @@
+"""Answers in which one field is absurd: a rate of 60 times, a price of another coin, an interval of nothing."""
+
+from __future__ import annotations
+
+import copy
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+FIELDS: dict[str, tuple[str, ...]] = {
+    "rate": ("lastFundingRate", "fundingRate", "realizedRate", "funding", "funding_rate", "r"),
+    "mark": ("markPrice", "markPx", "mark_price", "fairPrice"),
+    "index": ("indexPrice", "oraclePx", "index_price"),
+    "bid": ("bidPrice", "bid1Price", "bidPx", "bidPr", "highest_bid", "bestBidPrice", "bid1"),
+    "ask": ("askPrice", "ask1Price", "askPx", "askPr", "lowest_ask", "bestAskPrice", "ask1"),
+    "last": ("lastPrice", "last", "lastPr", "lastTradePrice", "last_price"),
+    "interval": ("fundingIntervalHours", "fundingIntervalHour", "funding_interval", "currentGranularity",
+                 "collectCycle", "fundingRateInterval"),
+    "time": ("time", "ts", "timestamp", "nextFundingTime", "fundingTime", "fundingRateTimestamp", "t"),
+    "candle": ("o", "h", "l", "c", "open", "high", "low", "close"),
+    "book": ("px", "p"),
+}  # fmt: skip
+"""The wire names of each field, whatever the exchange."""
+NAMES = {name: kind for kind, names in FIELDS.items() for name in names}
+
+Mutate = Callable[[float, float], float]
+MUTATIONS: dict[str, Mutate] = {
+    "NaN": lambda value, other: float("nan"),
+    "0": lambda value, other: 0.0,
+    "negative": lambda value, other: -abs(value) - 1e-9,
+    "x60": lambda value, other: value * 60,
+    "x1e9": lambda value, other: value * 1e9,
+    "another coin's": lambda value, other: other,
+}
+ANOTHER = 0.37
+"""Where an answer is of one coin, another coin's value is this much of it."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A number inside an answer: ``holder[key]``, of a field."""
+
+    holder: Any
+    key: Any
+    field: str
+
+    @property
+    def value(self) -> float:
+        return float(self.holder[self.key])
+
+    def put(self, value: float) -> None:
+        """Write a number as the exchange wrote the old one: as text or as a number."""
+        was_text = isinstance(self.holder[self.key], str)
+        self.holder[self.key] = f"{value!r}" if was_text else value
+
+
+def places(answer: Any, kind: str) -> list[Place]:
+    """Every number of a known field in an answer to a kind of request."""
+    return list(_places(answer, "candle" if kind == "candles" else "book" if kind == "book" else ""))
+
+
+def _places(value: Any, of_lists: str) -> Iterator[Place]:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        if isinstance(inner, dict | list):
+            yield from _places(inner, of_lists)
+        else:
+            name = NAMES.get(key, "") if isinstance(value, dict) else of_lists
+            if name and _is_number(inner):
+                yield Place(value, key, name)
+
+
+def _is_number(value: Any) -> bool:
+    try:
+        return not isinstance(value, bool) and float(value) == float(value)
+    except (TypeError, ValueError):
+        return False
+
+
+@dataclass
+class Absurd:
+    """One absurd field in a share of the answers, the same at every repetition; ``done`` says what and where.
+
+    ``only``: fields to spoil (None: any); ``exchanges``: whose answers (None: all).
+    """
+
+    seed: int
+    share: float
+    only: tuple[str, ...] | None = None
+    exchanges: tuple[str, ...] | None = None
+    from_hour: int = 0
+    done: list[tuple[str, str, str | None, int, str, str]] = field(default_factory=list)
+
+    def pick(self, exchange: str, kind: str, coin: str | None, hour: int) -> Callable[[Any], Any] | None:
+        """What to do with an answer; None: nothing. Lists of contracts are left alone: without them there is nothing."""
+        if kind == "markets" or hour < self.from_hour or (self.exchanges and exchange not in self.exchanges):
+            return None
+        rng = np.random.default_rng([self.seed, zlib.crc32(repr((exchange, kind, coin, hour)).encode())])
+        if rng.random() >= self.share:
+            return None
+
+        def spoilt(answer: Any) -> Any:
+            changed, told = spoil_one(answer, kind, rng, self.only)
+            if told:
+                self.done.append((exchange, kind, coin, hour, *told))
+            return changed
+
+        return spoilt
+
+
+def spoil_one(
+    answer: Any, kind: str, rng: np.random.Generator, only: tuple[str, ...] | None = None
+) -> tuple[Any, tuple[str, str] | None]:
+    """A copy of an answer with one number made absurd, and (field, mutation); the answer when it has no such number."""
+    changed = copy.deepcopy(answer)
+    found = [place for place in places(changed, kind) if only is None or place.field in only]
+    if not found:
+        return answer, None
+    fields = sorted({place.field for place in found})
+    chosen = fields[rng.integers(len(fields))]
+    of_field = [place for place in found if place.field == chosen]
+    place = of_field[rng.integers(len(of_field))]
+    names = list(MUTATIONS)
+    name = names[rng.integers(len(names))]
+    others = [each.value for each in of_field if each.key == place.key and each.value != place.value]
+    other = others[rng.integers(len(others))] if others else place.value * ANOTHER
+    place.put(MUTATIONS[name](place.value, other))
+    return changed, (chosen, name)
