@@ -27,15 +27,16 @@ class Statements:
         """Columns from ``since`` on whose statement is not believed, and the limit in words.
 
         A longer interval is believed: at worst a settlement comes early. A shorter one makes payments that never come
-        due and rates look high, so it is believed when the leg settles in that very hour, for that is when intervals
-        change, when it is stated twice in a row, or when the distance of settlements shows it.
+        due and rates look high, so it is believed when the leg settles in that hour or did in the one before, for then
+        intervals change, when it is stated twice in a row, or when the distance of settlements shows it.
         """
         believed = self.stated.copy()
         said, refused = self.refused, []
         for column in self._changes(since):
             value = self.stated[column]
             in_force = self._in_force(believed, column)
-            shorter = value < in_force and column not in self.settled
+            settles = bool(np.isin([column - 1, column], self.settled).any())
+            shorter = value < in_force and not settles
             if not shorter or value == said or value in self._shown(column):
                 said = np.nan
             else:

@@ -72,15 +72,16 @@ def shifted_exchanges(values: Floats, past: Past, limits: GateSettings) -> Flags
     left = values.copy()
     shifted = np.zeros(values.shape[1], np.bool_)
     moved = _distance(values, past.value)
+    limit = float(np.log1p(limits.max_exchange_shift))
     while True:
         off = np.log(left) - np.log(_elsewhere(left))
-        size, is_off = _off(np.abs(off), float(np.log1p(limits.max_exchange_shift)))
+        size, is_off = _off(np.abs(off), limit)
         if not is_off.any():
             return shifted
         worst = np.max(size[is_off])
         wrong = is_off & (size >= AS_BAD * worst)
         if wrong.sum() > 1:
-            wrong = _one_that_moved(wrong, _median(moved))
+            wrong = _one_that_moved(wrong, _median(moved), limit)
         shifted |= wrong
         left[:, wrong] = np.nan
 
@@ -93,11 +94,11 @@ def _off(off: Floats, limit: float) -> tuple[Floats, Flags]:
     return _median(off), (count >= COINS_OF_AN_EXCHANGE) & (beyond >= MOST_OF_AN_EXCHANGE * count)
 
 
-def _one_that_moved(wrong: Flags, moved: Floats) -> Flags:
+def _one_that_moved(wrong: Flags, moved: Floats, limit: float) -> Flags:
     """Of exchanges that contradict each other the one that clearly left its own past; all of them when none did."""
     moves = np.where(wrong, np.nan_to_num(moved, nan=np.inf), np.nan)
     largest, smallest = int(np.nanargmax(moves)), float(np.nanmin(moves))
-    if not np.isfinite(smallest) or moves[largest] < CLEARLY_WORSE * smallest:
+    if not np.isfinite(smallest) or moves[largest] < max(CLEARLY_WORSE * smallest, limit / 2):
         return wrong
     alone = np.zeros_like(wrong)
     alone[largest] = True

@@ -26,17 +26,15 @@ FIELDS: dict[str, tuple[str, ...]] = {
 """The wire names of each field, whatever the exchange."""
 NAMES = {name: kind for kind, names in FIELDS.items() for name in names}
 
-Mutate = Callable[[float, float], float]
-MUTATIONS: dict[str, Mutate] = {
-    "NaN": lambda value, other: float("nan"),
-    "0": lambda value, other: 0.0,
-    "negative": lambda value, other: -abs(value) - 1e-9,
-    "x60": lambda value, other: value * 60,
-    "x1e9": lambda value, other: value * 1e9,
-    "another coin's": lambda value, other: other,
-}
+MUTATIONS = ("NaN", "0", "negative", "x60", "x1e9", "another coin's")
 ANOTHER = 0.37
 """Where an answer is of one coin, another coin's value is this much of it."""
+
+
+def mutated(name: str, value: float, other: float) -> float:
+    """A value made absurd; ``other`` is that of another coin."""
+    wrong = {"NaN": float("nan"), "0": 0.0, "negative": -abs(value) - 1e-9, "another coin's": other}
+    return wrong[name] if name in wrong else value * float(name.removeprefix("x"))
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,7 @@ class Absurd:
     done: list[tuple[str, str, str | None, int, str, str]] = field(default_factory=list)
 
     def pick(self, exchange: str, kind: str, coin: str | None, hour: int) -> Callable[[Any], Any] | None:
-        """What to do with an answer; None: nothing. Lists of contracts are left alone: without them there is nothing."""
+        """What to do with an answer; None: nothing. Lists of contracts are left alone, for all depends on them."""
         if kind == "markets" or hour < self.from_hour or (self.exchanges and exchange not in self.exchanges):
             return None
         rng = np.random.default_rng([self.seed, zlib.crc32(repr((exchange, kind, coin, hour)).encode())])
@@ -123,9 +121,8 @@ def spoil_one(
     chosen = fields[rng.integers(len(fields))]
     of_field = [place for place in found if place.field == chosen]
     place = of_field[rng.integers(len(of_field))]
-    names = list(MUTATIONS)
-    name = names[rng.integers(len(names))]
+    name = MUTATIONS[rng.integers(len(MUTATIONS))]
     others = [each.value for each in of_field if each.key == place.key and each.value != place.value]
     other = others[rng.integers(len(others))] if others else place.value * ANOTHER
-    place.put(MUTATIONS[name](place.value, other))
+    place.put(mutated(name, place.value, other))
     return changed, (chosen, name)

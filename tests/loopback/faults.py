@@ -13,6 +13,8 @@ Fault = str | Callable[[Any], Any]
 """A word, or what makes another answer out of the right one."""
 
 TRANSPORT = ("hang", "http500", "http503", "http429", "limit_body", "cut", "html", "half_json")
+UNSAFE = ("bomb", "redirect")
+"""What an honest exchange never does: a GB in a MB of gzip, and a way to another host."""
 CONTENT = ("empty", "truncated", "nulls", "stale", "ahead")
 ALL = TRANSPORT + CONTENT
 IDENTITY = ("symbol", "instId", "name", "contract", "coin", "instType", "category", "productType")
