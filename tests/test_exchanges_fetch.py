@@ -272,7 +272,7 @@ def test_rows_that_are_not_believed_are_not_in_the_tables_but_in_the_report(fetc
     spoilt = {"close": now_hour - 30, "rate": now_hour - now_hour % 8 - 16}
     leg = fetch.server.world.legs["okx", "ETH"]
     bars, rates = leg.bars.copy(), leg.rates.copy()
-    leg.bars[spoilt["close"] - leg.first_hour, :4] *= 100
+    leg.bars[spoilt["close"] - leg.first_hour, :4] *= 1.5
     leg.rates[:] = np.where(np.arange(len(rates)) == spoilt["rate"] - leg.first_hour, 0.025, rates)
     leg._candles = leg._settlements = None
     try:
@@ -298,9 +298,14 @@ def test_rows_that_are_not_believed_are_not_in_the_tables_but_in_the_report(fetc
     assert [gap["missing"] for gap in found["bars"]["gaps"]] == [1]
     funding = fetch.table("funding.parquet")
     assert funding.funding_rate.abs().max() < 0.01
-    wide = {**yaml.safe_load(fetch.config.read_text()), "gate": {"max_price_disagreement": 0.9, "max_lone_move": 1e3}}
-    fetch.config.write_text(yaml.safe_dump({**wide, "gate": {"rate_caps": {"okx": 0.02}}}))
+    wide = {"max_price_disagreement": 0.9, "usual_rate": 0.03, "usual_rate_per_hour": 0.03}
+    fetch.config.write_text(yaml.safe_dump({**yaml.safe_load(fetch.config.read_text()), "gate": wide}))
+    asked = fetch.server.requests["okx", "candles"]
     assert fetch("okx,bybit,gate", days=8) == 0
+    assert "refused" not in fetch.out
+    assert fetch.server.requests["okx", "candles"] == asked  # other limits need no new download
+    prices = fetch.table("prices_1h.parquet")
+    assert len(prices[(prices.exchange == "okx") & (prices.base == "ETH")]) == 8 * 24
 
 
 def test_a_settled_rate_of_another_unit_never_comes_as_far_as_the_parts(fetch: Fetch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,18 +57,21 @@ class Place:
 
 def places(answer: Any, kind: str) -> list[Place]:
     """Every number of a known field in an answer to a kind of request."""
-    return list(_places(answer, "candle" if kind == "candles" else "book" if kind == "book" else ""))
+    rows = {"candles": ("time", *["candle"] * 4), "book": ("book",)}
+    return list(_places(answer, rows.get(kind, ())))
 
 
-def _places(value: Any, of_lists: str) -> Iterator[Place]:
+def _places(value: Any, rows: Sequence[str], column: str = "") -> Iterator[Place]:
+    """``rows``: fields of the numbers of a row without names; ``column``: that of a whole column of numbers."""
     items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, inner in items:
+        named = NAMES.get(key, "") if isinstance(value, dict) else ""
         if isinstance(inner, dict | list):
-            yield from _places(inner, of_lists)
-        else:
-            name = NAMES.get(key, "") if isinstance(value, dict) else of_lists
-            if name and _is_number(inner):
-                yield Place(value, key, name)
+            yield from _places(inner, rows, named)
+            continue
+        name = named or column or (rows[key] if isinstance(value, list) and key < len(rows) else "")
+        if name and _is_number(inner):
+            yield Place(value, key, name)
 
 
 def _is_number(value: Any) -> bool:
