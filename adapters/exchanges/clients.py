@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -129,7 +130,18 @@ def _refuse_what_is_no_json(client: Any) -> None:
     def parse(text: str) -> Any:
         value = parse_json(text)
         if value is None and 200 <= status < 300:
-            raise BrokenAnswer(f"{client.id} answered with something that is no JSON: {text[:60]!r}")
+            return _read_leniently(client.id, text)
         return value
 
     client.on_rest_response, client.parse_json = remember_status, parse
+
+
+def _read_leniently(exchange: str, text: str) -> Any:
+    """JSON in which a number may be NaN or Infinity: one such value of one coin must not cost the whole answer."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict | list):
+        raise BrokenAnswer(f"{exchange} answered with something that is no JSON: {text[:60]!r}")
+    return value
