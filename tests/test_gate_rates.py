@@ -78,6 +78,13 @@ def test_an_extreme_of_a_coin_whose_price_moved_is_believed() -> None:
     assert refused(evidence({A: {**usual(), NOW: -0.0177}, B: usual()}, move=0.05)) == [(A, NOW)]
 
 
+def test_an_extreme_of_a_coin_whose_price_moves_only_later_is_refused() -> None:
+    found = evidence({A: {**usual(), NOW - 16: -0.0177}, B: usual()}, move=0.41)
+    new = np.zeros((3, HOURS), np.bool_)
+    new[:, NOW - 16] = True
+    assert [(leg, row) for leg, row, _ in found.judge(new)] == [(A, NOW - 16)]
+
+
 def test_a_young_leg_and_one_with_nothing_beside_it_are_believed_up_to_the_cap() -> None:
     assert refused(evidence({A: {NOW - 16: USUAL, NOW - 8: USUAL, NOW: -0.02}, B: usual()})) == []
     alone = evidence({A: {**usual(), NOW: -0.02}})

@@ -13,7 +13,8 @@ import pytest
 from loopback.absurd import Absurd, places
 from loopback.faults import Rule
 from loopback.server import LoopbackServer
-from loopback.world import HOUR_MS, World
+from loopback.world import HOUR_MS
+from support_absurd import HOLD, beside
 from support_exchanges import world_of
 from support_live import EXCHANGES, Trader, live_settings, trader
 
@@ -23,9 +24,6 @@ from adapters.paper.setup import prepare_player
 from adapters.paper.status import status_of
 from adapters.paper.verify import verify
 from engine.market import time_of
-
-HOLD = "plugin_strategies:HoldOne"
-"""Holds BTCUSDT, long bybit and short hyperliquid, from the first hour on."""
 
 
 @contextmanager
@@ -259,59 +257,14 @@ def test_a_whole_exchange_of_refusals_is_told_in_few_lines(server: LoopbackServe
         assert [json.loads(quote)["refused"][0]["value"] for (quote,) in quotes] == [-1.0] * 6
 
 
-HOURS = 48
-
-
-def truth(world: World, exchange: str, symbol: str, hour: int) -> tuple[float, float]:
-    """Mid and last price that the exchange would have shown."""
-    leg = world.legs[exchange, symbol.removesuffix("USDT")]
-    now = hour * HOUR_MS + 20_000
-    return sum(leg.bid_ask(now)) / 2, leg.last(now)
-
-
 def test_two_days_in_which_every_tenth_answer_is_absurd(tmp_path: Path) -> None:
     """The books are those of the undisturbed run, and whatever was believed is what the exchanges really had."""
-    equities = []
-    for name in ("right", "absurd"):
-        world = world_of(12, coins=("BTC", "ETH"))
-        world.now_ms -= 24 * HOUR_MS
-        with LoopbackServer(world) as server, holding(tmp_path / name, server, attempts=1) as live:
-            live.trading.run()
-            if name == "absurd":
-                server.faults.random = Absurd(5, 0.1, from_hour=world.now_ms // HOUR_MS + 1)
-            for _ in range(HOURS):
-                live.hour()
-            server.faults.random = None
-            last = [live.hour() for _ in range(2)][-1].hours[-1]
-            equities.append(last.report["equity_usd"])
-            assert len(last.report["positions"]) == 1
-            assert_verified(live.journal)
-    assert equities[1] == pytest.approx(equities[0], rel=0.005)
-    with Journal.open_for_reading(tmp_path / "absurd") as journal:
-        _only_the_truth(journal, world)
-        hours = journal.rows("SELECT count(*), max(hour) - min(hour) + 1 FROM decisions")
-        assert hours == [(HOURS + 3, HOURS + 3)]
-        kinds = {field for *_, field in refused(journal)}
-        assert {"funding_rate", "mark_price", "index_price", "exchange_time", "funding_interval_hours"} <= kinds
-
-
-def _only_the_truth(journal: Journal, world: World) -> None:
-    first = journal.rows("SELECT min(hour) FROM decisions")[0][0]
-    seen = journal.rows(
-        "SELECT hour, symbol, exchange, price, mark_price FROM observations JOIN legs USING (leg) WHERE hour >= ?",
-        first,
-    )
-    assert len(seen) > 0.8 * 6 * HOURS
-    for hour, symbol, exchange, price, mark in seen:
-        mid, last = truth(world, exchange, symbol, hour)
-        assert price is None or price == pytest.approx(mid, rel=1e-6)
-        assert mark is None or mark == pytest.approx(last, rel=1e-6)
-    rates = journal.rows(
-        "SELECT hour, symbol, exchange, rate FROM settlements JOIN legs USING (leg) WHERE hour > ?", first
-    )
-    for hour, symbol, exchange, rate in rates:
-        # A usual rate of another coin, or sixty times next to nothing, looks like a rate.
-        assert rate == pytest.approx(world.legs[exchange, symbol.removesuffix("USDT")].rate(hour), abs=0.002)
+    found = beside(tmp_path, 48)
+    assert found.problems == []
+    assert found.apart < 0.005
+    assert found.spoilt > 60
+    fields = {"funding_rate", "mark_price", "index_price", "exchange_time", "funding_interval_hours"}
+    assert fields <= set(found.refused)
 
 
 def test_exchanges_of_this_module_are_those_that_hold_the_position() -> None:

@@ -35,9 +35,7 @@ class Statements:
         for column in self._changes(since):
             value = self.stated[column]
             in_force = self._in_force(believed, column)
-            settles = bool(np.isin([column - 1, column], self.settled).any())
-            shorter = value < in_force and not settles
-            if not shorter or value == said or value in self._shown(column):
+            if not value < in_force or value == said or self._is_shown(float(value), column):
                 said = np.nan
             else:
                 refused.append((column, f"{in_force:g} h is in force, and nothing confirms another one yet"))
@@ -51,6 +49,11 @@ class Statements:
         repeated = np.zeros(len(columns), np.bool_)
         repeated[1:] = (values[1:] == values[:-1]) & (np.diff(columns) <= self.memory) & (columns[:-1] >= since)
         return [int(column) for column in columns[(columns >= since) & ~repeated]]
+
+    def _is_shown(self, value: float, column: int) -> bool:
+        """Whether settlements confirm an interval: one that changes it now, or their distance."""
+        settles_now = bool(np.isin([column - 1, column], self.settled).any())
+        return settles_now or value in self._shown(column)
 
     def _in_force(self, believed: Floats, column: int) -> float:
         """The interval believed last, else what the settlements show; nan where neither is known."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from adapters.gate.intervals import Statements
 from adapters.gate.limits import GateSettings
+from adapters.gate.past import carried
 from adapters.gate.price_hours import judge_marks, judge_next_trades, judge_prices
 from adapters.gate.rates import Evidence
 from adapters.gate.refusals import Refusal
@@ -77,9 +78,19 @@ def _judge_rates(table: Table, new_rates: Flags) -> None:
         table.refuse(RATE, leg, column, text)
 
 
+def _says_something_new(stated: Floats, since: int, memory: int) -> Flags:
+    """Which legs state an interval that is not merely that of before; looked at for a single new hour only."""
+    new = stated[:, since:]
+    told = ~np.isnan(new).all(axis=1)
+    if new.shape[1] != 1 or since == 0:
+        return np.asarray(told)
+    believed, _ = carried(stated[:, :since], memory - 1)
+    return np.asarray(told & (new[:, 0] != believed[:, -1]))
+
+
 def _judge_intervals(table: Table, refused: Floats | None) -> None:
     stated = table[INTERVAL]
-    for leg in np.flatnonzero(~np.isnan(stated[:, table.since :]).all(axis=1)):
+    for leg in np.flatnonzero(_says_something_new(stated, table.since, table.limits.memory_hours)):
         settled = np.flatnonzero(~np.isnan(table[RATE][leg]))
         said = np.nan if refused is None else float(refused[leg])
         statements = Statements(stated[leg], settled, said, table.limits.memory_hours)
