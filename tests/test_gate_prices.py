@@ -84,14 +84,20 @@ def test_a_whole_exchange_is_not_believed_though_each_value_alone_would_be() -> 
     moved = [[100.0, 110.1, 99.9], [10.0, 11.01, 9.99], [1.0, 1.101, 0.999]]
     assert refused(usual, usual) == [[0, 0, 0]] * 3
     assert refused(moved, usual) == [[0, 1, 0]] * 3
-    assert refused(moved) == [[0, 1, 0]] * 3
+    assert refused(usual, moved) == [[0, 0, 0]] * 3
+
+
+def test_an_exchange_that_always_was_a_little_away_has_not_moved() -> None:
+    away = [[100.0, 110.1, 99.9], [10.0, 11.01, 9.99], [1.0, 1.101, 0.999]]
+    assert refused(away) == refused(away, away) == [[0, 0, 0]] * 3
+    further = [[100.0, 113.0, 99.9], [10.0, 11.3, 9.99], [1.0, 1.13, 0.999]]
+    assert refused(further, away) == [[0, 1, 0]] * 3
 
 
 def test_of_two_exchanges_the_one_that_moved_as_a_whole_is_wrong() -> None:
     usual, moved = [[100.0, 100.1], [10.0, 10.01]], [[100.0, 110.0], [10.0, 11.0]]
     assert refused(moved, usual) == [[0, 1]] * 2
-    assert refused(moved) == [[1, 1]] * 2
-    assert refused(moved, moved) == [[1, 1]] * 2
+    assert refused(moved, moved) == [[0, 0]] * 2
     assert refused([[95.0, 105.0], [9.5, 10.5]], usual) == [[1, 1]] * 2  # both moved
 
 
@@ -119,7 +125,7 @@ def test_nothing_known_is_nothing_refused() -> None:
             [[100.0, 110.0], [10.0, 11.0]],
             [[100.0, 100.0], [10.0, 10.0]],
             1,
-            "nearly all values of the exchange are more than 2 % off the others",
+            "nearly all values of the exchange moved more than 2 % off the others",
         ),
     ],
 )

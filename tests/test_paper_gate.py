@@ -181,7 +181,7 @@ def test_a_whole_exchange_that_moves_away_is_not_believed(server: LoopbackServer
         rows = live.journal.rows("SELECT leg FROM observations WHERE hour = ? AND price IS NOT NULL", hour.hour)
         assert {live.journal.legs[leg][1] for (leg,) in rows} == {"bybit", "hyperliquid"}
         limits = {event.refusal.limit for event in hour.events if event.refusal and event.refusal.field == "price"}
-        assert limits == {"nearly all values of the exchange are more than 2 % off the others"}
+        assert limits == {"nearly all values of the exchange moved more than 2 % off the others"}
         assert hour.report["equity_usd"] == pytest.approx(before, rel=1e-3)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from adapters.gate.limits import GateSettings
+from adapters.gate.past import before
 from adapters.gate.prices import MOST_OF_AN_EXCHANGE
 from adapters.gate.values import Flags
 from engine.market import Floats, Ints
@@ -20,19 +22,22 @@ def far_from(values: Floats, anchor: Floats, age: Floats, limit: float) -> Flags
     return np.asarray(apart > np.log1p(limit))
 
 
-def whole_exchanges_off(values: Floats, anchor: Floats, exchange: Ints, limit: float) -> Flags:
-    """Which values belong to an exchange that at that hour is off its own anchors nearly everywhere.
+def exchanges_moved_off(values: Floats, prices: Floats, exchange: Ints, since: int, limits: GateSettings) -> Flags:
+    """Which values ``[legs, hours]`` belong to an exchange nearly all of whose values left its prices in that hour.
 
-    ``[legs, hours]``, as ``values`` and ``anchor``; ``exchange`` ``[legs]``. Single coins may be further away than all.
+    Single coins may be further away than all of them, and what was as far away before has not moved. Hours before
+    ``since`` are believed; ``exchange`` is ``[legs]``.
     """
-    apart = np.abs(np.log(values) - np.log(anchor))
-    known, beyond = ~np.isnan(apart), apart > np.log1p(limit)
-    off = np.zeros(values.shape, np.bool_)
-    if not beyond.any():
-        return off
-    for each in np.unique(exchange):
-        rows = exchange == each
-        count = known[rows].sum(axis=0)
-        most = (count >= LEGS_OF_AN_EXCHANGE) & (beyond[rows].sum(axis=0) >= MOST_OF_AN_EXCHANGE * count)
-        off[rows] = most & ~np.isnan(values[rows])
+    apart = np.log(values) - np.log(prices)
+    off, limit = np.zeros(values.shape, np.bool_), np.log1p(limits.max_exchange_shift)
+    far = np.abs(apart) > limit
+    for column in since + np.flatnonzero(far[:, since:].any(axis=0)):
+        now, usual = apart[:, column], before(apart, int(column), limits.memory_hours).value
+        moved = np.minimum(np.abs(now), np.abs(now - usual))
+        for each in np.unique(exchange[far[:, column]]):
+            known = ~np.isnan(moved) & (exchange == each)
+            beyond = int((moved[known] > limit).sum())
+            if beyond >= LEGS_OF_AN_EXCHANGE and beyond >= MOST_OF_AN_EXCHANGE * known.sum():
+                off[:, column] |= (exchange == each) & ~np.isnan(values[:, column])
+        apart[off[:, column], column] = np.nan
     return off

@@ -53,8 +53,8 @@ class GateSettings(Settings):
     the hours since the last price that was believed. Observed in an hour: four coins by more than a third, OM by three
     quarters, each on all of its exchanges at once."""
     max_exchange_shift: Share = 0.02
-    """Of three quarters of an exchange's prices (of two coins at least) from those of the others: beyond it none of
-    them is believed. Observed: the nearest quarter was never more than 1.2 % away."""
+    """Of three quarters of an exchange's prices (of two coins at least) from those of the others, and from where they
+    were before: beyond it none of them is believed. Observed: the nearest quarter was never more than 1.2 % away."""
     max_mark_distance: Share = 0.1
     """Of a mark price, which serves funding and liquidation, from the leg's own price. Observed between mark and index,
     between which the price lies as a rule: beyond 10 % in 1 of 5,000 rows, on exchanges and coins that hardly trade."""

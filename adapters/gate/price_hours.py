@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from adapters.gate.anchored import far_from, whole_exchanges_off
+from adapters.gate.anchored import exchanges_moved_off, far_from
 from adapters.gate.past import before, carried
 from adapters.gate.prices import Past, judge, why
 from adapters.gate.suspects import Suspects
@@ -33,26 +33,24 @@ def judge_next_trades(table: Table) -> None:
     _void_repeated(table)
     price, age = (values[:, table.since :] for values in carried(table["price"], table.limits.memory_hours))
     fills = table["fill_price"][:, table.since :]
-    fresh = np.where(age == 0, price, np.nan)
-    off = _whole_exchanges(table, "fill_price", fills, fresh)
-    near = np.abs(fills / fresh - 1) <= table.limits.max_price_disagreement
-    for row in np.flatnonzero((~np.isnan(fills) & ~near & ~off).any(axis=0)):
+    near = np.abs(fills / np.where(age == 0, price, np.nan) - 1) <= table.limits.max_price_disagreement
+    for row in np.flatnonzero((~np.isnan(fills) & ~near).any(axis=0)):
         _refuse(table, "fill_price", int(row) + table.since, Past(price[:, row], 1 + age[:, row]), ~near[:, row])
+    _refuse_whole_exchanges(table, "fill_price")
 
 
 def judge_marks(table: Table) -> None:
     """Refuse mark prices that are far from the leg's own price; where it has none, from the coin's elsewhere."""
     limits = table.limits
-    price, age = (values[:, table.since :] for values in carried(table["price"], limits.memory_hours))
     marks = table["mark_price"][:, table.since :]
     if np.isnan(marks).all():
         return
-    off = _whole_exchanges(table, "mark_price", marks, np.where(age == 0, price, np.nan))
+    price, age = (values[:, table.since :] for values in carried(table["price"], limits.memory_hours))
     anchor = np.where(np.isnan(price), _elsewhere(table), price)
-    wrong = far_from(marks, anchor, np.nan_to_num(age), limits.max_mark_distance) & ~off
-    for leg, row in np.argwhere(wrong):
+    for leg, row in np.argwhere(far_from(marks, anchor, np.nan_to_num(age), limits.max_mark_distance)):
         text = f"more than {100 * limits.max_mark_distance:g} % from the price {anchor[leg, row]:g}"
         table.refuse("mark_price", int(leg), int(row) + table.since, text)
+    _refuse_whole_exchanges(table, "mark_price")
 
 
 def _refuse(table: Table, kind: str, column: int, past: Past, looked_at: Flags | np.bool_) -> list[int]:
@@ -67,14 +65,13 @@ def _refuse(table: Table, kind: str, column: int, past: Past, looked_at: Flags |
     return legs.tolist()
 
 
-def _whole_exchanges(table: Table, kind: str, values: Floats, anchor: Floats) -> Flags:
-    """Refuse the values of exchanges that are off their own prices nearly everywhere; answers which these were."""
-    limit = table.limits.max_exchange_shift
-    off = whole_exchanges_off(values, anchor, table.source.leg_exchange, limit)
-    for leg, row in np.argwhere(off):
-        text = f"nearly all of the exchange are more than {100 * limit:g} % off its own prices"
-        table.refuse(kind, int(leg), int(row) + table.since, text)
-    return off
+def _refuse_whole_exchanges(table: Table, kind: str) -> None:
+    """Refuse what is left of exchanges that left their own prices nearly everywhere."""
+    limits = table.limits
+    off = exchanges_moved_off(table[kind], table["price"], table.source.leg_exchange, table.since, limits)
+    for leg, column in np.argwhere(off):
+        text = f"nearly all of the exchange moved more than {100 * limits.max_exchange_shift:g} % off its own prices"
+        table.refuse(kind, int(leg), int(column), text)
 
 
 def _void_repeated(table: Table) -> None:

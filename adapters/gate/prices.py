@@ -55,7 +55,7 @@ def judge(values: Floats, past: Past, limits: GateSettings) -> Judged:
 def why(limits: GateSettings, values: Floats, coin: int, exchange: int, judged: Judged) -> str:
     """In words, why a value was refused."""
     if judged.shifted[exchange]:
-        return f"nearly all values of the exchange are more than {100 * limits.max_exchange_shift:g} % off the others"
+        return f"nearly all values of the exchange moved more than {100 * limits.max_exchange_shift:g} % off the others"
     others = np.delete(values[coin], exchange)
     others = others[~np.isnan(others)]
     if not len(others):
@@ -65,17 +65,19 @@ def why(limits: GateSettings, values: Floats, coin: int, exchange: int, judged: 
 
 
 def shifted_exchanges(values: Floats, past: Past, limits: GateSettings) -> Flags:
-    """``[exchanges]`` of which nearly all values stand away from those of the others, the worst first.
+    """``[exchanges]`` of which nearly all values moved away from those of the others, the worst first.
 
-    Where two are as far from each other the one that left its own past is wrong; when neither or both did, both are.
+    What was as far away before has not moved: a dollar that is worth less on one exchange is no mistake of an hour.
+    Where two moved away from each other the one that left its own past is wrong; when neither or both did, both are.
     """
     left = values.copy()
     shifted = np.zeros(values.shape[1], np.bool_)
-    moved = _distance(values, past.value)
+    moved = np.abs(np.log(values) - np.log(past.value))
+    before = np.log(past.value) - np.log(_elsewhere(past.value))
     limit = float(np.log1p(limits.max_exchange_shift))
     while True:
         off = np.log(left) - np.log(_elsewhere(left))
-        size, is_off = _off(np.abs(off), limit)
+        size, is_off = _off(np.minimum(np.abs(off), np.abs(off - before)), limit)
         if not is_off.any():
             return shifted
         worst = np.max(size[is_off])
@@ -87,7 +89,7 @@ def shifted_exchanges(values: Floats, past: Past, limits: GateSettings) -> Flags
 
 
 def _off(off: Floats, limit: float) -> tuple[Floats, Flags]:
-    """Median distance of each exchange's coins from the others, and whether nearly all of them are beyond the limit."""
+    """Median of each exchange's distances ``[coins, exchanges]``, and whether nearly all of them are beyond a limit."""
     known = ~np.isnan(off)
     count = known.sum(axis=0)
     beyond = (off > limit).sum(axis=0)
@@ -125,10 +127,6 @@ def _median(values: Floats) -> Floats:
     return result
 
 
-def _distance(values: Floats, past: Floats) -> Floats:
-    return np.asarray(np.abs(np.log(values) - np.log(past)))
-
-
 def _past_of_coin(past: Past, coin: int, legs: Ints) -> tuple[Floats, Floats]:
     """Past values and their ages of these legs; a leg without any takes the median of the coin's other ones."""
     value, hours = past.value[coin, legs].copy(), past.hours[coin, legs].copy()
@@ -146,7 +144,7 @@ def _believed(values: Floats, past: tuple[Floats, Floats], limits: GateSettings)
         if near is not None:
             return near
     before, hours = past
-    moved = _distance(values, before) / np.sqrt(hours)
+    moved = np.abs(np.log(values) - np.log(before)) / np.sqrt(hours)
     likely = np.nan_to_num(moved, nan=np.inf) <= np.log1p(limits.max_lone_move)
     if len(values) == 1:
         return np.asarray(likely | np.isnan(before))
