@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from adapters.gate.limits import GateSettings
-from adapters.gate.prices import Past, judge, why
+from adapters.gate.prices import Past, elsewhere, judge, why
 from engine.market import Floats
 
 NAN = float("nan")
@@ -22,7 +22,7 @@ def refused(
     now = np.array(values, np.float64)
     before = np.full(now.shape, NAN) if past is None else np.array(past, np.float64)
     ages = np.where(np.isnan(before), NAN, hours)
-    return judge(now, Past(before, ages), LIMITS).refused.astype(int).tolist()
+    return judge(now, Past(before, ages, elsewhere(before)), LIMITS).refused.astype(int).tolist()
 
 
 def coin(values: Sequence[float], past: Sequence[float] | None = None, hours: float = 1.0) -> list[int]:
@@ -131,5 +131,6 @@ def test_nothing_known_is_nothing_refused() -> None:
 )
 def test_the_reason_is_told(values: list[list[float]], past: list[list[float]], leg: int, text: str) -> None:
     now: Floats = np.array(values)
-    judged = judge(now, Past(np.array(past), np.ones_like(now)), LIMITS)
+    before = np.array(past)
+    judged = judge(now, Past(before, np.ones_like(now), elsewhere(before)), LIMITS)
     assert why(LIMITS, now, 0, leg, judged) == text

@@ -32,7 +32,7 @@ def exchanges_moved_off(values: Floats, prices: Floats, exchange: Ints, since: i
     off, limit = np.zeros(values.shape, np.bool_), np.log1p(limits.max_exchange_shift)
     far = np.abs(apart) > limit
     for column in since + np.flatnonzero(far[:, since:].any(axis=0)):
-        now, usual = apart[:, column], before(apart, int(column), limits.memory_hours).value
+        now, (usual, _) = apart[:, column], before(apart, int(column), limits.memory_hours)
         moved = np.minimum(np.abs(now), np.abs(now - usual))
         for each in np.unique(exchange[far[:, column]]):
             known = ~np.isnan(moved) & (exchange == each)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from adapters.gate.prices import Past
 from engine.market import Floats, Ints
 
 GAPS = 3
 """Of so many distances between settlements the shortest counts: a missing one can only make a distance longer."""
 
 
-def before(values: Floats, column: int, memory: int) -> Past:
-    """Last known value of each row before a column ``[rows]``, at most ``memory`` columns back."""
+def before(values: Floats, column: int, memory: int) -> tuple[Floats, Floats]:
+    """Last known value of each row before a column ``[rows]``, at most ``memory`` columns back, and its distance."""
     window = values[:, max(0, column - memory) : column]
     known = ~np.isnan(window)
     any_known = known.any(axis=1)
@@ -20,7 +19,7 @@ def before(values: Floats, column: int, memory: int) -> Past:
     rows = np.flatnonzero(any_known)
     value = _nothing(values)
     value[rows] = window[rows, window.shape[1] - hours[rows].astype(np.int64)]
-    return Past(value, hours)
+    return value, hours
 
 
 def carried(values: Floats, memory: int) -> tuple[Floats, Floats]:

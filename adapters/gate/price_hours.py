@@ -21,7 +21,8 @@ def judge_prices(table: Table) -> None:
     suspects = Suspects(table.source, table["price"], table.since, table.limits)
     for column in range(table.since, len(table.source.hours)):
         if suspects.flags[column - table.since]:
-            past = before(table["price"], column, table.limits.memory_hours)
+            value, hours = before(table["price"], column, table.limits.memory_hours)
+            past = _past(table, value, hours, column - hours)
             for leg in _refuse(table, "price", column, past, np.True_):
                 suspects.refused(leg, column)
                 for kind in FALL_WITH_PRICE:
@@ -35,7 +36,9 @@ def judge_next_trades(table: Table) -> None:
     fills = table["fill_price"][:, table.since :]
     near = np.abs(fills / np.where(age == 0, price, np.nan) - 1) <= table.limits.max_price_disagreement
     for row in np.flatnonzero((~np.isnan(fills) & ~near).any(axis=0)):
-        _refuse(table, "fill_price", int(row) + table.since, Past(price[:, row], 1 + age[:, row]), ~near[:, row])
+        column = int(row) + table.since
+        past = _past(table, price[:, row], 1 + age[:, row], column - age[:, row])
+        _refuse(table, "fill_price", column, past, ~near[:, row])
     _refuse_whole_exchanges(table, "fill_price")
 
 
@@ -57,7 +60,7 @@ def _refuse(table: Table, kind: str, column: int, past: Past, looked_at: Flags |
     """Judge one hour and refuse what is not believed of the legs looked at; answers which legs these were."""
     market = table.source
     square = _squared(table, table[kind][:, column])
-    judged = judge(square, Past(_squared(table, past.value), _squared(table, past.hours)), table.limits)
+    judged = judge(square, past, table.limits)
     legs = np.flatnonzero(judged.refused[market.leg_symbol, market.leg_exchange] & looked_at)
     for leg in legs:
         text = why(table.limits, square, int(market.leg_symbol[leg]), int(market.leg_exchange[leg]), judged)
@@ -80,6 +83,23 @@ def _void_repeated(table: Table) -> None:
     same = (given == fills) & np.isnan(table["price"][:, table.since :])
     if same.any():
         table.void("fill_price", ((int(leg), int(row) + table.since) for leg, row in np.argwhere(same)))
+
+
+def _past(table: Table, value: Floats, hours: Floats, columns: Floats) -> Past:
+    """The past of an hour: values of legs, hours since them, and the ``columns`` they are of (nan: none)."""
+    squared = _squared(table, columns)
+    legs = _squared(table, np.arange(table.source.legs, dtype=np.float64))
+    then = np.full((*legs.shape, legs.shape[1]), np.nan)
+    for own in range(legs.shape[1]):
+        for other in range(legs.shape[1]):
+            rows = ~np.isnan(squared[:, own]) & ~np.isnan(legs[:, other])
+            if other != own:
+                at = legs[rows, other].astype(np.int64), squared[rows, own].astype(np.int64)
+                then[rows, own, other] = table["price"][at]
+    known = ~np.isnan(then).all(axis=2)
+    elsewhere = np.full(legs.shape, np.nan)
+    elsewhere[known] = np.nanmedian(then[known], axis=1)
+    return Past(_squared(table, value), _squared(table, hours), elsewhere)
 
 
 def _elsewhere(table: Table) -> Floats:

@@ -25,10 +25,14 @@ CLEARLY_WORSE = 2.0
 
 @dataclass(frozen=True, eq=False)
 class Past:
-    """Last believed value of every leg before an hour, nan for none, and how many hours ago it was."""
+    """Last believed value of every leg before an hour, nan for none, and how many hours ago it was.
+
+    ``elsewhere`` is the median of the coin's other exchanges at that very hour, nan where it is not known.
+    """
 
     value: Floats
     hours: Floats
+    elsewhere: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,11 +76,11 @@ def shifted_exchanges(values: Floats, past: Past, limits: GateSettings) -> Flags
     """
     left = values.copy()
     shifted = np.zeros(values.shape[1], np.bool_)
-    moved = np.abs(np.log(values) - np.log(past.value))
-    before = np.log(past.value) - np.log(_elsewhere(past.value))
+    moved = np.abs(np.log(values) - np.log(past.value)) / np.sqrt(past.hours)
+    before = np.log(past.value) - np.log(past.elsewhere)
     limit = float(np.log1p(limits.max_exchange_shift))
     while True:
-        off = np.log(left) - np.log(_elsewhere(left))
+        off = np.log(left) - np.log(elsewhere(left))
         size, is_off = _off(np.minimum(np.abs(off), np.abs(off - before)), limit)
         if not is_off.any():
             return shifted
@@ -107,8 +111,8 @@ def _one_that_moved(wrong: Flags, moved: Floats, limit: float) -> Flags:
     return alone
 
 
-def _elsewhere(values: Floats) -> Floats:
-    """Median of the other exchanges' values of each coin, nan where no other has one."""
+def elsewhere(values: Floats) -> Floats:
+    """Median of the other exchanges' values of each coin ``[coins, exchanges]``, nan where no other has one."""
     result = np.full(values.shape, np.nan)
     for exchange in range(values.shape[1]):
         others = np.delete(values, exchange, axis=1)
