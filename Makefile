@@ -64,6 +64,7 @@ mutations: $(STAMP)
 
 soak: $(STAMP)
 	$(BIN)/python benchmarks/soak_paper.py
+	$(BIN)/python benchmarks/absurd_answers.py
 
 bench-pbt: $(STAMP)
 	$(BIN)/python benchmarks/bench_pbt.py

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from pydantic import Field
 
+from adapters.gate.limits import GateSettings
 from adapters.naming.exchanges import by_canonical_exchange, canonical_exchange, nearest_exchange
 from engine.errors import SettingsError
 from engine.observation import ObservationSpec
@@ -38,6 +39,8 @@ class ArbSettings(EngineSettings):
     training: TrainingSettings = TrainingSettings()
     pbt: PBTSettings = PBTSettings()
     significance: SignificanceSettings = SignificanceSettings()
+    gate: GateSettings = GateSettings()
+    """What is believed of numbers from outside: data sets, and what exchanges answer."""
     tuned: Mapping[str, Tuned] = Field(default_factory=dict)
     """By rule: the record that `arb tune` writes beside the parameters it chose."""
 
@@ -144,7 +147,7 @@ def _as_number(text: str) -> Any:
 
 def _refuse_unknown(parts: Sequence[str]) -> None:
     keys = known_keys(ArbSettings)
-    free = parts[0] in ("fees", "strategies", "tuned") and len(parts) > 1
+    free = len(parts) > 1 and (parts[0] in ("fees", "strategies", "tuned") or parts[:2] == ["gate", "rate_caps"])
     key = ".".join(parts)
     if not free and key not in keys:
         near = difflib.get_close_matches(key, keys, n=1, cutoff=0.0)

@@ -169,7 +169,7 @@ class _Market(Settings):
 def _builders(market_json: str) -> dict[str, OpportunityBuilder]:
     """Kept apart from the rest of a job: searches on other windows or of other rules share it."""
     asked = _Market.model_validate_json(market_json)
-    dataset = load_dataset(asked.dataset)
+    dataset = load_dataset(asked.dataset, asked.settings.gate)
     if dataset.fingerprint != asked.fingerprint:
         raise DataError("changed while it was being searched; start again", file=str(asked.dataset))
     tape = prepare(filtered(dataset.market, asked.settings.filters), asked.settings)

@@ -40,3 +40,17 @@ class Interrupted(Churn):
         if view.time.day == 3:
             raise KeyboardInterrupt
         return super().decide(view)
+
+
+class HoldOne(Churn):
+    """Enters one pair as soon as it is offered, and holds it."""
+
+    class Parameters(Settings):
+        pair: int = 0
+
+    def __init__(self, parameters: Settings, context: Context) -> None:
+        super().__init__(parameters, context)
+        self._pair = int(parameters.model_dump()["pair"])
+
+    def decide(self, view: View) -> Sequence[Order]:
+        return [Enter(self._pair)] if not view.positions and view.offered[self._pair] else []

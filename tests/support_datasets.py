@@ -200,5 +200,5 @@ def markets(draw: st.DrawFn) -> MarketData:
     for kind in PER_LEG_FLOATS:
         values = getattr(market, kind)
         values[holes.random(values.shape) < draw(st.sampled_from([0.0, 0.4, 1.0]))] = np.nan
-    market.price[:, draw(st.integers(0, hours - 1))] = 77.5
+    market.price[:, draw(st.integers(0, hours - 1))] = 99.5
     return market

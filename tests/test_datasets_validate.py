@@ -63,20 +63,20 @@ def test_a_spike_that_others_contradict_is_an_error(tmp_path: Path, market: Mark
 
 
 def test_a_spike_that_others_share_is_a_move_of_the_market(tmp_path: Path, market: MarketData) -> None:
-    for kind in ("price", "fill_price"):
+    for kind in ("price", "fill_price", "mark_price"):
         getattr(market, kind)[:, 10] = 160.0
     assert found(tmp_path, market) == []
 
 
 def test_a_lasting_jump_is_no_spike(tmp_path: Path, market: MarketData) -> None:
-    for kind in ("price", "fill_price"):
+    for kind in ("price", "fill_price", "mark_price"):
         getattr(market, kind)[:, 10:] = 160.0
     assert found(tmp_path, market) == []
 
 
 def test_a_spike_without_witness_is_a_warning(tmp_path: Path) -> None:
     market = small_market(24, [("BTCUSDT", "bybit")])
-    for kind in ("price", "fill_price"):
+    for kind in ("price", "fill_price", "mark_price"):
         getattr(market, kind)[0, 10] /= 1.8
     assert [(f.severity, f.kind) for f in found(tmp_path, market)] == [("warning", "absurd price")]
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
@@ -367,3 +368,60 @@ def test_progress_is_plain_lines_where_nobody_looks(fetch: Fetch) -> None:
     assert "gate: 0 of 4 coins" in fetch.err
     assert "okx: 4 of 4 coins" in fetch.err
     assert "gate: 4 coins, 96 bars" in fetch.out
+
+
+def test_rows_that_are_not_believed_are_not_in_the_tables_but_in_the_report(fetch: Fetch) -> None:
+    now_hour = fetch.server.world.now_ms // HOUR_MS
+    spoilt = {"close": now_hour - 30, "rate": now_hour - now_hour % 8 - 16}
+    leg = fetch.server.world.legs["okx", "ETH"]
+    bars, rates = leg.bars.copy(), leg.rates.copy()
+    leg.bars[spoilt["close"] - leg.first_hour, :4] *= 1.5
+    leg.rates[:] = np.where(np.arange(len(rates)) == spoilt["rate"] - leg.first_hour, 0.025, rates)
+    leg._candles = leg._settlements = None
+    try:
+        assert fetch("okx,bybit,gate", days=8) == 0
+    finally:
+        leg.bars[:], leg.rates[:] = bars, rates
+        leg._candles = leg._settlements = None
+    found = fetch.report["exchanges"]["okx"]["symbols"]["ETHUSDT"]
+    assert found["refused"]["values"] >= 2
+    assert "refused: okx ETHUSDT: " in fetch.out
+    assert {"ETHUSDT on okx" in text for text in found["refused"]["first"]} == {True}
+    others = [
+        leg["refused"]["values"]
+        for name, exchange in fetch.report["exchanges"].items()
+        for symbol, leg in exchange["symbols"].items()
+        if (name, symbol) != ("okx", "ETHUSDT")
+    ]
+    assert set(others) == {0}
+    prices = fetch.table("prices_1h.parquet")
+    mine = prices[(prices.exchange == "okx") & (prices.base == "ETH")]
+    assert spoilt["close"] * HOUR_MS not in mine.timestamp.astype("int64").tolist()
+    assert len(mine) == found["bars"]["rows"] == 8 * 24 - 1
+    assert [gap["missing"] for gap in found["bars"]["gaps"]] == [1]
+    funding = fetch.table("funding.parquet")
+    assert funding.funding_rate.abs().max() < 0.01
+    wide = {"max_price_disagreement": 0.9, "usual_rate": 0.03, "usual_rate_per_hour": 0.03}
+    fetch.config.write_text(yaml.safe_dump({**yaml.safe_load(fetch.config.read_text()), "gate": wide}))
+    asked = fetch.server.requests["okx", "candles"]
+    assert fetch("okx,bybit,gate", days=8) == 0
+    assert "refused" not in fetch.out
+    assert fetch.server.requests["okx", "candles"] == asked  # other limits need no new download
+    prices = fetch.table("prices_1h.parquet")
+    assert len(prices[(prices.exchange == "okx") & (prices.base == "ETH")]) == 8 * 24
+
+
+def test_a_settled_rate_of_another_unit_never_comes_as_far_as_the_parts(fetch: Fetch) -> None:
+    leg = fetch.server.world.legs["bybit", "BTC"]
+    rates = leg.rates.copy()
+    leg.rates *= 1e5
+    leg._settlements = None
+    try:
+        assert fetch("bybit", "BTCUSDT", days=8) == 0
+    finally:
+        leg.rates[:] = rates
+        leg._settlements = None
+    found = fetch.report["exchanges"]["bybit"]["symbols"]["BTCUSDT"]
+    assert found["settlements"]["rows"] + found["refused"]["values"] >= 24
+    assert found["refused"]["values"] > 12
+    assert "at most 0.02 in one settlement there" in found["refused"]["first"][0]

@@ -106,19 +106,6 @@ def test_books_only_where_they_are_wanted(server: LoopbackServer) -> None:
     assert [quote.depth_usd is None for quote in found.quotes] == [True, False]
 
 
-def test_a_price_far_from_the_others_is_faulty(server: LoopbackServer) -> None:
-    leg = server.world.legs["bybit", "SOL"]
-    usual = leg.bars.copy()
-    leg.bars *= 1000  # as if the scale of the contract had been mistaken
-    try:
-        with LiveMarket(settings_of(server, "bybit", "okx", "gate"), clock=server.world.clock) as market:
-            found = market.quotes(["SOLUSDT", "BTCUSDT"], book_symbols=[])
-    finally:
-        leg.bars[:] = usual
-    faulty = [(quote.exchange, quote.symbol) for quote in found.quotes if quote.faults]
-    assert faulty == [("bybit", "SOLUSDT")]
-
-
 @pytest.mark.trap(27)
 def test_trap_27_a_coin_that_leaves_is_missing_and_never_zero(server: LoopbackServer) -> None:
     for exchange in EXCHANGES:

@@ -12,6 +12,7 @@ from adapters.exchanges.quirks import QUIRKS
 from adapters.exchanges.quotes import Quote
 from adapters.exchanges.reading import read_quote
 from adapters.exchanges.settings import CollectionSettings
+from adapters.gate.limits import GateSettings
 
 NOW = 1_700_000_000_000
 NAME = "X/USDT:USDT"
@@ -125,3 +126,57 @@ def test_numbers() -> None:
 
 def test_an_empty_side_is_no_depth() -> None:
     assert depth_within([], [(1.0, 1.0)], bps=10, unit=1.0) is None
+
+
+def told(quote: Quote) -> list[tuple[str, float | str]]:
+    """(field, value) of what was refused."""
+    return [(each.field, each.value) for each in quote.refused]
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "value"),
+    [
+        ({"bid": 0}, "bid_price", 0.0),
+        ({"ask": -10.1}, "ask_price", -10.1),
+        ({"last": 1e10}, "last_price", 1e10),
+        ({"markPrice": float("nan")}, "mark_price", "nan"),
+        ({"indexPrice": "none"}, "index_price", "none"),
+        ({"fundingRate": 3.0}, "funding_rate", 3.0),
+        ({"fundingRate": "NaN"}, "funding_rate", "NaN"),
+        ({"interval": "480h"}, "funding_interval_hours", 480.0),
+        ({"interval": "-8h"}, "funding_interval_hours", "-8h"),
+        ({"interval": "5h"}, "funding_interval_hours", 5.0),
+        ({"quoteVolume": -5.0}, "volume_24h_usd", -5.0),
+        ({"quoteVolume": 1e15}, "volume_24h_usd", 1e15),
+        ({"fundingTimestamp": NOW + 30 * 3_600_000}, "next_settlement", float(NOW + 30 * 3_600_000)),
+        ({"fundingTimestamp": NOW - 3_600_000}, "next_settlement", float(NOW - 3_600_000)),
+        ({"timestamp": -5}, "exchange_time", -5.0),
+        ({"markPrice": 10**400}, "mark_price", "too large a number"),
+        ({"markPrice": {"a": 1}}, "mark_price", "{'a': 1}"),
+    ],
+)
+def test_a_value_that_cannot_be_is_absent_and_named(changes: dict[str, Any], field: str, value: float | str) -> None:
+    quote = quote_of(**whole(**changes))
+    assert told(quote) == [(field, value)]
+    names = {"next_settlement": "next_settlement_ms", "exchange_time": "exchange_time_ms"}
+    assert getattr(quote, names.get(field, field)) is None
+    good = quote_of(**whole())
+    lost = [name for name in Quote.__slots__ if getattr(good, name) is not None and getattr(quote, name) is None]
+    assert lost == ([names.get(field, field)] if field not in ("mark_price", "index_price") else [])
+
+
+def test_a_quote_with_a_time_that_cannot_be_is_not_used() -> None:
+    assert quote_of(**whole(timestamp=0)).faults == ("a time that cannot be",)
+
+
+def test_a_refused_interval_is_not_replaced_by_the_usual_one() -> None:
+    rates = {"fundingRate": 1e-4}
+    quote = quote_of("binanceusdm", rates=rates, intervals={"interval": "480h"})
+    assert quote.funding_interval_hours is None
+
+
+def test_limits_can_be_others() -> None:
+    listing = Listing("bybit", "X", NAME, 1, 1.0, "USDT", None)
+    tables = {name: {NAME: value} for name, value in whole(fundingRate=0.03).items()}
+    limits = GateSettings(rate_caps={"bybit": 0.05})
+    assert read_quote(listing, tables, QUIRKS["bybit"], CollectionSettings(), NOW, {}, limits).funding_rate == 0.03

@@ -64,7 +64,7 @@ def command(
         return build_strategy(name, settings.strategies.get(name, {}), Context(np.random.default_rng(seed), policies))
 
     make()  # a mistake in the name or the parameters is told before anything is loaded
-    market = filtered(load_dataset(data).market, settings.filters)
+    market = filtered(load_dataset(data, settings.gate).market, settings.filters)
     with progress_bar() as bar:
         result = audit(
             market, settings, make, policies[0].spec if policies else None, np.random.default_rng(seed),

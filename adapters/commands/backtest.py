@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from adapters.configuration import ArbSettings
     from adapters.datasets.load import Dataset
     from adapters.foresight import Entrant, MakeEntrant
+    from adapters.gate.limits import GateSettings
     from adapters.preparation import Window
     from adapters.report.terminal import Story
     from engine.records import Records
@@ -86,7 +87,7 @@ def command(
     settings = load_settings(config, overrides)
     folder = out or Path("runs") / f"backtest-{started:%Y%m%dT%H%M%SZ}"
     replace = _may_replace(folder)
-    dataset = _load(data, opportunities, price_history)
+    dataset = _load(data, opportunities, price_history, settings.gate)
     for note in dataset.notes:
         click.echo(f"note: {note}", err=True)
     hours = window_of(dataset, start, end, window)
@@ -120,20 +121,21 @@ def _tell(stage: Stage, outcomes: Mapping[str, Outcome], stories: Sequence[Story
 
         print_stories(stories, console=output_console())
     remarks = [remark for one in outcomes.values() for remark in one.remarks]
+    remarks += [f"note: {note}" for note in stage.dataset.notes]
     output_console().print("\n".join([*remarks, _costs_in_words(stage.settings)]), soft_wrap=True, markup=False)
 
 
-def _load(data: Path | None, opportunities: Path | None, price_history: Path | None) -> Dataset:
+def _load(data: Path | None, opportunities: Path | None, price_history: Path | None, gate: GateSettings) -> Dataset:
     from adapters.datasets.load import load_dataset, load_pieces
     from engine.errors import UserError
 
     if price_history is None and opportunities is None:
-        return load_dataset(data or SAMPLE)
+        return load_dataset(data or SAMPLE, gate)
     if data is not None:
         raise UserError("give either --data or --price-history (with --opportunities), not both")
     if price_history is None:
         raise UserError("--opportunities needs --price-history: fills use the price history")
-    return load_pieces(opportunities, price_history)
+    return load_pieces(opportunities, price_history, gate)
 
 
 def _fresh_makers(

@@ -29,6 +29,8 @@ FINDINGS_SHOWN = 3
 @click.option("--exclude", help="All coins but these.")
 @click.option("--strict", is_flag=True, help="Refuse the tables for anything that would be left out.")
 @click.option("--write-opportunities", is_flag=True, help="Store the derived opportunities in the data set as well.")
+@click.option("--config", type=click.Path(path_type=Path), help="Settings as YAML over the shipped ones (gate).")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated.")
 @window_options
 def command(
     raw: Path,
@@ -40,12 +42,15 @@ def command(
     exclude: str | None,
     strict: bool,
     write_opportunities: bool,
+    config: Path | None,
+    overrides: tuple[str, ...],
     **edges: datetime | None,
 ) -> None:
     """Make a data set from the raw tables prices_1h.parquet and funding.parquet in the folder RAW.
 
     Without a window option the hours are split 70/15/15 with 48 h between the parts. What cannot be used is left out,
-    with one line for each leg and reason; what `arb data validate` finds in the result is shown at the end.
+    with one line for each leg and reason; what the gate does not believe (limits: `gate` in configs/default.yaml) is
+    unknown, counted and named; what `arb data validate` finds in the result is shown at the end.
 
     \b
     Examples:
@@ -56,6 +61,7 @@ def command(
         --test-from 2025-04-03T00:00Z
     """
     from adapters.commands.data_validate import report
+    from adapters.configuration import load_settings
     from adapters.datasets.build import build_dataset
     from adapters.datasets.left_out import LeftOut
     from adapters.datasets.selection import selection_of
@@ -81,6 +87,7 @@ def command(
             replace=replace,
             left=left,
             selection=selection,
+            gate=load_settings(config, overrides).gate,
             also_write=also_write if write_opportunities else None,
             progress=progress,
         )

@@ -44,7 +44,7 @@ def command(
     from engine.observation import fit_scaler
 
     settings = load_settings(config, overrides)
-    loaded = load_dataset(dataset)
+    loaded = load_dataset(dataset, settings.gate)
     window, first, last = training_window(loaded, start, end)
     scaler = fit_scaler(prepare_dataset(loaded, settings), settings.observation, window.first, window.last)
     values = {

@@ -86,7 +86,7 @@ def command(
     beside = any(is_population(model) for model in models) if baselines is None else False
     rules = RULES if beside else [name.strip() for name in (baselines or "").split(",") if name.strip()]
     rivals = contestants(models, settings, ensemble=ensemble, baselines=rules, allow_other_costs=allow_other_costs)
-    dataset = load_dataset(data)
+    dataset = load_dataset(data, settings.gate)
     if start is None or end is None:
         first, last = dataset.window("validation")
         start, end = start or first, end or last

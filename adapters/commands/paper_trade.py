@@ -94,7 +94,7 @@ def _replay(path: Path, state: Path, config: PaperConfig) -> None:
     from adapters.paper.setup import prepare_player, session_of
     from adapters.preparation import filtered, window_of
 
-    dataset = load_dataset(path)
+    dataset = load_dataset(path, config.engine.gate)
     market = filtered(dataset.market, config.engine.filters)
     hours = window_of(dataset, None, None)
     paper = config.paper

@@ -74,7 +74,7 @@ def command(
     check_names(settings.strategies)
     policies, paths = _policies(chosen, settings, models)
     folder = out or Path("runs") / f"stress-{started:%Y%m%dT%H%M%SZ}"
-    dataset = load_dataset(data)
+    dataset = load_dataset(data, settings.gate)
     hours = window_of(dataset, start, end, window)
     bench = Bench(prepare_dataset(dataset, settings), settings, hours, tuple(chosen), policies, seed)
     for name in chosen:

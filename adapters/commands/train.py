@@ -13,6 +13,7 @@ from adapters.commands.progress import progress_bar
 from adapters.commands.resuming import refuse_other_options
 
 if TYPE_CHECKING:
+    from adapters.configuration import ArbSettings
     from adapters.datasets.load import Dataset
     from adapters.training import Outcome, TrainingPlan
 
@@ -60,6 +61,7 @@ def command(
       arb train --data data/sample --seed 1 --set training.episode.length_hours=336 --out runs/long
       arb train --resume runs/long
     """
+    from adapters.configuration import load_settings
     from adapters.datasets.load import load_dataset
     from adapters.naming.names import stem_of_text
     from adapters.training import begin, read_plan, train
@@ -68,10 +70,11 @@ def command(
     if resume is not None:
         refuse_other_options(ctx, ("--resume", "--timesteps"))
         folder, plan = resume, read_plan(resume)
-        dataset = load_dataset(Path(plan.data))
+        dataset = load_dataset(Path(plan.data), plan.settings.gate)
     else:
-        dataset = load_dataset(_required(data))
-        plan = _plan(dataset, start, end, timesteps, seed, learner, config, overrides)
+        settings = load_settings(config, overrides)
+        dataset = load_dataset(_required(data), settings.gate)
+        plan = _plan(dataset, start, end, timesteps, seed, learner, settings)
         folder = out or Path("runs") / stem_of_text(f"ppo-{dataset.info.name}-seed{seed}")
         begin(folder, plan)
     asked = timesteps or plan.timesteps
@@ -102,13 +105,10 @@ def _plan(
     timesteps: int | None,
     seed: int,
     learner: Any,
-    config: Path | None,
-    overrides: tuple[str, ...],
+    settings: ArbSettings,
 ) -> TrainingPlan:
-    from adapters.configuration import load_settings
     from adapters.training import TrainingPlan, training_window
 
-    settings = load_settings(config, overrides)
     _, first, last = training_window(dataset, start, end)
     return TrainingPlan(
         data=str(dataset.path.resolve()),

@@ -113,7 +113,7 @@ def _begun(
     from adapters.preparation import prepare_dataset
 
     settings = load_settings(config, overrides)
-    dataset = load_dataset(data)
+    dataset = load_dataset(data, settings.gate)
     builder = prepare_dataset(dataset, settings)
     job, warnings = new_job(
         dataset, builder, settings, edges, seed=seed, learner=learner, started=started, command=command_line()

@@ -89,7 +89,7 @@ def command(
     grid = read_grid(grid_file or SHIPPED_GRIDS, name)
     base = settings.strategies.get(name, {})
     points = points_of(grid, base, name, strategy_class, most=most, seed=seed)
-    dataset = load_dataset(data)
+    dataset = load_dataset(data, settings.gate)
     first, last = window_to_search(dataset, start, end)
     job = TuningJob(
         dataset=data, fingerprint=dataset.fingerprint, strategy=name, start=first, end=last,

@@ -137,7 +137,7 @@ def _begin(out: Path, asked: _Asked, started: datetime) -> None:
     )
     data, settings = _given("--data", asked.data), _settings(names, asked)
     plan = new_plan(
-        load_dataset(data), names, settings, lengths, asked.start, asked.end, grid_file=asked.grid_file,
+        load_dataset(data, settings.gate), names, settings, lengths, asked.start, asked.end, grid_file=asked.grid_file,
         points=asked.points, population=asked.population or 1, seed=asked.seed,
         report=asked.report, started=started,
     )  # fmt: skip
@@ -179,7 +179,7 @@ def _run(out: Path, workers: int, started: datetime) -> None:
     from adapters.walk_forward.run import walk_forward
 
     plan, work = read_plan(out), unfinished(out)
-    dataset = load_dataset(plan.dataset)
+    dataset = load_dataset(plan.dataset, plan.settings.gate)
     with only_one(work):
         with progress_bar() as bar:
             show = bar or (lambda *_: None)

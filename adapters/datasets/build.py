@@ -26,6 +26,9 @@ from adapters.datasets.table_findings import leave_out_what_is_certain
 from adapters.datasets.unused_rows import settlements_outside, without_frozen
 from adapters.datasets.windows import WindowEdges, check_windows, default_windows
 from adapters.datasets.write import Progress, refuse_target, write_dataset
+from adapters.gate.limits import GateSettings
+from adapters.gate.market import gate_market
+from adapters.gate.refusals import lines_of
 from adapters.naming.exchanges import is_known, nearest_exchange
 from engine.market import Floats, Ints, MarketData, time_of
 
@@ -42,16 +45,17 @@ def build_dataset(
     replace: bool = False,
     left: LeftOut | None = None,
     selection: Selection = EVERYTHING,
+    gate: GateSettings | None = None,
     also_write: Callable[[MarketData, Path], None] | None = None,
     progress: Progress | None = None,
 ) -> tuple[DatasetInfo, list[str]]:
     """Build the data set ``out`` from the raw folder, whole or not at all.
 
     Without ``windows`` the default split is written (none when the data is too short for it). ``also_write`` adds
-    files of its own to the folder before it appears. Returns the content of ``dataset.yaml`` and warnings: what of
-    the tables is not used, and what is wrong with the windows. What cannot be used goes to ``left`` (by default nothing
-    may). Raises ``DataError`` for raw tables that cannot be used at all and ``UserError`` for a bad target or bad
-    windows.
+    files of its own to the folder before it appears. What cannot be used goes to ``left`` (by default nothing may); a
+    value that ``gate`` (None: the shipped limits) does not believe is unknown. Returns the content of ``dataset.yaml``
+    and warnings: what of the tables is not used, and what is wrong with the windows. Raises ``DataError`` for raw
+    tables that cannot be used at all and ``UserError`` for a bad target or bad windows.
     """
     left = left or LeftOut()
     refuse_target(out, replace=replace)
@@ -64,11 +68,13 @@ def build_dataset(
     bars, settlements, frozen = without_frozen(bars, settlements, origin=str(raw / PRICES_FILE))
     market = market_from_raw(bars, settlements, origin=str(raw), left=left)
     market = leave_out_what_is_certain(market, left, str(raw))
+    market, refusals = gate_market(market, gate or GateSettings())
     notices = read_notices(raw, bars, market, left)
     market = with_delistings(market, notices)
     first, last = time_of(int(market.hours[0])), time_of(int(market.hours[-1]))
     chosen = default_windows(first, last) if windows is None else windows.over({}, first, last)
-    warnings = [*frozen, *settlements_outside(bars, settlements), *check_windows(chosen, first, last)]
+    unused = [*frozen, *settlements_outside(bars, settlements), *lines_of(refusals)]
+    warnings = [*unused, *check_windows(chosen, first, last)]
     info = DatasetInfo(
         name=name,
         source=source,

@@ -1,4 +1,4 @@
-"""Loaded data sets, kept under the fingerprint of the files they came from."""
+"""Loaded data sets, kept under the fingerprint of the files they came from and the limits they were judged by."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,7 +29,15 @@ def fingerprint_of(files: Iterable[tuple[str, Path]], facts: str) -> str:
     return whole.hexdigest()
 
 
-def store(fingerprint: str, market: MarketData, notes: tuple[str, ...]) -> None:
+class Kept(NamedTuple):
+    """A market that was read, what people should know of it, and the fingerprint of its facts."""
+
+    market: MarketData
+    notes: tuple[str, ...]
+    fingerprint: str
+
+
+def store(key: str, market: MarketData, notes: tuple[str, ...], fingerprint: str = "") -> None:
     """Keep a market. A disk that cannot take it costs only the next start its time, so that is no error."""
     recorded = market.recorded
     facts = {
@@ -39,21 +47,22 @@ def store(fingerprint: str, market: MarketData, notes: tuple[str, ...]) -> None:
         "exchanges": market.exchanges,
         "opportunity_columns": None if recorded is None else recorded.columns,
         "notes": notes,
+        "fingerprint": fingerprint,
     }
-    write_arrays(_entry(fingerprint), _arrays_of(market), facts, kept=ENTRIES_KEPT)
+    write_arrays(_entry(key), _arrays_of(market), facts, kept=ENTRIES_KEPT)
 
 
-def load(fingerprint: str) -> tuple[MarketData, tuple[str, ...]] | None:
-    """The market kept under a fingerprint as read-only memory-mapped arrays, or None if absent or damaged."""
+def load(key: str) -> Kept | None:
+    """The market kept under a key as read-only memory-mapped arrays, or None if absent or damaged."""
     try:
-        arrays, manifest = read_arrays(_entry(fingerprint))
-        return _market(manifest, arrays), tuple(manifest["notes"])
+        arrays, manifest = read_arrays(_entry(key))
+        return Kept(_market(manifest, arrays), tuple(manifest["notes"]), str(manifest["fingerprint"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _entry(fingerprint: str) -> Path:
-    return cache_root() / "datasets" / f"{fingerprint}-{FORMAT}"
+def _entry(key: str) -> Path:
+    return cache_root() / "datasets" / f"{key}-{FORMAT}"
 
 
 def _arrays_of(market: MarketData) -> dict[str, AnyArray]:

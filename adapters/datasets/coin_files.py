@@ -14,12 +14,10 @@ from adapters.datasets.layout import REQUIRED_KINDS, coin_of_file, split_column
 from adapters.datasets.stamps import HOUR_MS, is_plausible, why_implausible
 from adapters.datasets.table_files import floats_of, read_table
 from adapters.datasets.time_columns import milliseconds_of
+from adapters.gate.limits import MAX_INTERVAL_HOURS, MAX_RATE
 from adapters.naming.names import shown
 from engine.errors import DataError, UserError
 from engine.market import Floats, Ints
-
-MAX_RATE = 0.1
-MAX_INTERVAL_HOURS = 24
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,8 +18,11 @@ from adapters.datasets.layout import (
     read_info,
 )
 from adapters.datasets.windows import check_windows
+from adapters.gate.limits import GateSettings
+from adapters.gate.refusals import lines_of
 from engine.errors import DataError, UserError
 from engine.market import PER_LEG_FLOATS, MarketData, time_of
+from engine.settings import hash_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +37,7 @@ class Dataset:
     fingerprint: str
     """Changes with any fact about the market; not with the name of the data set or its windows."""
     notes: tuple[str, ...] = ()
-    """What reading passed over or replaced in older files, for people."""
+    """What the gate did not believe, and what reading passed over or replaced in older files, for people."""
 
     def window(self, name: str) -> tuple[datetime, datetime]:
         """First and last hour of a named window. Raises ``UserError`` when it is not defined."""
@@ -44,9 +47,10 @@ class Dataset:
         return self.windows[name]
 
 
-def load_dataset(path: Path, *, cache: bool = True) -> Dataset:
+def load_dataset(path: Path, gate: GateSettings | None = None, *, cache: bool = True) -> Dataset:
     """Load a data set folder, with or without ``dataset.yaml`` (then it is of the older layout).
 
+    Values beyond the limits of ``gate`` (None: the shipped ones) are unknown in its market, and its notes say so.
     Raises ``DataError`` naming file, coin and hour for anything that must not be used.
     """
     if not path.is_dir():
@@ -54,33 +58,44 @@ def load_dataset(path: Path, *, cache: bool = True) -> Dataset:
     if not (path / INFO_FILE).exists():
         if not (path / PRICE_FOLDER).is_dir():
             raise DataError(f"holds neither {INFO_FILE} nor {PRICE_FOLDER}/; is it a data set?", file=str(path))
-        return _load(path, path / PRICE_FOLDER, opportunities_path(path), None, cache)
+        return _load(path, path / PRICE_FOLDER, opportunities_path(path), None, gate, cache)
     info = read_info(path)
     try:
         check_windows(info.windows, info.first_hour, info.last_hour)
     except UserError as error:
         raise DataError(str(error), file=str(path / INFO_FILE)) from None
-    return _load(path, path / PRICE_FOLDER, opportunities_path(path), info, cache)
+    return _load(path, path / PRICE_FOLDER, opportunities_path(path), info, gate, cache)
 
 
-def load_pieces(opportunities: Path | None, price_history: Path, *, cache: bool = True) -> Dataset:
+def load_pieces(
+    opportunities: Path | None, price_history: Path, gate: GateSettings | None = None, *, cache: bool = True
+) -> Dataset:
     """Load older files that lie in different places; without ``opportunities`` every directed pair is one.
 
     Raises ``DataError`` like ``load_dataset``.
     """
-    return _load(price_history, price_history, opportunities, None, cache)
+    return _load(price_history, price_history, opportunities, None, gate, cache)
 
 
-def _load(path: Path, prices: Path, opportunities: Path | None, info: DatasetInfo | None, cache: bool) -> Dataset:
-    fingerprint = _fingerprint(prices, opportunities, info)
-    kept = array_cache.load(fingerprint) if cache else None
+def _load(
+    path: Path,
+    prices: Path,
+    opportunities: Path | None,
+    info: DatasetInfo | None,
+    gate: GateSettings | None,
+    cache: bool,
+) -> Dataset:
+    limits = gate or GateSettings()
+    files = _fingerprint(prices, opportunities, info)
+    key = f"{files}-{limits.identity}"
+    kept = array_cache.load(key) if cache else None
     if kept is None:
-        kept = _read(prices, opportunities, info)
-        if _fingerprint(prices, opportunities, info) != fingerprint:
+        kept = _read(prices, opportunities, info, limits, files)
+        if _fingerprint(prices, opportunities, info) != files:
             raise DataError("changed while it was being read; try again", file=str(path))
         if cache:
-            array_cache.store(fingerprint, *kept)
-    market, notes = kept
+            array_cache.store(key, *kept)
+    market, notes, fingerprint = kept
     info = info or _older_info(path, market)
     windows = {str(name): (window.start, window.end) for name, window in info.windows.items()}
     return Dataset(path, info, market, windows, fingerprint, notes)
@@ -103,18 +118,26 @@ def _facts(info: DatasetInfo) -> str:
     return json.dumps(facts, sort_keys=True)
 
 
-def _read(prices: Path, opportunities: Path | None, info: DatasetInfo | None) -> tuple[MarketData, tuple[str, ...]]:
+def _read(
+    prices: Path, opportunities: Path | None, info: DatasetInfo | None, limits: GateSettings, files: str
+) -> array_cache.Kept:
     """Read the files themselves; pandas and pyarrow are imported only here, a cached start does without."""
     from adapters.datasets.assemble import read_market
+    from adapters.gate.market import gate_market
 
     market, notes = read_market(prices, info)
+    market, refusals = gate_market(market, limits)
     if opportunities is not None:
         from adapters.datasets.recorded import read_opportunities
+        from adapters.gate.recorded import gate_recorded
 
         recorded, more = read_opportunities(opportunities, market)
-        market, notes = replace(market, recorded=recorded), notes + more
+        market, of_recorded = gate_recorded(replace(market, recorded=recorded), limits)
+        notes, refusals = notes + more, refusals + of_recorded
     _freeze(market)
-    return market, notes
+    # Without refusals the facts are those of the files, whatever the limits were.
+    fingerprint = hash_of([files, [repr(each) for each in refusals]]) * 2 if refusals else files
+    return array_cache.Kept(market, (*lines_of(refusals), *notes), fingerprint)
 
 
 def _freeze(market: MarketData) -> None:

@@ -12,7 +12,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from adapters.datasets.coin_files import MAX_INTERVAL_HOURS, MAX_RATE
 from adapters.datasets.contracts import BARS, LEG, SETTLEMENTS, joined
 from adapters.datasets.findings import hour_text
 from adapters.datasets.left_out import LeftOut, Place
@@ -20,6 +19,7 @@ from adapters.datasets.rate_units import HIGHEST_PER_8H, likely_unit
 from adapters.datasets.raw_rows import RawRows, read_rows
 from adapters.datasets.selection import EVERYTHING, Selection
 from adapters.datasets.stamps import HOUR_MS, MINUTE_MS, settled_at
+from adapters.gate.limits import MAX_INTERVAL_HOURS, MAX_RATE
 from engine.market import Floats
 
 PRICES_FILE = "prices_1h.parquet"

@@ -1,4 +1,4 @@
-"""Settlements that are missing against the interval in force, and rates beyond what exchanges allow."""
+"""Settlements that are missing against the interval in force."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ from adapters.datasets.findings import Finding
 from adapters.datasets.grid import CoinGrid
 from engine.market import Floats
 
-UNUSUAL_RATE = 0.04
-"""No exchange is known to settle above 4 % at once."""
-
 
 def settlement_findings(grid: CoinGrid) -> Iterator[Finding]:
     """Warnings about the settlements of one coin."""
@@ -22,9 +19,6 @@ def settlement_findings(grid: CoinGrid) -> Iterator[Finding]:
         if not settled.size:
             yield grid.finding("warning", "no settlements", "nothing ever settles", exchange, None)
             continue
-        for row in settled[np.abs(rates[settled]) > UNUSUAL_RATE]:
-            message = f"funding_rate is {rates[row]:g} in one settlement"
-            yield grid.finding("warning", "unusual rate", message, exchange, int(row))
         yield from _missing(grid, exchange, leg, settled)
 
 

@@ -19,8 +19,10 @@ def without_frozen(
 
     A leg of which no bar is left loses its settlements too. Raises ``DataError`` when nothing is left at all.
     """
+    if bars.empty:  # told where legs are put together: everything was left out before
+        return bars, settlements, []
     frozen = bars.groupby(LEG, sort=False)["is_still"].transform(lambda still: frozen_bars(still.to_numpy()))
-    if len(bars) and frozen.all():
+    if frozen.all():
         raise DataError("every bar stands still without any volume: there is no market in it", file=origin)
     lines = [
         (frozen_note(str(coin), str(exchange), len(leg), time_of(int(leg["opened_hour"].iloc[0]))), len(leg))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from adapters.datasets.assemble import read_market
 from adapters.datasets.coin_files import read_coin_file, row_errors
-from adapters.datasets.findings import Finding
+from adapters.datasets.findings import Finding, hour_text
 from adapters.datasets.grid import grid_of
 from adapters.datasets.layout import (
     INFO_FILE,
     PRICE_FOLDER,
     DatasetInfo,
+    coin_of_file,
     coin_paths,
     opportunities_path,
     read_info,
@@ -22,8 +24,14 @@ from adapters.datasets.price_levels import level_findings
 from adapters.datasets.rate_units import RateLevel, rate_levels, unit_findings
 from adapters.datasets.recorded import read_opportunities
 from adapters.datasets.settlement_checks import settlement_findings
+from adapters.datasets.stamps import HOUR_MS
 from adapters.datasets.windows import check_windows
 from adapters.datasets.write import Progress
+from adapters.gate.limits import GateSettings
+from adapters.gate.market import gate_market
+from adapters.gate.recorded import gate_recorded
+from adapters.gate.refusals import Refusal
+from adapters.gate.values import RATE
 from engine.errors import DataError, UserError
 
 
@@ -93,17 +101,28 @@ def _file_findings(path: Path, levels: list[RateLevel], *, older: bool) -> Itera
 
 
 def _whole_findings(dataset: Path, info: DatasetInfo | None) -> list[Finding]:
-    """What only shows when everything is put together: spans, exchanges, delistings, opportunities, frozen bars."""
+    """What only shows when everything is put together: spans, exchanges, delistings, opportunities, the gate."""
+    limits = GateSettings()
     try:
         market, left_out = read_market(dataset / PRICE_FOLDER, info)
         findings = [Finding("warning", "price history", note, str(dataset / PRICE_FOLDER)) for note in left_out]
+        market, refusals = gate_market(market, limits)
         opportunities = opportunities_path(dataset)
         if opportunities is not None:
-            _, notes = read_opportunities(opportunities, market)
+            recorded, notes = read_opportunities(opportunities, market)
             findings += [Finding("warning", "opportunities", note, str(opportunities)) for note in notes]
+            refusals += gate_recorded(replace(market, recorded=recorded), limits).refusals
     except DataError as error:
         return [_from(error, "data set", str(dataset))]
-    return findings
+    files = {coin_of_file(path): str(path) for path in coin_paths(dataset / PRICE_FOLDER)}
+    return [*findings, *(_not_believed(refusal, files[refusal.symbol]) for refusal in refusals)]
+
+
+def _not_believed(refusal: Refusal, file: str) -> Finding:
+    """A value that counts as unknown when the data set is loaded."""
+    kind = "unusual rate" if refusal.field == RATE else f"{refusal.field} not believed"
+    message = f"{refusal.field} is {refusal.shown} ({refusal.limit})"
+    return Finding("warning", kind, message, file, refusal.symbol, refusal.exchange, hour_text(refusal.hour * HOUR_MS))
 
 
 def _from(error: DataError, kind: str, file: str) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
 import string
 import time
@@ -16,10 +17,11 @@ from urllib.parse import quote
 
 import ccxt.async_support as ccxt
 
+from adapters.exchanges.bounded import bound_answers
 from adapters.exchanges.calls import BrokenAnswer, Caller
 from adapters.exchanges.coins import Listing, listings
 from adapters.exchanges.quirks import QUIRKS
-from adapters.exchanges.settings import ExchangeSettings, ExchangesSettings
+from adapters.exchanges.settings import CollectionSettings, ExchangeSettings, ExchangesSettings
 
 Clock = Callable[[], int]
 """Milliseconds since 1970 that count as now."""
@@ -47,7 +49,9 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def build_client(exchange: str, settings: ExchangeSettings, clock: Clock | None) -> Any:
+def build_client(
+    exchange: str, settings: ExchangeSettings, clock: Clock | None, collection: CollectionSettings | None = None
+) -> Any:
     """A ccxt client. ccxt takes several decisions by its own clock, so a simulated one is given to it too."""
     client = getattr(ccxt, exchange)(merge(QUIRKS[exchange].ccxt, settings.ccxt))
     if clock is not None:
@@ -57,6 +61,7 @@ def build_client(exchange: str, settings: ExchangeSettings, clock: Clock | None)
         client.ssl_context = tls_context(client.cafile)
     _refuse_what_is_no_json(client)
     _encode_addresses(client)
+    bound_answers(client, (collection or CollectionSettings()).max_answer_mb)
     return client
 
 
@@ -90,7 +95,8 @@ class Clients:
     def of(self, exchange: str) -> Any:
         """The ccxt client of an exchange."""
         if exchange not in self._clients:
-            self._clients[exchange] = build_client(exchange, self._settings.exchanges[exchange], self._clock)
+            own, collection = self._settings.exchanges[exchange], self._settings.collection
+            self._clients[exchange] = build_client(exchange, own, self._clock, collection)
         return self._clients[exchange]
 
     async def listings(self, exchange: str, caller: Caller) -> dict[str, Listing]:
@@ -143,7 +149,18 @@ def _refuse_what_is_no_json(client: Any) -> None:
     def parse(text: str) -> Any:
         value = parse_json(text)
         if value is None and 200 <= status < 300:
-            raise BrokenAnswer(f"{client.id} answered with something that is no JSON: {text[:60]!r}")
+            return _read_leniently(client.id, text)
         return value
 
     client.on_rest_response, client.parse_json = remember_status, parse
+
+
+def _read_leniently(exchange: str, text: str) -> Any:
+    """JSON in which a number may be NaN or Infinity: one such value of one coin must not cost the whole answer."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict | list):
+        raise BrokenAnswer(f"{exchange} answered with something that is no JSON: {text[:60]!r}")
+    return value

@@ -8,7 +8,7 @@ from typing import Any
 
 from adapters.datasets.stamps import end_hour
 from adapters.exchanges.endings import announced_end, is_ending, stated_end
-from adapters.exchanges.fields import milliseconds
+from adapters.exchanges.fields import milliseconds, positive
 from adapters.exchanges.quirks import Quirks
 from adapters.naming.symbols import is_a_coin, split_name, symbol_of
 
@@ -51,7 +51,10 @@ def listings(exchange: str, markets: Iterable[Mapping[str, Any]], quirks: Quirks
     for market in markets:
         if not _is_live_perpetual(market, quirks):
             continue
-        listing = _listing(exchange, market, quirks)
+        try:
+            listing = _listing(exchange, market, quirks)
+        except (KeyError, TypeError):
+            continue  # a row that names no contract must not cost the exchange's other coins
         if not is_a_coin(listing.coin):
             continue
         rival = best.get(listing.coin)
@@ -77,7 +80,7 @@ def _listing(exchange: str, market: Mapping[str, Any], quirks: Quirks) -> Listin
         coin=coin,
         listed=str(market["symbol"]),
         multiplier=multiplier,
-        contract_size=float(market.get("contractSize") or 1.0),
+        contract_size=positive(market.get("contractSize")) or 1.0,
         quote_currency=str(market["quote"]),
         created_ms=milliseconds(market.get("created")),
         ends_ms=stated_end(_info(market), quirks),

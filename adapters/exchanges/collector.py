@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import statistics
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from adapters.exchanges.calls import Caller, in_one_line
 from adapters.exchanges.clients import Clients, Clock, machine_milliseconds, sharing
 from adapters.exchanges.coins import Listing
+from adapters.exchanges.fields import is_level
 from adapters.exchanges.intervals import intervals_in_force
 from adapters.exchanges.leg_source import LegHistory, LegSource, Wanted
 from adapters.exchanges.paging import HOUR_MS
 from adapters.exchanges.quirks import QUIRKS, Quirks
 from adapters.exchanges.quotes import Collection, ExchangeOutcome, Quote
-from adapters.exchanges.reading import read_quote
+from adapters.exchanges.reading import read_quote, unreadable
 from adapters.exchanges.settings import CollectionSettings, ExchangesSettings
+from adapters.gate.limits import GateSettings
+from adapters.gate.values import INTERVAL
 from adapters.naming.symbols import coin_of, symbol_of
 
 INTERVAL_LOOK_BACK_HOURS = 49  # two settlements even at a 24 h interval
@@ -40,11 +42,11 @@ async def collect_quotes(
     started = now()
     coins = list(dict.fromkeys(coin_of(symbol) for symbol in symbols))
     books = coins if book_symbols is None else [coin_of(symbol) for symbol in book_symbols]
-    looks = [Look(name, settings.collection, coins, books) for name in sorted(settings.exchanges)]
+    names = sorted(settings.exchanges)
+    looks = [Look(name, settings.collection, coins, books, limits=settings.gate) for name in names]
     async with sharing(clients, settings, clock) as shared:
         outcomes = await asyncio.gather(*(look.run(shared) for look in looks))
-    quotes = flag_disagreement([quote for look in looks for quote in look.quotes()], settings.collection)
-    quotes.sort(key=lambda quote: (quote.symbol, quote.exchange))
+    quotes = sorted((quote for look in looks for quote in look.quotes()), key=lambda each: (each.symbol, each.exchange))
     ends = {(each.symbol, each.exchange): each.end_hour(started) for look in looks for each in look.wanted()}
     return Collection(started, now(), tuple(quotes), tuple(outcomes), ends)
 
@@ -58,6 +60,7 @@ class Look:
     coins: Sequence[str] | None  # None: all that are listed
     book_coins: Sequence[str]
     bulk_only: bool = False
+    limits: GateSettings = field(default_factory=GateSettings)
     tables: dict[str, dict[str, Any]] = field(default_factory=dict)
     listed: dict[str, Listing] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -100,10 +103,14 @@ class Look:
         """A quote of every wanted coin that is listed; none at all when no bulk answer came."""
         if not self._has_quotes():
             return []
-        return [
-            read_quote(listing, self.tables, self.quirks, self.settings, self.collected_ms, self.inferred_intervals)
-            for listing in self.wanted()
-        ]
+        return [self._quote(listing) for listing in self.wanted()]
+
+    def _quote(self, listing: Listing) -> Quote:
+        now, intervals = self.collected_ms, self.inferred_intervals
+        try:
+            return read_quote(listing, self.tables, self.quirks, self.settings, now, intervals, self.limits)
+        except Exception as problem:  # whatever an answer holds for one coin, the others go on
+            return unreadable(listing, now, in_one_line(problem))
 
     def _has_quotes(self) -> bool:
         return any(name in self.tables for name in self.quirks.bulk)
@@ -164,7 +171,7 @@ class Look:
 
     async def _book(self, client: Any, caller: Caller, listing: Listing) -> None:
         book = await caller(client.fetch_order_book, listing.listed, self.quirks.book_limit)
-        bids, asks = ([level for level in book[side] if level[0] and level[1]] for side in ("bids", "asks"))
+        bids, asks = ([level for level in book[side] if is_level(level)] for side in ("bids", "asks"))
         self.tables["book"][listing.listed] = {
             "bids": bids,
             "asks": asks,
@@ -176,8 +183,8 @@ class Look:
     async def _intervals(self, client: Any, caller: Caller) -> None:
         """Where an exchange does not say the interval, the distance of the last two settlements does."""
         quotes = [quote for quote in self.quotes() if quote.funding_rate is not None]
-        unknown = {quote.listed for quote in quotes if quote.funding_interval_hours is None}
-        source, until = LegSource(client, self.exchange, caller), int(client.milliseconds())
+        unknown = {quote.listed for quote in quotes if quote.funding_interval_hours is None and not _stated(quote)}
+        source, until = LegSource(client, self.exchange, caller, self.limits), int(client.milliseconds())
 
         async def infer(listing: Listing) -> None:
             leg = LegHistory(listing)
@@ -189,17 +196,6 @@ class Look:
         await self._each([listing for listing in self.wanted() if listing.listed in unknown], "interval", infer)
 
 
-def flag_disagreement(quotes: Sequence[Quote], settings: CollectionSettings) -> list[Quote]:
-    """Mark quotes whose price is far from the median of the coin: another coin of that name, or a wrong scale."""
-    mids: dict[str, list[float]] = {}
-    for quote in quotes:
-        if quote.mid_price is not None:
-            mids.setdefault(quote.symbol, []).append(quote.mid_price)
-    flagged = []
-    for quote in quotes:
-        median = statistics.median(mids[quote.symbol]) if quote.symbol in mids else None
-        if median and quote.mid_price and abs(quote.mid_price / median - 1) > settings.max_price_disagreement:
-            fault = f"price {quote.mid_price:g} is far from the median {median:g} of all exchanges"
-            quote = replace(quote, faults=(*quote.faults, fault))
-        flagged.append(quote)
-    return flagged
+def _stated(quote: Quote) -> bool:
+    """Whether an interval was stated, and refused: that one stays unknown, and the one in force goes on."""
+    return any(refusal.field == INTERVAL for refusal in quote.refused)

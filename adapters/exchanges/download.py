@@ -59,13 +59,14 @@ async def download(
     wanted = Wanted(request.since, request.until)
     by_exchange = dict.fromkeys(request.settings.exchanges, symbols)
     found = await fetch_history(request.settings, by_exchange, wanted, clock=clock, watcher=watcher)
-    rows, left_out = watcher.store.merge() if _anything(found.values()) else ({}, [])
+    refused = watcher.store.judge(request.settings.gate) if _anything(found.values()) else None
+    rows, left_out = ({}, []) if refused is None else watcher.store.merge(refused)
     now = clock() if clock is not None else machine_milliseconds()
     try:
         record_notices(request.folder, (leg.listing for each in found.values() for leg in each.legs.values()), now)
     except DataError as error:  # what was downloaded is there all the same
         left_out = [*left_out, str(error)]
-    report = report_of(list(found.values()), request.since, request.until, left_out=left_out, now=now)
+    report = report_of(list(found.values()), request.since, request.until, refused, left_out=left_out, now=now)
     write_json(request.folder / REPORT_FILE, {**report, "rows": rows})
     return report
 
@@ -188,6 +189,8 @@ def _leg_lines(place: str, leg: dict[str, Any]) -> list[str]:
     lines = [f"error: {place}: {leg['error']}"] if leg["error"] else []
     if leg["ends"]:
         lines.append(f"note: {place}: {leg['listed']} ends at {leg['ends']}, its exchange says")
+    if leg["refused"]["values"]:
+        lines.append(f"refused: {place}: {leg['refused']['values']} values, the first: {leg['refused']['first'][0]}")
     for kind in ("bars", "settlements"):
         found = leg[kind]
         if not found["rows"]:

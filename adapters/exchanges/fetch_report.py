@@ -10,19 +10,28 @@ from adapters.exchanges.history import ExchangeHistory
 from adapters.exchanges.intervals import Gap, bar_gaps, intervals_in_force
 from adapters.exchanges.leg_source import LegHistory
 from adapters.exchanges.paging import HOUR_MS
+from adapters.exchanges.raw_gate import Refused
+from adapters.gate.refusals import NAMED, Refusal
 from engine.schedule import LONGEST_INTERVAL_HOURS
 
 
 def report_of(
-    found: Sequence[ExchangeHistory], since: int, until: int, *, left_out: Sequence[str], now: int
+    found: Sequence[ExchangeHistory],
+    since: int,
+    until: int,
+    refused: Refused | None = None,
+    *,
+    left_out: Sequence[str],
+    now: int,
 ) -> dict[str, Any]:
-    """A JSON value: per exchange its error, retries and symbols; per symbol rows, first, last, gaps and announced end.
+    """A JSON value: per exchange its error, retries and symbols; per symbol rows, first, last, gaps, refusals, its end.
 
-    Only rows of ``[since, until]`` count. ``left_out`` are stored parts that did not get into the tables. ``complete``
-    says whether nothing is left out and no exchange and no coin failed; gaps that the exchange itself has do not
-    change it.
+    Only rows of ``[since, until]`` that are believed count. ``left_out`` are stored parts that did not get into the
+    tables. ``complete`` says whether nothing is left out and no exchange and no coin failed; gaps that the exchange
+    itself has, and values that are not believed, do not change it.
     """
-    exchanges = {history.exchange: _exchange(history, since, until, now) for history in found}
+    told = refused or Refused()
+    exchanges = {history.exchange: _exchange(history, since, until, told, now) for history in found}
     failed = any(each["error"] or any(leg["error"] for leg in each["symbols"].values()) for each in exchanges.values())
     return {
         "since": _time(since),
@@ -33,27 +42,35 @@ def report_of(
     }
 
 
-def _exchange(history: ExchangeHistory, since: int, until: int, now: int) -> dict[str, Any]:
+def _exchange(history: ExchangeHistory, since: int, until: int, refused: Refused, now: int) -> dict[str, Any]:
     return {
         "error": history.error,
         "retries": history.retries,
         "errors": dict(sorted(history.errors.items())),
         "not_listed": list(history.not_listed),
-        "symbols": {symbol: _leg(leg, since, until, now) for symbol, leg in history.legs.items()},
+        "symbols": {symbol: _leg(leg, since, until, refused, now) for symbol, leg in history.legs.items()},
     }
 
 
-def _leg(leg: LegHistory, since: int, until: int, now: int) -> dict[str, Any]:
-    bars = [time for time in leg.bars.times() if since <= time < until]
-    settlements = [time for time in leg.settlements.times() if since <= time <= until]
+def _leg(leg: LegHistory, since: int, until: int, refused: Refused, now: int) -> dict[str, Any]:
+    name = leg.listing.symbol, leg.listing.exchange
+    no_bars, no_settlements = refused.bars.get(name, set()), refused.settlements.get(name, set())
+    bars = [time for time in leg.bars.times() if since <= time < until and time not in no_bars]
+    settlements = [time for time in leg.settlements.times() if since <= time <= until and time not in no_settlements]
     end = leg.listing.announced_end(now)
     return {
         "listed": leg.listing.listed,
         "ends": None if end is None else _time(end),
         "error": leg.error,
+        "refused": _refused([*leg.refused.values(), *refused.refusals.get(name, [])]),
         "bars": _span(bars, bar_gaps(bars, until), since, 1.0),
         "settlements": _span(settlements, settlement_gaps(settlements, until), since, _first_interval(settlements)),
     }
+
+
+def _refused(refusals: Sequence[Refusal]) -> dict[str, Any]:
+    """How many values are not believed, and the first few in words; their rows are not in the tables."""
+    return {"values": len(refusals), "first": [str(each) for each in refusals[:NAMED]]}
 
 
 def settlement_gaps(times: Sequence[int], until: int) -> list[Gap]:

@@ -25,10 +25,10 @@ def look_up(tables: Tables, paths: Sequence[str], listed: str) -> Any:
 
 
 def number(value: Any) -> float | None:
-    """A finite number, else None."""
+    """A finite number, else None. A truth value is none."""
     try:
-        parsed = float(value)
-    except (TypeError, ValueError):
+        parsed = float("nan") if isinstance(value, bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
         return None
     return parsed if math.isfinite(parsed) else None
 
@@ -47,8 +47,7 @@ def milliseconds(value: Any) -> int | None:
 
 def interval_hours(value: Any) -> float | None:
     """A funding interval in hours. ccxt writes ``8h``, and raw milliseconds for values it does not know (2 h, 6 h)."""
-    text = str(value).strip().lower() if value is not None else ""
-    hours = positive(text.removesuffix("h"))
+    hours = positive(str(value).strip().lower().removesuffix("h"))
     if hours is None:
         return None
     return hours / MILLISECONDS_PER_HOUR if hours >= MILLISECONDS_PER_HOUR else hours
@@ -59,6 +58,11 @@ def oldest_time(tables: Tables, paths: Sequence[str], listed: str) -> int | None
     stamps = [milliseconds(look_up(tables, [path], listed)) for path in paths]
     known = [stamp for stamp in stamps if stamp is not None]
     return min(known) if known else None
+
+
+def is_level(level: Any) -> bool:
+    """Whether a row of an order book has a price and a size."""
+    return isinstance(level, Sequence) and len(level) > 1 and None not in (positive(level[0]), positive(level[1]))
 
 
 def depth_within(

@@ -12,6 +12,7 @@ from adapters.exchanges.clients import Clients, Clock, sharing
 from adapters.exchanges.coins import Listing
 from adapters.exchanges.leg_source import LegHistory, LegSource, Wanted
 from adapters.exchanges.settings import ExchangesSettings
+from adapters.gate.limits import GateSettings
 from adapters.naming.symbols import coin_of
 from engine.errors import DataError
 
@@ -101,7 +102,7 @@ async def fetch_history(
         caller.on_answer = patience.renew
         try:
             async with patience.timeout:
-                await _exchange(shared, result, symbols[result.exchange], wanted, look, caller)
+                await _exchange(shared, result, symbols[result.exchange], wanted, look, caller, settings.gate)
         except TimeoutError:
             result.error, result.is_silent = patience.complaint(), patience.was_silent()
         except Exception as error:  # whatever it is, the other exchanges go on and this one says why it could not
@@ -120,6 +121,7 @@ async def _exchange(
     wanted: Wanted,
     watcher: Watcher,
     caller: Caller,
+    limits: GateSettings,
 ) -> None:
     listed = await clients.listings(result.exchange, caller)
     result.not_listed = tuple(symbol for symbol in symbols if coin_of(symbol) not in listed)
@@ -127,7 +129,7 @@ async def _exchange(
     result.legs = {listing.symbol: _known(listing, watcher) for listing in chosen}
     legs = [leg for leg in result.legs.values() if leg.error is None]
     watcher.started(result.exchange, len(legs))
-    source = LegSource(clients.of(result.exchange), result.exchange, caller)
+    source = LegSource(clients.of(result.exchange), result.exchange, caller, limits)
     await _legs(legs, source, wanted, watcher, caller.settings.requests_at_once)
 
 

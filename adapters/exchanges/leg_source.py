@@ -7,12 +7,15 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from adapters.datasets.stamps import TOLERANCE_MS, settled_at
+from adapters.datasets.stamps import TOLERANCE_MS
 from adapters.exchanges.calls import Caller
 from adapters.exchanges.coins import Listing
 from adapters.exchanges.intervals import intervals_in_force
 from adapters.exchanges.paging import HOUR_MS, Ask, Row, Rows, has_any, holes, page_through
 from adapters.exchanges.quirks import QUIRKS, Quirks
+from adapters.exchanges.rows import RowReader
+from adapters.gate.limits import GateSettings
+from adapters.gate.refusals import Refusal
 
 LONGEST_USUAL_INTERVAL_HOURS = 8
 JOIN_HOLES_MS = 100 * HOUR_MS
@@ -24,13 +27,14 @@ class LegHistory:
     """One leg. Prices are per listed unit (divide by ``listing.multiplier``), volume in listed units.
 
     ``bars``: rows of (open time, open, high, low, close, volume), finished hours only. ``settlements``: rows of
-    (instant as of ``settled_at``, settled rate). Times in ms.
+    (instant as of ``settled_at``, settled rate). Times in ms. ``refused``: rows that no such row can be.
     """
 
     listing: Listing
     bars: Rows = field(default_factory=Rows)
     settlements: Rows = field(default_factory=Rows)
     error: str | None = None
+    refused: dict[tuple[str, int], Refusal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,7 @@ class LegSource:
     client: Any
     exchange: str
     caller: Caller
+    limits: GateSettings
 
     @property
     def quirks(self) -> Quirks:
@@ -87,13 +92,15 @@ class LegSource:
         probes = []
         if wanted.bars:
             page = self.quirks.candles.rows * HOUR_MS
-            probes.append(has_any(self._candle_pages(leg.listing), max(wanted.since, listed - page), listed))
+            probes.append(
+                has_any(self._candle_pages(LegHistory(leg.listing)), max(wanted.since, listed - page), listed)
+            )
         if self.quirks.funding_history.style != "pages":
             probes.append(has_any(self._funding_pages(LegHistory(leg.listing)), wanted.since, listed))
         return any(await asyncio.gather(*probes))
 
     async def _bars(self, leg: LegHistory, since: int, until: int, on_page: Callable[[], None]) -> None:
-        ask = self._candle_pages(leg.listing)
+        ask = self._candle_pages(leg)
         for begin, end in holes(leg.bars.times(), since, until, step=lambda _: HOUR_MS, join=JOIN_HOLES_MS):
             chunk = (self.quirks.candles.rows - 1) * HOUR_MS
             await _fill(leg.bars, ask, _next_whole_hour(begin), end, chunk, on_page)
@@ -112,8 +119,8 @@ class LegSource:
             chunk = end - begin if whole else paging.rows * LONGEST_USUAL_INTERVAL_HOURS * HOUR_MS
             await _fill(leg.settlements, self._funding_pages(leg), begin, end, chunk, on_page)
 
-    def _candle_pages(self, listing: Listing) -> Ask:
-        quirk = self.quirks.candles
+    def _candle_pages(self, leg: LegHistory) -> Ask:
+        quirk, listing = self.quirks.candles, leg.listing
         unit = listing.contract_size if quirk.volume_in_contracts else 1.0
 
         async def ask(since: int, until: int) -> AsyncIterator[list[Row]]:
@@ -121,7 +128,7 @@ class LegSource:
             limit = min(quirk.rows, -(-(until - since) // HOUR_MS) + 1)
             params = {"until": until - 1} if quirk.pass_until else {}
             answer = await self.caller(self.client.fetch_ohlcv, listing.listed, "1h", since, limit, params)
-            yield [_bar(row, unit) for row in answer if _is_whole(row)]
+            yield self._reader(leg).bars(answer, unit)
 
         return ask
 
@@ -167,11 +174,10 @@ class LegSource:
     async def _rates(self, leg: LegHistory, since: int | None, limit: int | None, params: dict[str, Any]) -> list[Row]:
         fetch = self.client.fetch_funding_rate_history
         answer = await self.caller(fetch, leg.listing.listed, since, limit, params)
-        return [
-            (settled_at(int(row["timestamp"])), float(row["fundingRate"]))
-            for row in answer
-            if row.get("timestamp") and row.get("fundingRate") is not None
-        ]
+        return self._reader(leg).rates(answer)
+
+    def _reader(self, leg: LegHistory) -> RowReader:
+        return RowReader(leg.listing, self.limits, leg.refused, int(self.client.milliseconds()))
 
 
 async def _fill(rows: Rows, ask: Ask, since: int, until: int, chunk: int, on_page: Callable[[], None]) -> None:
@@ -183,17 +189,6 @@ async def _fill(rows: Rows, ask: Ask, since: int, until: int, chunk: int, on_pag
         on_page()
 
     await page_through(ask, found, since, until, chunk=chunk, on_page=keep)
-
-
-def _bar(row: list[Any], unit: float) -> Row:
-    time, open_, high, low, close, volume = row[:6]
-    return int(time), float(open_), float(high), float(low), float(close), float(volume) * unit
-
-
-def _is_whole(row: list[Any]) -> bool:
-    """A bar with a null in it is no bar: its hour stays missing, and is asked for again."""
-    known = all(value is not None for value in row[:6])
-    return known and row[0] % HOUR_MS == 0 and min(row[1:5]) > 0 and row[5] >= 0
 
 
 def _whole_hour_at_or_before(time_ms: int) -> int:

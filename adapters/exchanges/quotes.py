@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from adapters.gate.refusals import Refusal
+
 
 @dataclass(frozen=True, slots=True)
 class Quote:
@@ -29,6 +31,7 @@ class Quote:
     exchange_time_ms: int | None  # the oldest stamp among the answers it was made of
     collected_ms: int
     faults: tuple[str, ...] = ()
+    refused: tuple[Refusal, ...] = ()  # values that were given and are not believed; their fields are None
 
     @property
     def mid_price(self) -> float | None:

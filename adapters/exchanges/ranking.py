@@ -19,7 +19,8 @@ async def top_symbols(
     The volume of a coin is the smaller of the two where it is traded most: a position needs both legs. With a
     single exchange its own volume counts.
     """
-    looks = [Look(name, settings.collection, None, (), bulk_only=True) for name in sorted(settings.exchanges)]
+    names = sorted(settings.exchanges)
+    looks = [Look(name, settings.collection, None, (), bulk_only=True, limits=settings.gate) for name in names]
     async with Clients(settings, clock) as clients:
         outcomes = await asyncio.gather(*(look.run(clients) for look in looks))
     volumes: dict[str, list[float]] = {}

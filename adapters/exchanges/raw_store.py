@@ -20,6 +20,8 @@ from adapters.exchanges.coins import Listing
 from adapters.exchanges.intervals import USUAL_HOURS, intervals_in_force
 from adapters.exchanges.leg_source import LegHistory
 from adapters.exchanges.paging import Row
+from adapters.exchanges.raw_gate import BARS, SETTLEMENTS, Refused, judge_parts
+from adapters.gate.limits import GateSettings
 from adapters.naming.names import contract_stem, shown
 from engine.errors import DataError
 
@@ -62,27 +64,36 @@ class RawStore:
         if leg.settlements.by_time:
             _write(self._part(leg.listing, "funding"), funding_table(leg))
 
-    def merge(self) -> tuple[dict[str, int], list[str]]:
+    def judge(self, limits: GateSettings) -> Refused:
+        """Which rows of all parts together are not believed."""
+        return judge_parts(self._parts("prices"), self._parts("funding"), limits)
+
+    def merge(self, refused: Refused) -> tuple[dict[str, int], list[str]]:
         """Make the two tables out of all parts, sorted by exchange, contract and time.
 
         Answers the rows by table, and a line for each part that cannot be used and is left out.
         """
         left_out: list[str] = []
-        tables = {PRICES_FILE: "prices", FUNDING_FILE: "funding"}
-        return {name: self._merge(name, part, left_out) for name, part in tables.items()}, left_out
+        tables = ((PRICES_FILE, "prices", BARS), (FUNDING_FILE, "funding", SETTLEMENTS))
+        return {name: self._merge(name, part, refused, kind, left_out) for name, part, kind in tables}, left_out
 
-    def _merge(self, name: str, part: str, left_out: list[str]) -> int:
+    def _merge(self, name: str, part: str, refused: Refused, kind: str, left_out: list[str]) -> int:
         count = 0
         with replacing_file(self.folder / name) as aside, pq.ParquetWriter(aside, SCHEMAS[part]) as writer:
-            for path in sorted((self.folder / PARTS).glob(f"*/*.{part}.parquet")):
-                try:
-                    table = _part_table(path)
-                except DataError as error:
-                    left_out.append(str(error))
-                    continue
-                writer.write_table(table)
-                count += table.num_rows
+            for table in self._parts(part, left_out):
+                kept = refused.kept(table, kind)
+                writer.write_table(kept)
+                count += kept.num_rows
         return count
+
+    def _parts(self, part: str, left_out: list[str] | None = None) -> Iterator[pa.Table]:
+        """The parts that can be used; ``left_out`` gets a line for each of the others."""
+        for path in sorted((self.folder / PARTS).glob(f"*/*.{part}.parquet")):
+            try:
+                yield _part_table(path)
+            except DataError as error:
+                if left_out is not None:
+                    left_out.append(str(error))
 
     def _part(self, listing: Listing, name: str) -> Path:
         return self.folder / PARTS / listing.exchange / f"{contract_stem(listing.listed)}.{name}.parquet"

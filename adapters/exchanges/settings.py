@@ -10,6 +10,7 @@ from pydantic import Field
 
 from adapters.configuration import read_yaml
 from adapters.exchanges.quirks import QUIRKS
+from adapters.gate.limits import GateSettings
 from adapters.naming.exchanges import by_canonical_exchange, canonical_exchange, nearest_exchange
 from adapters.naming.names import shown
 from engine.errors import SettingsError, UserError
@@ -39,21 +40,23 @@ class CollectionSettings(Settings):
     """A quote that its exchange stamped further from our clock than this, on either side, is faulty."""
     depth_bps: Positive = 10.0
     """Distance from the mid within which the order book counts as depth."""
-    max_price_disagreement: Positive = 0.2
-    """A price further than this fraction from the median of the exchanges is faulty: another coin or another scale."""
     requests_at_once: Annotated[int, Field(ge=1, le=64)] = 8
     """Requests for single coins in flight at one exchange; its rate limit applies besides."""
+    max_answer_mb: Annotated[float, Field(gt=0, le=1024, allow_inf_nan=False)] = 32.0
+    """An answer that unpacks to more is cut off and counts as none. The longest that exchanges send, their lists of all
+    contracts, are below 5 MB."""
 
 
 class ExchangesSettings(Settings):
-    """The exchanges in use and the patience with all of them."""
+    """The exchanges in use, the patience with all of them, and what is believed of their answers."""
 
     exchanges: Mapping[str, ExchangeSettings]
     collection: CollectionSettings = CollectionSettings()
+    gate: GateSettings = GateSettings()
 
 
 def exchanges_settings(values: Mapping[str, Any], *, origin: str) -> ExchangesSettings:
-    """The ``exchanges`` and ``collection`` keys of a configuration; its other keys are not looked at.
+    """The ``exchanges``, ``collection`` and ``gate`` keys of a configuration; its other keys are not looked at.
 
     Raises ``SettingsError`` for an exchange that is not supported, and ``UserError`` for credentials.
     """
@@ -62,7 +65,7 @@ def exchanges_settings(values: Mapping[str, Any], *, origin: str) -> ExchangesSe
         raise SettingsError(f"{origin}: 'exchanges' names no exchange; write for example 'exchanges: {{bybit: {{}}}}'")
     named = by_canonical_exchange(section, f"{origin}: 'exchanges'")
     known = {require_supported(name): {} if value is None else value for name, value in named.items()}
-    chosen = {"exchanges": known, "collection": values.get("collection") or {}}
+    chosen = {"exchanges": known, **{name: values.get(name) or {} for name in ("collection", "gate")}}
     settings = parse_settings(ExchangesSettings, chosen, origin=origin)
     for name, exchange in settings.exchanges.items():
         _refuse_secrets(name, exchange.ccxt)

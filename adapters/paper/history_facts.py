@@ -14,6 +14,7 @@ from adapters.exchanges.leg_source import LegHistory
 from adapters.exchanges.paging import HOUR_MS, Row
 from adapters.exchanges.quotes import ExchangeOutcome
 from adapters.gate.frozen import frozen_bars
+from adapters.gate.refusals import Refusal
 from adapters.paper.live_facts import LegName
 from engine.market import Floats
 from engine.rolling import FACTS, MAX_DELAY_HOURS, HourFacts, Settled
@@ -57,6 +58,12 @@ def settled_rates(
         for hour, rate in _by_hour(history).items()
         if first - MAX_DELAY_HOURS <= hour <= last and (leg, hour) not in known
     ]
+
+
+def refusals_of(histories: Mapping[str, ExchangeHistory]) -> list[Refusal]:
+    """What was not believed of the rows that came."""
+    legs = (leg for _, history in sorted(histories.items()) for leg in history.legs.values())
+    return [refusal for leg in legs for refusal in leg.refused.values()]
 
 
 def complaints_of(histories: Mapping[str, ExchangeHistory]) -> list[str]:

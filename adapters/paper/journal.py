@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from adapters.gate.refusals import Refusal
 from adapters.paper.schema import FORMAT, HOUR_COLUMNS, RECORD_TABLES, script
 from engine.errors import DataError, UserError
 from engine.notices import Notice
@@ -35,10 +36,12 @@ class Decision:
 
 @dataclass(frozen=True)
 class Event:
-    """Something that a person may want to know of an hour."""
+    """Something that a person may want to know of an hour; ``refusal``: the value of ``leg`` that is not believed."""
 
     kind: str
     text: str
+    leg: int | None = None
+    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True)
@@ -183,6 +186,11 @@ class Journal:
         rate: float | None = json.loads(found[0][0]).get("funding_rate") if found else None
         return rate
 
+    def refused(self, first: int) -> list[tuple[Any, ...]]:
+        """(hour, leg, field, hour of the value, value) of everything that was not believed from an hour on."""
+        query = "SELECT hour, leg, field, of_hour, value FROM events WHERE hour >= ? AND field IS NOT NULL ORDER BY id"
+        return self.rows(query, first)
+
     def records(self, name: str) -> Any:
         """All rows of a record table as the kernel's array, hours since 1970, nan for NULL."""
         dtype = RECORD_TABLES[name]
@@ -224,7 +232,7 @@ class Journal:
             made = entry.decision
             row = (hour, made.strategy, json.dumps(made.orders), made.no_decision, made.observation_hash)
             self._insert("decisions", [row])
-        self._insert("events", [(None, hour, event.kind, event.text) for event in entry.events])
+        self._insert("events", [(None, hour, *_columns_of(event)) for event in entry.events])
         if entry.records is not None:
             for table, name in RECORD_FIELDS.items():
                 self._insert(table, [(None, *row) for row in getattr(entry.records, name).tolist()])
@@ -251,6 +259,14 @@ class Journal:
     def _insert(self, table: str, rows: Sequence[tuple[Any, ...]], verb: str = "INSERT") -> None:
         if rows:
             self._database.executemany(f"{verb} INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
+
+
+def _columns_of(event: Event) -> tuple[Any, ...]:
+    """Kind and text of an event, and the columns of what was refused."""
+    refusal = event.refusal
+    if refusal is None:
+        return event.kind, event.text, None, None, None, None, None
+    return event.kind, event.text, event.leg, refusal.field, refusal.hour, refusal.value, refusal.limit
 
 
 def require_state(folder: Path) -> None:

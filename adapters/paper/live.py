@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from adapters.exchanges.live import LiveMarket
 from adapters.exchanges.paging import HOUR_MS
 from adapters.exchanges.settings import ExchangesSettings
 from adapters.naming.symbols import coin_of, symbol_of
-from adapters.paper.history_facts import complaints_of, past_hours, retries_of, settled_rates
+from adapters.paper.history_facts import complaints_of, past_hours, refusals_of, retries_of, settled_rates
+from adapters.paper.hour_gate import HourGate
 from adapters.paper.journal import Event, Journal, is_started
 from adapters.paper.live_facts import LegName, live_hour
 from adapters.paper.memory import return_free_memory
@@ -26,7 +27,7 @@ from adapters.paper.settings import PaperSettings
 from adapters.paper.setup import LIVE, LIVE_GRACE_HOURS, Player, reopened, start_state, universe
 from engine.errors import ArbError, UserError
 from engine.features import HISTORY_HOURS
-from engine.rolling import MAX_DELAY_HOURS, NOW
+from engine.rolling import MAX_DELAY_HOURS, NOW, HourFacts
 from engine.schedule import LONGEST_INTERVAL_HOURS
 from engine.settings import EngineSettings
 
@@ -93,6 +94,7 @@ class LiveTrading:
         market = session.rolling.empty
         self._legs: list[LegName] = [market.leg_name(leg) for leg in range(market.legs)]
         self._silent: frozenset[str] = frozenset()
+        self._gate = HourGate(session.rolling, session.journal, live.settings.gate)
 
     def run(self) -> Done:
         """Everything up to and including the current hour. Raises ``UserError`` when the clock stands before it."""
@@ -119,12 +121,13 @@ class LiveTrading:
         """What the strategy's windows need of the past, before the first hour that is played."""
         length = past_length(self.session.settings)
         histories = self._history(hour - length, self._clock())
-        hours = past_hours(histories, self._legs, hour - length, hour - 1)
+        hours, events = self._judged(past_hours(histories, self._legs, hour - length, hour - 1), histories)
         if not any(np.isfinite(facts.values).any() for facts in hours):
             raise ArbError(
                 f"no exchange gave any history: {'; '.join(complaints_of(histories)) or 'nothing is listed'}"
             )
-        events = [Event("no_history", complaint) for complaint in complaints_of(histories)]
+        complaints = [Event("no_history", complaint) for complaint in complaints_of(histories)]
+        events[hour - 1] = [*events[hour - 1], *complaints]
         detail = "; ".join(filter(None, ["fetched at the first start", retries_of(histories.values())]))
         self.session.remember(hours, detail=detail, events=events)
 
@@ -133,8 +136,10 @@ class LiveTrading:
         histories = self._history(first, self._clock())
         complaints = complaints_of(histories)
         detail = "; ".join(filter(None, [PASSED, retries_of(histories.values())]))
-        for facts in past_hours(histories, self._legs, first, last, self._known(first - 1)):
+        hours, events = self._judged(past_hours(histories, self._legs, first, last, self._known(first - 1)), histories)
+        for facts in hours:
             told = [Event("no_history", complaint) for complaint in complaints] if facts.hour == first else []
+            told += events[facts.hour]
             self._tell(
                 self.session.play(facts, status="missed", detail=detail, no_decision=PASSED, events=told), played
             )
@@ -151,7 +156,10 @@ class LiveTrading:
             return
         settled = settled_rates(histories, self._legs, hour, hour, self._known(hour - 1))
         retries = retries_of(collection.outcomes, histories.values())
-        seen = live_hour(hour, self._legs, collection, settled, complaints_of(histories), retries)
+        seen = live_hour(
+            hour, self._legs, collection, settled, self._gate,
+            complaints=complaints_of(histories), retries=retries, refused=refusals_of(histories),
+        )  # fmt: skip
         notices, news = news_of_ends(collection.ends, self._legs, self.session.rolling.empty, hour)
         self._tell(
             self.session.play(
@@ -165,7 +173,19 @@ class LiveTrading:
             played,
         )
 
+    def _judged(
+        self, hours: Sequence[HourFacts], histories: Mapping[str, ExchangeHistory]
+    ) -> tuple[list[HourFacts], dict[int, list[Event]]]:
+        """What is believed of hours that passed, and events by hour for what is not (older rows: at the first)."""
+        gated = self._gate.judge(hours)
+        refused = {hour.facts.hour: list(hour.refusals) for hour in gated}
+        for refusal in refusals_of(histories):
+            refused[refusal.hour if refusal.hour in refused else hours[0].hour].append(refusal)
+        events = {hour: self._gate.events(hour, of_hour) for hour, of_hour in refused.items()}
+        return [hour.facts for hour in gated], events
+
     def _tell(self, hour: Played, played: list[Played]) -> None:
+        self._gate.forget(hour.hour)
         played.append(hour)
         self._on_hour(hour)
 
@@ -193,7 +213,9 @@ class LiveTrading:
             symbol, exchange = self._legs[leg]
             rows = np.flatnonzero(settled[leg])
             ago = NOW + 1 - int(rows[-1]) if len(rows) else MAX_DELAY_HOURS  # rows are those of hour - 1
-            if ago >= (1 if np.isnan(intervals[leg]) else intervals[leg]):
+            # Whatever is stated: a leg that settled more often is asked as often.
+            shown = float(rows[-1] - rows[-2]) if len(rows) > 1 else np.nan
+            if ago >= (1 if np.isnan(intervals[leg]) else np.fmin(intervals[leg], shown)):
                 past[exchange].append(symbol)
                 since = min(since, hour - min(ago, MAX_DELAY_HOURS) + 1)
         return dict(past), since

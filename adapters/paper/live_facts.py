@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from adapters.exchanges.quotes import Collection, ExchangeOutcome, Quote
+from adapters.gate.limits import GateSettings
+from adapters.gate.refusals import Refusal, as_given
+from adapters.paper.hour_gate import HourGate
 from adapters.paper.journal import Event
 from engine.rolling import FACTS, HourFacts, Settled
 
 HARMLESS_FAULTS = frozenset({"no funding rate", "no funding interval"})
 """Running estimates decide nothing and intervals are carried; any other fault voids the quote."""
+
+PRICE = FACTS.index("price")
 
 LegName = tuple[str, str]
 """(symbol, exchange)."""
@@ -40,13 +45,17 @@ def live_hour(
     legs: Sequence[LegName],
     collection: Collection,
     settled: Sequence[Settled],
+    gate: HourGate,
+    *,
     complaints: Sequence[str] = (),
     retries: str = "",
+    refused: Sequence[Refusal] = (),
 ) -> LiveHour:
-    """The facts of ``hour``: usable quotes as price, and settled rates that became known.
+    """The facts of ``hour``: what is believed of usable quotes, and settled rates that became known.
 
     Price and fill price are the mid, so that half the quoted spread more is the ask and half less the bid.
-    ``complaints`` say what else went wrong, such as settled rates that could not be had, ``retries`` what was repeated.
+    ``complaints`` say what else went wrong, such as settled rates that could not be had, ``retries`` what was repeated,
+    and ``refused`` what was not believed of them already.
     """
     index = {leg: i for i, leg in enumerate(legs)}
     values = np.full((len(FACTS), len(legs)), np.nan)
@@ -54,18 +63,39 @@ def live_hour(
     usable = {leg: quote for leg, quote in by_leg.items() if is_usable(quote)}
     for leg, quote in usable.items():
         values[:, leg] = [np.nan if value is None else value for value in facts_of_quote(quote)]
+    (gated,) = gate.judge([HourFacts(hour, values, tuple(settled))])
+    priced = np.isfinite(gated.facts.values[PRICE])
+    for leg in np.flatnonzero(priced).tolist():
+        by_leg[leg] = _beside_its_price(by_leg[leg], hour, gate.limits)
+    refusals = [*(each for quote in by_leg.values() for each in quote.refused), *gated.refusals, *refused]
     events = [
         *(_event(outcome) for outcome in collection.outcomes if outcome.status == "failed"),
         *(Event("bad_quote", _fault(quote)) for leg, quote in by_leg.items() if leg not in usable),
         *(Event("no_settlements", complaint) for complaint in complaints),
+        *gate.events(hour, refusals),
     ]
     return LiveHour(
-        facts=HourFacts(hour, values, tuple(settled)),
+        facts=gated.facts,
         quotes={leg: _as_json(quote) for leg, quote in by_leg.items()},
         events=tuple(events),
-        detail=_detail(collection, len(usable), retries),
-        no_decision=None if usable else "no exchange gave a usable quote",
+        detail=_detail(collection, int(priced.sum()), retries),
+        no_decision=None if priced.any() else "no exchange gave a usable quote",
     )
+
+
+def _beside_its_price(quote: Quote, hour: int, limits: GateSettings) -> Quote:
+    """The quote without an index or last price that is far from its believed price: nothing is computed from them."""
+    mid = quote.mid_price
+    assert mid is not None  # it is the price that is believed
+    changes: dict[str, Any] = {}
+    refused = list(quote.refused)
+    for name in ("index_price", "last_price"):
+        value = getattr(quote, name)
+        if value is not None and abs(value / mid - 1) > limits.max_price_disagreement:
+            text = f"more than {100 * limits.max_price_disagreement:g} % from the price {mid:g}"
+            refused.append(Refusal(quote.exchange, quote.symbol, hour, name, as_given(value), text))
+            changes[name] = None
+    return replace(quote, **changes, refused=tuple(refused)) if changes else quote
 
 
 def is_usable(quote: Quote) -> bool:
@@ -79,17 +109,12 @@ def facts_of_quote(quote: Quote) -> tuple[float | None, ...]:
         "price": quote.mid_price,
         "fill_price": quote.mid_price,
         "mark_price": quote.mark_price,
-        "funding_interval_hours": _whole(quote.funding_interval_hours),
+        "funding_interval_hours": quote.funding_interval_hours,
         "volume_24h_usd": quote.volume_24h_usd,
         "bid_ask_spread": quote.spread,
         "depth_usd": quote.depth_usd,
     }
     return tuple(named[name] for name in FACTS)
-
-
-def _whole(hours: float | None) -> float | None:
-    """An interval that is no whole number of hours is none that a settlement on the hour could follow."""
-    return hours if hours is not None and hours >= 1 and hours == int(hours) else None
 
 
 def _event(outcome: ExchangeOutcome) -> Event:

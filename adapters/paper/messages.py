@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,8 @@ from engine.records import trade_pnl
 
 PairName = Callable[[int], str]
 GOOD = ("ok", "history", "closed")
+SHOWN = 5
+"""So many of the events of an hour are told in full; the journal has all."""
 
 
 @dataclass(frozen=True)
@@ -28,17 +30,23 @@ def messages_of(hour: Played, before: str | None, pair_name: PairName) -> list[M
     at = shown(hour.hour)
     found = [Message("exit", f"{at} left {text}") for text in _exits(hour, pair_name)]
     found += [Message("entry", f"{at} entered {text}") for text in _entries(hour)]
-    found += [Message("event", f"{at} {event.kind}: {event.text}") for event in hour.events]
+    found += [Message("event", f"{at} {text}") for text in _events(hour)]
     if hour.decision.no_decision is not None and hour.status != "closed":
         found.append(Message("no_decision", f"{at} no_decision: {hour.decision.no_decision}"))
     if hour.status == "degraded" and before != "degraded":
-        why = "; ".join(event.text for event in hour.events) or hour.decision.no_decision
+        why = in_short([event.text for event in hour.events]) or hour.decision.no_decision
         found.append(Message("degraded", f"{at} degraded: {why}"))
     if hour.status == "ok" and before not in (None, *GOOD):
         found.append(Message("recovered", f"{at} recovered: every exchange answered"))
     equity, held = hour.report["equity_usd"], len(hour.report["positions"])
     found.append(Message("hour", f"{at} {hour.status}: equity {equity:,.2f} USD, {held} positions"))
     return found
+
+
+def in_short(texts: Sequence[str]) -> str:
+    """The first few of many texts in one line, and how many more there are."""
+    more = [f"... and {len(texts) - SHOWN} more"] if len(texts) > SHOWN else []
+    return "; ".join([*texts[:SHOWN], *more])
 
 
 def shown(hour: int) -> str:
@@ -48,6 +56,14 @@ def shown(hour: int) -> str:
 
 def _entries(hour: Played) -> list[str]:
     return [_entry(position) for position in hour.report["positions"] if position["opened_hour"] == hour.hour]
+
+
+def _events(hour: Played) -> list[str]:
+    """A line for each event; of values that are not believed the first few: a whole exchange may be wrong at once."""
+    refused = [f"{event.kind}: {event.text}" for event in hour.events if event.refusal is not None]
+    others = [f"{event.kind}: {event.text}" for event in hour.events if event.refusal is None]
+    more = [f"{len(refused) - SHOWN} more values are not believed"] if len(refused) > SHOWN else []
+    return [*others, *refused[:SHOWN], *more]
 
 
 def _entry(position: dict[str, Any]) -> str:

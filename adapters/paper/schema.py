@@ -38,7 +38,8 @@ CREATE TABLE recorded (hour INTEGER, row INTEGER, pair INTEGER NOT NULL, feature
 CREATE TABLE quotes (hour INTEGER, leg INTEGER, quote TEXT NOT NULL, PRIMARY KEY (hour, leg)) STRICT, WITHOUT ROWID;
 CREATE TABLE decisions (hour INTEGER PRIMARY KEY, strategy TEXT NOT NULL, orders TEXT NOT NULL,
   no_decision TEXT, observation_hash TEXT NOT NULL) STRICT;
-CREATE TABLE events (id INTEGER PRIMARY KEY, hour INTEGER NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL) STRICT;
+CREATE TABLE events (id INTEGER PRIMARY KEY, hour INTEGER NOT NULL, kind TEXT NOT NULL, text TEXT NOT NULL,
+  leg INTEGER, field TEXT, of_hour INTEGER, value ANY, value_limit TEXT) STRICT;
 CREATE TABLE snapshot (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), hour INTEGER NOT NULL,
   before BLOB NOT NULL, portfolio BLOB, slots BLOB, ghosts BLOB, wallets BLOB, generator TEXT,
   report TEXT NOT NULL) STRICT;

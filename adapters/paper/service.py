@@ -21,7 +21,7 @@ from adapters.exchanges.settings import ExchangesSettings
 from adapters.paper.live import Done, LiveTrading, Progress, open_live
 from adapters.paper.log import PaperLog
 from adapters.paper.memory import slim_down
-from adapters.paper.messages import messages_of, shown
+from adapters.paper.messages import in_short, messages_of, shown
 from adapters.paper.notify import Notifier
 from adapters.paper.session import Played, Session
 from adapters.paper.settings import PaperConfig
@@ -62,7 +62,7 @@ def summary(done: Done) -> str:
     late = f" after {missed} missed hours" if missed else ""
     if last.status != "degraded":
         return f"{shown(done.hour)}: done{late}"
-    why = last.decision.no_decision or "; ".join(event.text for event in last.events)
+    why = last.decision.no_decision or in_short([event.text for event in last.events])
     return f"{shown(done.hour)}: degraded{late}: {why}"
 
 

@@ -85,13 +85,15 @@ class Session:
         """The books as the last hour left them; None before the first hour that was played."""
         return self._books
 
-    def remember(self, hours: Sequence[HourFacts], *, detail: str = "", events: Sequence[Event] = ()) -> None:
-        """Hours before the first one that is played: the strategy's past, in one transaction."""
+    def remember(
+        self, hours: Sequence[HourFacts], *, detail: str = "", events: Mapping[int, Sequence[Event]] | None = None
+    ) -> None:
+        """Hours before the first one that is played: the strategy's past, in one transaction; ``events`` by hour."""
+        told = events or {}
         with self.journal.transaction():
             for facts in hours:
                 self._rolling.append(facts)
-                told = tuple(events) if facts is hours[-1] else ()
-                self.journal.add_hour(HourEntry(facts, "history", detail, events=told))
+                self.journal.add_hour(HourEntry(facts, "history", detail, events=tuple(told.get(facts.hour, ()))))
             self.journal.store(self._snapshot({}))
 
     def play(

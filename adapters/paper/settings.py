@@ -77,7 +77,10 @@ def load_config(
     paper = parse_settings(PaperSettings, own, origin=str(path))
     exchanges = exchanges_settings(values, origin=str(path)) if values.get("exchanges") else None
     rest = {name: value for name, value in values.items() if name not in (*PaperSettings.model_fields, *EXCHANGE_KEYS)}
-    return PaperConfig(paper, settings_over_shipped(rest, overrides, origin=str(path)), exchanges)
+    engine = settings_over_shipped(rest, overrides, origin=str(path))
+    if exchanges is not None:
+        exchanges = exchanges.model_copy(update={"gate": engine.gate})
+    return PaperConfig(paper, engine, exchanges)
 
 
 def require_exchanges(config: PaperConfig, path: Path | None) -> ExchangesSettings:

@@ -10,7 +10,7 @@ import numpy as np
 
 from adapters.assumed import METRIC, assumed_words
 from adapters.paper.journal import Journal
-from adapters.paper.messages import shown
+from adapters.paper.messages import in_short, shown
 from engine.books import Kind
 from engine.market import EPOCH
 from engine.metrics import assumed_share_pct
@@ -67,7 +67,7 @@ def _health(journal: Journal, mode: str, last: int | None, report: dict[str, Any
     status, detail = journal.rows("SELECT status, detail FROM slots WHERE hour = ?", last)[0]
     events = [text for (text,) in journal.rows("SELECT text FROM events WHERE hour = ? ORDER BY id", last)]
     if status != OK:
-        return DEGRADED, "; ".join(events) or detail or status
+        return DEGRADED, in_short(events) or detail or status
     stale = [leg for position in report["positions"] for leg in position["legs"] if leg["stale_hours"]]
     if stale:
         return DEGRADED, f"no price of {stale[0]['symbol']} on {stale[0]['exchange']} for {stale[0]['stale_hours']} h"

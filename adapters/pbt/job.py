@@ -130,7 +130,7 @@ def read_job(path: Path) -> PBTJob:
 
 def load_job_data(job: PBTJob) -> tuple[Dataset, OpportunityBuilder]:
     """The data set of a job, prepared. Raises ``DataError`` when it is not the one that the run began with."""
-    dataset = load_dataset(job.dataset)
+    dataset = load_dataset(job.dataset, job.settings.gate)
     if dataset.fingerprint != job.fingerprint:
         raise DataError("is not what the run began with (another fingerprint); it cannot go on", file=str(job.dataset))
     return dataset, prepare_dataset(dataset, job.settings)

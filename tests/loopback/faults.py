@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from loopback.absurd import Absurd
+
+Fault = str | Callable[[Any], Any]
+"""A word, or what makes another answer out of the right one."""
+
 TRANSPORT = ("hang", "http500", "http503", "http429", "limit_body", "cut", "html", "half_json")
+UNSAFE = ("bomb", "redirect")
+"""What an honest exchange never does: a GB in a MB of gzip, and a way to another host."""
 CONTENT = ("empty", "truncated", "nulls", "stale", "ahead")
 ALL = TRANSPORT + CONTENT
 IDENTITY = ("symbol", "instId", "name", "contract", "coin", "instType", "category", "productType")
@@ -19,7 +27,7 @@ SHIFT_MS = {"stale": -3_600_000, "ahead": 3_600_000}
 class Rule:
     """``fault`` for the requests that match; None matches all. ``times`` limits how often."""
 
-    fault: str
+    fault: Fault
     exchange: str | None = None
     kind: str | None = None
     coin: str | None = None
@@ -60,9 +68,9 @@ class Faults:
     """Rules first, in order; then the random ones."""
 
     rules: list[Rule] = field(default_factory=list)
-    random: RandomFaults | None = None
+    random: RandomFaults | Absurd | None = None
 
-    def pick(self, exchange: str, kind: str, coin: str | None, hour: int) -> str | None:
+    def pick(self, exchange: str, kind: str, coin: str | None, hour: int) -> Fault | None:
         for rule in self.rules:
             if rule.matches(exchange, kind, coin):
                 if rule.times is not None:
@@ -71,8 +79,10 @@ class Faults:
         return self.random.pick(exchange, kind, coin, hour) if self.random else None
 
 
-def spoil(answer: Any, fault: str | None) -> Any:
+def spoil(answer: Any, fault: Fault | None) -> Any:
     """The content faults, on any wire format."""
+    if callable(fault):
+        return fault(answer)
     if fault == "empty":
         return _emptied(answer)
     if fault == "truncated":

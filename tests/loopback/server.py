@@ -7,8 +7,10 @@ import contextlib
 import json
 import re
 import threading
+import zlib
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import TracebackType
 from typing import Any, Self
 
@@ -23,7 +25,7 @@ from loopback import (
     wire_mexc,
     wire_okx,
 )
-from loopback.faults import SHIFT_MS, Faults, RandomFaults, Rule, spoil
+from loopback.faults import SHIFT_MS, Fault, Faults, RandomFaults, Rule, spoil
 from loopback.wire import Call, RefusedError, Route
 from loopback.world import Leg, World
 
@@ -151,7 +153,7 @@ class LoopbackServer:
         named = self._named(exchange, route, query)
         coin = named.coin if named else None
         fault = self.faults.pick(exchange, route.kind, coin, self.world.now_ms // 3_600_000)
-        now = self.world.now_ms + SHIFT_MS.get(fault or "", 0)
+        now = self.world.now_ms + (SHIFT_MS.get(fault, 0) if isinstance(fault, str) else 0)
         return await _respond(request, route, Call(self.world, exchange, now, query, named), fault)
 
     def _named(self, exchange: str, route: Route, query: dict[str, Any]) -> Leg | None:
@@ -160,7 +162,7 @@ class LoopbackServer:
         return next((leg for leg in legs if WIRES[exchange].identity(leg) == wanted), None)
 
 
-async def _respond(request: web.Request, route: Route, call: Call, fault: str | None) -> web.StreamResponse:
+async def _respond(request: web.Request, route: Route, call: Call, fault: Fault | None) -> web.StreamResponse:
     if fault == "hang":
         await asyncio.Event().wait()
     if fault in ("http500", "http503"):
@@ -168,6 +170,13 @@ async def _respond(request: web.Request, route: Route, call: Call, fault: str | 
     if fault in ("http429", "limit_body"):
         status, body = WIRES[call.exchange].LIMITED
         return web.json_response(body, status=429 if fault == "http429" else status)
+    if fault == "bomb":
+        packed = {"Content-Encoding": "gzip", "Content-Type": "application/json"}
+        return web.Response(body=gzip_of_spaces(1_000), headers=packed)
+    if fault == "moved":
+        raise web.HTTPFound(str(request.url))
+    if fault == "redirect":
+        raise web.HTTPFound(f"http://localhost:{request.url.port}{request.path_qs}")
     if fault == "html":
         return web.Response(text=HTML, content_type="text/html")
     try:
@@ -189,6 +198,14 @@ async def _cut(request: web.Request, body: str) -> web.StreamResponse:
     if request.transport is not None:
         request.transport.abort()
     return response
+
+
+@lru_cache
+def gzip_of_spaces(megabytes: int) -> bytes:
+    """So many MB of spaces as gzip, without its end: whoever reads that far has read too far."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    ten = packer.compress(b" " * 10_000_000) + packer.flush(zlib.Z_FULL_FLUSH)
+    return b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff" + ten * (megabytes // 10)
 
 
 def find_route(exchange: str, path: str, query: dict[str, Any]) -> Route | None:
