@@ -80,10 +80,10 @@ def test_a_dead_funding_record_earns_what_a_dead_market_earns(tmp_path: Path, st
 
 
 def test_what_is_assumed_costs_and_ends(tmp_path: Path) -> None:
-    """Bybit pays 0.5 % at 240 and is never heard of again: its short is charged at 248 and 256, and leaves then."""
+    """Bybit pays 0.15 % at 240 and is never heard of again: its short is charged at 248 and 256, and leaves then."""
     funding = [
         record(LONG, dict.fromkeys(range(0, HOURS + 1, 8), 0.0)),
-        record(SHORT, {**dict.fromkeys(range(0, 240, 8), 0.0), 240: -0.005}),
+        record(SHORT, {**dict.fromkeys(range(0, 240, 8), 0.0), 240: -0.0015}),
     ]
     dataset, _ = built(tmp_path, both_bars(HOURS), funding)
     records = held(dataset)
