@@ -39,7 +39,8 @@ def big_market() -> MarketData:
     rng = np.random.default_rng(1)
     first = hour_of(datetime.fromisoformat("2024-05-01T00:00Z"))
     shape = (COINS * len(EXCHANGES), HOURS)
-    price = 100 * np.exp(np.cumsum(rng.normal(0, 0.01, shape), axis=1))
+    path = np.cumsum(rng.normal(0, 0.01, (COINS, HOURS)), axis=1)
+    price = 100 * np.exp(np.repeat(path, len(EXCHANGES), axis=0) + rng.normal(0, 3e-4, shape))
     settles = np.arange(HOURS) % 8 == 0
     kinds = {
         "price": price,

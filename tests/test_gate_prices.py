@@ -22,7 +22,7 @@ def refused(
     now = np.array(values, np.float64)
     before = np.full(now.shape, NAN) if past is None else np.array(past, np.float64)
     ages = np.where(np.isnan(before), NAN, hours)
-    return judge(now, Past(before, ages, elsewhere(before)), LIMITS).refused.astype(int).tolist()
+    return judge(now, Past(before, ages, lambda: elsewhere(before)), LIMITS).refused.astype(int).tolist()
 
 
 def coin(values: Sequence[float], past: Sequence[float] | None = None, hours: float = 1.0) -> list[int]:
@@ -132,5 +132,5 @@ def test_nothing_known_is_nothing_refused() -> None:
 def test_the_reason_is_told(values: list[list[float]], past: list[list[float]], leg: int, text: str) -> None:
     now: Floats = np.array(values)
     before = np.array(past)
-    judged = judge(now, Past(before, np.ones_like(now), elsewhere(before)), LIMITS)
+    judged = judge(now, Past(before, np.ones_like(now), lambda: elsewhere(before)), LIMITS)
     assert why(LIMITS, now, 0, leg, judged) == text

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
 from adapters.gate.anchored import exchanges_moved_off, far_from
@@ -87,6 +89,11 @@ def _void_repeated(table: Table) -> None:
 
 def _past(table: Table, value: Floats, hours: Floats, columns: Floats) -> Past:
     """The past of an hour: values of legs, hours since them, and the ``columns`` they are of (nan: none)."""
+    return Past(_squared(table, value), _squared(table, hours), partial(_elsewhere_then, table, columns))
+
+
+def _elsewhere_then(table: Table, columns: Floats) -> Floats:
+    """Median price of the coin's other exchanges at each leg's own column, ``[coins, exchanges]``."""
     squared = _squared(table, columns)
     legs = _squared(table, np.arange(table.source.legs, dtype=np.float64))
     then = np.full((*legs.shape, legs.shape[1]), np.nan)
@@ -99,7 +106,7 @@ def _past(table: Table, value: Floats, hours: Floats, columns: Floats) -> Past:
     known = ~np.isnan(then).all(axis=2)
     elsewhere = np.full(legs.shape, np.nan)
     elsewhere[known] = np.nanmedian(then[known], axis=1)
-    return Past(_squared(table, value), _squared(table, hours), elsewhere)
+    return elsewhere
 
 
 def _elsewhere(table: Table) -> Floats:

@@ -6,6 +6,7 @@ the coin shows them; a value that stands alone must be one that the leg's own pa
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,12 +28,12 @@ CLEARLY_WORSE = 2.0
 class Past:
     """Last believed value of every leg before an hour, nan for none, and how many hours ago it was.
 
-    ``elsewhere`` is the median of the coin's other exchanges at that very hour, nan where it is not known.
+    ``elsewhere`` answers the median of the coin's other exchanges at that very hour, nan where it is not known.
     """
 
     value: Floats
     hours: Floats
-    elsewhere: Floats
+    elsewhere: Callable[[], Floats]
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +49,10 @@ def judge(values: Floats, past: Past, limits: GateSettings) -> Judged:
     """Judge the values of one hour ``[coins, exchanges]``; ``past`` has the same shape."""
     shifted = shifted_exchanges(values, past, limits)
     left = np.where(shifted, np.nan, values)
-    believed = np.zeros(values.shape, np.bool_)
-    for coin in np.flatnonzero(~np.isnan(left).all(axis=1)):
+    several = (~np.isnan(left)).sum(axis=1) > 1
+    agree = several & (_spread(left) <= 1 + limits.max_price_disagreement)
+    believed = ~np.isnan(left) & agree[:, None]
+    for coin in np.flatnonzero(~agree & ~np.isnan(left).all(axis=1)):
         legs = np.flatnonzero(~np.isnan(left[coin]))
         known = _past_of_coin(past, int(coin), legs)
         believed[coin, legs] = _believed(left[coin, legs], known, limits)
@@ -74,10 +77,12 @@ def shifted_exchanges(values: Floats, past: Past, limits: GateSettings) -> Flags
     What was as far away before has not moved: a dollar that is worth less on one exchange is no mistake of an hour.
     Where two moved away from each other the one that left its own past is wrong; when neither or both did, both are.
     """
-    left = values.copy()
     shifted = np.zeros(values.shape[1], np.bool_)
+    if not _may_be_off(values, limits).any():
+        return shifted
+    left = values.copy()
     moved = np.abs(np.log(values) - np.log(past.value)) / np.sqrt(past.hours)
-    before = np.log(past.value) - np.log(past.elsewhere)
+    before = np.log(past.value) - np.log(past.elsewhere())
     limit = float(np.log1p(limits.max_exchange_shift))
     while True:
         off = np.log(left) - np.log(elsewhere(left))
@@ -90,6 +95,19 @@ def shifted_exchanges(values: Floats, past: Past, limits: GateSettings) -> Flags
             wrong = _one_that_moved(wrong, _median(moved), limit)
         shifted |= wrong
         left[:, wrong] = np.nan
+
+
+def _may_be_off(values: Floats, limits: GateSettings) -> Flags:
+    """``[exchanges]`` nearly all of whose coins have some exchange that far away: without that none of them is off."""
+    compared = ~np.isnan(values) & ((~np.isnan(values)).sum(axis=1) > 1)[:, None]
+    apart = compared & (_spread(values) > 1 + limits.max_exchange_shift)[:, None]
+    count = compared.sum(axis=0)
+    return np.asarray((count >= COINS_OF_AN_EXCHANGE) & (apart.sum(axis=0) >= MOST_OF_AN_EXCHANGE * count))
+
+
+def _spread(values: Floats) -> Floats:
+    """Highest by lowest value of each coin, nan where there is none."""
+    return np.asarray(np.fmax.reduce(values, axis=1) / np.fmin.reduce(values, axis=1))
 
 
 def _off(off: Floats, limit: float) -> tuple[Floats, Flags]:
