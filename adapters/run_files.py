@@ -143,8 +143,7 @@ def notes_frame(records: Records, tape: Tape) -> pd.DataFrame:
 def _pair_name(tape: Tape, pair: int) -> str:
     if not 0 <= pair < len(tape.pairs):
         return ""
-    symbol, long_exchange = tape.market.leg_name(int(tape.pairs.long_leg[pair]))
-    return f"{symbol} long {long_exchange} short {tape.market.leg_name(int(tape.pairs.short_leg[pair]))[1]}"
+    return "{} long {} short {}".format(*tape.pair_name(pair))
 
 
 def _leg_names(tape: Tape, legs: Any) -> tuple[Any, Any]:
