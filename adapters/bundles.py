@@ -161,19 +161,27 @@ def read_model(path: Path) -> LoadedBundle:
         raise BundleError(f"{path} does not exist; give a bundle folder or a stable-baselines3 zip")
     content = read_model_file(path)
     found = _description(bundle_folder(path) / DESCRIPTION)
-    require_listed(found.values, path, content)
+    require_listed(_listed(found.values), path, content)
     from adapters.policy_zip import layers_of_zip
 
     policy = policy_from(found.values, *layers_of_zip(content, path), origin=path)
     return LoadedBundle(policy, found.values, sealed.checksum_of({**found.values, "zip": sha256_of(content)}))
 
 
-def require_listed(description: Mapping[str, Any], path: Path, content: bytes) -> None:
-    """Raise ``BundleError`` when a file beside a bundle is listed in its description and is another one now."""
-    listed = description.get(FILES_SHA256)
-    stated = listed.get(path.name) if isinstance(listed, dict) else None
-    if stated is not None and stated != sha256_of(content):
+def listed_files(folder: Path) -> Mapping[str, str]:
+    """SHA-256 of the files of a training, by name, as its bundle lists them; those of older versions list none."""
+    return _listed(read_description(bundle_folder(folder) / DESCRIPTION))
+
+
+def require_listed(listed: Mapping[str, str], path: Path, content: bytes) -> None:
+    """Raise ``BundleError`` when a file is listed and is another one now."""
+    if listed.get(path.name, sha256_of(content)) != sha256_of(content):
         raise BundleError(f"{path} is not what {DESCRIPTION} says (truncated or replaced)")
+
+
+def _listed(description: Mapping[str, Any]) -> Mapping[str, str]:
+    listed = description.get(FILES_SHA256, {})
+    return listed if isinstance(listed, dict) else {}
 
 
 def bundle_folder(path: Path) -> Path:

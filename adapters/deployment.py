@@ -12,9 +12,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from adapters.bundles import LOOKS, save_bundle
+from adapters.bundles import DESCRIPTION, LOOKS, bundle_folder, listed_files, read_description, save_bundle
 from adapters.configuration import ArbSettings
-from adapters.contestants import RULES, SUMMARY, Contestant, ranking, rules_of, vote
+from adapters.contestants import RULES, Contestant, ranking, rules_of, vote
 from adapters.datasets.atomic import new_directory
 from adapters.datasets.load import Dataset
 from adapters.evaluation import Episode, alone, filled_late, play_strategy, record_look
@@ -22,6 +22,7 @@ from adapters.model_card import Facts, Scores, model_card
 from adapters.model_card_luck import Judged
 from adapters.pbt.finish import agent_policy, bundle_facts
 from adapters.pbt.job import JOB, PBTJob, load_job_data, read_job
+from adapters.pbt.run_names import read_summary
 from adapters.pbt.tried import trials_of_run
 from adapters.preparation import Window, prepare_dataset
 from adapters.significance import TRIALS, trials_behind
@@ -47,13 +48,14 @@ def deploy(run: Path, agents: Sequence[int], to: Path, *, rules: ArbSettings | N
     if unknown:
         raise UserError(f"{run} has no agent {unknown[0]}; it has {', '.join(map(str, sorted(order)))}")
     dataset, builder = load_job_data(job)
-    policies = [agent_policy(run, job, agent) for agent in agents]
+    listed = listed_files(run)
+    policies = [agent_policy(run, job, agent, listed) for agent in agents]
     comparison = rules or job.settings
     played = _played(job, dataset, builder, policies, comparison)
     scores = {who: {how: one.metrics for how, one in by_fills.items()} for who, by_fills in played.items()}
     tried = trials_of_run(run, job)
     judged = _judged(job, played, comparison, tried)
-    manifest, summary = _read(run / "manifest.json"), _read(run / SUMMARY)
+    manifest, summary = _training(run), read_summary(run)
     manifest[TRIALS] = None if tried is None else tried.model_dump(mode="json")
     looks = later_looks(run, job)
     facts = Facts(run.name, job, dataset.info, tuple(agents), order, scores, judged, summary, comparison, looks)
@@ -156,9 +158,10 @@ def later_looks(run: Path, job: PBTJob) -> int:
     return sum(datetime.fromisoformat(json.loads(line)["to"]) > job.validate_to for line in lines if line.strip())
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot be read: {error}", file=str(path)) from None
-    return values
+def _training(run: Path) -> dict[str, Any]:
+    """The manifest of a run as its bundle has it, where it is sealed."""
+    path = bundle_folder(run) / DESCRIPTION
+    training = read_description(path).get("training")
+    if not isinstance(training, dict):
+        raise DataError("has no manifest of its training", file=str(path))
+    return dict(training)

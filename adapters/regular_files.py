@@ -17,7 +17,7 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
     Raises ``OSError`` whose ``strerror`` says what is wrong: it is missing, it is something that could be read for
     ever, or it has more than ``most_bytes``.
     """
-    _require_regular(os.stat(path), path)
+    _require_regular(path.stat(), path)
     # A pipe that takes the file's place meanwhile would wait for a writer.
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(handle, "rb") as file:
@@ -32,7 +32,7 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
 
 def require_regular(path: Path) -> None:
     """Raise ``OSError`` unless the path is, or leads to, a regular file."""
-    _require_regular(os.stat(path), path)
+    _require_regular(path.stat(), path)
 
 
 def sha256_of(content: bytes) -> str:

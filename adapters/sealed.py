@@ -37,15 +37,15 @@ class Unsealed:
     """Of the content, whether the file carries it or not: its identity."""
 
 
-def text_of(values: Mapping[str, Any], indent: int | None = 2) -> str:
+def text_of(values: Mapping[str, Any], indent: int | None = 2, *, allow_nan: bool = False) -> str:
     """The text of a sealed file, or with ``indent`` None of a sealed line. Raises ``ValueError`` for nan."""
     content = {FORMAT: SEALED, **values}
-    return _text({**content, CHECKSUM: checksum_of(content)}, indent)
+    return _text({**content, CHECKSUM: checksum_of(content)}, indent, allow_nan=allow_nan)
 
 
 def checksum_of(values: Mapping[str, Any]) -> str:
     """64 hex digits over the canonical JSON of values."""
-    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    canonical = json.dumps(values, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
@@ -81,5 +81,5 @@ def read_sealed(path: Path) -> dict[str, Any]:
     return parsed(read_regular(path, MOST_BYTES)).values
 
 
-def _text(values: Any, indent: int | None) -> str:
-    return json.dumps(values, indent=indent, allow_nan=False) + "\n"
+def _text(values: Any, indent: int | None, *, allow_nan: bool = True) -> str:
+    return json.dumps(values, indent=indent, allow_nan=allow_nan) + "\n"

@@ -192,6 +192,7 @@ def _run(folder: Path, job: PBTJob, workers: int, narrator: Narrator) -> list[It
 
 def _tell(narrator: Narrator, folder: Path, last: Iteration, metrics: dict[str, Metrics], seconds: float) -> None:
     from adapters.pbt.console import in_words, number
+    from adapters.pbt.run_names import agent_zip
 
     winner = last.results[last.ranking[0]]
     late = number(metrics["validation_1h_late"]["pnl_pct"], "+.3f")
@@ -203,5 +204,5 @@ def _tell(narrator: Narrator, folder: Path, last: Iteration, metrics: dict[str, 
         f"P&L {number(winner.metrics['pnl_pct'], '+.3f')} % on validation, {late} % with fills one hour late; "
         f"{seconds:.0f} s"
     )
-    narrator.say(f"{folder / f'agent_{winner.agent}_model.zip'}")
+    narrator.say(f"{folder / agent_zip(winner.agent)}")
     narrator.say(f"{folder / 'bundle'}: for --model of `arb backtest`; `arb deploy {folder}` ships it")
