@@ -17,7 +17,7 @@ from adapters.configuration import ArbSettings
 from adapters.contestants import RULES, Contestant, ranking, rules_of, vote
 from adapters.datasets.atomic import new_directory
 from adapters.datasets.load import Dataset
-from adapters.evaluation import Episode, alone, filled_late, play_strategy, record_look
+from adapters.evaluation import Episode, alone, play_strategy, record_look, signs_of
 from adapters.model_card import Facts, Scores, model_card
 from adapters.model_card_luck import Judged
 from adapters.pbt.finish import agent_policy, bundle_facts
@@ -29,6 +29,7 @@ from adapters.significance import TRIALS, trials_behind
 from engine.errors import DataError, UserError
 from engine.opportunities import OpportunityBuilder
 from engine.significance import NO_RECORD, Trials, significance
+from engine.worlds import late
 from strategies.policy import Policy
 
 CARD = "MODEL_CARD.md"
@@ -58,7 +59,9 @@ def deploy(run: Path, agents: Sequence[int], to: Path, *, rules: ArbSettings | N
     manifest, summary = _training(run), read_summary(run)
     manifest[TRIALS] = None if tried is None else tried.model_dump(mode="json")
     looks = later_looks(run, job)
-    facts = Facts(run.name, job, dataset.info, tuple(agents), order, scores, judged, summary, comparison, looks)
+    model = next(iter(played.values()))
+    signs = signs_of(model["at once"], model["1 h late"])
+    facts = Facts(run.name, job, dataset.info, tuple(agents), order, scores, judged, signs, summary, comparison, looks)
     card = model_card(facts)
     _record_look(run, job, dataset, scores)
     _put(to, lambda aside: _fill(aside, run, job, agents, policies, scores, manifest, card))
@@ -114,7 +117,7 @@ def _played(
     dearer = job.settings.model_copy(update={"cost_multiple": 2 * job.settings.cost_multiple})
     scenarios = {
         "at once": builder,
-        "1 h late": filled_late(builder, job.settings.latency_hours + 1),
+        "1 h late": late(builder),
         "costs doubled": prepare_dataset(dataset, dearer),
     }
     market, reward = builder.tape.market, job.settings.training.reward

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +18,7 @@ from adapters.bundles import FILES_SHA256, save_bundle
 from adapters.configuration import ArbSettings
 from adapters.datasets.atomic import replacing_file
 from adapters.datasets.load import Dataset
-from adapters.evaluation import Episode, filled_late, play, rank_correlation, record_look
+from adapters.evaluation import Episode, play, rank_correlation, record_look, signs_of
 from adapters.manifest import build_manifest
 from adapters.preparation import Window, prepare_dataset, window_of
 from adapters.regular_files import sha256_of
@@ -29,6 +29,7 @@ from engine.metrics import Metrics
 from engine.observation import fit_scaler
 from engine.opportunities import OpportunityBuilder
 from engine.settings import Settings
+from engine.worlds import late
 from rl_training.episodes import Course
 from rl_training.extraction import policy_of
 from rl_training.train import Training
@@ -70,6 +71,8 @@ class Outcome:
     reward_rank_correlation: float | None = None
     """Spearman, of reward and P&L over ``weeks`` of the validation window."""
     weeks: int = 0
+    signs: Sequence[str] = ()
+    """Of profits on validation that nobody can earn."""
 
 
 def training_window(
@@ -142,24 +145,26 @@ def train(
     )  # fmt: skip
     seconds = (datetime.now(UTC) - started).total_seconds()
     weeks = reward_by_week(builder, dataset, policy, settings)
-    outcome = Outcome(
-        steps, before, seconds, *validate(builder, dataset, policy, settings), rank_correlation(weeks), len(weeks)
-    )
+    outcome = Outcome(steps, before, seconds, None, None, rank_correlation(weeks), len(weeks))
+    if (played := validate(builder, dataset, policy, settings)) is not None:
+        at_once, delayed = played
+        signs = signs_of(at_once, delayed)
+        outcome = replace(outcome, validation=at_once.metrics, late=delayed.metrics, signs=signs)
     _write_results(folder, plan, dataset, training, policy, outcome, started, asked=timesteps)
     return outcome
 
 
 def validate(
     builder: OpportunityBuilder, dataset: Dataset, policy: Policy, settings: ArbSettings
-) -> tuple[Metrics | None, Metrics | None]:
-    """Metrics on the validation window, filled at once and one hour late; None where the data set has none."""
+) -> tuple[Episode, Episode] | None:
+    """The validation window, filled at once and one hour late; None where the data set has none."""
     if VALIDATION not in dataset.windows:
-        return None, None
+        return None
     window = window_of(dataset, None, None, VALIDATION)
     reward = settings.training.reward
     (at_once,) = play(builder, policy, [window], reward)
-    (late,) = play(filled_late(builder, 1), policy, [window], reward)
-    return at_once.metrics, late.metrics
+    (delayed,) = play(late(builder), policy, [window], reward)
+    return at_once, delayed
 
 
 def reward_by_week(

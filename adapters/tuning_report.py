@@ -18,6 +18,7 @@ from adapters.trials import TrialRecord, record_of, summarise
 from adapters.tuning import LATE, Trial, TuningJob, ranked
 from adapters.tuning_grid import Grid
 from engine.significance import SignificanceSettings, Trials, significance
+from engine.suspicion import suspicious_signs
 
 SHOWN = 10
 WIDTH = 99
@@ -109,13 +110,12 @@ def table(trials: Sequence[Trial], grid: Grid) -> list[str]:
 def cautions(best: Trial, tried: int) -> list[str]:
     """What a reader should know before believing the best point."""
     notes = [f"The best of {tried} points looks better than it is; the test window will tell by how much."]
-    at_once, late = best.metrics["pnl_pct_per_7d"], best.metrics.get(f"{LATE}pnl_pct_per_7d")
     if not best.metrics["trades"]:
         notes.append("It does not trade: no point of the grid earned its costs.")
-    if at_once is not None and at_once > 1:
-        notes.append("Above 1 % per 7 days is more than real markets have paid; suspect the data or the fills.")
-    if at_once is not None and late is not None and at_once * late < 0:
-        notes.append("Its sign changes with fills one hour late: that is noise, or bouncing last trades, not funding.")
+    late = {name.removeprefix(LATE): value for name, value in best.metrics.items() if name.startswith(LATE)}
+    signs = suspicious_signs(best.metrics, best.holds, late or None)
+    if signs:
+        notes += textwrap.wrap(f"It looks like last-trade bounce: {'; '.join(signs)}.", WIDTH)
     return notes
 
 

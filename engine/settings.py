@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from engine.errors import SettingsError
 
@@ -113,7 +113,8 @@ class EngineSettings(Settings):
     latency_hours: Annotated[int, Field(ge=0, le=168)] = 0
     fill_at: Literal["next_trade", "last_trade"] = "next_trade"
     """``last_trade`` fills at the price that the strategy sees: only to show what that would invent."""
-    liquidity: Literal["taker", "maker"] = "taker"
+    liquidity: Literal["taker"] = "taker"
+    """Which rate of the fee table is paid: that of orders which take what is offered."""
     cost_multiple: NotNegative = 1.0
     """Multiplies fees (of liquidations and transfers too) and slippage; stress tests use it."""
     leg_failure_probability: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
@@ -121,6 +122,16 @@ class EngineSettings(Settings):
     leg_failure_seed: int = 0
     fees: Mapping[str, tuple[FeeRow, ...]] = Field(default_factory=dict)
     filters: FilterSettings = FilterSettings()
+
+    @field_validator("liquidity", mode="before")
+    @classmethod
+    def _no_certain_maker(cls, value: Any) -> Any:
+        if value == "maker":
+            raise ValueError(
+                "a resting order is not sure to be filled, and the maker's fee on fills that are sure invents about "
+                "6 bps an entry; there is no model of resting orders yet: leave it at taker"
+            )
+        return value
 
     @model_validator(mode="after")
     def _leverage_needs_liquidation(self) -> Self:

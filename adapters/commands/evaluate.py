@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import wrap
@@ -75,10 +75,11 @@ def command(
     """
     from adapters.contestants import RULES, contestants, is_population, settings_for
     from adapters.datasets.load import load_dataset
-    from adapters.evaluation import draw_windows, filled_late
+    from adapters.evaluation import draw_windows
     from adapters.evaluation_trials import judge, record_of_contestants, verdict
     from adapters.preparation import prepare_dataset, window_of
     from adapters.significance_table import print_significance
+    from engine.worlds import late
 
     folder = out or Path("runs") / f"evaluate-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     settings = settings_for(models, config, overrides)
@@ -94,7 +95,7 @@ def command(
     length = episode_hours or settings.training.episode.length_hours
     windows = [within] if count is None else draw_windows(within, count, length, seed)
     builder = prepare_dataset(dataset, settings)
-    builders = {"": builder, "late_": filled_late(builder, 1)} if fills_late else {"": builder}
+    builders = {"": builder, "late_": late(builder)} if fills_late else {"": builder}
     played = {rival.name: _play(rival, builders, windows, settings.training.reward) for rival in rivals}
     look = {
         "dataset": dataset.info.name, "dataset_fingerprint": dataset.fingerprint, "settings_hash": settings.hash(),
@@ -106,6 +107,8 @@ def command(
     judged = judge(rivals, record, settings, dataset.fingerprint) if record else {}
     _write(folder, rows, played, builder, record, judged)
     _tell(rows, played, builder, f"{dataset.info.name}: {start:%Y-%m-%dT%H:%MZ} to {end:%Y-%m-%dT%H:%MZ}")
+    for line in _suspicions(played) if count is None else ():
+        click.echo(line)
     if record:
         print_significance({str(number): one for number, one in enumerate(judged.values(), 1)})
         if len(rivals) > 1:
@@ -138,6 +141,17 @@ def _play(
             prefix: play_strategy(builder, rival.make, windows, reward, progress)
             for prefix, builder in builders.items()
         }
+
+
+def _suspicions(played: Played) -> Iterator[str]:
+    """What looks like profits that nobody can earn; random windows say nothing of trades a week."""
+    from adapters.evaluation import signs_of
+
+    for model, by_lateness in played.items():
+        (at_once,), late = by_lateness[""], by_lateness.get("late_", [None])
+        signs = signs_of(at_once, late[0])
+        if signs:
+            yield f"{model} looks like last-trade bounce: {'; '.join(signs)}"
 
 
 def _row(rival: Contestant, episodes: Mapping[str, Sequence[Episode]], look: Mapping[str, Any]) -> dict[str, Any]:

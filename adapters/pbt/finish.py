@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.bundles import FILES_SHA256, MOST_MODEL_BYTES, read_model_file, require_listed, save_bundle
-from adapters.evaluation import filled_late, play
+from adapters.evaluation import play
 from adapters.manifest import build_manifest
 from adapters.pbt.job import PBTJob, load_job_data
 from adapters.pbt.machine import machine
@@ -22,6 +22,7 @@ from adapters.regular_files import read_regular, sha256_of
 from adapters.trials import FILE as TRIALS
 from engine.metrics import Metrics
 from engine.opportunities import OpportunityBuilder
+from engine.worlds import late
 from strategies.policy import Policy
 
 
@@ -89,10 +90,9 @@ def validation_metrics(job: PBTJob, builder: OpportunityBuilder, policy: Policy)
     """Metrics on the validation window, filled at once and one hour late, by the backtest itself."""
     market, reward = builder.tape.market, job.settings.training.reward
     window = Window(market.index_of(job.validate_from), market.index_of(job.validate_to))
-    late = filled_late(builder, job.settings.latency_hours + 1)
     return {
         "validation": play(builder, policy, [window], reward)[0].metrics,
-        "validation_1h_late": play(late, policy, [window], reward)[0].metrics,
+        "validation_1h_late": play(late(builder), policy, [window], reward)[0].metrics,
     }
 
 
