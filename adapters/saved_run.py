@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from adapters.csv_files import unquoted
 from engine.errors import UserError
 from engine.metrics import Metrics, compute_metrics
 from engine.records import NO_RECORDS
@@ -126,6 +127,8 @@ def _csv(path: Path) -> pd.DataFrame:
             table[column] = pd.to_datetime(table[column], utc=True, format="ISO8601").dt.as_unit("s")
         elif column in _WHOLE:
             table[column] = table[column].astype("int64")
-        elif column not in words:
+        elif column in words:
+            table[column] = table[column].map(unquoted)
+        else:
             table[column] = table[column].replace("", "nan").astype("float64")
     return table

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 
 import yaml
 
+from adapters.csv_files import write_rows
 from adapters.significance import after_all
 from adapters.trials import TrialRecord, record_of, summarise
 from adapters.tuning import LATE, Trial, TuningJob, ranked
@@ -38,12 +38,8 @@ _COLUMNS: tuple[tuple[str, str, int], ...] = (
 
 def write_trials(folder: Path, trials: Sequence[Trial]) -> None:
     """``tuning.csv``: one row per point in the order tried, at full precision; empty where a metric is not defined."""
-    with (folder / "tuning.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["trial", *trials[0].parameters, "fitness", *trials[0].metrics])
-        for trial in trials:
-            values = [*trial.parameters.values(), trial.fitness, *trial.metrics.values()]
-            writer.writerow([trial.number, *("" if value is None else value for value in values)])
+    rows = [[one.number, *one.parameters.values(), one.fitness, *one.metrics.values()] for one in trials]
+    write_rows(folder / "tuning.csv", ["trial", *trials[0].parameters, "fitness", *trials[0].metrics], rows)
 
 
 def record_of_points(job: TuningJob, trials: Sequence[Trial]) -> TrialRecord:

@@ -176,6 +176,7 @@ def _write(
 ) -> None:
     import pandas as pd
 
+    from adapters.csv_files import write_table
     from adapters.datasets.atomic import new_directory
     from adapters.evaluation_trades import file_names, trades_of
     from adapters.run_files import write_json
@@ -184,10 +185,10 @@ def _write(
 
     with new_directory(out) as aside:
         table = pd.DataFrame([{"model": model, **row} for model, row in rows.items()])
-        table.to_csv(aside / "evaluation.csv", index=False)
-        pd.DataFrame(_episode_rows(played, builder)).to_csv(aside / "episodes.csv", index=False)
+        write_table(aside / "evaluation.csv", table)
+        write_table(aside / "episodes.csv", pd.DataFrame(_episode_rows(played, builder)))
         for model, name in file_names(played).items():
-            trades_of(played[model][""], builder.tape).to_csv(aside / name, index=False)
+            write_table(aside / name, trades_of(played[model][""], builder.tape))
         if record:
             write_trials(aside / FILE, record)
             write_json(aside / SIGNIFICANCE, {name: one.model_dump(mode="json") for name, one in judged.items()})
