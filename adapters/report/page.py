@@ -46,7 +46,9 @@ def run_page(run: SavedRun, extras: Extras) -> str:
     coins = attribution.by_group(run, attribution.coins_of(run))
     return render(
         "run.html.j2",
-        title=f"{run.name} on {run.manifest['dataset']['name']}",
+        title=f"{run.name} on {dataset_of(run).get('name', run.folder.name)}",
+        dataset_name=dataset_of(run).get("name", run.folder.name),
+        max_positions=run.manifest["settings"].get("max_positions", numbers.DASH),
         data=embedded(chart_data(run, extras, pairs, coins)),
         run=run,
         window=window_of(run),
@@ -120,25 +122,37 @@ def reference_rows(run: SavedRun, extras: Extras) -> list[dict[str, Any]]:
     return [own, *others]
 
 
+def dataset_of(run: SavedRun) -> Mapping[str, Any]:
+    """What the manifest says of the data set."""
+    found: Mapping[str, Any] = run.manifest.get("dataset") or {}
+    return found
+
+
 def facts_of(run: SavedRun) -> dict[str, str]:
-    """What the manifest says, short, for people."""
-    manifest: Mapping[str, Any] = run.manifest
-    dataset = manifest["dataset"]
+    """What the manifest says, short, for people; a dash for what an older version did not write."""
+    manifest, dataset = run.manifest, dataset_of(run)
+
+    def said(of: Mapping[str, Any], name: str) -> str:
+        return str(of.get(name, numbers.DASH))
+
+    def hour(name: str) -> str:
+        return numbers.hour(pd.Timestamp(manifest[name])) if name in manifest else numbers.DASH
+
     return {
-        "Command": manifest["command"],
-        "Strategy": manifest["strategy"],
-        "Parameters": json.dumps(manifest["settings"].get("strategies", {}).get(manifest["strategy"], {})),
+        "Command": said(manifest, "command"),
+        "Strategy": run.name,
+        "Parameters": json.dumps(manifest["settings"].get("strategies", {}).get(run.name, {})),
         "Models": ", ".join(manifest.get("models") or []) or "none",
-        "Data set": f"{dataset['name']} ({dataset['source']})",
-        "Fingerprint": dataset["fingerprint"],
+        "Data set": f"{said(dataset, 'name')} ({said(dataset, 'source')})",
+        "Fingerprint": said(dataset, "fingerprint"),
         "Notes on the data": "; ".join(dataset.get("notes") or []) or "none",
-        "Settings": manifest["settings_hash"],
-        "Cost table": manifest["cost_table_hash"],
-        "Seed": str(manifest["seed"]),
-        "Code": f"{manifest['code_version']}, Python {manifest['python']}",
-        "Packages": ", ".join(f"{name} {version}" for name, version in manifest["packages"].items()),
-        "Started": numbers.hour(pd.Timestamp(manifest["started"])),
-        "Finished": numbers.hour(pd.Timestamp(manifest["finished"])),
+        "Settings": said(manifest, "settings_hash"),
+        "Cost table": said(manifest, "cost_table_hash"),
+        "Seed": said(manifest, "seed"),
+        "Code": f"{said(manifest, 'code_version')}, Python {said(manifest, 'python')}",
+        "Packages": ", ".join(f"{name} {version}" for name, version in manifest.get("packages", {}).items()) or "none",
+        "Started": hour("started"),
+        "Finished": hour("finished"),
     }
 
 
