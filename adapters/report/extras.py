@@ -17,7 +17,7 @@ from adapters.saved_run import known_metrics, read_json
 from engine.errors import UserError
 from engine.significance import Significance
 
-SIGNIFICANCE = "significance.json"
+SIGNIFICANCE, FOLDS = "significance.json", "folds.json"
 SHOWN_AT_ENTRY = ("funding_now_bps", "net_funding_168h_bps", "spread_bps", "rank")
 """Columns of the entries that a report shows."""
 
@@ -31,6 +31,8 @@ class Extras:
     stress: Mapping[str, Any] | None = None
     significance: Mapping[str, Any] | None = None
     entries: pd.DataFrame | None = None
+    folds: Sequence[Mapping[str, Any]] | None = None
+    """Of a walk-forward: windows, what was chosen, metrics on validation and test."""
 
     def reference(self, name: str) -> Mapping[str, Any] | None:
         """The facts of one reference run."""
@@ -51,6 +53,7 @@ def read_extras(folder: Path) -> Extras:
         stress=_read(folder / STRESS, _stress),
         significance=_read(folder / SIGNIFICANCE, _significance),
         entries=_read(folder / ENTRIES, _entries),
+        folds=_read(folder / FOLDS, _folds),
     )
 
 
@@ -76,6 +79,13 @@ def _significance(path: Path) -> dict[str, Any]:
 def _entries(path: Path) -> pd.DataFrame:
     table = pd.read_csv(path)
     return table.reindex(columns=[*table.columns, *(name for name in SHOWN_AT_ENTRY if name not in table.columns)])
+
+
+def _folds(path: Path) -> list[dict[str, Any]]:
+    return [
+        {**fold, **{window: known_metrics(fold[window]) for window in ("validation", "test")}}
+        for fold in read_json(path)["folds"]
+    ]
 
 
 def _read(path: Path, reader: Any) -> Any:

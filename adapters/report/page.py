@@ -20,6 +20,7 @@ from adapters.datasets.atomic import replacing_file
 from adapters.report import attribution, headline, numbers, quality
 from adapters.report.charts import chart_data, is_itself
 from adapters.report.extras import Extras, read_extras
+from adapters.report.folds import fold_row, truthful
 from adapters.report.pack import embedded
 from adapters.report.story import story
 from adapters.saved_run import SavedRun, read_run
@@ -42,6 +43,7 @@ def write_page(path: Path, text: str) -> None:
 
 def run_page(run: SavedRun, extras: Extras) -> str:
     """The whole document of one run."""
+    told = truthful(run.manifest)
     pairs = attribution.by_group(run, attribution.pairs_of(run))
     coins = attribution.by_group(run, attribution.coins_of(run))
     return render(
@@ -65,8 +67,9 @@ def run_page(run: SavedRun, extras: Extras) -> str:
         refusals=quality.refusals(run),
         exits=quality.exits(run),
         facts=facts_of(run),
-        settings=flat(run.manifest["settings"]),
-        raw=json.dumps(run.manifest, indent=2),
+        folds=[fold_row(fold) for fold in extras.folds or ()],
+        settings=flat(told["settings"]),
+        raw=json.dumps(told, indent=2),
     )
 
 
@@ -141,7 +144,7 @@ def facts_of(run: SavedRun) -> dict[str, str]:
     return {
         "Command": said(manifest, "command"),
         "Strategy": run.name,
-        "Parameters": json.dumps(manifest["settings"].get("strategies", {}).get(run.name, {})),
+        "Parameters": _parameters(run),
         "Models": ", ".join(manifest.get("models") or []) or "none",
         "Data set": f"{said(dataset, 'name')} ({said(dataset, 'source')})",
         "Fingerprint": said(dataset, "fingerprint"),
@@ -154,6 +157,13 @@ def facts_of(run: SavedRun) -> dict[str, str]:
         "Started": hour("started"),
         "Finished": hour("finished"),
     }
+
+
+def _parameters(run: SavedRun) -> str:
+    """Those of the strategy; a walk-forward has none of its own, whatever its manifest says (older ones said some)."""
+    if "walk_forward" in run.manifest:
+        return "those that each fold chose: see the folds"
+    return json.dumps(run.manifest["settings"].get("strategies", {}).get(run.name, {}))
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -27,6 +27,7 @@ from adapters.walk_forward.account import Account, Tested
 from adapters.walk_forward.choices import Show
 from adapters.walk_forward.judgement import Judgement, record_of_fold
 from adapters.walk_forward.plan import WalkForwardPlan, sees_test_window
+from adapters.walk_forward.stated import stated_settings
 from engine.backtest import run_backtest
 from engine.folds import Span
 from engine.market import time_of
@@ -135,7 +136,8 @@ def _manifest(account: Account, plan: WalkForwardPlan, dataset: Dataset, started
         },
     }
     manifest = build_manifest(plan.settings, dataset, seed=plan.seed, started=started, **facts)
-    return {**manifest, "command": plan.command}
+    settings = stated_settings(manifest["settings"], account.strategy, manifest["walk_forward"])
+    return {**manifest, "settings": settings, "command": plan.command}
 
 
 def _write_folds_csv(path: Path, folds: Sequence[Mapping[str, Any]]) -> None:
