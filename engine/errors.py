@@ -28,7 +28,7 @@ class BundleError(UserError):
     """A deployed policy cannot be used: truncated, of another observation spec, or of another cost table."""
 
 
-class PolicyError(UserError, FloatingPointError):
+class NotFiniteError(BundleError, FloatingPointError):
     """A policy has no answer: it was shown, or its sums became, a number that is not finite or beyond any market."""
 
 

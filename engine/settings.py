@@ -164,12 +164,30 @@ def parse_settings(model: type[AnySettings], values: Mapping[str, Any], *, origi
 
 def _explain(model: type[Settings], error: dict[str, Any]) -> str:
     key = ".".join(str(part) for part in error["loc"])
+    told = _part_to_tell(model, error["loc"])
     if error["type"] == "extra_forbidden":
-        known = known_keys(model)
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
-        return f"unknown key {key!r}; did you mean {near[0]!r}?" if near else f"unknown key {key!r}"
+        unknown = repr(key) if told is None else f"in {told!r}"
+        near = difflib.get_close_matches(key, known_keys(model), n=1, cutoff=0.0)
+        return f"unknown key {unknown}; did you mean {near[0]!r}?" if near else f"unknown key {unknown}"
     message = error["msg"].removeprefix("Value error, ")
-    return f"{key} = {error['input']!r}: {message}" if key else message
+    what = f"{key} = {error['input']!r}" if told is None else told
+    return f"{what}: {message}" if key else message
+
+
+def _part_to_tell(model: type[BaseModel], place: tuple[Any, ...]) -> str | None:
+    """As much of a key as a message may name when the settings there hold a secret; None when they do not.
+
+    Whatever was written there, values and unknown keys, may be the secret in the wrong line.
+    """
+    for depth, part in enumerate(place):
+        field = model.model_fields.get(str(part))
+        if model.model_config.get("hide_input_in_errors"):
+            return ".".join(str(known) for known in place[: depth if field is None else depth + 1])
+        kind = None if field is None else field.annotation
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            return None
+        model = kind
+    return ".".join(map(str, place)) if model.model_config.get("hide_input_in_errors") else None
 
 
 def known_keys(model: type[Settings], prefix: str = "") -> list[str]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.compiled import compiled
-from engine.errors import PolicyError
+from engine.errors import NotFiniteError
 from engine.observation import MOST_OBSERVED, Encoding, Float32s, ObservationSpec, Scaler, encoding_of
 
 Float32Matrix = NDArray[np.float32]
@@ -71,18 +71,18 @@ def logits(policy: Policy, observation: Float32s) -> Float32s:
 def best_action(policy: Policy, observation: Float32s) -> int:
     """The action with the highest logit; a tie goes to the lowest action.
 
-    Raises ``PolicyError`` for an observation with an absurd value, which tanh would hide, and for logits that are not
-    finite.
+    Raises ``NotFiniteError`` for an observation with an absurd value, which tanh would hide, and for logits that are
+    not finite.
     """
     absurd = _first_absurd(observation)
     if absurd >= 0:
-        raise PolicyError(
+        raise NotFiniteError(
             f"policy {policy.name}: value {absurd} of what it was shown is {observation[absurd]:g}, "
             "which is not finite or beyond any market"
         )
     values = logits(policy, observation)
     if not np.isfinite(values).all():
-        raise PolicyError(
+        raise NotFiniteError(
             f"policy {policy.name}: the network answered with values that are not finite; its weights are too large"
         )
     return int(np.argmax(values))
