@@ -71,8 +71,11 @@ def _facts(array: AnyArray) -> dict[str, Any]:
 
 def _read(folder: Path, name: str, facts: Mapping[str, Any]) -> AnyArray:
     require_regular(folder / f"{name}.npy")
-    # Unlike np.load this knows no other format than .npy and refuses arrays of Python objects.
-    array: AnyArray = np.asarray(np.lib.format.open_memmap(folder / f"{name}.npy", mode="r"))
+    try:
+        # Unlike np.load this knows no other format than .npy and refuses arrays of Python objects.
+        array: AnyArray = np.asarray(np.lib.format.open_memmap(folder / f"{name}.npy", mode="r"))
+    except Exception as error:  # of a header that is no Python literal numpy raises whatever the tokenizer raises
+        raise ValueError(f"{name} is no array: {error}") from None
     if _facts(array) != facts:
         raise ValueError(f"{name} is not what the manifest says")
     return array
