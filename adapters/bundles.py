@@ -114,6 +114,10 @@ def read_description(path: Path) -> Mapping[str, Any]:
 def _description(path: Path) -> sealed.Unsealed:
     try:
         return sealed.parsed(read_model_file(path, MOST_DESCRIPTION_BYTES))
+    except sealed.NewerFormatError as error:
+        raise BundleError(
+            f"{path} has bundle format {error.version}, of a newer version of arb; use that one"
+        ) from None
     except sealed.SealError as error:
         raise BundleError(f"{path} {error}; fetch the bundle again") from None
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from adapters.bundles import DESCRIPTION, LOOKS, bundle_folder, listed_files, read_description, save_bundle
+from adapters.bundles import DESCRIPTION, LOOKS, bundle_folder, listed_files, load_bundle, read_description, save_bundle
 from adapters.configuration import ArbSettings
 from adapters.contestants import RULES, Contestant, ranking, rules_of, vote
 from adapters.datasets.atomic import new_directory
@@ -74,10 +74,13 @@ def previous_of(to: Path) -> Path:
 
 
 def roll_back(to: Path) -> None:
-    """Exchange the shipped models and those before them. Raises ``UserError`` when there are none."""
+    """Exchange the shipped models and those before them. Raises ``UserError`` when there are none, or none that are
+    whole."""
     previous = previous_of(to)
     if not previous.is_dir():
         raise UserError(f"{previous} does not exist: nothing was shipped before")
+    for description in previous.glob(f"*/{DESCRIPTION}"):
+        load_bundle(description.parent)
     _put(to, lambda aside: _copy(previous, aside))
 
 

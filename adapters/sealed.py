@@ -27,6 +27,14 @@ class SealError(ValueError):
     """The text is not whole, was altered, or is of a newer version; the message says which."""
 
 
+class NewerFormatError(SealError):
+    """A later version of arb wrote the text."""
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        super().__init__(f"has format {version}, of a newer version of arb; this one reads up to {SEALED}")
+
+
 @dataclass(frozen=True)
 class Unsealed:
     """The content of a file without ``format`` and ``checksum``."""
@@ -62,11 +70,11 @@ def parsed(content: bytes, indent: int | None = 2) -> Unsealed:
     if type(version) is not int or version < UNSEALED:
         raise SealError(f"has a format that is no number: {str(version)[:20]!r}")
     if version > SEALED:
-        raise SealError(f"is of a newer version of arb (format {version}; this one reads {SEALED})")
+        raise NewerFormatError(version)
     stated = values.pop(CHECKSUM, None)
     checksum = checksum_of({FORMAT: version, **values})
     if (version == SEALED or stated is not None) and (stated != checksum or text.encode() != content):
-        raise SealError("was altered: it does not match its checksum")
+        raise SealError("was altered: it does not match its hash")
     return Unsealed(values, version, checksum)
 
 

@@ -124,7 +124,7 @@ def test_the_same_description_in_another_form_is_not_what_was_written(bundle: Pa
 @pytest.mark.parametrize("version", [3, 99])
 def test_a_bundle_of_a_newer_version_is_refused_with_that_reason(bundle: Path, version: int) -> None:
     as_format_1(bundle, lambda d: d.update(format=version))
-    assert f"newer version of arb (format {version}; this one reads 2)" in refusal(bundle)
+    assert f"bundle format {version}, of a newer version of arb" in refusal(bundle)
 
 
 @pytest.mark.parametrize("version", ["2", None, 0, -1, 1.5, True, [2]])

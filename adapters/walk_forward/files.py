@@ -158,14 +158,16 @@ def _flat(fold: Mapping[str, Any]) -> dict[str, Any]:
 def _write_trials(path: Path, folds: Sequence[Tested]) -> None:
     """One row per fold and point, in the order tried; ``chosen`` is 1 for the point that the fold was tested with."""
     first = folds[0].choice.trials[0]
-    rows = [_tried(tested, trial) for tested in folds for trial in tested.choice.trials]
+    rows = [_tried(tested, trial, first) for tested in folds for trial in tested.choice.trials]
     write_rows(path, ["fold", "trial", "chosen", *first.parameters, "fitness", *first.metrics], rows)
 
 
-def _tried(tested: Tested, trial: Trial) -> list[Any]:
+def _tried(tested: Tested, trial: Trial, first: Trial) -> list[Any]:
+    """A row under the names of the first; a walk-forward that another version went on with knows other metrics."""
     choice = tested.choice
     chosen = int(trial.parameters == (choice.training or choice.parameters))
-    numbers = [*trial.parameters.values(), trial.fitness, *trial.metrics.values()]
+    parameters = (trial.parameters.get(name) for name in first.parameters)
+    numbers = [*parameters, trial.fitness, *(trial.metrics.get(name) for name in first.metrics)]
     return [choice.fold.number, trial.number, chosen, *numbers]
 
 
