@@ -2,17 +2,19 @@
 
 Around each hour a part of the data is cut out, long enough for every feature, and played from fresh capital; then
 again with noise for everything that comes later, and with nothing that comes later. What a strategy reads by itself
-from elsewhere, a file for example, cannot be changed here and is not seen.
+from elsewhere cannot be changed here: so it is watched (``adapters.file_watch``), and a strategy that opens the data
+set or the caches of arb at any time, or anything at all while it decides, does not pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 
+from adapters.file_watch import FileWatch, Touch
 from engine.errors import UserError
 from engine.lookahead import NO_FILL, NO_FUTURE, Leak, Replay, Subject, guilty_tables, leaks, replay
 from engine.market import MarketData, time_of
@@ -20,11 +22,13 @@ from engine.observation import ObservationSpec, Scaler
 from engine.opportunities import OpportunityBuilder
 from engine.other_futures import rows_of
 from engine.settings import EngineSettings
-from engine.view import Strategy
+from engine.view import Order, Strategy, View
 
 HISTORY_HOURS = 240
 """Rows before the first decision of a replay: the longest window of a feature, and more."""
 FUTURE_HOURS = 96
+BEFORE = "before"
+"""Label of the watch while a strategy is imported and made."""
 TRACED = 3
 """For so many hours that leak the tables are found out."""
 
@@ -55,6 +59,7 @@ class AuditResult:
     hours: int
     orders: int
     findings: list[Finding]
+    touches: list[Touch]
 
 
 def audit(
@@ -66,16 +71,18 @@ def audit(
     *,
     cuts: int,
     hours: int,
+    watch: FileWatch,
     progress: Callable[[int], None] = lambda _: None,
 ) -> AuditResult:
     """Try ``cuts`` random hours, each with the ``hours`` hours of decisions before it.
 
-    ``make`` builds the strategy anew for each replay. Raises ``UserError`` for a data set that is too short.
+    ``make`` builds the strategy anew for each replay; ``watch`` notes what it opens. Raises ``UserError`` for a data
+    set that is too short.
     """
     findings: list[Finding] = []
     leaking = traced = orders = 0
     for done, row in enumerate(_rows_to_cut(market, settings, rng, cuts, hours), start=1):
-        part, subject, cut = _around(market, settings, make, layout, row, hours)
+        part, subject, cut = _around(market, settings, _watched(make, watch), layout, row, hours)
         original = replay(subject, part)
         orders += sum(len(facts["orders"]) for facts in original.seen.values())
         found = leaks(subject, part, original, cut, rng)
@@ -84,8 +91,44 @@ def audit(
             explained = _explained(found, subject, part, original, cut, rng, trace=traced < TRACED)
             traced += explained[0].table is not None
             findings += explained
+        watch.pause()
         progress(done)
-    return AuditResult(cuts, leaking, hours, orders, findings)
+    return AuditResult(cuts, leaking, hours, orders, findings, watch.touches)
+
+
+def _watched(make: Callable[[], Strategy], watch: FileWatch) -> Callable[[], Strategy]:
+    """Strategies whose hours are known to the watch."""
+
+    def watched() -> Strategy:
+        watch.at(BEFORE)
+        return _Watched(make(), watch)
+
+    return watched
+
+
+class _Watched:
+    """A strategy that says which hour it is at; what is opened until the next one is on its account."""
+
+    def __init__(self, strategy: Strategy, watch: FileWatch) -> None:
+        self._strategy, self._watch = strategy, watch
+
+    def decide(self, view: View) -> Sequence[Order]:
+        self._watch.at(f"{view.time:%Y-%m-%dT%H:%MZ}")
+        return self._strategy.decide(view)
+
+
+def touches_in_words(name: str, touches: Sequence[Touch]) -> tuple[list[str], list[str]]:
+    """What a strategy must not have opened, and what it may have, as lines; each thing once, at its first hour."""
+    findings, notes = {}, {}
+    for touch in touches:
+        if touch.label == BEFORE and not touch.watched:
+            notes[touch.what] = (
+                f"note: {name} opened {touch.what} before its first decision: whether that knows the future is not seen"
+            )
+        elif touch.what not in findings:
+            when = "before its first decision" if touch.label == BEFORE else f"while it decided at {touch.label}"
+            findings[touch.what] = f"{name} opened {touch.what} {when}: no audit can change what it read there"
+    return list(findings.values()), list(notes.values())
 
 
 def _rows_to_cut(

@@ -13,7 +13,7 @@ from adapters.configuration import ArbSettings
 from adapters.cost_stress import Worlds, an_hour_later, cost_stress, stress_worlds, write_stress
 from adapters.datasets.load import Dataset
 from adapters.entries import write_entries
-from adapters.foresight import Entrant, MakeEntrant, caution, late_builder
+from adapters.foresight import Entrant, MakeEntrant, caution
 from adapters.manifest import build_manifest
 from adapters.preparation import Window
 from adapters.references import Play, Reference, play_references, write_references
@@ -25,6 +25,7 @@ from engine.opportunities import OpportunityBuilder
 from engine.records import Records, hold_hours
 from engine.significance import Significance
 from engine.suspicion import suspicious_signs
+from engine.worlds import late
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +101,7 @@ def _delayed(stage: Stage, name: str, entrant: Entrant, metrics: Metrics) -> Met
     wanted = stage.late or (stage.beside is not None and metrics["trades"])
     if not wanted or entrant.knows_future:
         return None
-    return an_hour_later(name, partial(stage.fresh, name), late_builder(stage.builder), stage.hours, stage.play)
+    return an_hour_later(name, partial(stage.fresh, name), late(stage.builder), stage.hours, stage.play)
 
 
 def _remarks(

@@ -1,8 +1,11 @@
-"""Deployed policies on disk: a folder with ``weights.safetensors`` and ``bundle.json``; nothing is ever unpickled."""
+"""Deployed policies on disk: a folder with ``weights.safetensors`` and ``bundle.json``; nothing is ever unpickled.
+
+``bundle.json`` is sealed: its checksum covers all that it says, and it says the checksum of the weights. Bundles of
+format 1, whose weights alone have one, are still read.
+"""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -10,28 +13,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from adapters import sealed
+from adapters.bundle_checks import action_names, check_weights, policy_from
 from adapters.configuration import CONFIGS, ArbSettings
 from adapters.datasets.atomic import new_directory
-from adapters.naming.names import shown
-from engine.errors import BundleError, SettingsError
-from engine.observation import ObservationSpec, Scaler
-from engine.settings import Settings, parse_settings
+from adapters.regular_files import read_regular, sha256_of
+from engine.errors import BundleError
 from strategies.policy import Policy
 
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "bundle.json"
+WEIGHTS_SHA256 = "weights_sha256"
+FILES_SHA256 = "files_sha256"
+"""Key of a ``bundle.json`` for files of its training that lie beside the bundle: their names and SHA-256."""
 LOOKS = "looks.jsonl"
 """One line for each time that somebody looked how the policy does on some window."""
-FORMAT = 1
-LONGEST_NAME = 255
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 DEPLOYED = CONFIGS.parent / "trained_models" / "deployed"
+MOST_MODEL_BYTES = 256 * 2**20
+"""Of weights or of a zip: hundreds of times what a policy of arb has."""
+MOST_DESCRIPTION_BYTES = 16 * 2**20
+MOST_HEADER_BYTES = 2**20
+"""Of a safetensors file: a policy has a handful of layers, and reading a header takes many times its size."""
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -42,6 +49,8 @@ class LoadedBundle:
 
     policy: Policy
     meta: Mapping[str, Any]
+    identity: str
+    """64 hex digits over all of it, weights and description."""
 
 
 def save_bundle(policy: Policy, extra: Mapping[str, Any], path: Path) -> None:
@@ -49,23 +58,22 @@ def save_bundle(policy: Policy, extra: Mapping[str, Any], path: Path) -> None:
 
     ``extra`` is kept as it is (dataset fingerprint, training manifest, metrics) and must be JSON.
     """
-    check_finite(policy)
+    check_weights(policy)
     weights = save_tensors(
         {f"weights.{k}": matrix for k, matrix in enumerate(policy.weights)}
         | {f"biases.{k}": vector for k, vector in enumerate(policy.biases)}
     )
     meta = {
-        "format": FORMAT,
         "name": policy.name,
         "observation": policy.spec.model_dump(mode="json"),
         "observation_hash": policy.spec.hash(),
         "scaler": policy.scaler.model_dump(mode="json"),
         "actions": action_names(policy.spec),
         "cost_table_hash": policy.cost_table_hash,
-        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+        WEIGHTS_SHA256: sha256_of(weights),
         **extra,
     }
-    text = json.dumps(meta, indent=2, allow_nan=False) + "\n"
+    text = sealed.text_of(meta)
     with new_directory(path, replace=(path / DESCRIPTION).is_file()) as aside:
         (aside / WEIGHTS).write_bytes(weights)
         (aside / DESCRIPTION).write_text(text, encoding="utf-8")
@@ -73,100 +81,52 @@ def save_bundle(policy: Policy, extra: Mapping[str, Any], path: Path) -> None:
             shutil.copyfile(path / LOOKS, aside / LOOKS)
 
 
-def action_names(spec: ObservationSpec) -> list[str]:
-    """What each action means, in order."""
-    entries = [f"enter opportunity {k + 1}" for k in range(spec.opportunities)]
-    return ["hold", *entries, *(f"exit position {k + 1}" for k in range(spec.positions))]
-
-
 def load_bundle(path: Path) -> LoadedBundle:
     """Read a bundle folder. Raises ``BundleError`` with one line for anything that is not whole and consistent."""
-    description = read_description(path / DESCRIPTION)
+    found = _description(path / DESCRIPTION)
     content = read_model_file(path / WEIGHTS)
-    if hashlib.sha256(content).hexdigest() != description.get("weights_sha256"):
+    if sha256_of(content) != found.values.get(WEIGHTS_SHA256):
         raise BundleError(f"{path / WEIGHTS} is not what {DESCRIPTION} says (truncated or replaced); fetch it again")
+    weights, biases = _layers(content, path / WEIGHTS)
+    return LoadedBundle(policy_from(found.values, weights, biases, origin=path), found.values, found.checksum)
+
+
+def _layers(content: bytes, path: Path) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Weights and biases, first layer first; what they take is in the file, since safetensors allows no overlap."""
+    if int.from_bytes(content[:8], "little") > MOST_HEADER_BYTES:
+        raise BundleError(f"{path} cannot be read: its header is larger than {MOST_HEADER_BYTES:,} bytes")
     try:
         tensors = load_tensors(content)
-    except SafetensorError as error:
-        raise BundleError(f"{path / WEIGHTS} cannot be read: {error}") from None
+    except Exception as error:  # a type that numpy lacks raises KeyError, a broken header an error of the library's own
+        raise BundleError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from None
     layers = len(tensors) // 2
     names = [f"{kind}.{k}" for k in range(layers) for kind in ("weights", "biases")]
     if sorted(names) != sorted(tensors) or not layers:
-        raise BundleError(f"{path / WEIGHTS} does not hold the layers of a policy")
-    weights = tuple(tensors[f"weights.{k}"] for k in range(layers))
-    biases = tuple(tensors[f"biases.{k}"] for k in range(layers))
-    return LoadedBundle(policy_from(description, weights, biases, origin=path), description)
-
-
-def policy_from(
-    description: Mapping[str, Any], weights: tuple[Any, ...], biases: tuple[Any, ...], *, origin: Path
-) -> Policy:
-    """The policy of a description and its layers. Raises ``BundleError`` unless they fit together and are finite."""
-    spec = _parsed(ObservationSpec, description, "observation", origin)
-    scaler = _parsed(Scaler, description, "scaler", origin)
-    if spec.hash() != description.get("observation_hash"):
-        raise BundleError(f"{origin}: the observation spec does not match its hash; the bundle was altered")
-    if description.get("actions") != action_names(spec):
-        raise BundleError(f"{origin}: the actions are not those of this version")
-    if not len(scaler.mean) == len(scaler.deviation) == len(spec.features):
-        raise BundleError(f"{origin}: the scaler has {len(scaler.mean)} features, the spec {len(spec.features)}")
-    cost_table_hash = description.get("cost_table_hash")
-    if not isinstance(cost_table_hash, str):
-        raise BundleError(f"{origin}: the cost table's hash is missing")
-    name = str(description.get("name", origin.name))
-    if not name.isprintable() or len(name) > LONGEST_NAME:
-        raise BundleError(f"{origin}: its name {shown(name)} is no name; the bundle was altered")
-    policy = Policy(name, spec, scaler, weights, biases, cost_table_hash)
-    check_shapes(policy, origin)
-    check_finite(policy)
-    return policy
-
-
-def check_shapes(policy: Policy, origin: Path) -> None:
-    """Raise ``BundleError`` unless the layers lead from the observation to the actions, in float32."""
-    width = policy.spec.size
-    for matrix, vector in zip(policy.weights, policy.biases, strict=True):
-        fits = matrix.ndim == 2 and vector.shape == matrix.shape[1:] and matrix.shape[0] == width
-        if not fits or matrix.dtype != np.float32 or vector.dtype != np.float32:
-            raise BundleError(f"{origin}: a layer of shape {matrix.shape} does not follow one of width {width}")
-        width = matrix.shape[1]
-    if width != policy.spec.actions:
-        raise BundleError(f"{origin}: the network has {width} actions, the observation spec {policy.spec.actions}")
-
-
-def check_finite(policy: Policy) -> None:
-    """Raise ``BundleError`` when a weight is not a finite number."""
-    if not all(np.isfinite(array).all() for array in (*policy.weights, *policy.biases)):
-        raise BundleError(f"policy {policy.name} has weights that are not finite; it cannot be used")
-
-
-def _parsed(model: type[Settings], description: Mapping[str, Any], key: str, origin: Path) -> Any:
-    value = description.get(key)
-    if not isinstance(value, dict):
-        raise BundleError(f"{origin}: {key} is missing from {DESCRIPTION}")
-    try:
-        return parse_settings(model, value, origin=f"{origin}: {key}")
-    except SettingsError as error:
-        raise BundleError(str(error)) from None
+        raise BundleError(f"{path} does not hold the layers of a policy")
+    return tuple(tensors[f"weights.{k}"] for k in range(layers)), tuple(tensors[f"biases.{k}"] for k in range(layers))
 
 
 def read_description(path: Path) -> Mapping[str, Any]:
-    """The content of a ``bundle.json``. Raises ``BundleError``."""
-    try:
-        description = json.loads(read_model_file(path))
-    except ValueError:
-        raise BundleError(f"{path} is not JSON (truncated?); fetch the bundle again") from None
-    if not isinstance(description, dict):
-        raise BundleError(f"{path} does not describe a bundle")
-    if description.get("format") != FORMAT:
-        raise BundleError(f"{path} has bundle format {description.get('format')}; this version reads {FORMAT}")
-    return description
+    """The content of a ``bundle.json``. Raises ``BundleError`` when it is not whole or was altered."""
+    return _description(path).values
 
 
-def read_model_file(path: Path) -> bytes:
-    """A file of a model. Raises ``BundleError`` when it is missing, or a git-lfs pointer instead of the file."""
+def _description(path: Path) -> sealed.Unsealed:
     try:
-        content = path.read_bytes()
+        return sealed.parsed(read_model_file(path, MOST_DESCRIPTION_BYTES))
+    except sealed.NewerFormatError as error:
+        raise BundleError(
+            f"{path} has bundle format {error.version}, of a newer version of arb; use that one"
+        ) from None
+    except sealed.SealError as error:
+        raise BundleError(f"{path} {error}; fetch the bundle again") from None
+
+
+def read_model_file(path: Path, most_bytes: int = MOST_MODEL_BYTES) -> bytes:
+    """A file of a model. Raises ``BundleError`` when it is missing, no regular file, larger than a policy can be, or a
+    git-lfs pointer instead of the file."""
+    try:
+        content = read_regular(path, most_bytes)
     except OSError as error:
         raise BundleError(f"{path} cannot be read: {error.strerror}") from None
     if content.startswith(LFS_POINTER):
@@ -175,40 +135,65 @@ def read_model_file(path: Path) -> bytes:
 
 
 def load_policy(path: Path, settings: ArbSettings, *, allow_other_costs: bool = False) -> Policy:
-    """The policy of a bundle folder, a training folder or a stable-baselines3 zip, checked against the run.
+    """The policy of ``load_model``."""
+    return load_model(path, settings, allow_other_costs=allow_other_costs).policy
+
+
+def load_model(path: Path, settings: ArbSettings, *, allow_other_costs: bool = False) -> LoadedBundle:
+    """The model of a bundle folder, a training folder or a stable-baselines3 zip, checked against the run.
 
     A zip needs the ``bundle.json`` of its training beside it (or in ``bundle/`` beside it). Raises ``BundleError``
     when the model is not whole, has another observation spec or number of positions than the run, or was trained
     under another fee table (unless ``allow_other_costs``).
     """
-    policy = read_policy(path)
-    _check_spec(policy, settings, path)
+    model = read_model(path)
+    _check_spec(model.policy, settings, path)
     run_costs = settings.cost_table_hash()
-    if policy.cost_table_hash != run_costs and not allow_other_costs:
+    if model.policy.cost_table_hash != run_costs and not allow_other_costs:
         raise BundleError(
-            f"{path} was trained under fee table {policy.cost_table_hash}, the run uses {run_costs}; "
+            f"{path} was trained under fee table {model.policy.cost_table_hash}, the run uses {run_costs}; "
             "give --allow-other-costs to run it all the same"
         )
-    return policy
+    return model
 
 
-def read_policy(path: Path) -> Policy:
-    """The policy of a path as ``load_policy`` takes it, not checked against any run."""
+def read_model(path: Path) -> LoadedBundle:
+    """The model of a path as ``load_model`` takes it, not checked against any run."""
     if path.is_dir():
-        return load_bundle(bundle_folder(path)).policy
+        return load_bundle(bundle_folder(path))
     if not path.exists():
         raise BundleError(f"{path} does not exist; give a bundle folder or a stable-baselines3 zip")
-    read_model_file(path)
+    content = read_model_file(path)
+    found = _description(bundle_folder(path) / DESCRIPTION)
+    require_listed(_listed(found.values), path, content)
     from adapters.policy_zip import layers_of_zip
 
-    return policy_from(read_description(bundle_folder(path) / DESCRIPTION), *layers_of_zip(path), origin=path)
+    policy = policy_from(found.values, *layers_of_zip(content, path), origin=path)
+    return LoadedBundle(policy, found.values, sealed.checksum_of({**found.values, "zip": sha256_of(content)}))
+
+
+def listed_files(folder: Path) -> Mapping[str, str]:
+    """SHA-256 of the files of a training, by name, as its bundle lists them; those of older versions list none."""
+    return _listed(read_description(bundle_folder(folder) / DESCRIPTION))
+
+
+def require_listed(listed: Mapping[str, str], path: Path, content: bytes) -> None:
+    """Raise ``BundleError`` when a file is listed and is another one now."""
+    if listed.get(path.name, sha256_of(content)) != sha256_of(content):
+        raise BundleError(f"{path} is not what {DESCRIPTION} says (truncated or replaced)")
+
+
+def _listed(description: Mapping[str, Any]) -> Mapping[str, str]:
+    listed = description.get(FILES_SHA256, {})
+    return listed if isinstance(listed, dict) else {}
 
 
 def bundle_folder(path: Path) -> Path:
     """Where the ``bundle.json`` of a model lies: in the folder itself, or in ``bundle`` in it or beside a zip."""
     folder = path if path.is_dir() else path.parent
     for candidate in (folder, folder / "bundle"):
-        if (candidate / DESCRIPTION).is_file():
+        # One that is no regular file is found too, and refused by name when it is read.
+        if (candidate / DESCRIPTION).exists():
             return candidate
     raise BundleError(f"{path} has no {DESCRIPTION}: observation spec and scaler are unknown, so it cannot be used")
 

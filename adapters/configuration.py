@@ -93,8 +93,13 @@ def read_yaml(path: Path) -> dict[str, Any]:
         loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SettingsError(f"{path} does not exist") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
+    except yaml.YAMLError as error:
+        # The library quotes the lines around, in which a secret may stand.
+        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+        place = "" if mark is None else f", line {mark.line + 1}"
+        raise SettingsError(f"{path} cannot be read as YAML{place}: {problem or type(error).__name__}") from None
     if loaded is None:
         return {}
     if not isinstance(loaded, dict):

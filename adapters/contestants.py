@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from adapters.bundles import load_policy
 from adapters.configuration import ArbSettings, load_settings, overridden
 from adapters.evaluation import alone
 from adapters.pbt.job import JOB, read_job
+from adapters.pbt.run_names import agent_zip, read_summary
 from adapters.strategy_registry import build_strategy
 from engine.errors import UserError
 from engine.view import Strategy
@@ -21,7 +21,6 @@ from strategies.ensemble import Ensemble
 from strategies.policy import Policy
 
 RULES = ("hold", "greedy", "carry", "basis")
-SUMMARY = "training_summary.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +74,7 @@ def contestants(
 
 def _population(run: Path, settings: ArbSettings, ensemble: int | None, allow_other_costs: bool) -> list[Contestant]:
     order = ranking(run)
-    zips = {agent: run / f"agent_{agent}_model.zip" for agent in order}
+    zips = {agent: run / agent_zip(agent) for agent in order}
     policies = {agent: load_policy(path, settings, allow_other_costs=allow_other_costs) for agent, path in zips.items()}
     found = [_single(path, policies[agent], path.name) for agent, path in zips.items()]
     if ensemble is not None:
@@ -111,10 +110,7 @@ def vote(policies: tuple[Policy, ...]) -> Strategy:
 
 def ranking(run: Path) -> list[int]:
     """The agents of a finished run, best first by its validation. Raises ``UserError`` when it has not finished."""
-    try:
-        summary = json.loads((run / SUMMARY).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        summary = {}
+    summary = read_summary(run)
     if not summary.get("finished"):
         raise UserError(f"{run} has not finished; go on with `arb train-pbt --resume {run}`")
     return [int(agent) for agent in summary["ranking"]]

@@ -12,23 +12,25 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from adapters.bundles import LOOKS, save_bundle
+from adapters.bundles import DESCRIPTION, LOOKS, bundle_folder, listed_files, load_bundle, read_description, save_bundle
 from adapters.configuration import ArbSettings
-from adapters.contestants import RULES, SUMMARY, Contestant, ranking, rules_of, vote
+from adapters.contestants import RULES, Contestant, ranking, rules_of, vote
 from adapters.datasets.atomic import new_directory
 from adapters.datasets.load import Dataset
-from adapters.evaluation import Episode, alone, filled_late, play_strategy, record_look
+from adapters.evaluation import Episode, alone, play_strategy, record_look, signs_of
 from adapters.model_card import Facts, Scores, model_card
 from adapters.model_card_luck import Judged
 from adapters.naming.names import stem_of_text
 from adapters.pbt.finish import agent_policy, bundle_facts
 from adapters.pbt.job import JOB, PBTJob, load_job_data, read_job
+from adapters.pbt.run_names import read_summary
 from adapters.pbt.tried import trials_of_run
 from adapters.preparation import Window, prepare_dataset
 from adapters.significance import TRIALS, trials_behind
 from engine.errors import DataError, UserError
 from engine.opportunities import OpportunityBuilder
 from engine.significance import NO_RECORD, Trials, significance
+from engine.worlds import late
 from strategies.policy import Policy
 
 CARD = "MODEL_CARD.md"
@@ -48,16 +50,19 @@ def deploy(run: Path, agents: Sequence[int], to: Path, *, rules: ArbSettings | N
     if unknown:
         raise UserError(f"{run} has no agent {unknown[0]}; it has {', '.join(map(str, sorted(order)))}")
     dataset, builder = load_job_data(job)
-    policies = [agent_policy(run, job, agent) for agent in agents]
+    listed = listed_files(run)
+    policies = [agent_policy(run, job, agent, listed) for agent in agents]
     comparison = rules or job.settings
     played = _played(job, dataset, builder, policies, comparison)
     scores = {who: {how: one.metrics for how, one in by_fills.items()} for who, by_fills in played.items()}
     tried = trials_of_run(run, job)
     judged = _judged(job, played, comparison, tried)
-    manifest, summary = _read(run / "manifest.json"), _read(run / SUMMARY)
+    manifest, summary = _training(run), read_summary(run)
     manifest[TRIALS] = None if tried is None else tried.model_dump(mode="json")
     looks = later_looks(run, job)
-    facts = Facts(run.name, job, dataset.info, tuple(agents), order, scores, judged, summary, comparison, looks)
+    model = next(iter(played.values()))
+    signs = signs_of(model["at once"], model["1 h late"])
+    facts = Facts(run.name, job, dataset.info, tuple(agents), order, scores, judged, signs, summary, comparison, looks)
     card = model_card(facts)
     _record_look(run, job, dataset, scores)
     _put(to, lambda aside: _fill(aside, run, job, agents, policies, scores, manifest, card))
@@ -70,10 +75,13 @@ def previous_of(to: Path) -> Path:
 
 
 def roll_back(to: Path) -> None:
-    """Exchange the shipped models and those before them. Raises ``UserError`` when there are none."""
+    """Exchange the shipped models and those before them. Raises ``UserError`` when there are none, or none that are
+    whole."""
     previous = previous_of(to)
     if not previous.is_dir():
         raise UserError(f"{previous} does not exist: nothing was shipped before")
+    for description in previous.glob(f"*/{DESCRIPTION}"):
+        load_bundle(description.parent)
     _put(to, lambda aside: _copy(previous, aside))
 
 
@@ -113,7 +121,7 @@ def _played(
     dearer = job.settings.model_copy(update={"cost_multiple": 2 * job.settings.cost_multiple})
     scenarios = {
         "at once": builder,
-        "1 h late": filled_late(builder, job.settings.latency_hours + 1),
+        "1 h late": late(builder),
         "costs doubled": prepare_dataset(dataset, dearer),
     }
     market, reward = builder.tape.market, job.settings.training.reward
@@ -157,9 +165,10 @@ def later_looks(run: Path, job: PBTJob) -> int:
     return sum(datetime.fromisoformat(json.loads(line)["to"]) > job.validate_to for line in lines if line.strip())
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot be read: {error}", file=str(path)) from None
-    return values
+def _training(run: Path) -> dict[str, Any]:
+    """The manifest of a run as its bundle has it, where it is sealed."""
+    path = bundle_folder(run) / DESCRIPTION
+    training = read_description(path).get("training")
+    if not isinstance(training, dict):
+        raise DataError("has no manifest of its training", file=str(path))
+    return dict(training)

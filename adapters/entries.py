@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from adapters.csv_files import write_table
 from engine.features import COLUMN
 from engine.market import time_of
 from engine.opportunities import OpportunityBuilder
@@ -48,4 +49,4 @@ def _facts(builder: OpportunityBuilder, trade: Any) -> tuple[Any, ...]:
 
 def write_entries(folder: Path, records: Records, builder: OpportunityBuilder) -> None:
     """``entries.csv``."""
-    entries_frame(records, builder).to_csv(folder / FILE, index=False)
+    write_table(folder / FILE, entries_frame(records, builder))

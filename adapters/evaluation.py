@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,9 @@ from engine.market import Floats
 from engine.metrics import Metrics, compute_metrics
 from engine.opportunities import OpportunityBuilder
 from engine.ranks import spearman
-from engine.records import NO_RECORDS, trade_pnl
+from engine.records import NO_RECORDS, hold_hours, trade_pnl
 from engine.significance import returns_of
-from engine.tape import rules_record
+from engine.suspicion import suspicious_signs
 from engine.view import Strategy
 from rl_training.rewards import episode_reward
 from rl_training.settings import RewardSettings
@@ -44,13 +44,6 @@ class Episode:
     trades: NDArray[Any] = field(default_factory=lambda: NO_RECORDS.trades)
     returns: Floats = field(default_factory=lambda: np.zeros(0))
     """Hourly."""
-
-
-def filled_late(builder: OpportunityBuilder, hours: int) -> OpportunityBuilder:
-    """The same market with every order filled that many hours after its decision."""
-    settings = builder.tape.settings.model_copy(update={"latency_hours": hours})
-    arrays = builder.tape.arrays._replace(rules=rules_record(settings))
-    return OpportunityBuilder(replace(builder.tape, settings=settings, arrays=arrays), builder.tables)
 
 
 def play(
@@ -129,6 +122,12 @@ def rank_correlation(episodes: Sequence[Episode]) -> float | None:
     """Spearman's correlation of reward and P&L over episodes; None where one of them never varies."""
     rewards = np.array([episode.reward for episode in episodes])
     return spearman(rewards, np.array([float(episode.metrics["pnl_usd"] or 0.0) for episode in episodes]))
+
+
+def signs_of(at_once: Episode, late: Episode | None) -> list[str]:
+    """Signs that an episode's profit is bounce or error; ``late`` is the same window with fills one hour later."""
+    holds = hold_hours(at_once.trades).tolist()
+    return suspicious_signs(at_once.metrics, holds, None if late is None else late.metrics)
 
 
 def looks_file(model: Path) -> Path:

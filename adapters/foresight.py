@@ -10,7 +10,6 @@ from adapters.configuration import ArbSettings
 from adapters.preparation import Window
 from adapters.strategy_registry import build_strategy, load_strategy_class, needs_future, parse_parameters
 from engine.opportunities import OpportunityBuilder
-from engine.tape import rules_record
 from engine.view import Strategy
 from strategies.base import Context, Future
 
@@ -56,14 +55,6 @@ def _with_future(
     plan = strategy.plan
     marks = {"knows_future": True, "persistent": plan.persistent, "bound_usd": plan.bound_usd}
     return Entrant(strategy, played_on, settings.model_copy(update=rules), marks)
-
-
-def late_builder(builder: OpportunityBuilder) -> OpportunityBuilder:
-    """The same market and features with every fill one hour later: only the rules know of latency."""
-    settings = builder.tape.settings
-    late = settings.model_copy(update={"latency_hours": settings.latency_hours + 1})
-    arrays = builder.tape.arrays._replace(rules=rules_record(late))
-    return OpportunityBuilder(replace(builder.tape, settings=late, arrays=arrays), builder.tables)
 
 
 def caution(name: str, entrant: Entrant) -> str:

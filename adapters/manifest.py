@@ -15,6 +15,8 @@ from typing import Any
 from adapters.configuration import ArbSettings
 from adapters.datasets.load import Dataset
 
+RUN_FORMAT = 2
+"""Of the files of a run: raised when they change so that a version from before could misread them."""
 _PACKAGES = ("numpy", "numba", "pandas", "pyarrow")
 
 
@@ -40,6 +42,7 @@ def build_manifest(
 ) -> dict[str, Any]:
     """The manifest of a run that ends now."""
     return {
+        "format": RUN_FORMAT,
         **more,
         "settings": settings.model_dump(mode="json"),
         "settings_hash": settings.hash(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +44,7 @@ class Facts:
     order: Sequence[int]
     scores: Scores
     judged: Judged
+    signs: Sequence[str]
     summary: Mapping[str, Any]
     rules: ArbSettings
     later_looks: int
@@ -133,33 +134,14 @@ def _results(facts: Facts) -> str:
         for scenario, metrics in scenarios.items()
     ]
     rules = [f"- {name}: {dict(facts.rules.strategies.get(name, {})) or 'defaults'}" for name in RULES]
-    warnings = [f"- **Suspicious:** {warning}" for warning in suspicions(next(iter(facts.scores.values())))]
+    assumed = assumed_words(next(iter(facts.scores.values()))["at once"])
+    signs = [*facts.signs, *([f"{assumed}: nobody has seen it settle."] if assumed else [])]
+    warnings = [f"- **Suspicious:** {sign}" for sign in signs]
     return (
         "## Validation, beside rules\n\n"
         f"| who | fills | {heads} |\n|---|---|" + "---|" * len(COLUMNS) + "\n" + "\n".join(rows) + "\n\n"
         "Parameters of the rules:\n\n" + "\n".join([*rules, *warnings]) + "\n"
     )
-
-
-def suspicions(scenarios: Mapping[str, Metrics]) -> Iterator[str]:
-    """What about validation results points to noise, bouncing last trades or an error rather than to funding."""
-    now, late = scenarios["at once"], scenarios["1 h late"]
-    weeks = (now["hours"] or 0) / 168
-    pnl, pnl_late = now["pnl_pct"] or 0.0, late["pnl_pct"] or 0.0
-    if (now["pnl_pct_per_7d"] or 0.0) > 1:
-        yield "more than 1 % per 7 days is more than these markets have paid."
-    if (now["sharpe"] or 0.0) > 3.5:
-        yield "a Sharpe ratio above 3.5."
-    if weeks and (now["trades"] or 0) / weeks > 10:
-        yield "more than 10 trades a week."
-    if now["trades"] and (now["avg_trade_hours"] or 0.0) < 12:
-        yield "positions are held for less than 12 h on average."
-    if pnl > 0 and (now["price_pnl_usd"] or 0.0) > (now["funding_usd"] or 0.0):
-        yield "more is earned on prices than on funding."
-    if pnl * pnl_late < 0:
-        yield "the sign changes with fills one hour late."
-    if words := assumed_words(now):
-        yield f"{words}: nobody has seen it settle."
 
 
 def _unknown(facts: Facts) -> str:

@@ -50,7 +50,7 @@ def print_results(results: Mapping[str, Metrics], *, title: str, console: Consol
 
 
 def cells(metrics: Metrics) -> Sequence[str]:
-    """The row of one strategy."""
+    """The row of one strategy; a dash where a metric is not defined, or not known to the version that wrote it."""
     values = [(metrics.get(key), form) for _, key, form in COLUMNS]
     return ["-" if value is None else form.format(value) for value, form in values]
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from adapters.csv_files import write_table
 from engine.books import Kind, Leg, NoteKind, OrderKind, Reason
 from engine.market import time_of
 from engine.metrics import Metrics
@@ -27,16 +28,16 @@ def write_run(folder: Path, records: Records, tape: Tape, metrics: Metrics, mani
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / "metrics.json", metrics)
-    trades_frame(records, tape).to_csv(folder / "trades.csv", index=False)
+    write_table(folder / "trades.csv", trades_frame(records, tape))
     ledger_frame(records, tape).to_parquet(folder / "ledger.parquet", index=False)
     equity_frame(records, tape).to_parquet(folder / "equity.parquet", index=False)
-    notes_frame(records, tape).to_csv(folder / "notes.csv", index=False)
+    write_table(folder / "notes.csv", notes_frame(records, tape))
     write_json(folder / "manifest.json", manifest)
 
 
 def write_comparison(path: Path, results: Mapping[str, Metrics]) -> None:
     """One row of metrics for each strategy, at full precision."""
-    pd.DataFrame([{"strategy": name, **metrics} for name, metrics in results.items()]).to_csv(path, index=False)
+    write_table(path, pd.DataFrame([{"strategy": name, **metrics} for name, metrics in results.items()]))
 
 
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
@@ -143,8 +144,7 @@ def notes_frame(records: Records, tape: Tape) -> pd.DataFrame:
 def _pair_name(tape: Tape, pair: int) -> str:
     if not 0 <= pair < len(tape.pairs):
         return ""
-    symbol, long_exchange = tape.market.leg_name(int(tape.pairs.long_leg[pair]))
-    return f"{symbol} long {long_exchange} short {tape.market.leg_name(int(tape.pairs.short_leg[pair]))[1]}"
+    return "{} long {} short {}".format(*tape.pair_name(pair))
 
 
 def _leg_names(tape: Tape, legs: Any) -> tuple[Any, Any]:

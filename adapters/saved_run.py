@@ -1,15 +1,21 @@
-"""The folder of a run, read back: what `arb backtest` and `arb paper-export` wrote, with right types and UTC times."""
+"""The folder of a run, read back: what `arb backtest` and `arb paper-export` wrote, with right types and UTC times.
+
+Runs of older versions stay readable: a metric that they do not have is None, a dash wherever metrics are shown, and a
+column that they do not have is what it was then. Runs of newer versions are refused.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from adapters.csv_files import unquoted
+from adapters.manifest import RUN_FORMAT
 from engine.errors import UserError
 from engine.metrics import Metrics, compute_metrics
 from engine.records import NO_RECORDS
@@ -21,6 +27,22 @@ _WORDS = {
     "notes.csv": ("what", "order", "target", "reason"),
 }
 _WHOLE = ("position_id", "duration_hours")
+METRIC_NAMES = tuple(compute_metrics(NO_RECORDS, 1.0))
+COLUMNS = {
+    "trades.csv": (
+        *("position_id", "symbol", "long_exchange", "short_exchange", "entry_time", "exit_time", "duration_hours"),
+        *("quantity", "position_size_usd", "entry_long_price", "entry_short_price", "exit_long_price"),
+        *("exit_short_price", "entry_fees_usd", "exit_fees_usd", "funding_usd", "price_pnl_usd", "slippage_usd"),
+        *("pnl_usd", "pnl_pct", "exit_reason"),
+    ),
+    "notes.csv": ("time", "what", "order", "target", "reason"),
+    "ledger.parquet": (
+        *("time", "position_id", "kind", "leg", "exchange", "symbol", "quantity", "price", "rate", "amount_usd"),
+        "assumed",
+    ),
+    "equity.parquet": ("time", "equity_usd", "cash_usd", "unrealised_usd", "open_positions"),
+}
+"""What the tables of a run of any version have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,13 +93,14 @@ def read_run(folder: Path) -> SavedRun:
     """Read the folder of a run. Raises ``UserError`` naming the file that is missing or broken."""
     if not is_run(folder):
         raise _no_run(folder)
+    manifest = _read(folder / "manifest.json", _manifest)
     return SavedRun(
         folder=folder,
-        metrics=_read(folder / "metrics.json", _metrics),
-        manifest=_read(folder / "manifest.json", read_json),
-        trades=_read(folder / "trades.csv", _csv),
-        ledger=_read(folder / "ledger.parquet", pd.read_parquet),
-        equity=_read(folder / "equity.parquet", pd.read_parquet),
+        metrics=_read(folder / "metrics.json", lambda path: known_metrics(read_json(path))),
+        manifest=manifest,
+        trades=_read(folder / "trades.csv", _trades),
+        ledger=_read(folder / "ledger.parquet", _parquet),
+        equity=_read(folder / "equity.parquet", _parquet),
         notes=_read(folder / "notes.csv", _csv),
     )
 
@@ -90,12 +113,28 @@ def read_json(path: Path) -> dict[str, Any]:
     return values
 
 
-def _metrics(path: Path) -> Any:
-    """The metrics of a run. Raises ``ValueError`` for the file of a version that knew fewer of them."""
+def known_metrics(values: Mapping[str, Any], names: Iterable[str] = METRIC_NAMES) -> Metrics:
+    """Metrics with None for those that an older version did not know. Raises ``ValueError`` for what is no number."""
+    for name, value in values.items():
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise ValueError(f"{name} is no number")
+    return {**dict.fromkeys(names), **values}
+
+
+def _manifest(path: Path) -> dict[str, Any]:
+    """Raises ``UserError`` for a run of a newer version, ``ValueError`` for what is no manifest of a run."""
     values = read_json(path)
-    missing = sorted(compute_metrics(NO_RECORDS, 1.0).keys() - values.keys())
-    if missing:
-        raise ValueError(f"it was written by another version: no {', '.join(missing)}")
+    version = values.get("format", 1)
+    if type(version) is not int or version < 1:
+        raise ValueError("its format is no number")
+    if version > RUN_FORMAT:
+        raise UserError(
+            f"{path.parent} was written by a newer version of arb (format {version}; this one reads up to "
+            f"{RUN_FORMAT}); read it with that version"
+        )
+    settings = values.get("settings")
+    if not isinstance(settings, dict) or not isinstance(settings.get("initial_capital_usd"), int | float):
+        raise ValueError("it does not say settings.initial_capital_usd")
     return values
 
 
@@ -112,6 +151,8 @@ def _no_run(folder: Path) -> UserError:
 def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
     try:
         return reader(path)
+    except UserError:
+        raise
     except Exception as error:  # pandas, pyarrow and json raise many kinds for a broken file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"{path} cannot be read ({reason}); run the backtest again") from error
@@ -120,12 +161,34 @@ def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
 def _csv(path: Path) -> pd.DataFrame:
     """Exact numbers; an empty table has the types of a full one, and an empty word is a word."""
     words = _WORDS[path.name]
-    table = pd.read_csv(path, keep_default_na=False, dtype=str)
+    table = _with_columns(pd.read_csv(path, keep_default_na=False, dtype=str), path)
     for column in table.columns:
         if column.endswith("time"):
             table[column] = pd.to_datetime(table[column], utc=True, format="ISO8601").dt.as_unit("s")
         elif column in _WHOLE:
             table[column] = table[column].astype("int64")
-        elif column not in words:
+        elif column in words:
+            table[column] = table[column].map(unquoted)
+        else:
             table[column] = table[column].replace("", "nan").astype("float64")
+    return table
+
+
+def _trades(path: Path) -> pd.DataFrame:
+    """Trades of versions without liquidation paid no fee for it, and both legs left together."""
+    table = _csv(path)
+    then: dict[str, Any] = {
+        "liquidation_fees_usd": 0.0, "exit_long_time": table["exit_time"], "exit_short_time": table["exit_time"],
+    }  # fmt: skip
+    return table.assign(**{name: value for name, value in then.items() if name not in table.columns})
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    return _with_columns(pd.read_parquet(path), path)
+
+
+def _with_columns(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    missing = [name for name in COLUMNS[path.name] if name not in table.columns]
+    if missing:
+        raise ValueError(f"it has no column {missing[0]!r}")
     return table

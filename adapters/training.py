@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -13,19 +13,23 @@ import numpy as np
 from pydantic import AwareDatetime, ValidationError
 from stable_baselines3.common.logger import configure
 
-from adapters.bundles import save_bundle
+from adapters.array_files import read_arrays, write_arrays
+from adapters.bundles import FILES_SHA256, save_bundle
 from adapters.configuration import ArbSettings
 from adapters.datasets.atomic import replacing_file
 from adapters.datasets.load import Dataset
-from adapters.evaluation import Episode, filled_late, play, rank_correlation, record_look
+from adapters.evaluation import Episode, play, rank_correlation, record_look, signs_of
 from adapters.manifest import build_manifest
 from adapters.preparation import Window, prepare_dataset, window_of
+from adapters.regular_files import sha256_of
 from adapters.run_files import write_json
+from adapters.sealed import SealError, read_sealed, write_sealed
 from engine.errors import DataError, UserError
 from engine.metrics import Metrics
 from engine.observation import fit_scaler
 from engine.opportunities import OpportunityBuilder
 from engine.settings import Settings
+from engine.worlds import late
 from rl_training.episodes import Course
 from rl_training.extraction import policy_of
 from rl_training.train import Training
@@ -67,6 +71,8 @@ class Outcome:
     reward_rank_correlation: float | None = None
     """Spearman, of reward and P&L over ``weeks`` of the validation window."""
     weeks: int = 0
+    signs: Sequence[str] = ()
+    """Of profits on validation that nobody can earn."""
 
 
 def training_window(
@@ -95,16 +101,19 @@ def begin(folder: Path, plan: TrainingPlan) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} exists already; choose another --out, or go on with --resume {folder}")
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing_file(folder / PLAN) as aside:
-        write_json(aside, plan.model_dump(mode="json"))
+    write_sealed(folder / PLAN, plan.model_dump(mode="json"))
 
 
 def read_plan(folder: Path) -> TrainingPlan:
     """The plan of a run. Raises ``UserError`` when the folder has none that can be read."""
     try:
-        return TrainingPlan.model_validate_json((folder / PLAN).read_bytes())
-    except OSError:
+        return TrainingPlan.model_validate(read_sealed(folder / PLAN))
+    except FileNotFoundError:
         raise UserError(f"{folder} has no {PLAN}; it is not the folder of a training run") from None
+    except OSError as error:
+        raise UserError(f"{folder / PLAN} cannot be read: {error.strerror}") from None
+    except SealError as error:
+        raise UserError(f"{folder / PLAN} {error}; start the training anew") from None
     except ValidationError as error:
         raise UserError(f"{folder / PLAN} cannot be used: {error.errors()[0]['msg']}") from None
 
@@ -136,24 +145,26 @@ def train(
     )  # fmt: skip
     seconds = (datetime.now(UTC) - started).total_seconds()
     weeks = reward_by_week(builder, dataset, policy, settings)
-    outcome = Outcome(
-        steps, before, seconds, *validate(builder, dataset, policy, settings), rank_correlation(weeks), len(weeks)
-    )
+    outcome = Outcome(steps, before, seconds, None, None, rank_correlation(weeks), len(weeks))
+    if (played := validate(builder, dataset, policy, settings)) is not None:
+        at_once, delayed = played
+        signs = signs_of(at_once, delayed)
+        outcome = replace(outcome, validation=at_once.metrics, late=delayed.metrics, signs=signs)
     _write_results(folder, plan, dataset, training, policy, outcome, started, asked=timesteps)
     return outcome
 
 
 def validate(
     builder: OpportunityBuilder, dataset: Dataset, policy: Policy, settings: ArbSettings
-) -> tuple[Metrics | None, Metrics | None]:
-    """Metrics on the validation window, filled at once and one hour late; None where the data set has none."""
+) -> tuple[Episode, Episode] | None:
+    """The validation window, filled at once and one hour late; None where the data set has none."""
     if VALIDATION not in dataset.windows:
-        return None, None
+        return None
     window = window_of(dataset, None, None, VALIDATION)
     reward = settings.training.reward
     (at_once,) = play(builder, policy, [window], reward)
-    (late,) = play(filled_late(builder, 1), policy, [window], reward)
-    return at_once.metrics, late.metrics
+    (delayed,) = play(late(builder), policy, [window], reward)
+    return at_once, delayed
 
 
 def reward_by_week(
@@ -169,18 +180,17 @@ def reward_by_week(
 
 def write_checkpoint(folder: Path, training: Training) -> None:
     """Keep all that going on needs, whole or not at all."""
-    arrays = {name: np.asarray(value) for name, value in training.state().items()}
-    with replacing_file(folder / CHECKPOINT) as aside, aside.open("wb") as file:
-        np.savez(file, allow_pickle=False, **arrays)
+    write_arrays(folder / CHECKPOINT, {name: np.asarray(value) for name, value in training.state().items()})
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A kept state. Raises ``UserError`` when the file is not whole."""
+    """A kept state. Raises ``UserError`` when the file is not whole or was altered."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except Exception as error:  # numpy and zipfile raise many kinds for a broken file
-        raise UserError(f"{path} cannot be read ({error}); remove it to train from the start") from None
+        return read_arrays(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); remove it to train from the start") from None
+    except ValueError as error:
+        raise UserError(f"{path} cannot be read (it {error}); remove it to train from the start") from None
 
 
 def _write_results(
@@ -205,7 +215,10 @@ def _write_results(
         reward_check={"rank_correlation": outcome.reward_rank_correlation, "weeks": outcome.weeks},
     )  # fmt: skip
     metrics = {VALIDATION: outcome.validation, f"{VALIDATION}_1h_late": outcome.late}
-    extra = {"dataset_fingerprint": dataset.fingerprint, "training": manifest, "metrics": metrics}
+    extra = {
+        "dataset_fingerprint": dataset.fingerprint, "training": manifest, "metrics": metrics,
+        FILES_SHA256: {MODEL: sha256_of(content.getvalue())},
+    }  # fmt: skip
     save_bundle(policy, extra, folder / BUNDLE)
     if outcome.validation is not None:
         start, end = dataset.windows[VALIDATION]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -31,9 +31,11 @@ from engine.errors import ArbError, DataError
 from engine.market import Floats
 from engine.metrics import Metrics, compute_metrics, fitness
 from engine.opportunities import OpportunityBuilder
+from engine.records import Records, hold_hours
 from engine.settings import Settings
 from engine.significance import returns_of
-from engine.tape import prepare, rules_record
+from engine.tape import prepare
+from engine.worlds import late
 from strategies.base import Context
 
 LATE = "late_"
@@ -54,10 +56,12 @@ class TuningJob(Settings):
 
 
 class Measured(NamedTuple):
-    """What a point yields: metrics, those with late fills under ``late_`` names, and hourly returns filled at once."""
+    """What a point yields: metrics, those with late fills under ``late_`` names, and filled at once hourly returns and
+    the hours that each trade was held."""
 
     metrics: Metrics
     returns: Floats
+    holds: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class Trial:
     parameters: Point
     metrics: Metrics
     returns: Floats | None = field(default=None, compare=False, repr=False)
+    holds: tuple[int, ...] = field(default=(), compare=False, repr=False)
 
     @property
     def fitness(self) -> float:
@@ -127,15 +132,15 @@ def measure(job_json: str, point: Point) -> Measured:
     bench = _bench(job_json)
     capital = bench.job.settings.initial_capital_usd
     metrics: Metrics = {}
-    returns: dict[str, Floats] = {}
+    played: dict[str, Records] = {}
     for prefix, builder in bench.builders.items():
         context = Context(np.random.default_rng(bench.job.seed))
         strategy = build_strategy(bench.job.strategy, point, context)
-        records = run_backtest(builder, strategy, bench.first, bench.last)
-        run = compute_metrics(records, capital)
+        played[prefix] = run_backtest(builder, strategy, bench.first, bench.last)
+        run = compute_metrics(played[prefix], capital)
         metrics |= {prefix + name: value for name, value in run.items()}
-        returns[prefix] = returns_of(records, capital)
-    return Measured(metrics, returns[""])
+    at_once = played[""]
+    return Measured(metrics, returns_of(at_once, capital), tuple(hold_hours(at_once.trades).tolist()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,10 +180,7 @@ def _builders(market_json: str) -> dict[str, OpportunityBuilder]:
     tape = prepare(filtered(dataset.market, asked.settings.filters), asked.settings)
     builders = {"": OpportunityBuilder(tape)}
     if asked.late:
-        # Only the rules know of latency; everything else of the tape is the same and large.
-        settings = asked.settings.model_copy(update={"latency_hours": asked.settings.latency_hours + 1})
-        late = replace(tape, settings=settings, arrays=tape.arrays._replace(rules=rules_record(settings)))
-        builders[LATE] = OpportunityBuilder(late, builders[""].tables)
+        builders[LATE] = late(builders[""])
     return builders
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import textwrap
 from collections.abc import Iterable, Sequence
@@ -14,11 +13,13 @@ from typing import Any
 import yaml
 
 from adapters.assumed import assumed_words
+from adapters.csv_files import write_rows
 from adapters.significance import after_all
 from adapters.trials import TrialRecord, record_of, summarise
 from adapters.tuning import LATE, Trial, TuningJob, ranked
 from adapters.tuning_grid import Grid
 from engine.significance import SignificanceSettings, Trials, significance
+from engine.suspicion import suspicious_signs
 
 SHOWN = 10
 WIDTH = 99
@@ -38,12 +39,8 @@ _COLUMNS: tuple[tuple[str, str, int], ...] = (
 
 def write_trials(folder: Path, trials: Sequence[Trial]) -> None:
     """``tuning.csv``: one row per point in the order tried, at full precision; empty where a metric is not defined."""
-    with (folder / "tuning.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["trial", *trials[0].parameters, "fitness", *trials[0].metrics])
-        for trial in trials:
-            values = [*trial.parameters.values(), trial.fitness, *trial.metrics.values()]
-            writer.writerow([trial.number, *("" if value is None else value for value in values)])
+    rows = [[one.number, *one.parameters.values(), one.fitness, *one.metrics.values()] for one in trials]
+    write_rows(folder / "tuning.csv", ["trial", *trials[0].parameters, "fitness", *trials[0].metrics], rows)
 
 
 def record_of_points(job: TuningJob, trials: Sequence[Trial]) -> TrialRecord:
@@ -110,13 +107,12 @@ def table(trials: Sequence[Trial], grid: Grid) -> list[str]:
 def cautions(best: Trial, tried: int) -> list[str]:
     """What a reader should know before believing the best point."""
     notes = [f"The best of {tried} points looks better than it is; the test window will tell by how much."]
-    at_once, late = best.metrics["pnl_pct_per_7d"], best.metrics.get(f"{LATE}pnl_pct_per_7d")
     if not best.metrics["trades"]:
         notes.append("It does not trade: no point of the grid earned its costs.")
-    if at_once is not None and at_once > 1:
-        notes.append("Above 1 % per 7 days is more than real markets have paid; suspect the data or the fills.")
-    if at_once is not None and late is not None and at_once * late < 0:
-        notes.append("Its sign changes with fills one hour late: that is noise, or bouncing last trades, not funding.")
+    late = {name.removeprefix(LATE): value for name, value in best.metrics.items() if name.startswith(LATE)}
+    signs = suspicious_signs(best.metrics, best.holds, late or None)
+    if signs:
+        notes += textwrap.wrap(f"It looks like last-trade bounce: {'; '.join(signs)}.", WIDTH)
     if words := assumed_words(best.metrics):
         notes.append(f"Its P&L has {words}: settlements are missing from the data.")
     return notes

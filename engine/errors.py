@@ -28,5 +28,9 @@ class BundleError(UserError):
     """A deployed policy cannot be used: truncated, of another observation spec, or of another cost table."""
 
 
+class NotFiniteError(BundleError, FloatingPointError):
+    """A policy has no answer: it was shown, or its sums became, a number that is not finite or beyond any market."""
+
+
 class CapacityError(ArbError):
     """A fixed buffer of the kernel was too small: a defect of the caller that sized it, never dropped silently."""

@@ -15,11 +15,11 @@ from pydantic import Field, field_validator
 
 from engine.books import Books, OrderKind, Status
 from engine.compiled import compiled, hourly
-from engine.errors import UserError
+from engine.errors import DataError, UserError
 from engine.features import COLUMN, FEATURES
 from engine.kernel import is_held, open_notional, position_pnl
 from engine.margin import liquidation_distance
-from engine.market import Floats, Ints
+from engine.market import Floats, Ints, time_of
 from engine.opportunities import OpportunityBuilder, rank
 from engine.settings import Settings, hash_of
 from engine.tape import TapeArrays
@@ -30,6 +30,11 @@ SLOT_VALUES = 3
 OPEN = int(Status.OPEN)
 FREE = int(Status.FREE)
 ENTER, EXIT = int(OrderKind.ENTER), int(OrderKind.EXIT)
+MOST_OBSERVED = 1e6
+"""A value beyond this is no market: a wrong unit, a price that never was, a scaler of other data. tanh saturates long
+before, so that a policy would answer it without hesitation."""
+ROUNDING = 1e-9
+"""A feature that deviates less, as a part of its mean, is constant."""
 
 Float32s = NDArray[np.float32]
 
@@ -122,15 +127,37 @@ def encoding_of(spec: ObservationSpec, scaler: Scaler) -> Encoding:
 
 
 @compiled
-def rank_hour(encoding: Encoding, features: Floats, offered: Any, pairs: Ints, values: Float32s) -> None:
-    """Ranked candidates of an hour: ``pairs`` ``[K]`` (-1: fewer), scaled ``values`` ``[K, features]``."""
+def rank_hour(encoding: Encoding, features: Floats, offered: Any, pairs: Ints, values: Float32s) -> int:
+    """Ranked candidates of an hour: ``pairs`` ``[K]`` (-1: fewer), scaled ``values`` ``[K, features]``.
+
+    Returns the place in the flat ``values`` of one beyond ``MOST_OBSERVED``, -1 where there is none.
+    """
     n = rank(np.ascontiguousarray(features[:, encoding.ranking]), offered, pairs)
     pairs[n:] = -1
     values[:] = 0.0
+    absurd = -1
+    width = encoding.columns.shape[0]
     for k in range(n):
-        for j in range(encoding.columns.shape[0]):
+        for j in range(width):
             value = (features[pairs[k], encoding.columns[j]] - encoding.mean[j]) / encoding.deviation[j]
             values[k, j] = 0.0 if np.isnan(value) else value
+            if abs(value) > MOST_OBSERVED:
+                absurd = k * width + j
+    return absurd
+
+
+def absurd_value(
+    builder: OpportunityBuilder, t: int, spec: ObservationSpec, encoding: Encoding, absurd: int, pairs: Ints
+) -> DataError:
+    """The error about a value that ``rank_hour`` found at row ``t``: feature, pair and hour."""
+    k, j = divmod(absurd, len(spec.features))
+    value = float(builder.at(t)[0][pairs[k], encoding.columns[j]])
+    return DataError(
+        f"{spec.features[j]} is {value:g}, {abs(value - encoding.mean[j]) / encoding.deviation[j]:.3g} deviations from "
+        "what the scaler knows: a wrong unit or price, or a scaler of other data",
+        coin="{} long {} short {}".format(*builder.tape.pair_name(int(pairs[k]))),
+        hour=f"{time_of(int(builder.tape.market.hours[t])):%Y-%m-%dT%H:%MZ}",
+    )
 
 
 @hourly
@@ -212,11 +239,16 @@ def action_mask(books: Books, b: int, visible: Ints, out: Any) -> None:
         out[1 + k] = has_free_slot and visible[k] >= 0
 
 
+def _unscaled(spec: ObservationSpec) -> Encoding:
+    return encoding_of(spec, Scaler(mean=(0.0,) * len(spec.features), deviation=(1.0,) * len(spec.features)))
+
+
 def fit_scaler(builder: OpportunityBuilder, spec: ObservationSpec, first: int, last: int) -> Scaler:
     """Mean and population deviation of each feature over the offered pairs of rows first..last (training only).
 
     Every hour's top ``spec.candidates`` pairs count, since these are what the policy is shown. A deviation of zero
-    counts as 1. Raises ``UserError`` when no pair is offered in the window.
+    counts as 1, and so does one that is rounding. Raises ``UserError`` when no pair is offered in the window, and
+    ``DataError`` for a feature that is infinite.
     """
     columns = [COLUMN[name] for name in spec.features]
     shown = np.empty(spec.candidates, np.int64)
@@ -225,6 +257,8 @@ def fit_scaler(builder: OpportunityBuilder, spec: ObservationSpec, first: int, l
         features, offered = builder.at(t)
         n = rank(np.ascontiguousarray(features[:, COLUMN[spec.ranking]]), offered, shown)
         rows.append(features[shown[:n]][:, columns])
+        if np.isinf(rows[-1]).any():
+            raise absurd_value(builder, t, spec, _unscaled(spec), int(np.isinf(rows[-1]).argmax()), shown)
     values = np.concatenate(rows) if rows else np.empty((0, len(columns)))
     if not len(values):
         raise UserError("no opportunity is offered in the training window, so a scaler cannot be fitted")
@@ -232,5 +266,5 @@ def fit_scaler(builder: OpportunityBuilder, spec: ObservationSpec, first: int, l
     count = np.maximum(known.sum(axis=0), 1)
     mean = np.where(known, values, 0.0).sum(axis=0) / count
     deviation = np.sqrt((np.where(known, values - mean, 0.0) ** 2).sum(axis=0) / count)
-    deviation = np.where(deviation > 0, deviation, 1.0)
+    deviation = np.where(deviation > ROUNDING * np.abs(mean), deviation, 1.0)
     return Scaler(mean=tuple(mean.tolist()), deviation=tuple(deviation.tolist()))

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from engine.errors import SettingsError
 
@@ -115,7 +115,8 @@ class EngineSettings(Settings):
     latency_hours: Annotated[int, Field(ge=0, le=168)] = 0
     fill_at: Literal["next_trade", "last_trade"] = "next_trade"
     """``last_trade`` fills at the price that the strategy sees: only to show what that would invent."""
-    liquidity: Literal["taker", "maker"] = "taker"
+    liquidity: Literal["taker"] = "taker"
+    """Which rate of the fee table is paid: that of orders which take what is offered."""
     cost_multiple: NotNegative = 1.0
     """Multiplies fees (of liquidations and transfers too) and slippage; stress tests use it."""
     leg_failure_probability: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
@@ -123,6 +124,16 @@ class EngineSettings(Settings):
     leg_failure_seed: int = 0
     fees: Mapping[str, tuple[FeeRow, ...]] = Field(default_factory=dict)
     filters: FilterSettings = FilterSettings()
+
+    @field_validator("liquidity", mode="before")
+    @classmethod
+    def _no_certain_maker(cls, value: Any) -> Any:
+        if value == "maker":
+            raise ValueError(
+                "a resting order is not sure to be filled, and the maker's fee on fills that are sure invents about "
+                "6 bps an entry; there is no model of resting orders yet: leave it at taker"
+            )
+        return value
 
     @model_validator(mode="after")
     def _leverage_needs_liquidation(self) -> Self:
@@ -155,12 +166,30 @@ def parse_settings(model: type[AnySettings], values: Mapping[str, Any], *, origi
 
 def _explain(model: type[Settings], error: dict[str, Any]) -> str:
     key = ".".join(str(part) for part in error["loc"])
+    told = _part_to_tell(model, error["loc"])
     if error["type"] == "extra_forbidden":
-        known = known_keys(model)
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
-        return f"unknown key {key!r}; did you mean {near[0]!r}?" if near else f"unknown key {key!r}"
+        unknown = repr(key) if told is None else f"in {told!r}"
+        near = difflib.get_close_matches(key, known_keys(model), n=1, cutoff=0.0)
+        return f"unknown key {unknown}; did you mean {near[0]!r}?" if near else f"unknown key {unknown}"
     message = error["msg"].removeprefix("Value error, ")
-    return f"{key} = {error['input']!r}: {message}" if key else message
+    what = f"{key} = {error['input']!r}" if told is None else told
+    return f"{what}: {message}" if key else message
+
+
+def _part_to_tell(model: type[BaseModel], place: tuple[Any, ...]) -> str | None:
+    """As much of a key as a message may name when the settings there hold a secret; None when they do not.
+
+    Whatever was written there, values and unknown keys, may be the secret in the wrong line.
+    """
+    for depth, part in enumerate(place):
+        field = model.model_fields.get(str(part))
+        if model.model_config.get("hide_input_in_errors"):
+            return ".".join(str(known) for known in place[: depth if field is None else depth + 1])
+        kind = None if field is None else field.annotation
+        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+            return None
+        model = kind
+    return ".".join(map(str, place)) if model.model_config.get("hide_input_in_errors") else None
 
 
 def known_keys(model: type[Settings], prefix: str = "") -> list[str]:

@@ -59,6 +59,6 @@ def _sources(metrics: Metrics) -> list[str]:
 
 
 def _number(metrics: Metrics, name: str) -> float:
-    """A metric that is not defined is no sign of anything."""
-    value = metrics[name]
+    """A metric that is not defined, or that an older run has not, is no sign of anything."""
+    value = metrics.get(name)
     return 0.0 if value is None else float(value)

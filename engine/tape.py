@@ -109,6 +109,11 @@ class Tape:
         """Share of capital in the wallet at each exchange ``[exchanges]``; none when the account is pooled."""
         return wallet_shares(self.market.exchanges, self.settings)
 
+    def pair_name(self, pair: int) -> tuple[str, str, str]:
+        """(symbol, long exchange, short exchange) of a pair."""
+        symbol, long_exchange = self.market.leg_name(int(self.pairs.long_leg[pair]))
+        return symbol, long_exchange, self.market.leg_name(int(self.pairs.short_leg[pair]))[1]
+
 
 def prepare(
     market: MarketData, settings: EngineSettings, *, before: Before | None = None, pairs: Pairs | None = None

@@ -20,7 +20,7 @@ from engine.kernel import is_held, position_pnl
 from engine.loop import HourlyLoop
 from engine.margin import liquidation_distance
 from engine.market import Floats, Ints, time_of
-from engine.observation import Encoding, Float32s, ObservationSpec, encode, rank_hour
+from engine.observation import Encoding, Float32s, ObservationSpec, absurd_value, encode, rank_hour
 from engine.opportunities import OpportunityBuilder
 
 
@@ -149,9 +149,7 @@ class View:
 
     def pair_name(self, pair: int) -> tuple[str, str, str]:
         """(symbol, long exchange, short exchange) of a pair."""
-        market, pairs = self._builder.tape.market, self._builder.tape.pairs
-        symbol, long_exchange = market.leg_name(int(pairs.long_leg[pair]))
-        return symbol, long_exchange, market.leg_name(int(pairs.short_leg[pair]))[1]
+        return self._builder.tape.pair_name(pair)
 
     def is_held(self, pair: int) -> bool:
         """Whether the pair or its mirror is held or pending."""
@@ -160,7 +158,8 @@ class View:
     def observe(self, encoding: Encoding, spec: ObservationSpec) -> tuple[Float32s, Ints]:
         """The policy's observation ``[spec.size]`` and the pairs shown in it ``[O]`` (-1: empty slot).
 
-        Raises ``UserError`` when the run has another number of positions than the spec.
+        Raises ``UserError`` when the run has another number of positions than the spec, and ``DataError`` for a value
+        that no market has.
         """
         if spec.positions != self.max_positions:
             raise UserError(
@@ -169,7 +168,9 @@ class View:
             )
         pairs = np.empty(spec.candidates, np.int64)
         values = np.empty((spec.candidates, len(spec.features)), np.float32)
-        rank_hour(encoding, *self._hour, pairs, values)
+        absurd = rank_hour(encoding, *self._hour, pairs, values)
+        if absurd >= 0:
+            raise absurd_value(self._builder, self._row, spec, encoding, absurd, pairs)
         observation, visible = np.empty(spec.size, np.float32), np.empty(spec.opportunities, np.int64)
         arrays, books = self._loop.tape.arrays, self._loop.books
         encode(arrays, books, self._b, self._row, pairs, values, spec.opportunities, visible, observation)

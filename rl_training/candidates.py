@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from engine.errors import UserError
 from engine.features import COLUMN, FEATURES
 from engine.market import Floats, Ints
-from engine.observation import Float32s, ObservationSpec, Scaler, encoding_of, rank_hour
+from engine.observation import Float32s, ObservationSpec, Scaler, absurd_value, encoding_of, rank_hour
 from engine.opportunities import OpportunityBuilder
 from engine.tape import Tape
 
@@ -31,7 +31,7 @@ class Candidates(NamedTuple):
 def candidate_table(
     builder: OpportunityBuilder, spec: ObservationSpec, scaler: Scaler, first: int, last: int
 ) -> Candidates:
-    """Candidates of rows ``first..last``, both included."""
+    """Candidates of rows ``first..last``, both included. Raises ``DataError`` for a value that no market has."""
     check_positions(spec, builder.tape)
     encoding, hours = encoding_of(spec, scaler), builder.tape.hours
     table = Candidates(
@@ -43,7 +43,9 @@ def candidate_table(
     offered = np.empty(len(builder.tape.pairs), bool)
     for t in range(first, last + 1):
         builder.fill(t, features, offered)
-        rank_hour(encoding, features, offered, table.pairs[t], table.values[t])
+        absurd = rank_hour(encoding, features, offered, table.pairs[t], table.values[t])
+        if absurd >= 0:
+            raise absurd_value(builder, t, spec, encoding, absurd, table.pairs[t])
         table.quality[t] = is_quality(builder.tape, features)[table.pairs[t]] & (table.pairs[t] >= 0)
     return table
 

@@ -11,7 +11,6 @@ Randomness (sampling of actions, minibatch permutations) comes from one generato
 read nor set.
 """
 
-import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
@@ -41,6 +40,7 @@ from rl_training.flat_numerics import (
     sample_actions,
     towers,
 )
+from rl_training.torch_archive import policy_arrays
 
 Checkpoint = dict[str, npt.NDArray[Any] | int | float]
 
@@ -356,12 +356,9 @@ def load_policy_arrays(zip_path: str | Path | BinaryIO) -> dict[str, npt.NDArray
     BundleError where the file is no such zip (cut short, or a pointer to a large file) or holds more than tensors.
     """
     try:
-        with zipfile.ZipFile(zip_path) as archive:
-            content = BytesIO(archive.read("policy.pth"))
-        state = torch.load(content, map_location="cpu", weights_only=True)
-        return {name: tensor.numpy() for name, tensor in state.items()}
-    except Exception as problem:  # torch raises a dozen unrelated classes for a malformed file
-        raise BundleError(f"{zip_path}: not a readable policy: {problem}") from problem
+        return policy_arrays(zip_path)
+    except Exception as problem:  # zipfile and what it calls raise a dozen unrelated classes for a malformed file
+        raise BundleError(f"{zip_path}: not a readable policy: {' '.join(str(problem).split())[:200]}") from problem
 
 
 def _require_supported(agent: FlatPPO) -> None:

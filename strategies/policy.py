@@ -8,10 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-from engine.observation import Encoding, Float32s, ObservationSpec, Scaler, encoding_of
+from engine.compiled import compiled
+from engine.errors import NotFiniteError
+from engine.observation import MOST_OBSERVED, Encoding, Float32s, ObservationSpec, Scaler, encoding_of
 
 Float32Matrix = NDArray[np.float32]
 
@@ -36,7 +37,7 @@ class Policy:
         return encoding_of(self.spec, self.scaler)
 
 
-@njit(cache=True)
+@compiled
 def _layer(inputs: Float32s, weights: Float32Matrix, biases: Float32s) -> Float32s:
     """``inputs @ weights + biases``, summed input by input, so that the order of additions never varies."""
     out = biases.copy()
@@ -45,6 +46,15 @@ def _layer(inputs: Float32s, weights: Float32Matrix, biases: Float32s) -> Float3
         for j in range(weights.shape[1]):
             out[j] += value * weights[i, j]
     return out
+
+
+@compiled
+def _first_absurd(observation: Float32s) -> int:
+    """Place of a value that is not a number or beyond ``MOST_OBSERVED``, -1 where there is none."""
+    for i in range(observation.shape[0]):
+        if not abs(observation[i]) <= MOST_OBSERVED:
+            return i
+    return -1
 
 
 def logits(policy: Policy, observation: Float32s) -> Float32s:
@@ -59,8 +69,20 @@ def logits(policy: Policy, observation: Float32s) -> Float32s:
 
 
 def best_action(policy: Policy, observation: Float32s) -> int:
-    """The action with the highest logit; a tie goes to the lowest action. A logit that is not finite is an error."""
+    """The action with the highest logit; a tie goes to the lowest action.
+
+    Raises ``NotFiniteError`` for an observation with an absurd value, which tanh would hide, and for logits that are
+    not finite.
+    """
+    absurd = _first_absurd(observation)
+    if absurd >= 0:
+        raise NotFiniteError(
+            f"policy {policy.name}: value {absurd} of what it was shown is {observation[absurd]:g}, "
+            "which is not finite or beyond any market"
+        )
     values = logits(policy, observation)
     if not np.isfinite(values).all():
-        raise FloatingPointError(f"policy {policy.name}: the network answered with values that are not finite")
+        raise NotFiniteError(
+            f"policy {policy.name}: the network answered with values that are not finite; its weights are too large"
+        )
     return int(np.argmax(values))

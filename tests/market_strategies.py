@@ -80,8 +80,8 @@ def random_settings(rng: Rng) -> EngineSettings:
         min_history_hours=int(rng.integers(1, 9)),
         latency_hours=int(rng.choice([0, 1, 2, 3], p=[0.5, 0.25, 0.15, 0.1])),
         fill_at="last_trade" if rng.random() < 0.15 else "next_trade",
-        liquidity="maker" if rng.random() < 0.2 else "taker",
-        cost_multiple=1.0 if rng.random() < 0.7 else float(rng.uniform(0, 4)),
+        # The first of the two numbers was for a setting that is no more: seeds keep their markets.
+        cost_multiple=1.0 if rng.random(2)[1] < 0.7 else float(rng.uniform(0, 4)),
         fees={exchange: _fee_rows(rng) for exchange in EXCHANGES},
         filters=FilterSettings(
             min_volume_24h_usd=float(rng.uniform(1e3, 1e6)) if rng.random() < 0.1 else None,

@@ -64,8 +64,7 @@ def fee_rate(settings: EngineSettings, exchange: str, day: date) -> Fraction:
     rows = settings.fees[exchange]
     begun = [row for row in rows if row.since <= day]
     row = max(begun, key=lambda r: r.since) if begun else min(rows, key=lambda r: r.since)
-    rate = row.maker if settings.liquidity == "maker" else row.taker
-    return Fraction(rate) * Fraction(settings.cost_multiple)
+    return Fraction(row.taker) * Fraction(settings.cost_multiple)
 
 
 def notional_per_leg(settings: EngineSettings, equity: Fraction) -> Fraction:

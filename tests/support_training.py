@@ -10,6 +10,7 @@ from support_datasets import info_of, small_market, window
 
 from adapters.cli import main
 from adapters.datasets.write import write_dataset
+from adapters.sealed import read_sealed, write_sealed
 
 HOURS = 420
 TINY = (
@@ -40,3 +41,8 @@ def arb(*arguments: object) -> int:
     code = stopped.value.code
     assert isinstance(code, int)
     return code
+
+
+def rewrite(path: Path, **changes: object) -> None:
+    """Other values in a sealed file, under a right checksum."""
+    write_sealed(path, {**read_sealed(path), **changes})

@@ -17,6 +17,7 @@ from safetensors.numpy import save as save_tensors
 from stable_baselines3 import PPO
 from support_environment import SPEC, random_policy, vec_environment
 
+from adapters import sealed
 from adapters.bundles import (
     DESCRIPTION,
     LOOKS,
@@ -125,9 +126,10 @@ def test_a_path_that_does_not_exist_is_refused(tmp_path: Path, settings: ArbSett
 
 
 def _rewritten(bundle: Path, change: Callable[[dict[str, Any]], None]) -> None:
-    description = json.loads((bundle / DESCRIPTION).read_text())
+    """Another description under a right checksum."""
+    description = sealed.parsed((bundle / DESCRIPTION).read_bytes()).values
     change(description)
-    (bundle / DESCRIPTION).write_text(json.dumps(description))
+    (bundle / DESCRIPTION).write_text(sealed.text_of(description))
 
 
 @pytest.mark.trap(23)
@@ -145,7 +147,8 @@ def _rewritten(bundle: Path, change: Callable[[dict[str, Any]], None]) -> None:
         (lambda d: d["scaler"]["mean"].__setitem__(0, None), "mean"),
         (lambda d: d["actions"].reverse(), "actions"),
         (lambda d: d.pop("cost_table_hash"), "cost table"),
-        (lambda d: d.update(format=99), "bundle format 99"),
+        (lambda d: d.update(name="two\nlines"), "name of the policy"),
+        (lambda d: d.update(name=7), "name of the policy"),
     ],
 )
 def test_trap_23_an_inconsistent_description_is_refused(

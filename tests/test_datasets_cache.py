@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -26,6 +29,7 @@ from support_datasets import (
 from adapters.datasets import array_store
 from adapters.datasets import cache as array_cache
 from adapters.datasets import load as loading
+from adapters.datasets.code_fingerprint import fingerprint_of_sources
 from adapters.datasets.load import load_dataset
 from adapters.datasets.split import split_dataset
 from adapters.datasets.windows import WindowEdges
@@ -125,6 +129,20 @@ def test_new_windows_keep_fingerprint_and_cache(dataset: Path, reads: list[Path]
     assert len(reads) == 1
 
 
+def alter(path: Path, name: str, value: object) -> None:
+    """Another value, or that many hours more, under the old checksum."""
+    manifest = json.loads(path.read_text())
+    manifest[name] = manifest[name] + value if isinstance(value, int) else value
+    path.write_text(json.dumps(manifest, indent=2) + "\n")
+
+
+def unsealed(path: Path) -> None:
+    """The manifest as a version before the seal wrote it."""
+    manifest = json.loads(path.read_text())
+    del manifest["format"], manifest["checksum"]
+    path.write_text(json.dumps(manifest))
+
+
 def flip_a_byte(path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[-9] ^= 1
@@ -143,6 +161,13 @@ def flip_a_byte(path: Path) -> None:
         lambda entry: (entry / "manifest.json").write_text('{"arrays": {}'),
         lambda entry: (entry / "manifest.json").write_text("[]"),
         lambda entry: (entry / "manifest.json").unlink(),
+        lambda entry: alter(entry / "manifest.json", "first_hour", 24),
+        lambda entry: alter(entry / "manifest.json", "hours", -1),
+        lambda entry: alter(entry / "manifest.json", "symbols", ["ETHUSDT", "BTCUSDT"]),
+        lambda entry: alter(entry / "manifest.json", "format", None),
+        lambda entry: unsealed(entry / "manifest.json"),
+        lambda entry: (entry / "price.npy").unlink() or (entry / "price.npy").symlink_to("/dev/zero"),
+        lambda entry: (entry / "manifest.json").unlink() or os.mkfifo(entry / "manifest.json"),
     ],
 )
 def test_a_damaged_entry_is_rebuilt(
@@ -160,11 +185,60 @@ def test_a_damaged_entry_is_rebuilt(
     assert entries(cache_folder) == [entry]
 
 
+def test_an_entry_in_the_place_of_another_is_not_taken(dataset: Path, cache_folder: Path, reads: list[Path]) -> None:
+    expected = load_dataset(dataset).market.price.copy()
+    (entry,) = entries(cache_folder)
+    array_cache.store("0" * 32, small_market(30), ())
+    other = next(path for path in entries(cache_folder) if path != entry)
+    shutil.rmtree(entry)
+    shutil.copytree(other, entry)
+    np.testing.assert_array_equal(load_dataset(dataset).market.price, expected)
+    assert len(reads) == 2
+
+
+def test_a_market_that_other_code_has_read_is_read_again(
+    dataset: Path, reads: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_dataset(dataset)
+    monkeypatch.setattr(array_cache, "code_fingerprint", lambda *_: "other code")
+    load_dataset(dataset)
+    assert len(reads) == 2
+
+
+@pytest.mark.parametrize("what", ["device", "pipe"])
+def test_a_coin_that_is_no_regular_file_is_refused_at_once(dataset: Path, what: str) -> None:
+    coin = dataset / "price_history" / "ETHUSDT.parquet"
+    coin.unlink()
+    os.mkfifo(coin) if what == "pipe" else coin.symlink_to("/dev/zero")
+    with pytest.raises(loading.DataError, match=r"ETHUSDT\.parquet: cannot be read: it is no regular file"):
+        load_dataset(dataset)
+
+
+def test_the_fingerprint_of_code_knows_every_source_file(tmp_path: Path) -> None:
+    for name, text in {"a.py": "x = 1", "inner/b.py": "y = 2", "notes.txt": "z"}.items():
+        (tmp_path / "part" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "part" / name).write_text(text)
+    first = fingerprint_of_sources(tmp_path / "part")
+    (tmp_path / "part" / "notes.txt").write_text("other")
+    assert fingerprint_of_sources(tmp_path / "part") == first
+    found = {first}
+    for change in (
+        lambda: (tmp_path / "part" / "inner" / "b.py").write_text("y = 3"),
+        lambda: (tmp_path / "part" / "a.py").rename(tmp_path / "part" / "c.py"),
+        lambda: (tmp_path / "part" / "d.py").write_text(""),
+    ):
+        change()
+        found.add(fingerprint_of_sources(tmp_path / "part"))
+    assert len(found) == 4
+    with pytest.raises(FileNotFoundError):
+        fingerprint_of_sources(tmp_path / "nothing")
+
+
 def test_an_entry_of_an_interrupted_writer_is_never_seen(cache_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(array_store.json, "dumps", stop)
+    monkeypatch.setattr(array_store.sealed, "text_of", stop)
     with pytest.raises(KeyboardInterrupt):
         array_cache.store("0" * 32, small_market(), ())
     assert entries(cache_folder) == []
@@ -192,7 +266,7 @@ def test_only_the_entries_used_last_are_kept(cache_folder: Path, monkeypatch: py
     market = small_market()
     for number in range(3):
         array_cache.store(f"{number:032}", market, ())
-        manifest = cache_folder / "datasets" / f"{number:032}-{array_cache.FORMAT}" / "manifest.json"
+        (manifest,) = cache_folder.glob(f"datasets/{number:032}-*/manifest.json")
         past = time.time() - 1000 + number
         array_store.os.utime(manifest, (past, past))
     assert array_cache.load(f"{0:032}") is not None

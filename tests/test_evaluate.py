@@ -19,7 +19,6 @@ from adapters.configuration import load_settings
 from adapters.evaluation import (
     Episode,
     draw_windows,
-    filled_late,
     play,
     rank_correlation,
     record_look,
@@ -32,6 +31,7 @@ from engine.errors import UserError
 from engine.metrics import compute_metrics
 from engine.opportunities import OpportunityBuilder
 from engine.tape import prepare
+from engine.worlds import late
 from rl_training.environment import FundingArbitrageEnv
 from rl_training.episodes import Course
 from rl_training.rewards import episode_reward
@@ -92,10 +92,10 @@ def test_trap_16_the_reward_of_an_evaluation_is_what_the_environment_pays(reward
 def test_filling_late_is_the_latency_setting() -> None:
     made = builder()
     window = Window(FIRST, LAST)
-    late = play(filled_late(made, 1), eager(), [window], PLAIN)[0]
+    delayed = play(late(made), eager(), [window], PLAIN)[0]
     slow = OpportunityBuilder(prepare(made.tape.market, made.tape.settings.model_copy(update={"latency_hours": 1})))
-    assert late.metrics == play(slow, eager(), [window], PLAIN)[0].metrics
-    assert late.metrics != play(made, eager(), [window], PLAIN)[0].metrics
+    assert delayed.metrics == play(slow, eager(), [window], PLAIN)[0].metrics
+    assert delayed.metrics != play(made, eager(), [window], PLAIN)[0].metrics
 
 
 def test_windows_repeat_by_seed_and_stay_inside() -> None:

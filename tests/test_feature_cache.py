@@ -53,6 +53,16 @@ def test_settings_that_reach_a_feature_give_another_entry(cache: Path, change: d
     assert len(list(cache.iterdir())) == 3
 
 
+def test_other_code_builds_its_own_tables(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tape = some_tape()
+    feature_tables(FINGERPRINT, tape)
+    monkeypatch.setattr(feature_cache, "code_fingerprint", lambda *_: "a changed formula")
+    built = Tables(*(np.full_like(array, 7.0) for array in build_tables(tape)))
+    monkeypatch.setattr(feature_cache, "build_tables", lambda _: built)
+    assert feature_tables(FINGERPRINT, tape) is built
+    assert len(list(cache.iterdir())) == 2
+
+
 def test_a_damaged_entry_is_built_again(cache: Path) -> None:
     tape = some_tape()
     built = feature_tables(FINGERPRINT, tape)

@@ -81,17 +81,17 @@ def test_entry_and_exit_with_fees_and_slippage() -> None:
     assert result.fills_at_last_trade == 0
 
 
-def test_quoted_spread_cost_multiple_and_maker_fees() -> None:
+def test_quoted_spread_and_cost_multiple() -> None:
     # h = 0.002 / 2 on alpha, none on beta; m = 2: long 100 * (1 + 2 * (0.001 + 0.0002)) = 100.24, short 99.96
     result = run(
         LegSketch(fill=100, spread=0.002),
         LegSketch(fill=100),
         {0: [ENTER]},
         2,
-        plain_settings(slippage_bps=2.0, cost_multiple=2.0, liquidity="maker"),
+        plain_settings(slippage_bps=2.0, cost_multiple=2.0),
     )
     assert [float(row.price) for row in result.ledger[:2]] == [near(100.24), near(99.96)]
-    assert [float(row.amount) for row in result.ledger[:2]] == [near(-50 * 100.24 * 4e-4), near(-50 * 99.96 * 2e-4)]
+    assert [float(row.amount) for row in result.ledger[:2]] == [near(-50 * 100.24 * 10e-4), near(-50 * 99.96 * 12e-4)]
 
 
 def test_impact_grows_with_the_root_of_the_share_of_volume() -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,7 @@ import pytest
 from market_strategies import random_case
 from scripted import Scripted
 
+from adapters.manifest import RUN_FORMAT
 from adapters.run_files import equity_frame, ledger_frame, notes_frame, trades_frame, write_run
 from adapters.saved_run import RUN_FILES, is_run, read_run, run_folders
 from engine.backtest import run_backtest
@@ -82,11 +85,49 @@ def test_json_that_is_no_object_is_refused(folder: Path) -> None:
         read_run(folder)
 
 
-def test_a_run_of_a_version_with_fewer_metrics_is_refused(folder: Path) -> None:
-    metrics = json.loads((folder / "metrics.json").read_text())
-    del metrics["liquidation_fees_usd"]
-    (folder / "metrics.json").write_text(json.dumps(metrics))
-    with pytest.raises(UserError, match="written by another version: no liquidation_fees_usd"):
+def rewrite(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    values = json.loads(path.read_text())
+    change(values)
+    path.write_text(json.dumps(values))
+
+
+def test_a_run_of_a_version_with_fewer_metrics_has_none_of_them(folder: Path) -> None:
+    whole = read_run(folder).metrics
+    rewrite(folder / "metrics.json", lambda values: values.pop("liquidation_fees_usd"))
+    assert read_run(folder).metrics == {**whole, "liquidation_fees_usd": None}
+
+
+@pytest.mark.parametrize("value", ["0.5", True, [1], {}])
+def test_a_metric_that_is_no_number_is_refused(folder: Path, value: object) -> None:
+    rewrite(folder / "metrics.json", lambda values: values.update(sharpe=value))
+    with pytest.raises(UserError, match="sharpe is no number"):
+        read_run(folder)
+
+
+def test_columns_that_came_later_are_what_they_were_then(folder: Path) -> None:
+    table = pd.read_csv(folder / "trades.csv", dtype=str, keep_default_na=False)
+    table.drop(columns=["liquidation_fees_usd", "exit_long_time"]).to_csv(folder / "trades.csv", index=False)
+    trades = read_run(folder).trades
+    assert set(trades["liquidation_fees_usd"]) == {0.0}
+    assert (trades["exit_long_time"] == trades["exit_time"]).all()
+    table.drop(columns=["pnl_usd"]).to_csv(folder / "trades.csv", index=False)
+    with pytest.raises(UserError, match=r"trades\.csv cannot be read \(it has no column 'pnl_usd'\)"):
+        read_run(folder)
+
+
+def test_the_format_of_the_manifest_decides(folder: Path) -> None:
+    assert read_run(folder).name == "scripted"  # of a version before there was a format
+    rewrite(folder / "manifest.json", lambda values: values.update(format=RUN_FORMAT))
+    assert read_run(folder).name == "scripted"
+    rewrite(folder / "manifest.json", lambda values: values.update(format=RUN_FORMAT + 1))
+    with pytest.raises(UserError, match=f"newer version of arb .format {RUN_FORMAT + 1}; this one reads up to"):
+        read_run(folder)
+
+
+@pytest.mark.parametrize("version", ["2", None, 0, 1.5, True, []])
+def test_a_format_that_is_no_number_is_refused(folder: Path, version: object) -> None:
+    rewrite(folder / "manifest.json", lambda values: values.update(format=version))
+    with pytest.raises(UserError, match="its format is no number"):
         read_run(folder)
 
 

@@ -66,7 +66,7 @@ def same(ours: Any, theirs: Any) -> None:
         {"cost_multiple": 3.0},
         {"latency_hours": 2},
         {"initial_capital_usd": 1e6, "impact_coefficient": 0.05},
-        {"slippage_bps": 7.0, "liquidity": "maker"},
+        {"slippage_bps": 7.0, "outage_slippage_bps": 9.0},
     ],
 )
 def test_a_restated_market_is_the_market_prepared_anew(bench: Bench, changes: dict[str, Any]) -> None:

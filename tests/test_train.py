@@ -12,7 +12,7 @@ import pytest
 import torch
 from stable_baselines3 import PPO
 from support_environment import course
-from support_training import STEPS_PER_ROLLOUT, arb, tiny, write_tiny_dataset
+from support_training import STEPS_PER_ROLLOUT, arb, rewrite, tiny, write_tiny_dataset
 
 from adapters import training as training_runs
 from adapters.bundles import load_bundle, load_policy
@@ -290,8 +290,7 @@ def test_another_data_set_than_the_runs_is_refused(
 ) -> None:
     out = tmp_path / "x"
     assert arb("train", "--data", dataset, "--timesteps", 64, "--out", out, *tiny()) == 0
-    plan = json.loads((out / "plan.json").read_text())
-    (out / "plan.json").write_text(json.dumps(plan | {"dataset_fingerprint": "0" * 32}))
+    rewrite(out / "plan.json", dataset_fingerprint="0" * 32)
     assert "not the data set this training began with" in refused(capsys, "train", "--resume", out)
 
 

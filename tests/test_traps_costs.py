@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +14,12 @@ from reference_records import Exit
 from small_market import LegSketch, plain_settings, small_market
 
 import adapters
+from adapters.configuration import load_settings
 from engine.books import OrderKind
 from engine.errors import SettingsError
 from engine.features import COLUMN
 from engine.loop import HourlyLoop, order_records
-from engine.settings import EngineSettings, FeeRow
+from engine.settings import EngineSettings, FeeRow, fee_rate
 from engine.tape import prepare
 
 FLAT = LegSketch(price=100, fill=100)
@@ -100,8 +101,14 @@ def test_trap_02_market_orders_pay_taker_fees_and_each_exchange_its_own() -> Non
     fills = {0: [ENTER], 1: [Exit(0)]}
     taker = play_pair(FLAT, FLAT, 3, fills).booked("fee")
     assert [amount for _, _, amount in taker] == [near(-2.5), near(-3.0), near(-2.5), near(-3.0)]
-    maker = play_pair(FLAT, FLAT, 3, fills, liquidity="maker").booked("fee")
-    assert [amount for _, _, amount in maker] == [near(-1.0), near(-0.5), near(-1.0), near(-0.5)]
+
+
+@pytest.mark.trap(2)
+def test_trap_02_the_rates_of_resting_orders_are_refused_until_there_is_a_model_of_them() -> None:
+    with pytest.raises(SettingsError, match=r"liquidity = 'maker': a resting order is not sure to be filled"):
+        load_settings(None, ["liquidity=maker"])
+    rows = (FeeRow(since=date(2024, 1, 1), maker=0.0001, taker=0.0007),)
+    assert [fee_rate(rows, which, datetime(2025, 1, 1, tzinfo=UTC)) for which in ("taker", "maker")] == [0.0007, 0.0001]
 
 
 @pytest.mark.trap(2)

@@ -305,7 +305,10 @@ def test_data_that_changes_meanwhile_is_noticed(dataset: Path) -> None:
 
 
 def trial(number: int, pnl_pct: float, drawdown_pct: float = 0.0, **metrics: Any) -> Trial:
-    values = {"pnl_pct": pnl_pct, "max_drawdown_pct": drawdown_pct, "pnl_pct_per_7d": pnl_pct, "trades": 3}
+    values = {
+        "pnl_pct": pnl_pct, "pnl_usd": 100 * pnl_pct, "max_drawdown_pct": drawdown_pct, "pnl_pct_per_7d": pnl_pct,
+        "trades": 3, "hours": 168,
+    }  # fmt: skip
     return Trial(number, {"x": number}, {**values, **metrics})
 
 
@@ -319,11 +322,13 @@ def test_ranking_is_stable_and_puts_nan_last() -> None:
 
 
 def test_cautions_name_what_is_suspicious() -> None:
-    calm = trial(1, 0.4, late_pnl_pct_per_7d=0.3)
+    calm = trial(1, 0.4, late_pnl_pct=0.3, late_pnl_usd=30.0)
     assert len(cautions(calm, 7)) == 1
     assert "best of 7 points" in cautions(calm, 7)[0]
-    assert "Above 1 %" in cautions(trial(1, 1.2), 7)[1]
-    assert "sign changes" in cautions(trial(1, 0.4, late_pnl_pct_per_7d=-0.1), 7)[1]
+    assert "1.20 % per 7 days" in cautions(trial(1, 1.2), 7)[1]
+    late = trial(1, 0.4, late_pnl_pct=-0.1, late_pnl_usd=-10.0)
+    assert "+0.40 % filled at once, -0.10 % filled one hour late" in cautions(late, 7)[1]
+    assert "median hold 3 h" in cautions(replace(calm, holds=(3, 3, 40)), 7)[1]
     assert "does not trade" in cautions(replace(calm, metrics={**calm.metrics, "trades": 0}), 7)[1]
 
 

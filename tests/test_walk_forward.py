@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -42,6 +43,7 @@ from adapters.tuning import Trial
 from adapters.walk_forward import account as account_module
 from adapters.walk_forward.account import play_account
 from adapters.walk_forward.choices import Choice
+from adapters.walk_forward.stated import stated_settings
 from engine.backtest import run_backtest
 from engine.books import HOUR
 from engine.folds import Fold, Span
@@ -165,6 +167,73 @@ def test_the_manifest_tells_the_whole_walk(run: Path, data: Path) -> None:
     assert manifest["dataset"]["fingerprint"] == load_dataset(data).fingerprint
     assert manifest["settings"]["min_history_hours"] == 12
     assert manifest["strategy"] == "carry"
+
+
+IN_FORCE = {"carry": {"enter_margin": 7.253125, "leave_margin": 0.3751875}, "random": {"enter_probability": 0.3125}}
+
+
+@pytest.fixture(scope="module")
+def told(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A walk-forward whose settings in force name parameters that the grid never tries."""
+    out = tmp_path_factory.mktemp("told") / "out"
+    forced = [f"strategies.{rule}.{key}={value}" for rule, values in IN_FORCE.items() for key, value in values.items()]
+    more = [word for setting in forced for word in ("--set", setting)]
+    assert walk(data, out, "--report", *more, strategy="carry,random") == 0
+    return out
+
+
+def visible(page: str) -> str:
+    return page.partition('<script type="application/json"')[0]
+
+
+def test_the_report_of_a_tuned_rule_states_what_each_fold_chose_and_nothing_else(told: Path) -> None:
+    manifest = read_run(told / "carry").manifest
+    assert manifest["settings"]["strategies"] == manifest["settings"]["tuned"] == {}
+    page = visible((told / "carry" / "report.html").read_text(encoding="utf-8"))
+    assert "those that each fold chose" in page
+    for value in ("7.253125", "0.3751875", "0.3125"):
+        assert value not in page
+    for fold in folds(told / "carry"):
+        for name in ("window_hours", "horizon_hours", "enter_margin", "leave_margin"):
+            assert f"{name} {fold['parameters'][name]:.4g}" in page
+        assert pd.Timestamp(fold["test_from"]).strftime("%Y-%m-%d %H:%M") in page
+
+
+def test_the_report_of_a_rule_without_a_grid_states_its_own_parameters_only(told: Path) -> None:
+    assert read_run(told / "random").manifest["settings"]["strategies"].keys() == {"random"}
+    page = visible((told / "random" / "report.html").read_text(encoding="utf-8"))
+    assert "enter_probability 0.3125" in page
+    assert "7.253125" not in page
+
+
+def test_the_report_of_an_older_walk_forward_does_not_repeat_what_its_manifest_claims(
+    told: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(told / "carry", tmp_path / "old")
+    path = tmp_path / "old" / "manifest.json"
+    manifest = json.loads(path.read_text(encoding="utf-8"))
+    manifest["settings"] |= {"strategies": IN_FORCE, "pbt": {"population": 8}, "tuned": {"carry": {"parameters": {}}}}
+    del manifest["format"]
+    path.write_text(json.dumps(manifest), encoding="utf-8")
+    assert arb("report", tmp_path / "old") == 0
+    page = visible((tmp_path / "old" / "report.html").read_text(encoding="utf-8"))
+    assert "7.253125" not in page
+    assert "pbt.population" not in page
+
+
+@pytest.mark.parametrize(
+    ("walked", "left"),
+    [
+        ({"population": 1}, {"learning_rate", "gamma", "net_arch"}),
+        ({"population": 4}, {"net_arch"}),
+    ],
+)
+def test_what_a_population_searches_is_not_stated_as_set(walked: dict[str, int], left: set[str]) -> None:
+    ppo = {"learning_rate": 0.1, "gamma": 0.9, "net_arch": [8]}
+    settings = {"training": {"ppo": ppo}, "pbt": {"search": {"learning_rate": [], "gamma": []}}, "strategies": {}}
+    found = stated_settings(settings, "ppo", walked)
+    assert found["training"]["ppo"].keys() == left
+    assert ("pbt" in found) == (walked["population"] > 1)
 
 
 def test_everything_tried_weighs_on_the_significance(run: Path) -> None:

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support_training import arb
+from support_training import arb, rewrite
 from support_walk_forward import FOLDS, assert_same_results, options, walk, write_data
 
 import adapters.commands.walk_forward as command_module
 import adapters.walk_forward.run as run_module
+from adapters import sealed
 from adapters.only_one import only_one
 from adapters.tuning import Measured
 from adapters.walk_forward.point_log import PointLog
@@ -175,13 +176,17 @@ def test_what_cannot_go_on_says_so(
     assert "go on with --resume" in told(*options(data, out)[1:])
     with only_one(work):
         assert "another process is at work" in told("--resume", out)
-    plan = json.loads((work / "plan.json").read_text(encoding="utf-8"))
-    (work / "plan.json").write_text(json.dumps({**plan, "fingerprint": "another"}), encoding="utf-8")
-    assert "not the data set that the walk-forward began with" in told("--resume", out)
-    (work / "plan.json").write_text(json.dumps({**plan, "seed": "many"}), encoding="utf-8")
-    assert "plan.json cannot be used" in told("--resume", out)
-    (work / "plan.json").write_text(json.dumps({**plan, "points": 2}), encoding="utf-8")
-    assert "another one than this version tries" in told("--resume", out)
+    whole = (work / "plan.json").read_text(encoding="utf-8")
+    for changes, words in (
+        ({"fingerprint": "another"}, "not the data set that the walk-forward began with"),
+        ({"seed": "many"}, "plan.json cannot be used"),
+        ({"points": 2}, "another one than this version tries"),
+    ):
+        rewrite(work / "plan.json", **changes)
+        assert words in told("--resume", out)
+        (work / "plan.json").write_text(whole, encoding="utf-8")
+    (work / "plan.json").write_text(whole.replace('"seed": 0', '"seed": 1'), encoding="utf-8")
+    assert "plan.json was altered" in told("--resume", out)
 
 
 POINTS_OF_A_LOG: Sequence[dict[str, Any]] = ({"x": 1.5}, {"x": 2.5}, {"x": 3.5})
@@ -228,13 +233,23 @@ def test_a_last_line_that_was_cut_is_dropped(tmp_path: Path, cut: int) -> None:
         ('"trial": 1', '"trial": 2', "another one than this version tries"),
         ('"returns": "', '"returns": "AA', "line 1 cannot be read"),
         ('"metrics"', '"numbers"', "line 1 cannot be read"),
-        ("{", "", "line 1 cannot be read"),
+        ('"pnl_pct": 0.1', '"pnl_pct": 9.1', None),
+        ("{", "", None),
     ],
 )
-def test_a_log_of_something_else_is_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_a_log_of_something_else_is_refused(tmp_path: Path, old: str, new: str, message: str | None) -> None:
     path = tmp_path / "rule.jsonl"
     PointLog(path, POINTS_OF_A_LOG).append(measured(0))
-    path.write_text(path.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+    altered = path.read_text(encoding="utf-8").replace(old, new, 1)
+    path.write_text(altered, encoding="utf-8")
+    with pytest.raises(DataError, match=r"line 1 cannot be read \((was altered|is not JSON)"):
+        PointLog(path, POINTS_OF_A_LOG).read()
+    if message is None:
+        return
+    values = json.loads(altered)
+    kept = {name: value for name, value in values.items() if name not in ("format", "checksum")}
+    line = sealed.text_of(kept, None, allow_nan=True)
+    path.write_text(line, encoding="utf-8")
     with pytest.raises(DataError, match=message):
         PointLog(path, POINTS_OF_A_LOG).read()
 

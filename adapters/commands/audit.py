@@ -10,6 +10,11 @@ import click
 from adapters.commands.progress import progress_bar
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from adapters.audit import AuditResult
+    from adapters.configuration import ArbSettings
+    from adapters.file_watch import FileWatch
     from engine.view import Strategy
 
 
@@ -37,43 +42,72 @@ def command(
     """Find out whether a strategy, or the data it gets, looks into the future.
 
     Everything after random hours is replaced by noise (prices, funding, delisting notices, recorded opportunities),
-    or left out; observations, masks, decisions and ledger up to each hour must stay the same. Exit code 1 when
-    something leaks.
+    or left out; observations, masks, decisions and ledger up to each hour must stay the same. What the strategy opens
+    is watched too: the data set and the caches at any time, any file, process or connection while it decides. Exit
+    code 1 when something leaks or is opened.
 
     \b
     Examples:
       arb audit --strategy carry --data data/sample
       arb audit --strategy my_rules:MyRule --data data/sample --cuts 200
     """
+    from adapters.configuration import load_settings
+    from adapters.datasets.array_store import cache_root
+    from adapters.file_watch import FileWatch
+
+    settings = load_settings(config, overrides)
+    with FileWatch([data, cache_root()]) as watch:
+        result = _audited(name, data, settings, models, watch, cuts, hours, seed, allow_other_costs=allow_other_costs)
+    return _tell(name, data, result, watch)
+
+
+def _audited(
+    name: str, data: Path, settings: ArbSettings, models: Sequence[Path], watch: FileWatch, cuts: int, hours: int,
+    seed: int, *, allow_other_costs: bool,
+) -> AuditResult:  # fmt: skip
     import numpy as np
 
-    from adapters.audit import audit
+    from adapters.audit import BEFORE, audit
     from adapters.bundles import deployed_models, load_policy
-    from adapters.configuration import load_settings
     from adapters.datasets.load import load_dataset
     from adapters.preparation import filtered
     from adapters.strategy_registry import build_strategy, check_names, load_strategy_class
     from strategies.base import Context
 
-    settings = load_settings(config, overrides)
     check_names([name, *settings.strategies])
-    paths = (models or deployed_models()) if load_strategy_class(name).policies else ()
+    watch.at(BEFORE)
+    strategy_class = load_strategy_class(name)
+    watch.pause()
+    paths = (models or deployed_models()) if strategy_class.policies else ()
     policies = tuple(load_policy(path, settings, allow_other_costs=allow_other_costs) for path in paths)
 
     def make() -> Strategy:
         return build_strategy(name, settings.strategies.get(name, {}), Context(np.random.default_rng(seed), policies))
 
+    watch.at(BEFORE)
     make()  # a mistake in the name or the parameters is told before anything is loaded
+    watch.pause()
     market = filtered(load_dataset(data, settings.gate).market, settings.filters)
     with progress_bar() as bar:
-        result = audit(
+        return audit(
             market, settings, make, policies[0].spec if policies else None, np.random.default_rng(seed),
-            cuts=cuts, hours=hours, progress=lambda done: bar(name, done, cuts) if bar else None,
+            cuts=cuts, hours=hours, watch=watch, progress=lambda done: bar(name, done, cuts) if bar else None,
         )  # fmt: skip
-    for finding in result.findings:
-        click.echo(str(finding))
-    verdict = f"LEAKS at {result.leaking_cuts} of them" if result.findings else "nothing leaks"
+
+
+def _tell(name: str, data: Path, result: AuditResult, watch: FileWatch) -> int:
+    """Print what was found; the exit code."""
+    from adapters.audit import touches_in_words
+
+    opened, notes = touches_in_words(name, result.touches)
+    for line in (*map(str, result.findings), *opened, *notes):
+        click.echo(line)
+    if not watch.sees_compiled_code:
+        click.echo("note: this system does not tell which files compiled code opens; only their bytes were counted")
+    faults = [f"LEAKS at {result.leaking_cuts} of them"] if result.findings else []
+    faults += ["it OPENS what no audit can change"] if opened else []
     click.echo(
-        f"{name} on {data}: {result.cuts} random hours, {hours} h before each, {result.orders} orders: {verdict}"
+        f"{name} on {data}: {result.cuts} random hours, {result.hours} h before each, {result.orders} orders: "
+        f"{', '.join(faults) or 'nothing leaks'}"
     )
-    return 1 if result.findings else 0
+    return 1 if faults else 0

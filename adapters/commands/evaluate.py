@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from textwrap import wrap
@@ -75,10 +75,11 @@ def command(
     """
     from adapters.contestants import RULES, contestants, is_population, settings_for
     from adapters.datasets.load import load_dataset
-    from adapters.evaluation import draw_windows, filled_late
+    from adapters.evaluation import draw_windows
     from adapters.evaluation_trials import judge, record_of_contestants, verdict
     from adapters.preparation import prepare_dataset, window_of
     from adapters.significance_table import print_significance
+    from engine.worlds import late
 
     folder = out or Path("runs") / f"evaluate-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     settings = settings_for(models, config, overrides)
@@ -94,7 +95,7 @@ def command(
     length = episode_hours or settings.training.episode.length_hours
     windows = [within] if count is None else draw_windows(within, count, length, seed)
     builder = prepare_dataset(dataset, settings)
-    builders = {"": builder, "late_": filled_late(builder, 1)} if fills_late else {"": builder}
+    builders = {"": builder, "late_": late(builder)} if fills_late else {"": builder}
     played = {rival.name: _play(rival, builders, windows, settings.training.reward) for rival in rivals}
     look = {
         "dataset": dataset.info.name, "dataset_fingerprint": dataset.fingerprint, "settings_hash": settings.hash(),
@@ -106,6 +107,8 @@ def command(
     judged = judge(rivals, record, settings, dataset.fingerprint) if record else {}
     _write(folder, rows, played, builder, record, judged)
     _tell(rows, played, builder, f"{dataset.info.name}: {start:%Y-%m-%dT%H:%MZ} to {end:%Y-%m-%dT%H:%MZ}")
+    for line in _suspicions(played) if count is None else ():
+        click.echo(line)
     if record:
         print_significance({str(number): one for number, one in enumerate(judged.values(), 1)})
         if len(rivals) > 1:
@@ -140,6 +143,17 @@ def _play(
         }
 
 
+def _suspicions(played: Played) -> Iterator[str]:
+    """What looks like profits that nobody can earn; random windows say nothing of trades a week."""
+    from adapters.evaluation import signs_of
+
+    for model, by_lateness in played.items():
+        (at_once,), late = by_lateness[""], by_lateness.get("late_", [None])
+        signs = signs_of(at_once, late[0])
+        if signs:
+            yield f"{model} looks like last-trade bounce: {'; '.join(signs)}"
+
+
 def _row(rival: Contestant, episodes: Mapping[str, Sequence[Episode]], look: Mapping[str, Any]) -> dict[str, Any]:
     """One row of the table; recording the look is part of making it."""
     from adapters.evaluation import record_look, summary
@@ -162,6 +176,7 @@ def _write(
 ) -> None:
     import pandas as pd
 
+    from adapters.csv_files import write_table
     from adapters.datasets.atomic import new_directory
     from adapters.evaluation_trades import file_names, trades_of
     from adapters.run_files import write_json
@@ -170,10 +185,10 @@ def _write(
 
     with new_directory(out) as aside:
         table = pd.DataFrame([{"model": model, **row} for model, row in rows.items()])
-        table.to_csv(aside / "evaluation.csv", index=False)
-        pd.DataFrame(_episode_rows(played, builder)).to_csv(aside / "episodes.csv", index=False)
+        write_table(aside / "evaluation.csv", table)
+        write_table(aside / "episodes.csv", pd.DataFrame(_episode_rows(played, builder)))
         for model, name in file_names(played).items():
-            trades_of(played[model][""], builder.tape).to_csv(aside / name, index=False)
+            write_table(aside / name, trades_of(played[model][""], builder.tape))
         if record:
             write_trials(aside / FILE, record)
             write_json(aside / SIGNIFICANCE, {name: one.model_dump(mode="json") for name, one in judged.items()})

@@ -133,6 +133,8 @@ def _tell(outcome: Outcome, folder: Path, dataset: Dataset, asked: int) -> None:
         start, end = dataset.windows["validation"]
         title = f"{dataset.info.name}, validation: {start:%Y-%m-%dT%H:%MZ} to {end:%Y-%m-%dT%H:%MZ}"
         print_results({"ppo": outcome.validation, "1 h late": outcome.late}, title=title)
+    if outcome.signs:
+        console.print(f"ppo looks like last-trade bounce: {'; '.join(outcome.signs)}", soft_wrap=True, markup=False)
     if outcome.reward_rank_correlation is not None:
         found = f"{outcome.reward_rank_correlation:+.3f}"
         console.print(f"rank correlation of reward and P&L over {outcome.weeks} weeks of validation: {found}")

@@ -193,6 +193,7 @@ def _run(folder: Path, job: PBTJob, workers: int, narrator: Narrator) -> list[It
 def _tell(narrator: Narrator, folder: Path, last: Iteration, metrics: dict[str, Metrics], seconds: float) -> None:
     from adapters.assumed import assumed_words
     from adapters.pbt.console import in_words, number
+    from adapters.pbt.run_names import agent_zip
 
     winner = last.results[last.ranking[0]]
     late = number(metrics["validation_1h_late"]["pnl_pct"], "+.3f")
@@ -206,5 +207,5 @@ def _tell(narrator: Narrator, folder: Path, last: Iteration, metrics: dict[str, 
         f"{f', {assumed}' if assumed else ''}; "
         f"{seconds:.0f} s"
     )
-    narrator.say(f"{folder / f'agent_{winner.agent}_model.zip'}")
+    narrator.say(f"{folder / agent_zip(winner.agent)}")
     narrator.say(f"{folder / 'bundle'}: for --model of `arb backtest`; `arb deploy {folder}` ships it")

@@ -9,13 +9,14 @@ from adapters.comparison.causes import CAUSES, Matched
 from adapters.comparison.compare import Comparison, Side
 from adapters.comparison.held import Held
 from adapters.comparison.table import decision_hour
+from adapters.csv_files import write_table
 from adapters.run_files import write_json
 from engine.market import time_of
 
 
 def write_comparison(folder: Path, found: Comparison) -> None:
     """``compare.csv``: one row an hour at full precision; ``compare.json``: causes and positions."""
-    found.hours.to_csv(folder / "compare.csv", index=False)
+    write_table(folder / "compare.csv", found.hours)
     parted = found.parted
     span = found.hours["time"]
     content = {

@@ -1,12 +1,12 @@
 """Arrays kept in cache folders as ``.npy`` files with a manifest; nothing is ever unpickled.
 
-A folder is written aside and renamed, so that nobody sees half of one; a folder that does not match its own
-manifest (shape, type or checksum) counts as absent.
+A folder is written aside and renamed, so that nobody sees half of one. Its manifest is sealed and names the folder and
+the checksum of every array: a folder in which anything was altered, or that stands in another one's place, counts as
+absent.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import zlib
@@ -17,7 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters import sealed
 from adapters.datasets.atomic import new_directory
+from adapters.regular_files import read_regular, require_regular
 
 _MANIFEST = "manifest.json"
 AnyArray = NDArray[Any]
@@ -41,8 +43,9 @@ def write_arrays(folder: Path, arrays: Mapping[str, AnyArray], more: Mapping[str
         with new_directory(folder, replace=True) as aside:
             for name, array in arrays.items():
                 np.save(aside / f"{name}.npy", array, allow_pickle=False)
-            manifest = {**more, "arrays": {name: _facts(array) for name, array in arrays.items()}}
-            (aside / _MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+            facts = {name: _facts(array) for name, array in arrays.items()}
+            manifest = {**more, "entry": folder.name, "arrays": facts}
+            (aside / _MANIFEST).write_text(sealed.text_of(manifest), encoding="utf-8")
         _forget_the_oldest(folder.parent, kept)
     except OSError:
         return
@@ -53,7 +56,10 @@ def read_arrays(folder: Path) -> tuple[dict[str, AnyArray], dict[str, Any]]:
 
     Raises ``OSError`` or ``ValueError`` when there is no such folder or it is damaged.
     """
-    manifest = json.loads((folder / _MANIFEST).read_bytes())
+    found = sealed.parsed(read_regular(folder / _MANIFEST, sealed.MOST_BYTES))
+    manifest = found.values
+    if found.format != sealed.SEALED or manifest["entry"] != folder.name:
+        raise ValueError("the manifest is of another folder")
     arrays = {name: _read(folder, name, facts) for name, facts in manifest["arrays"].items()}
     os.utime(folder / _MANIFEST)
     return arrays, manifest
@@ -64,8 +70,12 @@ def _facts(array: AnyArray) -> dict[str, Any]:
 
 
 def _read(folder: Path, name: str, facts: Mapping[str, Any]) -> AnyArray:
-    # Unlike np.load this knows no other format than .npy and refuses arrays of Python objects.
-    array: AnyArray = np.asarray(np.lib.format.open_memmap(folder / f"{name}.npy", mode="r"))
+    require_regular(folder / f"{name}.npy")
+    try:
+        # Unlike np.load this knows no other format than .npy and refuses arrays of Python objects.
+        array: AnyArray = np.asarray(np.lib.format.open_memmap(folder / f"{name}.npy", mode="r"))
+    except Exception as error:  # of a header that is no Python literal numpy raises whatever the tokenizer raises
+        raise ValueError(f"{name} is no array: {error}") from None
     if _facts(array) != facts:
         raise ValueError(f"{name} is not what the manifest says")
     return array

@@ -1,4 +1,4 @@
-"""Loaded data sets, kept under the fingerprint of the files they came from and the limits they were judged by."""
+"""Loaded data sets, kept under the fingerprint of their files, the limits of the gate, and the code that read them."""
 
 from __future__ import annotations
 
@@ -12,21 +12,35 @@ import numpy as np
 
 from adapters.datasets.array_store import AnyArray, cache_root, read_arrays, write_arrays
 from adapters.datasets.arrays import market_of
+from adapters.datasets.code_fingerprint import code_fingerprint
+from adapters.regular_files import read_regular
+from engine.errors import DataError
 from engine.market import PER_LEG_FLOATS, MarketData, RecordedOpportunities
 
-FORMAT = 2
-"""Raised whenever reading the same files would give other arrays."""
+MADE_BY = ("engine", "adapters")
 ENTRIES_KEPT = 16
+MOST_FILE_BYTES = 16 * 2**30
+"""A year of a coin on eight exchanges has a few MB."""
 
 
 def fingerprint_of(files: Iterable[tuple[str, Path]], facts: str) -> str:
-    """32 hex digits over names, sizes and contents of files, and over ``facts`` stated elsewhere."""
+    """32 hex digits over names, sizes and contents of files, and over ``facts`` stated elsewhere.
+
+    Raises ``DataError`` for what is missing or no regular file.
+    """
     whole = hashlib.blake2b(facts.encode(), digest_size=16)
     for name, path in sorted(files):
-        content = path.read_bytes()
+        content = _content(path)
         whole.update(f"\n{name} {len(content)} ".encode())
         whole.update(hashlib.blake2b(content).digest())
     return whole.hexdigest()
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return read_regular(path, MOST_FILE_BYTES)
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}", file=str(path)) from None
 
 
 class Kept(NamedTuple):
@@ -62,7 +76,7 @@ def load(key: str) -> Kept | None:
 
 
 def _entry(key: str) -> Path:
-    return cache_root() / "datasets" / f"{key}-{FORMAT}"
+    return cache_root() / "datasets" / f"{key}-{code_fingerprint(*MADE_BY)}"
 
 
 def _arrays_of(market: MarketData) -> dict[str, AnyArray]:

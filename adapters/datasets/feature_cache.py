@@ -1,24 +1,24 @@
 """Feature tables derived from a data set, kept outside the tracked tree and shared between processes.
 
-A table is kept under everything that it depends on: the facts of the market, which legs the filters left, and the
-settings that reach a feature (fees, and when a silent leg stops being charged).
+A table is kept under everything that it depends on: the facts of the market, which legs the filters left, the
+settings that reach a feature (fees, and when a silent leg stops being charged), and the code of the engine.
 """
 
 from __future__ import annotations
 
 from adapters.datasets.array_store import cache_root, read_arrays, write_arrays
+from adapters.datasets.code_fingerprint import code_fingerprint
 from engine.features import FEATURES, Tables, build_tables
 from engine.settings import EngineSettings, hash_of
 from engine.tape import Tape
 
-FORMAT = 2
-"""Raised whenever the same market would give other tables."""
+MADE_BY = ("engine",)
 ENTRIES_KEPT = 4
 
 
 def feature_tables(fingerprint: str, tape: Tape) -> Tables:
     """The tables of a tape: memory-mapped from the cache, or built and kept there."""
-    folder = cache_root() / "features" / f"{_key(fingerprint, tape)}-{FORMAT}"
+    folder = cache_root() / "features" / f"{_key(fingerprint, tape)}"
     widths = {name: len(tape.pairs) if name.startswith("spread") else tape.market.legs for name in Tables._fields}
     try:
         arrays, _ = read_arrays(folder)
@@ -35,7 +35,8 @@ def feature_tables(fingerprint: str, tape: Tape) -> Tables:
 
 def _key(fingerprint: str, tape: Tape) -> str:
     legs = [tape.market.leg_name(leg) for leg in range(tape.market.legs)]
-    return hash_of([fingerprint, legs, list(FEATURES), _settings_in_features(tape.settings)])
+    code = code_fingerprint(*MADE_BY)
+    return hash_of([fingerprint, legs, list(FEATURES), _settings_in_features(tape.settings), code])
 
 
 def _settings_in_features(settings: EngineSettings) -> dict[str, object]:

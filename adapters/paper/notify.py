@@ -1,13 +1,19 @@
-"""Messages to a webhook, from a thread of its own: the hour never waits for it."""
+"""Messages to a webhook, from a thread of its own: the hour never waits for it.
+
+The address is a secret. What goes wrong is told by its kind alone, since errors, and what servers answer, repeat it.
+"""
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import queue
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from http import HTTPStatus
 
 from tenacity import Retrying, stop_after_attempt, wait_exponential
 
@@ -16,6 +22,8 @@ from adapters.paper.settings import NotifySettings
 
 LONGEST_WAIT_SECONDS = 60
 QUEUE_LENGTH = 1000
+LONGEST_ANSWER = 65_536
+"""Bytes; nothing depends on what is answered."""
 
 
 class Notifier:
@@ -55,7 +63,7 @@ class Notifier:
             try:
                 self._retrying()(self._post, message)
             except Exception as error:  # whatever a webhook does must not end the thread
-                self._complain(f"notification not delivered ({type(error).__name__}: {error}): {message.text}")
+                self._complain(f"notification not delivered ({kind_of(error)}): {message.text}")
 
     def _retrying(self) -> Retrying:
         wait = wait_exponential(multiplier=self._wait, max=LONGEST_WAIT_SECONDS)
@@ -63,12 +71,35 @@ class Notifier:
 
     def _post(self, message: Message) -> None:
         body = {"text": message.text, "content": message.text, "occasion": message.occasion}
-        request = urllib.request.Request(
-            self._settings.url or "", json.dumps(body).encode(), {"Content-Type": "application/json"}
-        )
+        assert self._settings.url is not None  # no thread without one
+        address, content = self._settings.url.get_secret_value(), json.dumps(body).encode()
+        request = urllib.request.Request(address, content, {"Content-Type": "application/json"})
         try:
-            with urllib.request.urlopen(request, timeout=self._settings.timeout_seconds) as answer:
-                answer.read()
+            with _opener().open(request, timeout=self._settings.timeout_seconds) as answer:
+                answer.read(LONGEST_ANSWER)
         except urllib.error.HTTPError as error:
             error.close()  # it holds the connection
             raise
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """Nothing is sent to, and nothing is told of, another address than the one that was given."""
+
+    def redirect_request(self, *_: object) -> None:
+        """No request: the answer counts as an error."""
+
+
+def _opener() -> urllib.request.OpenerDirector:
+    return urllib.request.build_opener(_NoRedirects)
+
+
+def kind_of(error: BaseException) -> str:
+    """What went wrong, in words that are not the error's own: its status, what the system says, or its class."""
+    if isinstance(error, urllib.error.HTTPError):
+        known = {status.value: f" {status.phrase}" for status in HTTPStatus}
+        return f"HTTP {error.code}{known.get(error.code, '')}"
+    if isinstance(error, urllib.error.URLError) and isinstance(error.reason, BaseException):
+        return kind_of(error.reason)
+    if isinstance(error, OSError) and error.errno is not None and error.errno in errno.errorcode:
+        return os.strerror(error.errno)
+    return type(error).__name__

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from adapters.configuration import CONFIGS, ArbSettings, read_yaml, settings_over_shipped
 from adapters.exchanges.settings import ExchangesSettings, exchanges_settings
@@ -21,12 +22,33 @@ Occasion = Literal["entry", "exit", "degraded", "recovered", "no_decision"]
 
 
 class NotifySettings(Settings):
-    """Where messages go: a plain URL that takes a JSON body with ``text`` (chat webhooks, Telegram's sendMessage)."""
+    """Where messages go: a plain URL that takes a JSON body with ``text`` (chat webhooks, Telegram's sendMessage).
 
-    url: str | None = None
+    The URL lets anybody who has it write there, so that it is shown nowhere: no message, log or file repeats it.
+    """
+
+    model_config = ConfigDict(hide_input_in_errors=True)
+
+    url: SecretStr | None = None
     events: tuple[Occasion, ...] = ("entry", "exit", "degraded", "recovered")
     attempts: Annotated[int, Field(ge=1, le=20)] = 5
     timeout_seconds: Positive = 10.0
+
+    @field_validator("url")
+    @classmethod
+    def _is_an_address(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _is_web_address(value.get_secret_value()):
+            raise ValueError("it is no http or https address")
+        return value
+
+
+def _is_web_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return whole and text.isascii() and text.isprintable() and " " not in text
 
 
 class PaperSettings(Settings):

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,7 +24,9 @@ from engine.notices import with_notices
 from engine.settings import EngineSettings, parse_settings
 from engine.view import Strategy
 from strategies.base import Context
-from strategies.policy import Policy
+
+if TYPE_CHECKING:
+    from adapters.bundles import LoadedBundle
 
 LIVE, REPLAY = "live", "replay"
 LIVE_GRACE_HOURS = 1
@@ -55,16 +57,16 @@ class Player:
 def prepare_player(name: str, settings: ArbSettings, models: Sequence[str], seed: int) -> Player:
     """Build a strategy as a backtest does. Raises ``UserError`` for unknown names, parameters and models."""
     strategy_class = load_strategy_class(name)
-    policies = _policies(models, settings) if strategy_class.policies else ()
+    loaded = _models(models, settings) if strategy_class.policies else ()
     if models and not strategy_class.policies:
         raise UserError(f"models are given, but strategy {name} plays none")
     rng = np.random.default_rng([seed, 0])
     raw = settings.strategies.get(name, {})
-    strategy = build_strategy(name, raw, Context(rng, policies))
+    strategy = build_strategy(name, raw, Context(rng, tuple(model.policy for model in loaded)))
     parameters = parse_parameters(name, strategy_class, raw).model_dump(mode="json")
     identity = {
         "strategy": {"name": name, "parameters": parameters},
-        "models": [{"name": policy.name, "digest": policy_digest(policy)} for policy in policies],
+        "models": [model_identity(model) for model in loaded],
         "seed": seed,
         "settings": _engine_part(settings),
     }
@@ -77,19 +79,20 @@ def _engine_part(settings: ArbSettings) -> dict[str, Any]:
     return settings.model_dump(mode="json", include=names)
 
 
-def _policies(models: Sequence[str], settings: ArbSettings) -> tuple[Policy, ...]:
-    from adapters.bundles import deployed_models, load_policy
+def _models(models: Sequence[str], settings: ArbSettings) -> tuple[LoadedBundle, ...]:
+    from adapters.bundles import deployed_models, load_model
 
     paths = tuple(Path(model) for model in models) or deployed_models()
-    return tuple(load_policy(path, settings) for path in paths)
+    return tuple(load_model(path, settings) for path in paths)
 
 
-def policy_digest(policy: Policy) -> str:
-    """Sixteen hex digits over the weights of a policy."""
+def model_identity(model: LoadedBundle) -> dict[str, str]:
+    """What a state keeps of a model: ``digest`` is of its weights alone, ``bundle`` of everything it says, scaler, spec
+    and fees included. States of older versions have no ``bundle``."""
     digest = hashlib.sha256()
-    for array in (*policy.weights, *policy.biases):
+    for array in (*model.policy.weights, *model.policy.biases):
         digest.update(array.tobytes())
-    return digest.hexdigest()[:16]
+    return {"name": model.policy.name, "digest": digest.hexdigest()[:16], "bundle": model.identity}
 
 
 def start_state(folder: Path, market: MarketData, player: Player, models: Sequence[str], **more: Any) -> Journal:
@@ -128,7 +131,9 @@ def check_unchanged(folder: Path, kept: Mapping[str, Any], wanted: Mapping[str, 
 
 
 def _same(kept: Any, wanted: Any) -> bool:
-    """Equal, but for settings that came with a later version."""
+    """Equal, but for settings, and facts about models, that came with a later version."""
+    if isinstance(kept, list) and isinstance(wanted, list):
+        return len(kept) == len(wanted) and all(map(_same, kept, wanted))
     if isinstance(kept, Mapping) and isinstance(wanted, Mapping):
         return all(key in wanted and wanted[key] == value for key, value in kept.items())
     return bool(kept == wanted)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from adapters.bundles import save_bundle
-from adapters.evaluation import filled_late, play
+from adapters.bundles import FILES_SHA256, MOST_MODEL_BYTES, read_model_file, require_listed, save_bundle
+from adapters.evaluation import play
 from adapters.manifest import build_manifest
 from adapters.pbt.job import PBTJob, load_job_data
 from adapters.pbt.machine import machine
 from adapters.pbt.reports import write_hyperparameters, write_whole
 from adapters.pbt.run import Iteration
+from adapters.pbt.run_names import agent_zip
 from adapters.pbt.tried import tried
 from adapters.policy_zip import layers_of_zip
 from adapters.preparation import Window
+from adapters.regular_files import read_regular, sha256_of
+from adapters.trials import FILE as TRIALS
 from engine.metrics import Metrics
 from engine.opportunities import OpportunityBuilder
+from engine.worlds import late
 from strategies.policy import Policy
 
 
@@ -35,7 +39,8 @@ def finish(
     dataset, builder = load_job_data(job)
     write_hyperparameters(folder, job, last)
     winner = last.ranking[0]
-    policy = agent_policy(folder, job, winner)
+    files = _files(folder, last)
+    policy = agent_policy(folder, job, winner, files)
     metrics = validation_metrics(job, builder, policy)
     trials = tried(folder, job, iterations)
     manifest = build_manifest(
@@ -57,14 +62,26 @@ def finish(
         machine=machine(),
         **more,
     )
-    save_bundle(policy, bundle_facts(folder, job, winner, metrics, manifest), folder / "bundle")
+    facts = bundle_facts(folder, job, winner, metrics, manifest)
+    save_bundle(policy, {**facts, FILES_SHA256: files}, folder / "bundle")
     write_whole(folder / "manifest.json", manifest)
     return metrics
 
 
-def agent_policy(folder: Path, job: PBTJob, agent: int) -> Policy:
-    """The policy of an agent at the end of a run. Raises ``BundleError``."""
-    weights, biases = layers_of_zip(folder / f"agent_{agent}_model.zip")
+def _files(folder: Path, last: Iteration) -> dict[str, str]:
+    """SHA-256 of what a run leaves for others to read: the agents as they were trained, and the record of trials."""
+    files = {agent_zip(agent): result.model_sha256 for agent, result in last.results.items()}
+    found = {name: sha256 for name, sha256 in files.items() if sha256 is not None}
+    record = folder / TRIALS
+    return {**found, TRIALS: sha256_of(read_regular(record, MOST_MODEL_BYTES))} if record.is_file() else found
+
+
+def agent_policy(folder: Path, job: PBTJob, agent: int, listed: Mapping[str, str]) -> Policy:
+    """The policy of an agent at the end of a run. Raises ``BundleError`` for another file than the one ``listed``."""
+    path = folder / agent_zip(agent)
+    content = read_model_file(path)
+    require_listed(listed, path, content)
+    weights, biases = layers_of_zip(content, path)
     costs = job.settings.cost_table_hash()
     return Policy(f"{folder.name}-agent_{agent}", job.settings.observation, job.scaler, weights, biases, costs)
 
@@ -73,10 +90,9 @@ def validation_metrics(job: PBTJob, builder: OpportunityBuilder, policy: Policy)
     """Metrics on the validation window, filled at once and one hour late, by the backtest itself."""
     market, reward = builder.tape.market, job.settings.training.reward
     window = Window(market.index_of(job.validate_from), market.index_of(job.validate_to))
-    late = filled_late(builder, job.settings.latency_hours + 1)
     return {
         "validation": play(builder, policy, [window], reward)[0].metrics,
-        "validation_1h_late": play(late, policy, [window], reward)[0].metrics,
+        "validation_1h_late": play(late(builder), policy, [window], reward)[0].metrics,
     }
 
 

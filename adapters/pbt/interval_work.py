@@ -14,6 +14,8 @@ from adapters.datasets.atomic import replacing_file
 from adapters.pbt.courses import FOLDER, read_gym
 from adapters.pbt.job import JOB, read_job
 from adapters.pbt.results import AgentResult, StateFolder
+from adapters.pbt.run_names import agent_zip
+from adapters.regular_files import sha256_of
 from rl_training.pbt.population import Assignment
 from rl_training.pbt.training import Gym, Score, Trained, examine, train_interval
 
@@ -36,12 +38,11 @@ def train_and_score(run_folder: str, interval: Interval, tell: Callable[[Any], N
     source = None if assignment.source is None else state.checkpoint(before, assignment.source)
     trained = train_interval(gym, assignment, interval.steps, own, source, progress=tell)
     if interval.last:
-        with replacing_file(folder / f"agent_{assignment.agent}_model.zip") as aside:
+        with replacing_file(folder / agent_zip(assignment.agent)) as aside:
             aside.write_bytes(trained.model_zip)
     score = examine(gym, trained)
     result = _result(interval, trained, score)
-    state.write(result, trained.checkpoint, score.returns if result.failure is None else None)
-    return result
+    return state.write(result, trained.checkpoint, score.returns if result.failure is None else None)
 
 
 def _result(interval: Interval, trained: Trained, score: Score) -> AgentResult:
@@ -55,6 +56,7 @@ def _result(interval: Interval, trained: Trained, score: Score) -> AgentResult:
         reward=_finite(score.reward),
         metrics=score.metrics,
         failure=trained.failure or (None if isfinite(score.fitness) else "the score is not a number"),
+        model_sha256=sha256_of(trained.model_zip) if interval.last else None,
         log=tuple({name: _finite(value) for name, value in entry.items()} for entry in trained.log),
     )
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from pydantic import AwareDatetime, ValidationError
 
 from adapters.configuration import ArbSettings
-from adapters.datasets.atomic import replacing_file
 from adapters.datasets.load import Dataset, load_dataset
 from adapters.datasets.windows import WindowEdges, check_windows
 from adapters.preparation import prepare_dataset
+from adapters.sealed import SealError, read_sealed, write_sealed
 from engine.errors import DataError, SettingsError, UserError
 from engine.market import time_of
 from engine.observation import Scaler, fit_scaler
@@ -113,16 +113,17 @@ def begin(folder: Path, job: PBTJob) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} exists already; choose another --out, or go on with --resume {folder}")
     folder.mkdir(parents=True, exist_ok=True)
-    with replacing_file(folder / JOB) as aside:
-        aside.write_text(job.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    write_sealed(folder / JOB, job.model_dump(mode="json"))
 
 
 def read_job(path: Path) -> PBTJob:
-    """The job of a run. Raises ``DataError`` when the file is missing or not whole."""
+    """The job of a run. Raises ``DataError`` when the file is missing, not whole, or altered."""
     try:
-        return PBTJob.model_validate_json(path.read_text(encoding="utf-8"))
+        return PBTJob.model_validate(read_sealed(path))
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}; is it a run of `arb train-pbt`?", file=str(path)) from None
+    except SealError as error:
+        raise DataError(str(error), file=str(path)) from None
     except ValidationError as error:
         first = error.errors()[0]
         raise DataError(f"is no job of this version: {first['loc']}: {first['msg']}", file=str(path)) from None

@@ -12,12 +12,14 @@ from adapters.pbt.job import PBTJob
 from adapters.pbt.results import AgentResult
 from adapters.pbt.reward_check import as_json, reward_check
 from adapters.pbt.run import Iteration
+from adapters.pbt.run_names import SUMMARY
+from adapters.sealed import write_sealed
 from rl_training.pbt.lineage import ancestry, copies
 
 
 def write_reports(folder: Path, job: PBTJob, iterations: Sequence[Iteration]) -> None:
     """Summary and lineage of the iterations so far. They hold no times: equal runs write equal files."""
-    write_whole(folder / "training_summary.json", summary(job, iterations))
+    write_sealed(folder / SUMMARY, summary(job, iterations))
     write_whole(folder / "lineage.json", lineage(iterations))
 
 
@@ -39,7 +41,8 @@ def summary(job: PBTJob, iterations: Sequence[Iteration]) -> dict[str, Any]:
 
 
 def _entry(result: AgentResult) -> dict[str, Any]:
-    entry = result.model_dump(mode="json", exclude={"log", "source"})
+    checksums = {"checkpoint_sha256", "returns_sha256", "model_sha256"}
+    entry = result.model_dump(mode="json", exclude={"log", "source", *checksums})
     return {**entry, "parent": result.agent if result.source is None else result.source}
 
 

@@ -1,7 +1,8 @@
 """What an agent brings back from an iteration, and the checkpoints that lie beside it.
 
 A result is written after its checkpoint and its hourly returns, each whole or not at all; that a result is there means
-that the agent has finished the iteration. Everything else of a run follows from the job and these results.
+that the agent has finished the iteration. It is sealed, and has the checksums of the other files: whatever is altered
+in a run's state is noticed. Everything else of a run follows from the job and these results.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from adapters.datasets.atomic import replacing_file
+from adapters.array_files import read_array, read_arrays, write_array, write_arrays
+from adapters.sealed import SealError, read_sealed, write_sealed
 from engine.errors import DataError
 from engine.market import Floats
 from engine.settings import Settings
@@ -34,6 +36,10 @@ class AgentResult(Settings):
     metrics: dict[str, float | int | None]
     failure: str | None
     log: tuple[dict[str, float | None], ...]
+    checkpoint_sha256: str | None = None
+    returns_sha256: str | None = None
+    model_sha256: str | None = None
+    """Of the agent's zip, at the end. Results of older versions have no checksums."""
 
     @property
     def score(self) -> float:
@@ -55,38 +61,43 @@ class StateFolder:
         """The result, or None when the agent has not finished that iteration. Raises ``DataError``."""
         path = self._path(iteration, agent, "json")
         try:
-            return AgentResult.model_validate_json(path.read_text(encoding="utf-8"))
+            return AgentResult.model_validate(read_sealed(path))
         except FileNotFoundError:
             return None
-        except (OSError, ValidationError) as error:
-            raise DataError(f"is not a result of this version: {error}", file=str(path)) from None
+        except OSError as error:
+            raise DataError(f"cannot be read: {error.strerror}", file=str(path)) from None
+        except SealError as error:
+            raise DataError(str(error), file=str(path)) from None
+        except ValidationError as error:
+            raise DataError(f"is not a result of this version: {error.errors()[0]['msg']}", file=str(path)) from None
 
-    def write(self, result: AgentResult, checkpoint: dict[str, NDArray[Any]], returns: Floats | None) -> None:
-        """Keep a checkpoint and the score's hourly returns, then the result that says they are there."""
-        with replacing_file(self._path(result.iteration, result.agent, "npz")) as aside, aside.open("wb") as file:
-            np.savez(file, allow_pickle=False, **checkpoint)
+    def write(self, result: AgentResult, checkpoint: dict[str, NDArray[Any]], returns: Floats | None) -> AgentResult:
+        """Keep a checkpoint and the score's hourly returns, then the result that says they are there, and return it."""
+        own = result.iteration, result.agent
+        checksums = {"checkpoint_sha256": write_arrays(self._path(*own, "npz"), checkpoint)}
         if returns is not None:
-            with replacing_file(self._path(result.iteration, result.agent, "npy")) as aside, aside.open("wb") as file:
-                np.save(file, returns, allow_pickle=False)
-        with replacing_file(self._path(result.iteration, result.agent, "json")) as aside:
-            aside.write_text(result.model_dump_json() + "\n", encoding="utf-8")
+            checksums["returns_sha256"] = write_array(self._path(*own, "npy"), returns)
+        kept = result.model_copy(update=checksums)
+        write_sealed(self._path(*own, "json"), kept.model_dump(mode="json"))
+        return kept
 
     def checkpoint(self, iteration: int, agent: int) -> dict[str, NDArray[Any]]:
         """The arrays of a checkpoint; nothing is unpickled. Raises ``DataError``."""
         path = self._path(iteration, agent, "npz")
+        result = self.read(iteration, agent)
         try:
-            with np.load(path, allow_pickle=False) as arrays:
-                return {name: arrays[name] for name in arrays.files}
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"is not a readable checkpoint: {error}", file=str(path)) from None
+            return read_arrays(path, None if result is None else result.checkpoint_sha256)
+        except (OSError, ValueError) as error:
+            raise DataError(f"is not a readable checkpoint: {_reason(error)}", file=str(path)) from None
 
     def returns(self, iteration: int, agent: int) -> Floats:
         """Hourly returns behind a score. Raises ``DataError``."""
         path = self._path(iteration, agent, "npy")
+        result = self.read(iteration, agent)
         try:
-            return np.asarray(np.load(path, allow_pickle=False), np.float64)
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"are no readable returns of a score: {error}", file=str(path)) from None
+            return np.asarray(read_array(path, None if result is None else result.returns_sha256), np.float64)
+        except (OSError, ValueError) as error:
+            raise DataError(f"are no readable returns of a score: {_reason(error)}", file=str(path)) from None
 
     def drop_checkpoints(self, iteration: int) -> None:
         """Remove the arrays of an iteration that nothing goes on from any more."""
@@ -100,3 +111,7 @@ class StateFolder:
 
     def _path(self, iteration: int, agent: int, suffix: str) -> Path:
         return self._folder / f"iteration_{iteration:03d}" / f"agent_{agent}.{suffix}"
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else f"it {error}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from adapters.bundles import listed_files, read_model_file, require_listed
 from adapters.pbt.job import PBTJob
 from adapters.pbt.results import StateFolder
 from adapters.pbt.run import Iteration
@@ -47,9 +48,12 @@ def tried(folder: Path, job: PBTJob, iterations: Sequence[Iteration]) -> Trials 
 
 
 def trials_of_run(folder: Path, job: PBTJob) -> Trials | None:
-    """The summary of a finished run, from its file; None for a run without one."""
+    """The summary of a finished run, from its file; None for a run without one. Raises ``BundleError``."""
     path = folder / FILE
-    return _summary(read_trials(path), job) if path.is_file() else None
+    if not path.is_file():
+        return None
+    require_listed(listed_files(folder), path, read_model_file(path))
+    return _summary(read_trials(path), job)
 
 
 def _summary(record: TrialRecord, job: PBTJob) -> Trials:

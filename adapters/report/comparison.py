@@ -71,7 +71,7 @@ def parts_table(runs: Sequence[Compared], names: Sequence[str]) -> pd.DataFrame:
     rows = [attribution.totals(one.run) for one in runs]
     table = pd.DataFrame(rows, index=pd.Index(names, name="run")).fillna(0.0)
     table["pnl"] = table.sum(axis=1)
-    table["trades"] = [int(one.run.metrics["trades"] or 0) for one in runs]
+    table["trades"] = [one.run.metrics["trades"] for one in runs]
     return table
 
 
@@ -80,9 +80,9 @@ def differences(runs: Sequence[SavedRun]) -> list[str]:
     found = []
     if not same_hours(runs):
         found.append(f"The runs are not over the same hours: {'; '.join(_hours(run) for run in runs)}.")
-    if len({run.manifest["dataset"]["fingerprint"] for run in runs}) > 1:
+    if len({run.manifest.get("dataset", {}).get("fingerprint") for run in runs}) > 1:
         found.append("The runs are on different data sets.")
-    if len({run.manifest["cost_table_hash"] for run in runs}) > 1:
+    if len({run.manifest.get("cost_table_hash") for run in runs}) > 1:
         found.append("The runs paid different fees.")
     differing = differing_settings([run.manifest["settings"] for run in runs])
     if differing:
@@ -110,7 +110,7 @@ def _hours(run: SavedRun) -> str:
 
 
 def _row(one: Compared, name: str) -> dict[str, Any]:
-    pnl = float(one.run.metrics["pnl_usd"] or 0.0)
+    pnl = one.run.metrics["pnl_usd"]
     bounds = (one.extras.significance or {}).get("pnl_pct_interval")
     stress = one.extras.stress or {"costs": [], "one_hour_late": None}
     return {

@@ -10,12 +10,16 @@ from typing import Any
 import pandas as pd
 
 from adapters.cost_stress import FILE as STRESS
+from adapters.cost_stress import KEPT
 from adapters.entries import FILE as ENTRIES
 from adapters.references import CURVES, FACTS, HINDSIGHT, PERSISTENT
-from adapters.saved_run import read_json
+from adapters.saved_run import known_metrics, read_json
 from engine.errors import UserError
+from engine.significance import Significance
 
-SIGNIFICANCE = "significance.json"
+SIGNIFICANCE, FOLDS = "significance.json", "folds.json"
+SHOWN_AT_ENTRY = ("funding_now_bps", "net_funding_168h_bps", "spread_bps", "rank")
+"""Columns of the entries that a report shows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,43 +31,71 @@ class Extras:
     stress: Mapping[str, Any] | None = None
     significance: Mapping[str, Any] | None = None
     entries: pd.DataFrame | None = None
+    folds: Sequence[Mapping[str, Any]] | None = None
+    """Of a walk-forward: windows, what was chosen, metrics on validation and test."""
 
     def reference(self, name: str) -> Mapping[str, Any] | None:
         """The facts of one reference run."""
         return next((one for one in self.references if one["name"] == name), None)
 
-    def share_of(self, optimum: str, pnl_usd: float) -> float | None:
+    def share_of(self, optimum: str, pnl_usd: float | None) -> float | None:
         """P&L as a fraction of what an optimum made; None where that made nothing or was not played."""
         found = self.reference(optimum)
         most = None if found is None else found["metrics"]["pnl_usd"]
-        return pnl_usd / most if most is not None and most > 0 else None
+        return pnl_usd / most if pnl_usd is not None and most is not None and most > 0 else None
 
 
 def read_extras(folder: Path) -> Extras:
     """Whatever is there. Raises ``UserError`` for a file that is there and cannot be read."""
-    facts = _json(folder / FACTS)
-    curves = _table(folder / CURVES, pd.read_parquet)
     return Extras(
-        references=() if facts is None else facts["references"],
-        curves=None if curves is None else curves.set_index("time"),
-        stress=_json(folder / STRESS),
-        significance=_json(folder / SIGNIFICANCE),
-        entries=_table(folder / ENTRIES, pd.read_csv),
+        references=_read(folder / FACTS, _references) or (),
+        curves=_read(folder / CURVES, lambda path: pd.read_parquet(path).set_index("time")),
+        stress=_read(folder / STRESS, _stress),
+        significance=_read(folder / SIGNIFICANCE, _significance),
+        entries=_read(folder / ENTRIES, _entries),
+        folds=_read(folder / FOLDS, _folds),
     )
 
 
-def _json(path: Path) -> dict[str, Any] | None:
-    found: dict[str, Any] | None = _table(path, read_json)
-    return found
+def _references(path: Path) -> list[dict[str, Any]]:
+    """References with all metrics; those that an older version did not know are None."""
+    return [{**one, "metrics": known_metrics(one["metrics"])} for one in read_json(path)["references"]]
 
 
-def _table(path: Path, reader: Any) -> Any:
+def _stress(path: Path) -> dict[str, Any]:
+    found = read_json(path)
+    late = found.get("one_hour_late")
+    return {
+        "costs": [{"multiple": float(row["multiple"]), **known_metrics(row, KEPT)} for row in found["costs"]],
+        "break_even_multiple": found.get("break_even_multiple"),
+        "one_hour_late": None if late is None else known_metrics(late, KEPT),
+    }
+
+
+def _significance(path: Path) -> dict[str, Any]:
+    return {**dict.fromkeys(Significance.model_fields), **read_json(path)}
+
+
+def _entries(path: Path) -> pd.DataFrame:
+    table = pd.read_csv(path)
+    return table.reindex(columns=[*table.columns, *(name for name in SHOWN_AT_ENTRY if name not in table.columns)])
+
+
+def _folds(path: Path) -> list[dict[str, Any]]:
+    return [
+        {**fold, **{window: known_metrics(fold[window]) for window in ("validation", "test")}}
+        for fold in read_json(path)["folds"]
+    ]
+
+
+def _read(path: Path, reader: Any) -> Any:
     try:
         return reader(path)
     except FileNotFoundError:
         return None
     except Exception as error:  # pandas, pyarrow and json raise many kinds for a broken file
-        raise UserError(f"{path} cannot be read ({error}); remove it, or run the backtest again") from error
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{path} cannot be read ({reason}); remove it, or run the backtest again") from error
 
 
 __all__ = ["HINDSIGHT", "PERSISTENT", "Extras", "read_extras"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from adapters.assumed import METRIC, assumed_words
 from adapters.report.extras import HINDSIGHT, PERSISTENT, Extras
-from adapters.report.numbers import DASH, interval, number, pct, usd
+from adapters.report.numbers import DASH, count, interval, number, pct, usd
 from adapters.saved_run import SavedRun
 
 
@@ -27,9 +27,10 @@ def figures(run: SavedRun, extras: Extras) -> list[Figure]:
     """In the order in which they are shown."""
     metrics = run.metrics
     bounds: Mapping[str, Any] = extras.significance or {}
-    level = f"{100 * bounds['confidence']:.0f} %" if "confidence" in bounds else ""
-    assumed = assumed_words(metrics)
-    range_or_usd = _range(level, bounds.get("pnl_pct_interval")) or usd(metrics["pnl_usd"])
+    confidence = bounds.get("confidence")
+    level = "" if confidence is None else f"{100 * confidence:.0f} %"
+    pnl, assumed = metrics["pnl_usd"], assumed_words(metrics)
+    range_or_usd = _range(level, bounds.get("pnl_pct_interval")) or usd(pnl)
     return [
         Figure("P&L", pct(metrics["pnl_pct"]), _also(range_or_usd, assumed)),
         Figure(
@@ -84,7 +85,7 @@ def probabilities(extras: Extras) -> list[Figure]:
         Figure(
             "Deflated Sharpe",
             _chance(found.get("deflated_sharpe")),
-            found.get("deflated_sharpe_reason") or f"above the luck of {found.get('trials')} trials",
+            found.get("deflated_sharpe_reason") or _among(found.get("trials")),
         ),
         Figure(
             "Backtest overfitting",
@@ -98,8 +99,12 @@ def _also(note: str, more: str) -> str:
     return "; ".join(filter(None, (note, more)))
 
 
+def _among(trials: int | None) -> str:
+    return "" if trials is None else f"above the luck of {trials} trials"
+
+
 def _range(level: str, bounds: Any) -> str:
-    return f"{level}: {interval(bounds, 2)}" if bounds else ""
+    return f"{level}: {interval(bounds, 2)}".removeprefix(": ") if bounds else ""
 
 
 def _above(value: float | None, least: float, words: str) -> tuple[str, bool | None]:
@@ -116,7 +121,7 @@ def _hold_target(metrics: Mapping[str, Any]) -> tuple[str, bool | None]:
 
 
 def _trades(metrics: Mapping[str, Any]) -> str:
-    return f"{metrics['trades']:,} trade{'' if metrics['trades'] == 1 else 's'}"
+    return "" if metrics["trades"] is None else count(metrics["trades"], "trade")
 
 
 def _hours(value: float | None) -> str:
@@ -132,8 +137,9 @@ def _chance(value: float | None) -> str:
 
 
 def _share(name: str, optimum: str, note: str, run: SavedRun, extras: Extras) -> Figure:
-    share = extras.share_of(optimum, float(run.metrics["pnl_usd"] or 0.0))
+    share = extras.share_of(optimum, run.metrics["pnl_usd"])
     played = extras.reference(optimum)
     if share is None:
-        return Figure(name, DASH, "it earned nothing" if played else "not played for this run")
+        known = played is not None and None not in (run.metrics["pnl_usd"], played["metrics"]["pnl_usd"])
+        return Figure(name, DASH, "it earned nothing" if known else "" if played else "not played for this run")
     return Figure(name, pct(100 * share, 1 if abs(share) < 0.1 else 0, signed=False), note)

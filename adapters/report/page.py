@@ -21,6 +21,7 @@ from adapters.datasets.atomic import replacing_file
 from adapters.report import attribution, headline, numbers, quality
 from adapters.report.charts import chart_data, is_itself
 from adapters.report.extras import Extras, read_extras
+from adapters.report.folds import fold_row, truthful
 from adapters.report.pack import embedded
 from adapters.report.story import story
 from adapters.saved_run import SavedRun, read_run
@@ -43,11 +44,14 @@ def write_page(path: Path, text: str) -> None:
 
 def run_page(run: SavedRun, extras: Extras) -> str:
     """The whole document of one run."""
+    told = truthful(run.manifest)
     pairs = attribution.by_group(run, attribution.pairs_of(run))
     coins = attribution.by_group(run, attribution.coins_of(run))
     return render(
         "run.html.j2",
-        title=f"{run.name} on {run.manifest['dataset']['name']}",
+        title=f"{run.name} on {dataset_of(run).get('name', run.folder.name)}",
+        dataset_name=dataset_of(run).get("name", run.folder.name),
+        max_positions=run.manifest["settings"].get("max_positions", numbers.DASH),
         data=embedded(chart_data(run, extras, pairs, coins)),
         run=run,
         window=window_of(run),
@@ -64,8 +68,9 @@ def run_page(run: SavedRun, extras: Extras) -> str:
         refusals=quality.refusals(run),
         exits=quality.exits(run),
         facts=facts_of(run),
-        settings=flat(run.manifest["settings"]),
-        raw=json.dumps(run.manifest, indent=2),
+        folds=[fold_row(fold) for fold in extras.folds or ()],
+        settings=flat(told["settings"]),
+        raw=json.dumps(told, indent=2),
     )
 
 
@@ -122,26 +127,45 @@ def reference_rows(run: SavedRun, extras: Extras) -> list[dict[str, Any]]:
     return [own, *others]
 
 
+def dataset_of(run: SavedRun) -> Mapping[str, Any]:
+    """What the manifest says of the data set."""
+    found: Mapping[str, Any] = run.manifest.get("dataset") or {}
+    return found
+
+
 def facts_of(run: SavedRun) -> dict[str, str]:
-    """What the manifest says, short, for people."""
-    manifest: Mapping[str, Any] = run.manifest
-    dataset = manifest["dataset"]
+    """What the manifest says, short, for people; a dash for what an older version did not write."""
+    manifest, dataset = run.manifest, dataset_of(run)
+
+    def said(of: Mapping[str, Any], name: str) -> str:
+        return str(of.get(name, numbers.DASH))
+
+    def hour(name: str) -> str:
+        return numbers.hour(pd.Timestamp(manifest[name])) if name in manifest else numbers.DASH
+
     return {
-        "Command": manifest["command"],
-        "Strategy": manifest["strategy"],
-        "Parameters": json.dumps(manifest["settings"].get("strategies", {}).get(manifest["strategy"], {})),
+        "Command": said(manifest, "command"),
+        "Strategy": run.name,
+        "Parameters": _parameters(run),
         "Models": ", ".join(manifest.get("models") or []) or "none",
-        "Data set": f"{dataset['name']} ({dataset['source']})",
-        "Fingerprint": dataset["fingerprint"],
+        "Data set": f"{said(dataset, 'name')} ({said(dataset, 'source')})",
+        "Fingerprint": said(dataset, "fingerprint"),
         "Notes on the data": "; ".join(dataset.get("notes") or []) or "none",
-        "Settings": manifest["settings_hash"],
-        "Cost table": manifest["cost_table_hash"],
-        "Seed": str(manifest["seed"]),
-        "Code": f"{manifest['code_version']}, Python {manifest['python']}",
-        "Packages": ", ".join(f"{name} {version}" for name, version in manifest["packages"].items()),
-        "Started": numbers.hour(pd.Timestamp(manifest["started"])),
-        "Finished": numbers.hour(pd.Timestamp(manifest["finished"])),
+        "Settings": said(manifest, "settings_hash"),
+        "Cost table": said(manifest, "cost_table_hash"),
+        "Seed": said(manifest, "seed"),
+        "Code": f"{said(manifest, 'code_version')}, Python {said(manifest, 'python')}",
+        "Packages": ", ".join(f"{name} {version}" for name, version in manifest.get("packages", {}).items()) or "none",
+        "Started": hour("started"),
+        "Finished": hour("finished"),
     }
+
+
+def _parameters(run: SavedRun) -> str:
+    """Those of the strategy; a walk-forward has none of its own, whatever its manifest says (older ones said some)."""
+    if "walk_forward" in run.manifest:
+        return "those that each fold chose: see the folds"
+    return json.dumps(run.manifest["settings"].get("strategies", {}).get(run.name, {}))
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -13,10 +13,10 @@ from adapters.saved_run import SavedRun
 
 @dataclass(frozen=True)
 class Count:
-    """A number with what it means; ``share`` says of how many."""
+    """A number with what it means, None where it is not known; ``share`` says of how many."""
 
     name: str
-    n: int
+    n: int | None
     meaning: str
     share: str = ""
 
@@ -29,16 +29,16 @@ def counts(run: SavedRun) -> list[Count]:
     held = int(2 * run.equity["open_positions"].sum())
     return [
         Count(
-            "Missing settlements", int(metrics["missing_settlements"] or 0),
+            "Missing settlements", _whole(metrics["missing_settlements"]),
             "due but absent: assumed at the worse of the last rate and zero",
             f"of {count(settlements, 'funding booking')}{_share(metrics.get(METRIC))}",
         ),
         Count(
-            "Stale hours", int(metrics["stale_hours"] or 0),
+            "Stale hours", _whole(metrics["stale_hours"]),
             "held legs without a fresh price, marked at the last one", f"of {count(held, 'leg hour')} held",
         ),
         Count(
-            "Fills at the last trade", int(metrics["fills_at_last_trade"] or 0),
+            "Fills at the last trade", _whole(metrics["fills_at_last_trade"]),
             "no later trade was known, so the price on show stood in", f"of {count(fills, 'fill')}",
         ),
     ]  # fmt: skip
@@ -46,6 +46,10 @@ def counts(run: SavedRun) -> list[Count]:
 
 def _share(assumed_pct: float | None) -> str:
     return "" if assumed_pct is None else f"; {assumed_pct:.0f} % of all funding in USD"
+
+
+def _whole(value: float | None) -> int | None:
+    return None if value is None else int(value)
 
 
 def assumed_funding(run: SavedRun) -> pd.DataFrame:

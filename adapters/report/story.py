@@ -63,14 +63,17 @@ def _caution(run: SavedRun) -> Iterator[Remark]:
 
 def _result(run: SavedRun) -> Remark:
     metrics = run.metrics
-    pnl, days = float(metrics["pnl_usd"] or 0.0), run.hours / 24
+    pnl, days, trades = metrics["pnl_usd"], run.hours / 24, metrics["trades"]
+    if pnl is None:
+        return Remark(f"The version that wrote {run.name} recorded no P&L of its {days:,.0f} days.", "warn")
     done = "earned" if pnl > 0 else "lost" if pnl < 0 else "ended even with"
-    weekly, assumed = pct(metrics["pnl_pct_per_7d"], 3), assumed_words(metrics)
-    target = "above" if (metrics["pnl_pct_per_7d"] or 0.0) > 0.5 else "below"
+    weekly, assumed = metrics["pnl_pct_per_7d"], assumed_words(metrics)
+    target = None if weekly is None else "above" if weekly > 0.5 else "below"
+    closed = "" if trades is None else f" with {count(int(trades), 'closed trade')}"
+    against = "" if target is None else f": {pct(weekly, 3)} per 7 days, {target} the target of 0.5 %"
     return Remark(
-        f"{run.name} {done} {usd(abs(pnl), signed=False)} ({pct(metrics['pnl_pct'])} of capital) in {days:,.0f} days "
-        f"with {count(int(metrics['trades'] or 0), 'closed trade')}: {weekly} per 7 days, "
-        f"{target} the target of 0.5 %{f', with {assumed}' if assumed else ''}.",
+        f"{run.name} {done} {usd(abs(pnl), signed=False)} ({pct(metrics['pnl_pct'])} of capital) in {days:,.0f} days"
+        f"{closed}{against}{f', with {assumed}' if assumed else ''}.",
         "good" if pnl > 0 and target == "above" else "plain" if pnl >= 0 else "warn",
     )
 
@@ -91,7 +94,7 @@ def _liquidations(run: SavedRun) -> Iterator[Remark]:
 
 
 def _sources(run: SavedRun) -> Iterator[Remark]:
-    parts, price = totals(run), float(run.metrics["price_pnl_usd"] or 0.0)
+    parts, price = totals(run), run.metrics["price_pnl_usd"]
     funding = parts[RECEIVED] + parts[PAID]
     rest = {name: amount for name, amount in parts.items() if name not in _USUAL}
     more = "".join(f", {name.replace('_', ' ')} {usd(amount)}" for name, amount in rest.items() if amount)
@@ -112,14 +115,14 @@ def _luck(extras: Extras) -> Iterator[Remark]:
         return
     low, high = found["pnl_pct_interval"]
     words = interval((low, high), 2, " %")
-    level = f"{100 * found['confidence']:.0f} %"
+    level = "" if found["confidence"] is None else f"{100 * found['confidence']:.0f} % "
     if low <= 0 <= high:
         yield Remark(
-            f"The {level} interval of P&L is {words}: zero lies inside, so luck alone could explain it.", "warn"
+            f"The {level}interval of P&L is {words}: zero lies inside, so luck alone could explain it.", "warn"
         )
     else:
         side = "above" if low > 0 else "below"
-        yield Remark(f"The {level} interval of P&L is {words}, all of it {side} zero.", "good" if low > 0 else "bad")
+        yield Remark(f"The {level}interval of P&L is {words}, all of it {side} zero.", "good" if low > 0 else "bad")
 
 
 def _trials(extras: Extras) -> Iterator[Remark]:
@@ -137,8 +140,9 @@ def _trials(extras: Extras) -> Iterator[Remark]:
 
 
 def _concentration(run: SavedRun) -> Iterator[Remark]:
-    best, pnl = best_trade_share(run), float(run.metrics["pnl_usd"] or 0.0)
-    if best is None or len(run.trades) < 2 or pnl <= 0 or best[0] < 0.5 * pnl:
+    pnl = run.metrics["pnl_usd"]
+    best = None if pnl is None else best_trade_share(run)
+    if best is None or pnl is None or len(run.trades) < 2 or pnl <= 0 or best[0] < 0.5 * pnl:
         return
     yield Remark(
         f"One trade made {usd(best[0])}, {100 * best[0] / pnl:.0f} % of the P&L; without it {usd(best[1])} would be "
@@ -150,8 +154,8 @@ def _concentration(run: SavedRun) -> Iterator[Remark]:
 def _assumed(run: SavedRun) -> Iterator[Remark]:
     """Funding that nobody has seen settle, where it matters."""
     assumed = float(run.ledger.loc[run.ledger["assumed"], "amount_usd"].sum())
-    pnl, words = float(run.metrics["pnl_usd"] or 0.0), assumed_words(run.metrics)
-    if words or (assumed and abs(assumed) >= 0.1 * abs(pnl)):
+    pnl, words = run.metrics["pnl_usd"], assumed_words(run.metrics)
+    if words or (assumed and pnl is not None and abs(assumed) >= 0.1 * abs(pnl)):
         share = f" ({words})" if words else ""
         yield Remark(
             f"{usd(assumed)} of the P&L is funding that was assumed{share}: the settlements are missing from the data.",
@@ -160,9 +164,9 @@ def _assumed(run: SavedRun) -> Iterator[Remark]:
 
 
 def _possible(run: SavedRun, extras: Extras) -> Iterator[Remark]:
-    pnl = float(run.metrics["pnl_usd"] or 0.0)
+    pnl = run.metrics["pnl_usd"]
     share, lasting = extras.share_of(HINDSIGHT, pnl), extras.share_of(PERSISTENT, pnl)
-    if share is None or run.manifest.get("knows_future"):
+    if pnl is None or share is None or run.manifest.get("knows_future"):
         return
     if pnl <= 0:
         most, kept = (
@@ -185,6 +189,8 @@ def _survives(run: SavedRun, extras: Extras) -> Iterator[Remark]:
     if stress is None or not run.metrics["trades"]:
         return
     rows = [f"x{row['multiple']:g} {pct(row['pnl_pct'])}" for row in stress["costs"][1:]]
+    if not rows:
+        return
     multiple = stress["break_even_multiple"]
     even = "" if multiple is None else f"The same trades break even at {number(multiple, 1)} times the costs. "
     late: Metrics | None = stress.get("one_hour_late")

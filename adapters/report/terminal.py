@@ -29,8 +29,8 @@ class Story:
 def story_of(run: SavedRun, extras: Extras) -> Story:
     """Where the P&L came from, how much of the optima it is, and dearer costs."""
     parts, metrics = totals(run), run.metrics
-    pnl, price = float(metrics["pnl_usd"] or 0.0), float(metrics["price_pnl_usd"] or 0.0)
-    other = pnl - parts[RECEIVED] - parts[PAID] - parts[FEES] - price
+    pnl, price = metrics["pnl_usd"], metrics["price_pnl_usd"]
+    other = None if pnl is None or price is None else pnl - parts[RECEIVED] - parts[PAID] - parts[FEES] - price
     shares = (extras.share_of(optimum, pnl) for optimum in (HINDSIGHT, PERSISTENT))
     stress = extras.stress or {"costs": [], "one_hour_late": None}
     dearer = {row["multiple"]: row["pnl_pct"] for row in stress["costs"]}

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from adapters.csv_files import write_table
 from adapters.run_files import write_json
 from adapters.stress.bench import Outcome
 from adapters.stress.settings import StressSettings
@@ -21,7 +22,7 @@ def write_stress(
 ) -> None:
     """``stress.csv``: one row a run at full precision; ``stress.json``: the same and what follows from it."""
     outcomes = [one for study in studies for one in (study.base, *study.outcomes)]
-    pd.DataFrame([_row(one) for one in outcomes]).to_csv(folder / "stress.csv", index=False)
+    write_table(folder / "stress.csv", pd.DataFrame([_row(one) for one in outcomes]))
     content = {
         "strategies": [_study(study, market) for study in studies],
         "scenarios": stress.model_dump(mode="json"),

@@ -16,6 +16,7 @@ from engine.outages import Outage, scattered_outages
 from engine.records import Records
 from engine.settings import parse_settings
 from engine.tape import Tape
+from engine.worlds import later
 
 COSTS, LATE, LEG_FAILURE, OUTAGE = "costs", "late", "leg failure", "outage"
 CAPITAL, LEVERAGE = "capital", "leverage"
@@ -66,7 +67,7 @@ def costs(multiple: float, settings: ArbSettings) -> Scenario:
 
 def _late(stress: StressSettings, settings: ArbSettings) -> Iterator[Scenario]:
     for hours in stress.late.hours:
-        changes = {"latency_hours": settings.latency_hours + hours}
+        changes = {"latency_hours": later(settings, hours).latency_hours}
         yield Scenario(LATE, f"filled {hours} h late", hours, changes)
 
 

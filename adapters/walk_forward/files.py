@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -12,6 +11,7 @@ from typing import Any
 
 from adapters.bundles import save_bundle
 from adapters.configuration import ArbSettings
+from adapters.csv_files import write_rows
 from adapters.datasets.load import Dataset
 from adapters.entries import write_entries
 from adapters.evaluation import record_look
@@ -22,10 +22,12 @@ from adapters.references import HINDSIGHT, PERSISTENT, Reference, play_reference
 from adapters.run_files import write_json, write_run
 from adapters.significance import write_significance
 from adapters.trials import write_trials
+from adapters.tuning import Trial
 from adapters.walk_forward.account import Account, Tested
 from adapters.walk_forward.choices import Show
 from adapters.walk_forward.judgement import Judgement, record_of_fold
 from adapters.walk_forward.plan import WalkForwardPlan, sees_test_window
+from adapters.walk_forward.stated import stated_settings
 from engine.backtest import run_backtest
 from engine.folds import Span
 from engine.market import time_of
@@ -134,40 +136,39 @@ def _manifest(account: Account, plan: WalkForwardPlan, dataset: Dataset, started
         },
     }
     manifest = build_manifest(plan.settings, dataset, seed=plan.seed, started=started, **facts)
-    return {**manifest, "command": plan.command}
+    settings = stated_settings(manifest["settings"], account.strategy, manifest["walk_forward"])
+    return {**manifest, "settings": settings, "command": plan.command}
 
 
 def _write_folds_csv(path: Path, folds: Sequence[Mapping[str, Any]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        rows = [_flat(fold) for fold in folds]
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    rows = [_flat(fold) for fold in folds]
+    write_rows(path, list(rows[0]), [list(row.values()) for row in rows])
 
 
 def _flat(fold: Mapping[str, Any]) -> dict[str, Any]:
     row: dict[str, Any] = {}
     for key, value in fold.items():
         if key in ("validation", "test"):
-            row |= {f"{key}_{name}": "" if number is None else number for name, number in value.items()}
+            row |= {f"{key}_{name}": number for name, number in value.items()}
         else:
-            row[key] = json.dumps(value) if isinstance(value, Mapping) else "" if value is None else value
+            row[key] = json.dumps(value) if isinstance(value, Mapping) else value
     return row
 
 
 def _write_trials(path: Path, folds: Sequence[Tested]) -> None:
     """One row per fold and point, in the order tried; ``chosen`` is 1 for the point that the fold was tested with."""
     first = folds[0].choice.trials[0]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["fold", "trial", "chosen", *first.parameters, "fitness", *first.metrics])
-        for tested in folds:
-            choice = tested.choice
-            for trial in choice.trials:
-                values = [*trial.parameters.values(), trial.fitness, *trial.metrics.values()]
-                chosen = int(trial.parameters == (choice.training or choice.parameters))
-                numbers = ["" if value is None else value for value in values]
-                writer.writerow([choice.fold.number, trial.number, chosen, *numbers])
+    rows = [_tried(tested, trial, first) for tested in folds for trial in tested.choice.trials]
+    write_rows(path, ["fold", "trial", "chosen", *first.parameters, "fitness", *first.metrics], rows)
+
+
+def _tried(tested: Tested, trial: Trial, first: Trial) -> list[Any]:
+    """A row under the names of the first; a walk-forward that another version went on with knows other metrics."""
+    choice = tested.choice
+    chosen = int(trial.parameters == (choice.training or choice.parameters))
+    parameters = (trial.parameters.get(name) for name in first.parameters)
+    numbers = [*parameters, trial.fitness, *(trial.metrics.get(name) for name in first.metrics)]
+    return [choice.fold.number, trial.number, chosen, *numbers]
 
 
 def _write_model(folder: Path, tested: Tested, plan: WalkForwardPlan, dataset: Dataset) -> None:

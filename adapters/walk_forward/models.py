@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,7 +12,7 @@ from typing import Any
 
 import click
 
-from adapters.bundles import load_bundle
+from adapters.bundles import listed_files, load_bundle, read_model_file, require_listed
 from adapters.datasets.load import Dataset
 from adapters.datasets.windows import WindowEdges
 from adapters.only_one import only_one
@@ -24,6 +23,7 @@ from adapters.pbt.job import JOB, PBTJob, new_job, read_job
 from adapters.pbt.job import begin as begin_population
 from adapters.pbt.reports import write_reports
 from adapters.pbt.run import Iteration, run_population
+from adapters.pbt.run_names import read_summary
 from adapters.pbt.tried import trial_name, write_tried
 from adapters.pbt.workers import WorkerDied, why_it_died
 from adapters.preparation import prepare_dataset
@@ -38,7 +38,6 @@ from engine.folds import Fold, Span
 from engine.market import time_of
 from rl_training.pbt.population import Assignment
 
-SUMMARY = "training_summary.json"
 Progress = Callable[[int, int], None]
 TRAINING = "training"
 
@@ -66,7 +65,8 @@ def _choice(place: Path, plan: WalkForwardPlan, fold: Fold, name: str) -> Choice
         facts: Point = {"steps": manifest["steps"]}
         trials: tuple[Trial, ...] = (Trial(1, facts, validation),)
     else:
-        summary = json.loads((place / SUMMARY).read_text(encoding="utf-8"))
+        summary = read_summary(place)
+        require_listed(listed_files(place), place / TRIALS, read_model_file(place / TRIALS))
         record = read_trials(place / TRIALS)
         trials = tuple(
             _trial(number, one, record) for number, one in enumerate(summary["results"], 1) if not one["failure"]

@@ -9,10 +9,10 @@ from pathlib import Path
 from pydantic import AwareDatetime, ValidationError
 
 from adapters.configuration import ArbSettings, read_yaml
-from adapters.datasets.atomic import replacing_file
 from adapters.datasets.load import Dataset
 from adapters.manifest import code_version, command_line
 from adapters.preparation import window_of
+from adapters.sealed import SealError, read_sealed, write_sealed
 from adapters.strategy_registry import load_strategy_class, needs_future, parse_parameters
 from adapters.tuning_grid import SHIPPED_GRIDS, Grid, Point, points_of, read_grid
 from engine.errors import SettingsError, UserError
@@ -124,8 +124,7 @@ def begin(out: Path, plan: WalkForwardPlan) -> Path:
         raise UserError(f"{out} exists already; choose another --out")
     if folder.exists():
         raise UserError(f"{folder} is there already; go on with --resume {out}, or remove it")
-    with replacing_file(folder / PLAN) as aside:
-        aside.write_text(plan.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    write_sealed(folder / PLAN, plan.model_dump(mode="json"))
     return folder
 
 
@@ -138,9 +137,13 @@ def read_plan(out: Path) -> WalkForwardPlan:
     """The plan of an unfinished walk-forward. Raises ``UserError`` when there is none, or none that can be read."""
     path = unfinished(out) / PLAN
     try:
-        return WalkForwardPlan.model_validate_json(path.read_bytes())
-    except OSError:
+        return WalkForwardPlan.model_validate(read_sealed(path))
+    except FileNotFoundError:
         raise UserError(f"there is no {path}; {out} is not a walk-forward that was cut") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    except SealError as error:
+        raise UserError(f"{path} {error}; start the walk-forward anew") from None
     except ValidationError as error:
         raise UserError(f"{path} cannot be used: {error.errors()[0]['msg']}") from None
 

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import base64
-import json
 import zlib
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from adapters import sealed
 from adapters.datasets.atomic import replacing_file
+from adapters.regular_files import read_regular
 from adapters.tuning import Measured
 from adapters.tuning_grid import Point
 from engine.errors import DataError
 from engine.market import Floats
+
+MOST_BYTES = 2 * 2**30
+"""Of a log: a line has some KB, a grid some hundred points."""
+MOST_RETURNS_BYTES = 8 * 24 * 366 * 100
+"""Hourly returns of a century."""
 
 
 class PointLog:
@@ -30,12 +36,21 @@ class PointLog:
 
         Raises ``DataError`` when the lines are of other points than this version tries.
         """
-        lines = self._path.read_bytes().splitlines(keepends=True) if self._path.exists() else []
+        lines = self._lines()
         whole = [line for line in lines if line.endswith(b"\n")]
         self.measured = [self._measured(number, line) for number, line in enumerate(whole, start=1)]
         if len(whole) < len(lines):
             with replacing_file(self._path) as aside:
                 aside.write_bytes(b"".join(whole))
+
+    def _lines(self) -> list[bytes]:
+        try:
+            content = read_regular(self._path, MOST_BYTES)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise DataError(f"cannot be read: {error.strerror}", file=str(self._path)) from None
+        return BytesIO(content).readlines()
 
     def append(self, measured: Measured) -> None:
         """Keep what the next point has yielded."""
@@ -48,7 +63,7 @@ class PointLog:
         }
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("ab") as file:
-            file.write(json.dumps(line).encode() + b"\n")
+            file.write(sealed.text_of(line, indent=None, allow_nan=True).encode())
         self.measured.append(measured)
 
     @property
@@ -58,7 +73,7 @@ class PointLog:
 
     def _measured(self, number: int, line: bytes) -> Measured:
         try:
-            kept: Any = json.loads(line)
+            kept = sealed.parsed(line, indent=None).values
             measured = Measured(dict(kept["metrics"]), _unpacked(kept["returns"]))
             same = number <= len(self._points) and kept["parameters"] == self._points[number - 1]
         except (ValueError, KeyError, TypeError, zlib.error) as error:
@@ -78,4 +93,8 @@ def _packed(returns: Floats) -> str:
 
 
 def _unpacked(text: str) -> Floats:
-    return np.frombuffer(zlib.decompress(base64.b64decode(text)), "<f8").astype(np.float64)
+    unpacking = zlib.decompressobj()
+    content = unpacking.decompress(base64.b64decode(text), MOST_RETURNS_BYTES)
+    if unpacking.unconsumed_tail:
+        raise ValueError(f"returns of more than {MOST_RETURNS_BYTES:,} bytes")
+    return np.frombuffer(content, "<f8").astype(np.float64)

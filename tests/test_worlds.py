@@ -1,0 +1,95 @@
+"""The same market under other rules: what "an hour late" means, for a run that is late itself too."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from support_environment import FIRST, LAST, builder, market, random_policy
+from support_training import arb, tiny, write_tiny_dataset
+
+from adapters.configuration import load_settings
+from adapters.datasets.load import load_dataset
+from adapters.evaluation import play, signs_of
+from adapters.preparation import Window
+from adapters.saved_run import read_json
+from adapters.tuning import LATE, TuningJob, _builders
+from engine.metrics import Metrics
+from engine.opportunities import OpportunityBuilder
+from engine.tape import prepare
+from engine.worlds import late, later
+from rl_training.settings import RewardSettings
+
+PLAIN = RewardSettings()
+
+
+def played(made: OpportunityBuilder) -> Metrics:
+    return play(made, random_policy(), [Window(FIRST, LAST)], PLAIN)[0].metrics
+
+
+@pytest.mark.parametrize(("own", "hours"), [(0, 1), (1, 1), (2, 3)])
+def test_late_is_later_than_the_runs_own_fills(own: int, hours: int) -> None:
+    made = builder(latency_hours=own)
+    slower = made.tape.settings.model_copy(update={"latency_hours": own + hours})
+    assert later(made.tape.settings, hours) == slower
+    assert played(late(made, hours)) == played(OpportunityBuilder(prepare(market(), slower)))
+    assert played(late(made, hours)) != played(made)
+
+
+def test_a_late_market_shares_everything_but_the_rules() -> None:
+    made = builder(latency_hours=1)
+    other = late(made)
+    assert other.tables is made.tables
+    assert other.tape.arrays.quotes is made.tape.arrays.quotes
+    assert int(other.tape.arrays.rules["latency"][0]) == 2
+    assert int(made.tape.arrays.rules["latency"][0]) == 1
+
+
+def test_a_run_that_is_late_itself_is_still_tested_for_bounce(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Everywhere: the second figure is of fills one hour later than those of the first."""
+    data = write_tiny_dataset(tmp_path / "tiny")
+    own = ("--set", "min_history_hours=4", "--set", "latency_hours=1")
+    model = ("--timesteps", 64, *tiny("latency_hours=1"))
+    assert arb("train", "--data", data, *model, "--out", tmp_path / "ppo") == 0
+    trained = read_json(tmp_path / "ppo" / "manifest.json")["metrics"]
+    options = ("--data", data, "--window", "validation", "--strategy", "ppo", "--model", tmp_path / "ppo" / "bundle")
+    for latency, key in ((1, "validation"), (2, "validation_1h_late")):
+        out = tmp_path / f"late{latency}"
+        more = ("--set", "min_history_hours=4", "--set", f"latency_hours={latency}", "--no-report", "--out", out)
+        assert arb("backtest", *options, *more) == 0
+        assert read_json(out / "metrics.json") == trained[key]
+    evaluated = ("--fills-late", "--baselines", "carry", "--out", tmp_path / "evaluated")
+    assert arb("evaluate", tmp_path / "ppo", "--data", data, *own, *evaluated) == 0
+    rows = (tmp_path / "evaluated" / "evaluation.csv").read_text().splitlines()
+    found = dict(zip(rows[0].split(","), rows[1].split(","), strict=True))
+    assert float(found["late_pnl_pct"]) == trained["validation_1h_late"]["pnl_pct"]
+    assert float(found["pnl_pct"]) == trained["validation"]["pnl_pct"]
+    capsys.readouterr()
+
+
+def test_a_search_measures_its_late_points_an_hour_later_than_its_own(tmp_path: Path) -> None:
+    data = write_tiny_dataset(tmp_path / "tiny")
+    settings = load_settings(None, ["latency_hours=2"])
+
+    loaded = load_dataset(data)
+    start, end = loaded.windows["validation"]
+    job = TuningJob(
+        dataset=data, fingerprint=loaded.fingerprint, strategy="carry", start=start, end=end, settings=settings,
+        seed=0, late=True,
+    )  # fmt: skip
+    builders = _builders(job.model_dump_json(include={"dataset", "fingerprint", "settings", "late"}))
+    assert [made.tape.settings.latency_hours for made in builders.values()] == [2, 3]
+    assert list(builders) == ["", LATE]
+
+
+def test_signs_of_an_episode_are_those_of_the_one_judge() -> None:
+    made = builder()
+    (episode,) = play(made, random_policy(), [Window(FIRST, LAST)], PLAIN)
+    rich = dataclasses.replace(episode, metrics={**episode.metrics, "pnl_usd": 9.0, "pnl_pct": 0.09, "sharpe": 9.0})
+    poor = dataclasses.replace(episode, metrics={**episode.metrics, "pnl_usd": -9.0, "pnl_pct": -0.09})
+    assert "Sharpe 9.0" in signs_of(rich, None)
+    assert "P&L +0.09 % filled at once, -0.09 % filled one hour late" in signs_of(rich, poor)
+    assert signs_of(poor, None) == []
