@@ -16,7 +16,7 @@ def play(policy: Policy, course: Course, reward: RewardSettings) -> tuple[Record
     """Records and summed reward of a policy over a whole course, closed at its last row like a backtest.
 
     The records are those of a backtest of the same policy, bit for bit. Raises ``ArbError`` for a policy of another
-    observation, and ``FloatingPointError`` when the policy has no finite answer.
+    observation, and ``NotFiniteError`` when the policy has no finite answer.
     """
     if policy.spec.hash() != course.spec.hash():
         raise ArbError(f"policy {policy.name} is of another observation than the course")

@@ -11,6 +11,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from engine.errors import NotFiniteError
 from engine.observation import Encoding, Float32s, ObservationSpec, Scaler, encoding_of
 
 Float32Matrix = NDArray[np.float32]
@@ -59,8 +60,11 @@ def logits(policy: Policy, observation: Float32s) -> Float32s:
 
 
 def best_action(policy: Policy, observation: Float32s) -> int:
-    """The action with the highest logit; a tie goes to the lowest action. A logit that is not finite is an error."""
+    """The action with the highest logit; a tie goes to the lowest action.
+
+    Raises ``NotFiniteError`` when a logit is not finite: weights may be finite and still too large.
+    """
     values = logits(policy, observation)
     if not np.isfinite(values).all():
-        raise FloatingPointError(f"policy {policy.name}: the network answered with values that are not finite")
+        raise NotFiniteError(f"policy {policy.name}: the network answered with values that are not finite; train anew")
     return int(np.argmax(values))

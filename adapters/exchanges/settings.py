@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,7 +10,7 @@ from pydantic import Field
 
 from adapters.configuration import read_yaml
 from adapters.exchanges.quirks import QUIRKS
-from engine.errors import SettingsError, UserError
+from engine.errors import SettingsError, UserError, did_you_mean, shown
 from engine.settings import NotNegative, Positive, Settings, parse_settings
 
 SECRETS = frozenset(
@@ -88,9 +87,10 @@ def chosen_exchanges(config: Path | None, names: str | None) -> ExchangesSetting
 def require_supported(exchange: str) -> None:
     """Raises ``SettingsError`` with the nearest name when arb has no adapter for this exchange."""
     if exchange not in QUIRKS:
-        near = difflib.get_close_matches(exchange, QUIRKS, n=1, cutoff=0.0)[0]
         known = ", ".join(sorted(QUIRKS))
-        raise SettingsError(f"exchange {exchange!r} is not supported; did you mean {near!r}? (of {known})")
+        raise SettingsError(
+            f"exchange {shown(exchange)} is not supported; {did_you_mean(exchange, QUIRKS)} (of {known})"
+        )
 
 
 def _refuse_secrets(exchange: str, mapping: Mapping[str, Any]) -> None:

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from adapters.paper.dataset_hours import without_hours
 from adapters.paper.journal import Decision, Event, HourEntry, Journal, Snapshot, shifted
 from adapters.paper.report import hour_report
-from engine.backtest import answer
+from engine.answers import answer
 from engine.before import load_before
 from engine.books import Books, open_books, seen_from
-from engine.errors import DataError
+from engine.errors import DataError, in_words
 from engine.loop import HourlyLoop, order_records
 from engine.market import Floats, MarketData
 from engine.opportunities import OpportunityBuilder
@@ -137,10 +137,10 @@ class Session:
     def _decide(self, loop: HourlyLoop, builder: OpportunityBuilder) -> tuple[tuple[tuple[int, int], ...], str | None]:
         try:
             return tuple(answer(self._strategy, View(loop, builder))), None
-        except Exception as error:  # a plug-in may raise anything; without an answer there is no order, and it is said
+        except Exception as error:  # without an answer there is no order, and it is said
             if not self._excuse_errors:
                 raise
-            return (), f"strategy {self._name} failed: {type(error).__name__}: {' '.join(str(error).split())}"
+            return (), f"strategy {self._name} failed: {in_words(error)}"
 
     def _opened(self, builder: OpportunityBuilder) -> HourlyLoop:
         """The loop with the last row of the window open."""

@@ -12,7 +12,7 @@ from adapters.paper.recorded_run import market_of, played_hours, records_of
 from adapters.paper.replay import CLOSED
 from adapters.paper.session import blank_books, observation_hash
 from adapters.paper.setup import Player, settings_of
-from engine.backtest import answer
+from engine.answers import answer
 from engine.books import seen_from
 from engine.loop import HourlyLoop, order_records
 from engine.market import MarketData, time_of

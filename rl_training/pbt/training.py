@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.logger import KVWriter, Logger
 
+from engine.errors import NotFiniteError
 from engine.market import Floats
 from engine.metrics import Metrics, compute_metrics, fitness
 from engine.observation import Scaler
@@ -165,7 +166,7 @@ def examine(gym: Gym, trained: Trained) -> Score:
         return FAILED
     try:
         records, reward = play(trained.policy, gym.validation, gym.training.reward)
-    except FloatingPointError:
+    except NotFiniteError:
         return FAILED
     capital = gym.validation.tape.settings.initial_capital_usd
     metrics = compute_metrics(records, capital)
