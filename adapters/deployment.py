@@ -12,10 +12,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from adapters.bundles import LOOKS, save_bundle
+from adapters.bundles import DESCRIPTION, LOOKS, bundle_only, save_bundle
 from adapters.configuration import ArbSettings
 from adapters.contestants import RULES, SUMMARY, Contestant, ranking, rules_of, vote
 from adapters.datasets.atomic import new_directory
+from adapters.datasets.giving_way import check_place, unfamiliar
 from adapters.datasets.load import Dataset
 from adapters.evaluation import Episode, alone, filled_late, play_strategy, record_look
 from adapters.model_card import Facts, Scores, model_card
@@ -43,6 +44,7 @@ def deploy(run: Path, agents: Sequence[int], to: Path, *, rules: ArbSettings | N
     the run does not have, ``BundleError`` for a model file that is not whole.
     """
     job, order = read_job(run / JOB), ranking(run)
+    _check_places(to)
     unknown = [agent for agent in agents if agent not in order]
     if unknown:
         raise UserError(f"{run} has no agent {unknown[0]}; it has {', '.join(map(str, sorted(order)))}")
@@ -78,11 +80,25 @@ def roll_back(to: Path) -> None:
 
 def _put(to: Path, fill: Callable[[Path], None]) -> None:
     """Fill a folder aside, keep what stands in its place, then exchange."""
-    with new_directory(to, replace=True) as aside:
+    _check_places(to)
+    with new_directory(to, instead_of=shipped_only) as aside:
         fill(aside)
         if to.is_dir():
-            with new_directory(previous_of(to), replace=True) as kept:
+            with new_directory(previous_of(to), instead_of=shipped_only) as kept:
                 _copy(to, kept)
+
+
+def _check_places(to: Path) -> None:
+    """Raise ``UserError`` unless both folders may give way: the shipped models, and those before them."""
+    for folder in (to, previous_of(to)):
+        check_place(folder, shipped_only)
+
+
+def shipped_only(folder: Path) -> str | None:
+    """What in a folder `arb deploy` did not put there; None when it holds shipped bundles and their card alone."""
+    if not any(folder.glob(f"*/{DESCRIPTION}")):
+        return "it holds no shipped model"
+    return unfamiliar(folder, (CARD,), {"[1-9]*-*": bundle_only})
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -15,6 +15,8 @@ from engine.metrics import Metrics, compute_metrics
 from engine.records import NO_RECORDS
 
 RUN_FILES = ("metrics.json", "manifest.json", "trades.csv", "ledger.parquet", "equity.parquet", "notes.csv")
+REPORT = "report.html"
+"""What may lie beside them: the page made of them."""
 
 _WORDS = {
     "trades.csv": ("symbol", "long_exchange", "short_exchange", "exit_reason"),

@@ -16,6 +16,7 @@ from stable_baselines3.common.logger import configure
 from adapters.bundles import save_bundle
 from adapters.configuration import ArbSettings
 from adapters.datasets.atomic import replacing_file
+from adapters.datasets.giving_way import check_place
 from adapters.datasets.load import Dataset
 from adapters.evaluation import Episode, filled_late, play, rank_correlation, record_look
 from adapters.manifest import build_manifest
@@ -92,8 +93,7 @@ def training_window(
 
 def begin(folder: Path, plan: TrainingPlan) -> None:
     """Make the folder of a new run. Raises ``UserError`` when something stands there."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} exists already; choose another --out, or go on with --resume {folder}")
+    check_place(folder, otherwise=f"choose another --out, or go on with --resume {folder}")
     folder.mkdir(parents=True, exist_ok=True)
     with replacing_file(folder / PLAN) as aside:
         write_json(aside, plan.model_dump(mode="json"))
@@ -199,7 +199,7 @@ def _write_results(
     with replacing_file(folder / MODEL) as aside:
         aside.write_bytes(content.getvalue())
     manifest = build_manifest(
-        plan.settings, dataset, seed=plan.seed, started=started,
+        plan.settings, dataset, written_by="arb train", seed=plan.seed, started=started,
         learner=plan.learner, train_from=plan.train_from.isoformat(), train_to=plan.train_to.isoformat(),
         steps_asked=asked, steps=outcome.steps, steps_before=outcome.steps_before, seconds=outcome.seconds,
         reward_check={"rank_correlation": outcome.reward_rank_correlation, "weeks": outcome.weeks},

@@ -289,11 +289,15 @@ def test_the_seed_decides_what_random_does(dataset: Path, tmp_path: Path) -> Non
 
 
 def test_a_rerun_gives_the_same_bytes_and_replaces_the_run(dataset: Path, tmp_path: Path) -> None:
+    """Its own run only: with anything else beside it nothing is touched."""
     out = tmp_path / "run"
     command = ("--set", "strategies.random.enter_probability=0.3")
     backtest(dataset, out, *command, strategy="random,carry")
     first = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    (out / "leftover").write_text("of the earlier run")
+    (out / "mine").write_text("keep me")
+    assert arb("backtest", "--strategy", "random,carry", "--data", dataset, "--out", out, "--no-report", *YOUNG) == 2
+    (out / "mine").unlink()
+    assert first == {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
     backtest(dataset, out, *command, strategy="random,carry")
     second = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
     assert set(first) == set(second)

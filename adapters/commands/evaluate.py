@@ -74,6 +74,7 @@ def command(
       arb evaluate runs/ppo-seed0 runs/ppo-seed1 --data data/sample --n-eval-episodes 50 --fills-late
     """
     from adapters.contestants import RULES, contestants, is_population, settings_for
+    from adapters.datasets.giving_way import check_place
     from adapters.datasets.load import load_dataset
     from adapters.evaluation import draw_windows, filled_late
     from adapters.evaluation_trials import judge, record_of_contestants, verdict
@@ -82,7 +83,7 @@ def command(
 
     folder = out or Path("runs") / f"evaluate-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     settings = settings_for(models, config, overrides)
-    _must_be_free(folder)
+    check_place(folder)
     beside = any(is_population(model) for model in models) if baselines is None else False
     rules = RULES if beside else [name.strip() for name in (baselines or "").split(",") if name.strip()]
     rivals = contestants(models, settings, ensemble=ensemble, baselines=rules, allow_other_costs=allow_other_costs)
@@ -111,13 +112,6 @@ def command(
         if len(rivals) > 1:
             click.echo("\n".join(wrap(verdict(record, settings.significance, dataset.fingerprint), 99)))
     click.echo(f"written to {folder}")
-
-
-def _must_be_free(out: Path) -> None:
-    from engine.errors import UserError
-
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise UserError(f"{out} exists already; choose another folder or remove it first")
 
 
 def _play(

@@ -62,6 +62,7 @@ def command(
     """
     from adapters.configuration import load_settings
     from adapters.datasets.atomic import new_directory
+    from adapters.datasets.giving_way import check_place
     from adapters.datasets.load import load_dataset
     from adapters.strategy_registry import check_names, load_strategy_class
     from adapters.trials import FILE as TRIALS
@@ -81,6 +82,8 @@ def command(
     from engine.errors import UserError
 
     started = datetime.now(UTC)
+    folder = out or Path("runs") / f"tune-{name.replace(':', '.')}-{started:%Y%m%dT%H%M%SZ}"
+    check_place(folder)
     settings = load_settings(config, overrides)
     check_names(settings.strategies)
     strategy_class = load_strategy_class(name)
@@ -95,7 +98,6 @@ def command(
         dataset=data, fingerprint=dataset.fingerprint, strategy=name, start=first, end=last,
         settings=settings, seed=seed, late=late,
     )  # fmt: skip
-    folder = out or Path("runs") / f"tune-{name.replace(':', '.')}-{started:%Y%m%dT%H%M%SZ}"
     with new_directory(folder) as aside:
         with progress_bar() as bar:
             trials = search(

@@ -40,7 +40,7 @@ def build_dataset(
     files of its own to the folder before it appears. Returns the content of ``dataset.yaml`` and warnings about
     the windows. Raises ``DataError`` for bad raw tables and ``UserError`` for a bad target or bad windows.
     """
-    refuse_target(out, replace=replace)
+    refuse_target(out, replace=replace, made_by="arb data build")
     tell = progress or (lambda *_: None)
     tell("reading raw tables", 0, 2)
     bars = read_bars(raw / PRICES_FILE)

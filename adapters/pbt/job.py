@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, ValidationError
 
 from adapters.configuration import ArbSettings
 from adapters.datasets.atomic import replacing_file
+from adapters.datasets.giving_way import check_place
 from adapters.datasets.load import Dataset, load_dataset
 from adapters.datasets.windows import WindowEdges, check_windows
 from adapters.preparation import prepare_dataset
@@ -110,8 +111,7 @@ def check_batches(settings: ArbSettings) -> None:
 
 def begin(folder: Path, job: PBTJob) -> None:
     """Make the folder of a new run. Raises ``UserError`` when something stands there."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} exists already; choose another --out, or go on with --resume {folder}")
+    check_place(folder, otherwise=f"choose another --out, or go on with --resume {folder}")
     folder.mkdir(parents=True, exist_ok=True)
     with replacing_file(folder / JOB) as aside:
         aside.write_text(job.model_dump_json(indent=1) + "\n", encoding="utf-8")

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from adapters.report.comparison import Compared, comparison_page
 from adapters.report.extras import read_extras
-from adapters.report.page import REPORT, run_page, write_page
+from adapters.report.page import check_page, run_page, write_page
 from adapters.report.terminal import Story, story_of
-from adapters.saved_run import read_run, run_folders
+from adapters.saved_run import REPORT, read_run, run_folders
 
 
 def write_reports(folder: Path, order: Sequence[str] = ()) -> list[Story]:
@@ -36,5 +36,6 @@ def read_compared(folder: Path, beside: Path | None = None) -> Compared:
 
 def compare(folders: Sequence[Path], out: Path) -> None:
     """One page that shows runs side by side. Raises ``UserError`` for a folder without a run."""
+    check_page(out)
     found = [inside for folder in folders for inside in run_folders(folder)]
     write_page(out, comparison_page([read_compared(folder) for folder in found]))

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from pydantic import AwareDatetime, ValidationError
 
 from adapters.configuration import ArbSettings, read_yaml
 from adapters.datasets.atomic import replacing_file
+from adapters.datasets.giving_way import check_place, unfamiliar
 from adapters.datasets.load import Dataset
 from adapters.manifest import code_version, command_line
 from adapters.preparation import window_of
@@ -120,8 +122,7 @@ def sees_test_window(plan: WalkForwardPlan, dataset: Dataset) -> bool:
 def begin(out: Path, plan: WalkForwardPlan) -> Path:
     """Make the folder that a walk-forward works in until it is finished. Raises ``UserError`` when one stands there."""
     folder = unfinished(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} exists already; choose another --out")
+    check_place(out, otherwise="choose another --out")
     if folder.exists():
         raise UserError(f"{folder} is there already; go on with --resume {out}, or remove it")
     with replacing_file(folder / PLAN) as aside:
@@ -132,6 +133,14 @@ def begin(out: Path, plan: WalkForwardPlan) -> Path:
 def unfinished(out: Path) -> Path:
     """Where a walk-forward keeps what it has so far."""
     return out.with_name(out.name + UNFINISHED)
+
+
+def work_only(folder: Path) -> str | None:
+    """What in a folder is not from working on a walk-forward; None when all of it is."""
+    if folder.is_symlink() or not (folder / PLAN).is_file():
+        return f"{folder} is no walk-forward's"
+    folds = partial(unfamiliar, files=("*.jsonl", ".*.tmp"), folders={"training": lambda _: None})
+    return unfamiliar(folder, (PLAN, ".lock", ".*.tmp"), {"fold_[0-9]*": folds})
 
 
 def read_plan(out: Path) -> WalkForwardPlan:
