@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from adapters.bundles import load_policy
-from adapters.configuration import ArbSettings, apply_override, load_settings
+from adapters.configuration import ArbSettings, apply_override, load_settings, parse_request
 from adapters.evaluation import alone
 from adapters.pbt.job import JOB, read_job
 from adapters.strategy_registry import build_strategy
 from engine.errors import UserError
-from engine.settings import parse_settings
 from engine.view import Strategy
 from strategies.base import Context, NoParameters
 from strategies.ensemble import Ensemble
@@ -48,7 +47,7 @@ def settings_for(models: Sequence[Path], config: Path | None, overrides: Sequenc
     values = read_job(populations[0] / JOB).settings.model_dump(mode="json")
     for override in overrides:
         apply_override(values, override)
-    return parse_settings(ArbSettings, values, origin="--set" if overrides else str(populations[0] / JOB))
+    return parse_request(values, origin="--set" if overrides else str(populations[0] / JOB))
 
 
 def contestants(

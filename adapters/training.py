@@ -26,7 +26,7 @@ from engine.errors import DataError, UserError
 from engine.metrics import Metrics
 from engine.observation import fit_scaler
 from engine.opportunities import OpportunityBuilder
-from engine.settings import Settings
+from engine.settings import Settings, first_problem
 from rl_training.episodes import Course
 from rl_training.extraction import policy_of
 from rl_training.train import Training
@@ -103,10 +103,10 @@ def read_plan(folder: Path) -> TrainingPlan:
     """The plan of a run. Raises ``UserError`` when the folder has none that can be read."""
     try:
         return TrainingPlan.model_validate_json((folder / PLAN).read_bytes())
-    except OSError:
+    except FileNotFoundError:
         raise UserError(f"{folder} has no {PLAN}; it is not the folder of a training run") from None
     except ValidationError as error:
-        raise UserError(f"{folder / PLAN} cannot be used: {error.errors()[0]['msg']}") from None
+        raise UserError(f"{folder / PLAN} cannot be used: {first_problem(TrainingPlan, error)}") from None
 
 
 def train(

@@ -12,6 +12,7 @@ import click
 
 from adapters.commands.hours import hour
 from adapters.commands.progress import progress_bar
+from adapters.commands.seeds import SEED
 from adapters.commands.strategy_names import strategy_names
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ SAMPLE = Path("data/sample")
 @click.option("--allow-other-costs", is_flag=True, help="Run a model under other fees than it was trained with.")
 @click.option("--late", is_flag=True, help="Also fill everything one hour later, to see whether the P&L lasts.")
 @click.option("--report/--no-report", default=True, show_default=True, help="Write report.html and what it needs.")
-@click.option("--seed", default=0, show_default=True, help="Seed of strategies that draw random numbers.")
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of strategies that draw random numbers.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for results; default: runs/backtest-TIME.")
 def command(
     names: str,

@@ -12,6 +12,7 @@ import click
 
 from adapters.commands.hours import hour
 from adapters.commands.progress import progress_bar
+from adapters.commands.seeds import SEED
 
 if TYPE_CHECKING:
     from adapters.contestants import Contestant
@@ -39,7 +40,7 @@ Played = Mapping[str, Mapping[str, Sequence["Episode"]]]
 @click.option("--ensemble", type=click.IntRange(min=2), help="Add the vote of so many best agents of each run.")
 @click.option("--baselines", help="Rules beside them, comma-separated; default: hold,greedy,carry,basis beside a run.")
 @click.option("--fills-late", is_flag=True, help="Score everything filled one hour late as well.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the windows.")
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of the windows.")
 @click.option("--config", type=click.Path(path_type=Path), help="Settings as YAML; default: those of the run, if any.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated.")
 @click.option("--allow-other-costs", is_flag=True, help="Run models under other fees than they were trained with.")

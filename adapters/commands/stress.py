@@ -10,6 +10,7 @@ import click
 
 from adapters.commands.hours import hour
 from adapters.commands.progress import progress_bar
+from adapters.commands.seeds import SEED
 
 if TYPE_CHECKING:
     from adapters.configuration import ArbSettings
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated.")
 @click.option("--scenarios", type=click.Path(path_type=Path), help="Scenarios as YAML over configs/stress.yaml.")
 @click.option("--model", "models", multiple=True, type=click.Path(path_type=Path), help="Bundle or zip; repeatable.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the strategies and of the hours of outages.")
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of strategies and of the hours of outages.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for results; default: runs/stress-TIME.")
 def command(
     names: str,

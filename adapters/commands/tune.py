@@ -13,6 +13,7 @@ import click
 
 from adapters.commands.hours import hour
 from adapters.commands.progress import progress_bar
+from adapters.commands.seeds import SEED
 
 if TYPE_CHECKING:
     from adapters.datasets.load import Dataset
@@ -33,7 +34,7 @@ MOST_WORKERS = 8
 @click.option("--config", type=click.Path(path_type=Path), help="Settings as YAML over the shipped ones.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated.")
 @click.option("--workers", type=click.IntRange(min=1), help=f"Processes; default: one a core, at most {MOST_WORKERS}.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the draw of points and of the strategy.")
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of the draw of points and of the strategy.")
 @click.option("--out", type=click.Path(path_type=Path), help="New folder for results; default: runs/tune-NAME-TIME.")
 def command(
     name: str,

@@ -15,6 +15,7 @@ import click
 from adapters.commands.hours import hour
 from adapters.commands.progress import progress_bar
 from adapters.commands.resuming import refuse_other_options
+from adapters.commands.seeds import SEED
 from adapters.commands.strategy_names import strategy_names
 from adapters.datasets.windows import EMBARGO_HOURS
 
@@ -51,7 +52,7 @@ DAYS = click.IntRange(min=1)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated.")
 @click.option("--workers", type=click.IntRange(min=1), help=f"Processes; default: one a core, at most {MOST_WORKERS}.")
 @click.option("--report/--no-report", default=True, show_default=True, help="Write report.html and what it needs.")
-@click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of everything random.")
 @click.option("--out", type=click.Path(path_type=Path), help="New folder; default: runs/walk-forward-TIME.")
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on with the run that was to become this folder.")
 @click.pass_context

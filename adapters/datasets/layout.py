@@ -11,6 +11,7 @@ import yaml
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, model_validator
 
 from adapters.datasets.atomic import replacing_file
+from adapters.yaml_text import NotYamlError, read_yaml_file
 from engine.errors import DataError, SettingsError
 from engine.market import PER_LEG_FLOATS
 from engine.settings import Settings, parse_settings
@@ -144,11 +145,11 @@ def read_info(dataset: Path) -> DatasetInfo:
     """Parse ``dataset.yaml``. Raises ``DataError`` when it is missing or wrong."""
     path = dataset / INFO_FILE
     try:
-        values: Any = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values: Any = read_yaml_file(path)
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", file=str(path)) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"is not YAML: {' '.join(str(error).split())}", file=str(path)) from None
+    except NotYamlError as error:
+        raise DataError(f"is not YAML: {error}", file=str(path)) from None
     if not isinstance(values, dict):
         raise DataError("must be a mapping with name, source, exchanges, first_hour, last_hour", file=str(path))
     try:

@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from adapters.configuration import CONFIGS, ArbSettings, apply_override, merge, read_yaml
+from adapters.configuration import CONFIGS, ArbSettings, apply_override, merge, parse_request, read_yaml
 from adapters.exchanges.settings import ExchangesSettings, exchanges_settings
 from engine.errors import SettingsError
-from engine.settings import Positive, Settings, parse_settings
+from engine.settings import Positive, Seed, Settings, parse_settings
 
 SHIPPED = CONFIGS / "paper.yaml"
 EXCHANGE_KEYS = ("exchanges", "collection")
@@ -38,7 +38,7 @@ class PaperSettings(Settings):
     top: Annotated[int, Field(ge=1, le=1000)] | None = None
     delay_seconds: Annotated[int, Field(ge=0, le=1800)] = 20
     """Seconds after the whole hour at which the exchanges are asked."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     notify: NotifySettings = NotifySettings()
 
     @model_validator(mode="after")
@@ -95,4 +95,4 @@ def _engine_settings(values: dict[str, Any], overrides: Sequence[str], path: Pat
     merged = merge(merged, values)
     for override in overrides:
         apply_override(merged, override)
-    return parse_settings(ArbSettings, merged, origin=str(path))
+    return parse_request(merged, origin=str(path))

@@ -17,7 +17,7 @@ from engine.errors import DataError, SettingsError, UserError
 from engine.market import time_of
 from engine.observation import Scaler, fit_scaler
 from engine.opportunities import OpportunityBuilder
-from engine.settings import Settings
+from engine.settings import Settings, first_problem
 from rl_training.pbt.schedule import Schedule, schedule_of
 from rl_training.pbt.settings import Learner
 
@@ -120,12 +120,11 @@ def begin(folder: Path, job: PBTJob) -> None:
 def read_job(path: Path) -> PBTJob:
     """The job of a run. Raises ``DataError`` when the file is missing or not whole."""
     try:
-        return PBTJob.model_validate_json(path.read_text(encoding="utf-8"))
+        return PBTJob.model_validate_json(path.read_bytes())
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}; is it a run of `arb train-pbt`?", file=str(path)) from None
     except ValidationError as error:
-        first = error.errors()[0]
-        raise DataError(f"is no job of this version: {first['loc']}: {first['msg']}", file=str(path)) from None
+        raise DataError(f"is no job of this version: {first_problem(PBTJob, error)}", file=str(path)) from None
 
 
 def load_job_data(job: PBTJob) -> tuple[Dataset, OpportunityBuilder]:

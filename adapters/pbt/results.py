@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from adapters.datasets.atomic import replacing_file
 from engine.errors import DataError
 from engine.market import Floats
-from engine.settings import Settings
+from engine.settings import Settings, first_problem
 from rl_training.pbt.population import Assignment
 
 
@@ -55,11 +55,14 @@ class StateFolder:
         """The result, or None when the agent has not finished that iteration. Raises ``DataError``."""
         path = self._path(iteration, agent, "json")
         try:
-            return AgentResult.model_validate_json(path.read_text(encoding="utf-8"))
+            return AgentResult.model_validate_json(path.read_bytes())
         except FileNotFoundError:
             return None
-        except (OSError, ValidationError) as error:
-            raise DataError(f"is not a result of this version: {error}", file=str(path)) from None
+        except OSError as error:
+            raise DataError(f"cannot be read: {error.strerror}", file=str(path)) from None
+        except ValidationError as error:
+            problem = first_problem(AgentResult, error)
+            raise DataError(f"is not a result of this version: {problem}", file=str(path)) from None
 
     def write(self, result: AgentResult, checkpoint: dict[str, NDArray[Any]], returns: Floats | None) -> None:
         """Keep a checkpoint and the score's hourly returns, then the result that says they are there."""

@@ -20,7 +20,7 @@ from adapters.tuning_grid import SHIPPED_GRIDS, Grid, Point, points_of, read_gri
 from engine.errors import SettingsError, UserError
 from engine.folds import Fold, FoldLengths, Span, folds_of
 from engine.market import hour_of, time_of
-from engine.settings import Settings
+from engine.settings import Settings, first_problem
 
 PLAN = "plan.json"
 UNFINISHED = ".unfinished"
@@ -151,7 +151,7 @@ def read_plan(out: Path) -> WalkForwardPlan:
     except OSError:
         raise UserError(f"there is no {path}; {out} is not a walk-forward that was cut") from None
     except ValidationError as error:
-        raise UserError(f"{path} cannot be used: {error.errors()[0]['msg']}") from None
+        raise UserError(f"{path} cannot be used: {first_problem(WalkForwardPlan, error)}") from None
 
 
 def _before_test(dataset: Dataset) -> datetime | None:
