@@ -16,11 +16,12 @@ from adapters.datasets.load import Dataset
 from adapters.entries import FILE as ENTRIES
 from adapters.entries import write_entries
 from adapters.foresight import Entrant, MakeEntrant, caution, late_builder
+from adapters.json_files import read_object
 from adapters.manifest import build_manifest
 from adapters.preparation import Window
 from adapters.references import CURVES, FACTS, Play, Reference, play_references, write_references
 from adapters.run_files import folder_name, write_run
-from adapters.saved_run import REPORT, RUN_FILES, read_json
+from adapters.saved_run import REPORT, RUN_FILES
 from adapters.significance import FILE as SIGNIFICANCE
 from adapters.significance import significance_of, write_significance
 from engine.market import time_of
@@ -117,7 +118,7 @@ def backtest_only(folder: Path) -> str | None:
     why = unfamiliar(folder, (COMPARISON, REPORT), dict.fromkeys(runs, _run_only))
     if why is not None or not runs:
         return why or "it holds no run"
-    together = [read_json(folder / run / "manifest.json").get("strategies") for run in runs]
+    together = [read_object(folder / run / "manifest.json").get("strategies") for run in runs]
     names = together[0] if isinstance(together[0], list) else []
     if any(one != names for one in together) or runs != sorted(folder_name(str(name)) for name in names):
         return "its runs are not those of one command"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,10 @@ import numpy as np
 from adapters.bundles import load_policy
 from adapters.configuration import ArbSettings, apply_override, load_settings, parse_request
 from adapters.evaluation import alone
+from adapters.json_files import read_object
 from adapters.pbt.job import JOB, read_job
 from adapters.strategy_registry import build_strategy
-from engine.errors import UserError
+from engine.errors import DataError, UserError, in_words
 from engine.view import Strategy
 from strategies.base import Context, NoParameters
 from strategies.ensemble import Ensemble
@@ -114,12 +114,15 @@ def vote(policies: tuple[Policy, ...]) -> Strategy:
 def ranking(run: Path) -> list[int]:
     """The agents of a finished run, best first by its validation. Raises ``UserError`` when it has not finished."""
     try:
-        summary = json.loads((run / SUMMARY).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        summary = read_object(run / SUMMARY)
+    except FileNotFoundError:
         summary = {}
     if not summary.get("finished"):
         raise UserError(f"{run} has not finished; go on with `arb train-pbt --resume {run}`")
-    return [int(agent) for agent in summary["ranking"]]
+    try:
+        return [int(agent) for agent in summary["ranking"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"is damaged: its ranking ({in_words(error)})", file=str(run / SUMMARY)) from None
 
 
 def best_of(order: Sequence[int], count: int, run: Path) -> list[int]:

@@ -5,7 +5,6 @@ The model that was shipped before is kept beside the new one, and ``roll_back`` 
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -19,6 +18,7 @@ from adapters.datasets.atomic import new_directory
 from adapters.datasets.giving_way import check_place, unfamiliar
 from adapters.datasets.load import Dataset
 from adapters.evaluation import Episode, alone, filled_late, play_strategy, record_look
+from adapters.json_files import read_object, read_objects
 from adapters.model_card import Facts, Scores, model_card
 from adapters.model_card_luck import Judged
 from adapters.pbt.finish import agent_policy, bundle_facts
@@ -26,7 +26,7 @@ from adapters.pbt.job import JOB, PBTJob, load_job_data, read_job
 from adapters.pbt.tried import trials_of_run
 from adapters.preparation import Window, prepare_dataset
 from adapters.significance import TRIALS, trials_behind
-from engine.errors import DataError, UserError
+from engine.errors import DataError, UserError, in_words
 from engine.opportunities import OpportunityBuilder
 from engine.significance import NO_RECORD, Trials, significance
 from strategies.policy import Policy
@@ -55,7 +55,7 @@ def deploy(run: Path, agents: Sequence[int], to: Path, *, rules: ArbSettings | N
     scores = {who: {how: one.metrics for how, one in by_fills.items()} for who, by_fills in played.items()}
     tried = trials_of_run(run, job)
     judged = _judged(job, played, comparison, tried)
-    manifest, summary = _read(run / "manifest.json"), _read(run / SUMMARY)
+    manifest, summary = read_object(run / "manifest.json"), read_object(run / SUMMARY)
     manifest[TRIALS] = None if tried is None else tried.model_dump(mode="json")
     looks = later_looks(run, job)
     facts = Facts(run.name, job, dataset.info, tuple(agents), order, scores, judged, summary, comparison, looks)
@@ -168,13 +168,7 @@ def _record_look(run: Path, job: PBTJob, dataset: Dataset, scores: Scores) -> No
 def later_looks(run: Path, job: PBTJob) -> int:
     """How many looks at hours after validation are recorded in the run, over all of its agents."""
     path = run / LOOKS
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return sum(datetime.fromisoformat(json.loads(line)["to"]) > job.validate_to for line in lines if line.strip())
-
-
-def _read(path: Path) -> dict[str, Any]:
     try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"cannot be read: {error}", file=str(path)) from None
-    return values
+        return sum(datetime.fromisoformat(look["to"]) > job.validate_to for look in read_objects(path))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"a look in it is damaged: {in_words(error)}", file=str(path)) from None

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from engine.errors import UserError
+from adapters.json_files import read_object
+from engine.errors import LONGEST_REASON, DataError, UserError, cut
 from engine.metrics import Metrics, compute_metrics
 from engine.records import NO_RECORDS
 
@@ -22,6 +22,20 @@ _WORDS = {
     "trades.csv": ("symbol", "long_exchange", "short_exchange", "exit_reason"),
     "notes.csv": ("what", "order", "target", "reason"),
 }
+_COLUMNS = {
+    "trades.csv": (
+        "position_id", *_WORDS["trades.csv"], "entry_time", "exit_time", "duration_hours", "quantity",
+        "position_size_usd", "entry_long_price", "entry_short_price", "exit_long_price", "exit_short_price",
+        "entry_fees_usd", "exit_fees_usd", "funding_usd", "price_pnl_usd", "slippage_usd", "pnl_usd", "pnl_pct",
+    ),
+    "notes.csv": ("time", *_WORDS["notes.csv"]),
+    "ledger.parquet": (
+        "time", "position_id", "kind", "leg", "exchange", "symbol", "quantity", "price", "rate", "amount_usd",
+        "assumed",
+    ),
+    "equity.parquet": ("time", "equity_usd", "cash_usd", "unrealised_usd", "open_positions"),
+}  # fmt: skip
+"""Columns that every version wrote."""
 _WHOLE = ("position_id", "duration_hours")
 
 
@@ -76,25 +90,35 @@ def read_run(folder: Path) -> SavedRun:
     return SavedRun(
         folder=folder,
         metrics=_read(folder / "metrics.json", _metrics),
-        manifest=_read(folder / "manifest.json", read_json),
+        manifest=_read(folder / "manifest.json", _manifest),
         trades=_read(folder / "trades.csv", _csv),
-        ledger=_read(folder / "ledger.parquet", pd.read_parquet),
-        equity=_read(folder / "equity.parquet", pd.read_parquet),
+        ledger=_read(folder / "ledger.parquet", _parquet),
+        equity=_read(folder / "equity.parquet", _parquet),
         notes=_read(folder / "notes.csv", _csv),
     )
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object. Raises ``ValueError`` for anything else."""
-    values = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(values, dict):
-        raise ValueError("is not a JSON object")
+def _manifest(path: Path) -> dict[str, Any]:
+    """The manifest of a run. Raises ``ValueError`` when it does not even say the settings and the capital."""
+    values = read_object(path)
+    settings = values.get("settings")
+    capital = settings.get("initial_capital_usd") if isinstance(settings, dict) else None
+    if not isinstance(capital, int | float) or not capital > 0:
+        raise ValueError("it does not say the capital")
     return values
+
+
+def require_facts(run: SavedRun, facts: Mapping[str, type]) -> None:
+    """Raises ``UserError`` when the manifest of a run lacks something, or holds it as another type."""
+    for name, kind in facts.items():
+        if not isinstance(run.manifest.get(name), kind):
+            path = run.folder / "manifest.json"
+            raise UserError(f"{path} cannot be read (it does not say its {name}); run the backtest again")
 
 
 def _metrics(path: Path) -> Any:
     """The metrics of a run. Raises ``ValueError`` for the file of a version that knew fewer of them."""
-    values = read_json(path)
+    values = read_object(path)
     missing = sorted(compute_metrics(NO_RECORDS, 1.0).keys() - values.keys())
     if missing:
         raise ValueError(f"it was written by another version: no {', '.join(missing)}")
@@ -114,15 +138,30 @@ def _no_run(folder: Path) -> UserError:
 def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
     try:
         return reader(path)
-    except Exception as error:  # pandas, pyarrow and json raise many kinds for a broken file
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except DataError as error:
+        raise UserError(f"{path} cannot be read ({error.problem}); run the backtest again") from error
+    except Exception as error:  # pandas and pyarrow raise many kinds for a broken file
+        reason = cut(str(error), LONGEST_REASON) or type(error).__name__
         raise UserError(f"{path} cannot be read ({reason}); run the backtest again") from error
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    table = pd.read_parquet(path)
+    _require_columns(table, path)
+    return table
+
+
+def _require_columns(table: pd.DataFrame, path: Path) -> None:
+    missing = [name for name in _COLUMNS[path.name] if name not in table.columns]
+    if missing:
+        raise ValueError(f"no column {', '.join(missing)}")
 
 
 def _csv(path: Path) -> pd.DataFrame:
     """Exact numbers; an empty table has the types of a full one, and an empty word is a word."""
     words = _WORDS[path.name]
     table = pd.read_csv(path, keep_default_na=False, dtype=str)
+    _require_columns(table, path)
     for column in table.columns:
         if column.endswith("time"):
             table[column] = pd.to_datetime(table[column], utc=True, format="ISO8601").dt.as_unit("s")

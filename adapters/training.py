@@ -22,7 +22,7 @@ from adapters.evaluation import Episode, filled_late, play, rank_correlation, re
 from adapters.manifest import build_manifest
 from adapters.preparation import Window, prepare_dataset, window_of
 from adapters.run_files import write_json
-from engine.errors import DataError, UserError
+from engine.errors import DataError, UserError, in_words
 from engine.metrics import Metrics
 from engine.observation import fit_scaler
 from engine.opportunities import OpportunityBuilder
@@ -126,7 +126,7 @@ def train(
     course = Course.over(builder, spec, scaler, window.first, window.last)
     training = Training(course, settings.training, seed=plan.seed, learner=plan.learner)
     if (folder / CHECKPOINT).exists():
-        training.restore(read_checkpoint(folder / CHECKPOINT))
+        restore(training, folder / CHECKPOINT)
     before = training.steps_done
     training.log_to(configure(str(folder / "tensorboard"), ["tensorboard"]))
     steps = training.run(timesteps, progress=progress, checkpoint=lambda: write_checkpoint(folder, training))
@@ -180,7 +180,17 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except Exception as error:  # numpy and zipfile raise many kinds for a broken file
-        raise UserError(f"{path} cannot be read ({error}); remove it to train from the start") from None
+        raise UserError(f"{path} cannot be read ({in_words(error)}); remove it to train from the start") from None
+
+
+def restore(training: Training, path: Path) -> None:
+    """Go on from a kept state. Raises ``UserError`` when it is not whole, or that of another training."""
+    arrays = read_checkpoint(path)
+    try:
+        training.restore(arrays)
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        problem = f"{path} is no checkpoint of this training ({in_words(error)}); remove it to train from the start"
+        raise UserError(problem) from error
 
 
 def _write_results(

@@ -52,6 +52,14 @@ class StrategyError(UserError):
         super().__init__(f"strategy {strategy} at {hour}: {problem}" if strategy else problem)
 
 
+class WorkerError(ArbError):
+    """Work in another process failed. ``trace``: where, when that is a defect of ours; empty when it was told."""
+
+    def __init__(self, problem: str, trace: str = "") -> None:
+        self.trace = trace
+        super().__init__(problem)
+
+
 class CapacityError(ArbError):
     """A fixed buffer of the kernel was too small: a defect of the caller that sized it, never dropped silently."""
 

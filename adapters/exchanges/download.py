@@ -19,6 +19,7 @@ from adapters.exchanges.leg_source import LegHistory, Wanted
 from adapters.exchanges.ranking import top_symbols
 from adapters.exchanges.raw_store import PARTS, RawStore
 from adapters.exchanges.settings import ExchangesSettings
+from adapters.json_files import read_object
 from engine.errors import ArbError, UserError
 
 REPORT_FILE = "fetch_report.json"
@@ -126,7 +127,8 @@ async def _chosen_symbols(request: Request, clock: Clock | None, tell: Callable[
     count = _count(request.symbols[0])
     choice = {"symbols": request.symbols[0], "exchanges": sorted(request.settings.exchanges)}
     path = request.folder / PARTS / SELECTION_FILE
-    if path.is_file() and (earlier := json.loads(path.read_text(encoding="utf-8")))["choice"] == choice:
+    earlier = read_object(path) if path.is_file() else {}
+    if earlier.get("choice") == choice and isinstance(earlier.get("chosen"), list):
         tell(f"{request.symbols[0]}: the coins that an earlier run chose (delete {path} to choose again)")
         return list(earlier["chosen"])
     chosen = await _top(request.settings, count, clock, tell)

@@ -21,7 +21,7 @@ from adapters.exchanges.coins import Listing
 from adapters.exchanges.intervals import USUAL_HOURS, intervals_in_force
 from adapters.exchanges.leg_source import LegHistory
 from adapters.exchanges.paging import Row
-from engine.errors import DataError
+from engine.errors import DataError, in_words
 
 TIME = pa.timestamp("ms", tz="UTC")
 IDENTITY = (("exchange", pa.string()), ("symbol", pa.string()), ("base", pa.string()), ("multiplier", pa.int32()))
@@ -111,16 +111,23 @@ def _columns(rows: list[Row], width: int) -> list[np.ndarray]:
 
 def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[Row]:
     table = _read(path)
-    times = table[columns[0]].cast(pa.int64()).to_pylist()
-    return zip(times, *(table[name].to_pylist() for name in columns[1:]), strict=True)
+    try:
+        times = table[columns[0]].cast(pa.int64()).to_pylist()
+        return zip(times, *(table[name].to_pylist() for name in columns[1:]), strict=True)
+    except (KeyError, ValueError, pa.ArrowException) as error:
+        raise _damaged(path, error) from None
 
 
 def _read(path: Path) -> pa.Table:
     try:
         return pq.read_table(path, partitioning=None)
-    except (OSError, pa.ArrowInvalid) as error:
-        problem = f"is damaged; delete it and it will be downloaded again ({str(error).splitlines()[0]})"
-        raise DataError(problem, file=str(path)) from None
+    except (OSError, pa.ArrowException) as error:
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    problem = f"is damaged; delete it and it will be downloaded again ({in_words(error)})"
+    return DataError(problem, file=str(path))
 
 
 def _write(path: Path, table: pa.Table) -> None:

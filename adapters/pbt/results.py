@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from adapters.datasets.atomic import replacing_file
-from engine.errors import DataError
+from engine.errors import DataError, in_words
 from engine.market import Floats
 from engine.settings import Settings, first_problem
 from rl_training.pbt.population import Assignment
@@ -80,16 +80,16 @@ class StateFolder:
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 return {name: arrays[name] for name in arrays.files}
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"is not a readable checkpoint: {error}", file=str(path)) from None
+        except Exception as error:  # numpy, zipfile and zlib raise many kinds for a damaged file
+            raise DataError(f"is not a readable checkpoint: {in_words(error)}", file=str(path)) from None
 
     def returns(self, iteration: int, agent: int) -> Floats:
         """Hourly returns behind a score. Raises ``DataError``."""
         path = self._path(iteration, agent, "npy")
         try:
             return np.asarray(np.load(path, allow_pickle=False), np.float64)
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"are no readable returns of a score: {error}", file=str(path)) from None
+        except Exception as error:  # numpy raises many kinds for a damaged file
+            raise DataError(f"are no readable returns of a score: {in_words(error)}", file=str(path)) from None
 
     def drop_checkpoints(self, iteration: int) -> None:
         """Remove the arrays of an iteration that nothing goes on from any more."""

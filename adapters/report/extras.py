@@ -11,9 +11,9 @@ import pandas as pd
 
 from adapters.cost_stress import FILE as STRESS
 from adapters.entries import FILE as ENTRIES
+from adapters.json_files import read_object
 from adapters.references import CURVES, FACTS, HINDSIGHT, PERSISTENT
-from adapters.saved_run import read_json
-from engine.errors import UserError
+from engine.errors import LONGEST_REASON, UserError, cut
 
 SIGNIFICANCE = "significance.json"
 
@@ -41,10 +41,10 @@ class Extras:
 
 def read_extras(folder: Path) -> Extras:
     """Whatever is there. Raises ``UserError`` for a file that is there and cannot be read."""
-    facts = _json(folder / FACTS)
+    facts = _table(folder / FACTS, _references)
     curves = _table(folder / CURVES, pd.read_parquet)
     return Extras(
-        references=() if facts is None else facts["references"],
+        references=() if facts is None else facts,
         curves=None if curves is None else curves.set_index("time"),
         stress=_json(folder / STRESS),
         significance=_json(folder / SIGNIFICANCE),
@@ -52,8 +52,21 @@ def read_extras(folder: Path) -> Extras:
     )
 
 
+def _references(path: Path) -> list[dict[str, Any]]:
+    """What was played beside a run. Raises ``ValueError`` when one has no name or no metrics."""
+    found: list[dict[str, Any]] = read_object(path)["references"]
+    for one in found:
+        if (
+            not isinstance(one, dict)
+            or not isinstance(one.get("name"), str)
+            or not isinstance(one.get("metrics"), dict)
+        ):
+            raise ValueError("a reference has no name or no metrics")
+    return found
+
+
 def _json(path: Path) -> dict[str, Any] | None:
-    found: dict[str, Any] | None = _table(path, read_json)
+    found: dict[str, Any] | None = _table(path, read_object)
     return found
 
 
@@ -63,7 +76,8 @@ def _table(path: Path, reader: Any) -> Any:
     except FileNotFoundError:
         return None
     except Exception as error:  # pandas, pyarrow and json raise many kinds for a broken file
-        raise UserError(f"{path} cannot be read ({error}); remove it, or run the backtest again") from error
+        reason = cut(str(error), LONGEST_REASON) or type(error).__name__
+        raise UserError(f"{path} cannot be read ({reason}); remove it, or run the backtest again") from error
 
 
 __all__ = ["HINDSIGHT", "PERSISTENT", "Extras", "read_extras"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,6 +15,7 @@ import click
 from adapters.bundles import load_bundle
 from adapters.datasets.load import Dataset
 from adapters.datasets.windows import WindowEdges
+from adapters.json_files import read_object
 from adapters.only_one import only_one
 from adapters.pbt.courses import courses_of
 from adapters.pbt.finish import finish
@@ -34,6 +34,7 @@ from adapters.tuning import Trial
 from adapters.tuning_grid import Point
 from adapters.walk_forward.choices import Choice, Show, fold_folder
 from adapters.walk_forward.plan import WalkForwardPlan
+from engine.errors import DataError, in_words
 from engine.folds import Fold, Span
 from engine.market import time_of
 from rl_training.pbt.population import Assignment
@@ -66,14 +67,21 @@ def _choice(place: Path, plan: WalkForwardPlan, fold: Fold, name: str) -> Choice
         facts: Point = {"steps": manifest["steps"]}
         trials: tuple[Trial, ...] = (Trial(1, facts, validation),)
     else:
-        summary = json.loads((place / SUMMARY).read_text(encoding="utf-8"))
-        record = read_trials(place / TRIALS)
+        trials, facts = _population(place)
+    (parameters,) = plan.points_for(name)
+    return Choice(fold, name, parameters, validation, trials, policy=bundle.policy, training=facts)
+
+
+def _population(place: Path) -> tuple[tuple[Trial, ...], Point]:
+    """All that a population tried, and the facts of its winner. Raises ``DataError`` for files that are not whole."""
+    summary, record = read_object(place / SUMMARY), read_trials(place / TRIALS)
+    try:
         trials = tuple(
             _trial(number, one, record) for number, one in enumerate(summary["results"], 1) if not one["failure"]
         )
-        facts = next(one.parameters for one in reversed(trials) if one.parameters["agent"] == summary["winner"])
-    (parameters,) = plan.points_for(name)
-    return Choice(fold, name, parameters, validation, trials, policy=bundle.policy, training=facts)
+        return trials, next(one.parameters for one in reversed(trials) if one.parameters["agent"] == summary["winner"])
+    except (KeyError, TypeError, ValueError, StopIteration) as error:
+        raise DataError(f"is damaged: {in_words(error)}", file=str(place / SUMMARY)) from None
 
 
 def _trial(number: int, result: dict[str, Any], record: TrialRecord) -> Trial:
