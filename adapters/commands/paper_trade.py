@@ -49,8 +49,10 @@ def command(
       arb paper-trade --replay data/sample --strategy carry --state runs/replay
     """
     from adapters.paper.settings import load_config
+    from adapters.paper.state_folder import check_place_of_state
     from engine.errors import UserError
 
+    check_place_of_state(state)
     chosen = load_config(config, overrides, strategy=strategy, models=models)
     if replay is not None:
         if once or now is not None:

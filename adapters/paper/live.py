@@ -16,8 +16,9 @@ from adapters.exchanges.leg_source import LegHistory, Wanted
 from adapters.exchanges.live import LiveMarket
 from adapters.exchanges.paging import HOUR_MS
 from adapters.exchanges.settings import ExchangesSettings
+from adapters.paper.entries import Event
 from adapters.paper.history_facts import complaints_of, past_hours, retries_of, settled_rates
-from adapters.paper.journal import Event, Journal, is_started
+from adapters.paper.journal import Journal
 from adapters.paper.live_facts import LegName, live_hour
 from adapters.paper.memory import return_free_memory
 from adapters.paper.session import Played, Session
@@ -57,8 +58,9 @@ def open_live(
     chosen = None if paper.symbols is None else sorted({symbol_of(coin_of(symbol)) for symbol in paper.symbols})
     wanted: Any = chosen or f"top:{paper.top or DEFAULT_TOP}"
     facts = {"mode": LIVE, "universe": {"symbols": wanted, "exchanges": names}}
-    if is_started(folder):
-        return reopened(folder, {**player.identity, **facts})
+    journal = reopened(folder, {**player.identity, **facts})
+    if journal is not None:
+        return journal
     symbols = chosen or _top(live, paper.top or DEFAULT_TOP)
     market = universe([(symbol, exchange) for symbol in symbols for exchange in names], LIVE_GRACE_HOURS)
     return start_state(folder, market, player, paper.models, **facts)

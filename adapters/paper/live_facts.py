@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from adapters.exchanges.quotes import Collection, ExchangeOutcome, Quote
-from adapters.paper.journal import Event
+from adapters.paper.entries import Event
 from engine.rolling import FACTS, HourFacts, Settled
 
 HARMLESS_FAULTS = frozenset({"no funding rate", "no funding interval"})

@@ -15,6 +15,7 @@ from typing import Any
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 
+from adapters.causes import cause
 from adapters.exchanges.clients import clock_at
 from adapters.exchanges.live import LiveMarket
 from adapters.exchanges.settings import ExchangesSettings
@@ -26,7 +27,7 @@ from adapters.paper.notify import Notifier
 from adapters.paper.session import Played, Session
 from adapters.paper.settings import PaperConfig
 from adapters.paper.setup import prepare_player, session_of
-from engine.errors import ArbError
+from engine.errors import ArbError, in_words
 
 MISFIRE_GRACE_SECONDS = 3000
 """A tick may come this late: within its hour it is still worth deciding on, and the journal knows what was done."""
@@ -133,10 +134,22 @@ def run_forever(open_anew: Callable[[], Any], delay_seconds: int, echo: Callable
     ticks.put(TICK)
     try:
         wait: float | None = None
-        while _serve(open_anew, ticks, echo, wait):
+        while _served(open_anew, ticks, echo, wait):
             wait = RETRY_SECONDS
     finally:
         scheduler.shutdown(wait=False)
+
+
+def _served(open_anew: Callable[[], Any], ticks: Ticks, echo: Callable[[str], None], wait: float | None) -> bool:
+    """``_serve``; what keeps the state from being opened again is told, and tried again like any other error."""
+    try:
+        return _serve(open_anew, ticks, echo, wait)
+    except Exception as error:
+        told = str(error) if isinstance(error, ArbError) else cause(error)
+        if wait is None or told is None:  # the first time it is for whoever starts the service; a defect always
+            raise
+        echo(f"error: {told}")
+        return True
 
 
 def hourly_schedule(tick: Callable[[], None], delay_seconds: int) -> BackgroundScheduler:
@@ -162,7 +175,7 @@ def _serve(open_anew: Callable[[], Any], ticks: Ticks, echo: Callable[[str], Non
                 echo(f"error: {error}")
                 return True
             except Exception as error:  # a defect of ours must not end a service that may run again next hour
-                service.log.tell("error", f"{type(error).__name__}: {' '.join(str(error).split())}")
+                service.log.tell("error", cause(error) or in_words(error))
                 return True
             if ticks.get() == STOP:
                 return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.paper.dataset_hours import without_hours
-from adapters.paper.journal import Decision, Event, HourEntry, Journal, Snapshot, shifted
+from adapters.paper.digests import observation_hash
+from adapters.paper.entries import Decision, Event, HourEntry, Snapshot, shifted
+from adapters.paper.journal import Journal
 from adapters.paper.report import hour_report
 from engine.answers import answer
 from engine.before import load_before
@@ -168,7 +169,7 @@ class Session:
             raise DataError("snapshot and journal end at different hours", file=str(self.journal.folder))
         legs = self._rolling.empty.legs
         self._rolling.before = load_before(snapshot.before, legs, walked=WALKED_ROWS)
-        self._rolling.restore(list(self.journal.facts(snapshot.hour - WINDOW_ROWS + 1, snapshot.hour)))
+        self._rolling.restore(list(self.journal.facts(snapshot.hour - WINDOW_ROWS + 1, snapshot.hour, checked=True)))
         if snapshot.portfolio is not None:
             shares = wallet_shares(self._rolling.empty.exchanges, self.settings)
             self._books = _load_books(blank_books(shares, self.settings), snapshot)
@@ -195,15 +196,3 @@ def _load_books(blank: Books, snapshot: Snapshot) -> Books:
         ghosts=array(snapshot.ghosts, blank.ghosts),
         wallets=array(snapshot.wallets, blank.wallets),
     )
-
-
-def observation_hash(facts: HourFacts) -> str:
-    """Sixteen hex digits over everything that became known at an hour; one kind of nan."""
-    digest = hashlib.sha256(str(facts.hour).encode())
-    digest.update(np.where(np.isnan(facts.values), np.nan, facts.values).tobytes())
-    for settled in sorted((s.leg, s.hour, s.rate) for s in facts.settled):
-        digest.update(repr(settled).encode())
-    if facts.recorded is not None:
-        pairs, features = facts.recorded
-        digest.update(pairs.tobytes() + np.where(np.isnan(features), np.nan, features).tobytes())
-    return digest.hexdigest()[:16]
