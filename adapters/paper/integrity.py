@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from adapters.paper.digests import NOTHING, chained, observation_hash
+from adapters.paper.digests import NOTHING, chained, chained_records, observation_hash
 from adapters.paper.log import LOG_FILE
-from adapters.paper.schema import DIGESTED
+from adapters.paper.schema import DIGESTED, RECORD_TABLES
+from adapters.paper.state_folder import RESTORE, UNREADABLE
 from engine.books import PORTFOLIO
 from engine.errors import DataError, in_words
 from engine.market import time_of
@@ -19,31 +20,40 @@ from engine.market import time_of
 if TYPE_CHECKING:
     from adapters.paper.journal_reader import JournalReader
 
+CHECKED = (*DIGESTED, *RECORD_TABLES)
+"""Tables that are gone over when a journal is opened."""
 LAST_BYTES_OF_LOG = 100_000
 CASH_TOLERANCE = 1e-6
 """Of all that was ever booked: the kernel adds in another order."""
 
 
 def damage_of(
-    journal: JournalReader, *, log_hour: int | None = None, tables: Collection[str] = DIGESTED, thorough: bool = False
+    journal: JournalReader, *, log_hour: int | None = None, tables: Collection[str] = CHECKED, thorough: bool = False
 ) -> str | None:
-    """The first thing that is wrong with a journal, in words; None when it is whole.
+    """The first thing that is wrong with a journal and what to do, in words; None when it is whole.
 
     ``log_hour`` is the last hour that its log tells of; ``tables``: of those alone the rows are looked at.
     ``thorough`` reads every page and every observation too.
     """
     try:
-        return next(_damages(journal, log_hour, tables, thorough), None)
+        problem = next(_damages(journal, log_hour, tables, thorough), None)
     except DataError as error:
-        return error.problem
-    except (ValueError, KeyError, TypeError, IndexError, OverflowError) as error:
-        return f"is damaged ({in_words(error)})"
+        problem = error.problem
+    except UNREADABLE as error:
+        problem = f"is damaged ({in_words(error)})"
+    return problem if problem is None or "restore " in problem else f"{problem}; {RESTORE}"
 
 
-def heads_of(journal: JournalReader, tables: Collection[str] = DIGESTED) -> dict[str, str]:
+def heads_of(journal: JournalReader, tables: Collection[str] = CHECKED) -> dict[str, int]:
     """The digests of tables, from their rows."""
-    queries = {table: f"SELECT {DIGESTED[table][0]} FROM {table} ORDER BY {DIGESTED[table][1]}" for table in tables}
-    return {table: chained(NOTHING, journal.rows(query)) for table, query in queries.items()}
+    return {table: _head(journal, table) for table in tables}
+
+
+def _head(journal: JournalReader, table: str) -> int:
+    if table in RECORD_TABLES:
+        return chained_records(NOTHING, journal.records(table))
+    columns, order = DIGESTED[table]
+    return chained(NOTHING, journal.rows(f"SELECT {columns} FROM {table} ORDER BY {order}"))
 
 
 def hour_of_log(folder: Path) -> int | None:

@@ -15,14 +15,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from adapters.paper.digests import chained, observation_hash, snapshot_digest
+from adapters.paper.digests import chained, chained_records, observation_hash, snapshot_digest
 from adapters.paper.entries import RECORD_FIELDS, HourEntry, Snapshot
-from adapters.paper.integrity import damage_of, heads_of, hour_of_log
+from adapters.paper.integrity import CHECKED, damage_of, heads_of, hour_of_log
 from adapters.paper.journal_reader import JournalReader
 from adapters.paper.schema import DIGESTED, FORMAT, script
 from adapters.paper.state_folder import (
     DATABASE,
-    RESTORE,
     check_version,
     connect,
     create_database,
@@ -46,7 +45,7 @@ class Journal(JournalReader):
     def __init__(self, folder: Path, database: sqlite3.Connection, lock: sqlite3.Connection | None) -> None:
         super().__init__(folder, database)
         self._lock = lock
-        self._heads: dict[str, str] | None = None
+        self._heads: dict[str, int] | None = None
 
     @classmethod
     def create(cls, folder: Path, meta: Mapping[str, Any], legs: Sequence[tuple[str, str, int, int]]) -> Self:
@@ -83,7 +82,7 @@ class Journal(JournalReader):
             raise
 
     @classmethod
-    def open_for_reading(cls, folder: Path, *, checked: Collection[str] = DIGESTED) -> Self:
+    def open_for_reading(cls, folder: Path, *, checked: Collection[str] = CHECKED) -> Self:
         """Reads beside a process that writes. Raises ``UserError`` when there is no state, ``DataError`` when it is not
         whole; who compares the rows of some tables himself leaves them out of those ``checked``.
         """
@@ -96,7 +95,7 @@ class Journal(JournalReader):
     @classmethod
     def _opened(
         cls, folder: Path, database: sqlite3.Connection, lock: sqlite3.Connection | None, *,
-        log_hour: int | None = None, checked: Collection[str] = DIGESTED,
+        log_hour: int | None = None, checked: Collection[str] = CHECKED,
     ) -> Self:  # fmt: skip
         journal = cls(folder, database, lock)
         try:
@@ -106,7 +105,7 @@ class Journal(JournalReader):
                 database.execute("PRAGMA journal_mode = WAL" if lock is not None else "BEGIN")
             problem = damage_of(journal, log_hour=log_hour, tables=checked)
             if problem is not None:
-                raise DataError(f"{problem}; {RESTORE}", file=str(folder / DATABASE))
+                raise DataError(problem, file=str(folder / DATABASE))
         except BaseException:
             database.close()
             raise
@@ -123,7 +122,7 @@ class Journal(JournalReader):
             problem = damage_of(self, thorough=True)
         self.close()
         if problem is not None:
-            raise DataError(f"{problem}; {RESTORE}", file=str(self.folder / DATABASE)) from error
+            raise DataError(problem, file=str(self.folder / DATABASE)) from error
 
     def close(self) -> None:
         """Give database and lock back."""
@@ -168,7 +167,10 @@ class Journal(JournalReader):
         self._insert("events", [(None, hour, event.kind, event.text) for event in entry.events])
         if entry.records is not None:
             for table, name in RECORD_FIELDS.items():
-                self._insert(table, [(None, *row) for row in getattr(entry.records, name).tolist()])
+                records = getattr(entry.records, name)
+                self._insert(table, [(None, *row) for row in records.tolist()])
+                heads = self._running_heads()
+                self._heads = heads | {table: chained_records(heads[table], records)}
 
     def _add_facts(self, facts: HourFacts) -> None:
         known = np.flatnonzero(~np.isnan(facts.values).all(axis=0))
@@ -195,16 +197,11 @@ class Journal(JournalReader):
         if table in DIGESTED:
             heads = self._running_heads()
             written = rows if rows[0][0] is not None else [row[1:] for row in rows]  # ids are the database's
-            self._heads = heads | {table: chained(heads[table], map(_as_kept, written))}
+            self._heads = heads | {table: chained(heads[table], written)}
         self._database.executemany(f"{verb} INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
 
-    def _running_heads(self) -> dict[str, str]:
+    def _running_heads(self) -> dict[str, int]:
         """The digests of the tables up to what was inserted last."""
         if self._heads is None:
             self._heads = self.heads() or heads_of(self)
         return self._heads
-
-
-def _as_kept(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A row as the database gives it back: it has no nan."""
-    return tuple(None if value != value else value for value in row)  # nan alone differs from itself

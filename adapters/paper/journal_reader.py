@@ -14,12 +14,9 @@ import numpy as np
 from adapters.paper.digests import observation_hash, snapshot_digest
 from adapters.paper.entries import Decision, Snapshot
 from adapters.paper.schema import META, RECORD_TABLES
-from adapters.paper.state_folder import DATABASE, RESTORE, told
+from adapters.paper.state_folder import DATABASE, RESTORE, UNREADABLE, told
 from engine.errors import DataError, in_words
 from engine.rolling import FACTS, HourFacts, Settled
-
-UNREADABLE = (ValueError, KeyError, TypeError, IndexError, OverflowError)
-"""What reading raises where a value is not what was written."""
 
 
 class JournalReader:
@@ -77,7 +74,7 @@ class JournalReader:
             hour, before, portfolio, slots, ghosts, wallets, generator, report = row
             return Snapshot(hour, before, portfolio, slots, ghosts, wallets, generator, json.loads(report))
 
-    def heads(self) -> dict[str, str]:
+    def heads(self) -> dict[str, int]:
         """The digests of the tables as the last hour left them; empty before the first one."""
         found = self.rows("SELECT heads FROM snapshot")
         with self._reading():
@@ -126,11 +123,7 @@ class JournalReader:
         dtype = RECORD_TABLES[name]
         columns = ", ".join(f'"{column}"' for column in dtype.names or ())
         with self._reading():
-            found = [
-                tuple(np.nan if value is None else value for value in row)
-                for row in self.rows(f"SELECT {columns} FROM {name} ORDER BY id")
-            ]
-            return np.array(found, dtype)
+            return np.array(self.rows(f"SELECT {columns} FROM {name} ORDER BY id"), dtype)  # numpy reads None as nan
 
     def decisions(self) -> dict[int, Decision]:
         """Every decision by hour."""

@@ -66,9 +66,9 @@ DIGESTED = {
     "slots": ("hour, status, detail, facts", "hour"),
     "decisions": ("hour, strategy, orders, no_decision, observation_hash", "hour"),
     "events": ("hour, kind, text", "id"),
-    **{name: (", ".join(f'"{column}"' for column in dtype.names or ()), "id") for name, dtype in RECORD_TABLES.items()},
 }
-"""Tables whose rows are digested, in what order: columns and key. Observations are digested by hour, in ``slots``."""
+"""Tables of texts whose rows are digested, with columns and order. So are the record tables; observations are by hour,
+in ``slots``."""
 
 
 def script() -> str:

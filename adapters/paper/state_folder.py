@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,8 +19,12 @@ from engine.errors import DataError, UserError
 
 DATABASE = "paper.sqlite"
 LOCK = "lock.sqlite"
+NO_SPACE_BYTES = 1_000_000
+"""With less than that SQLite cannot make the files that it needs beside a database, and calls it a failure."""
 WAIT_SECONDS = 30
 """For another process that reads or writes the database."""
+UNREADABLE = (ValueError, KeyError, TypeError, IndexError, OverflowError)
+"""What reading raises where a value is not what was written."""
 RESTORE = "restore a copy of it, or start another --state"
 
 
@@ -33,6 +38,8 @@ def told(path: Path) -> Iterator[None]:
             raise  # misuse by us
         if code in DAMAGED:
             raise DataError(f"{in_words(error)}; {RESTORE}", file=str(path)) from error
+        if code == sqlite3.SQLITE_IOERR and shutil.disk_usage(path.parent).free < NO_SPACE_BYTES:
+            raise UserError(f"{path}: the disk is full ({error.sqlite_errorname})") from error
         raise UserError(f"{path}: {in_words(error)}") from error
 
 
