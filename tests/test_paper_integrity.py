@@ -141,7 +141,7 @@ def test_what_is_not_as_it_was_written_is_told(kind: str, state: Path, capsys: p
 def test_observations_are_checked_where_they_are_used(state: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A year of them is not read at every opening: by who goes on with the state, and by who verifies it."""
     change(state, "UPDATE observations SET price = price * 1.01 WHERE hour = (SELECT max(hour) FROM slots)")
-    with pytest.raises(DataError, match="the observations of hour"):
+    with pytest.raises(DataError, match="the observations of 2024-03-04T10:00Z were not written so"):
         replay_state(state, MARKET, SETTINGS, "random", WINDOW)
     assert "DIFFERENT" in told(capsys, "paper-verify", "--state", state, code=1)
 

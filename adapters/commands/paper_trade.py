@@ -82,7 +82,7 @@ def _trade(state: Path, chosen: PaperConfig, path: Path | None, *, once: bool, n
         progress_bar() as bar,
         open_service(state, chosen, exchanges, now=now, echo=_to_stderr, progress=bar) as service,
     ):
-        line = service.run_hour()
+        line = service.run_hour(at_once=True)
     click.echo(line)
 
 

@@ -16,6 +16,7 @@ from adapters.paper.entries import Decision, Snapshot
 from adapters.paper.schema import META, RECORD_TABLES
 from adapters.paper.state_folder import DATABASE, RESTORE, UNREADABLE, told
 from engine.errors import DataError, in_words
+from engine.market import time_of
 from engine.rolling import FACTS, HourFacts, Settled
 
 
@@ -90,7 +91,7 @@ class JournalReader:
             with self._reading():
                 facts = self._facts(hour, legs)
                 if checked and observation_hash(facts) != self.digest_of_facts(hour):
-                    raise ValueError(f"the observations of hour {hour} since 1970 were not written so")
+                    raise ValueError(f"the observations of {time_of(hour):%Y-%m-%dT%H:%MZ} were not written so")
             yield facts
 
     def _facts(self, hour: int, legs: int) -> HourFacts:

@@ -19,7 +19,8 @@ from adapters.causes import cause
 from adapters.exchanges.clients import clock_at
 from adapters.exchanges.live import LiveMarket
 from adapters.exchanges.settings import ExchangesSettings
-from adapters.paper.live import Done, LiveTrading, Progress, open_live
+from adapters.paper.history_progress import Progress
+from adapters.paper.live import Done, LiveTrading, open_live
 from adapters.paper.log import PaperLog
 from adapters.paper.memory import slim_down
 from adapters.paper.messages import messages_of, shown
@@ -46,20 +47,28 @@ class Service:
     trading: LiveTrading
     log: PaperLog
 
-    def run_hour(self) -> str:
-        """Do what is due and say in one line what that was. Raises like ``LiveTrading.run``."""
-        done = self.trading.run()
-        line = summary(done)
-        self.log.tell("run", line, hours=[hour.hour for hour in done.hours])
-        return line
+    def run_hour(self, *, at_once: bool = False) -> str:
+        """Do what is due and say in one line what that was; ``at_once``: no more missed hours than are booked at once.
+
+        Raises like ``LiveTrading.run``.
+        """
+        while True:
+            done = self.trading.run()
+            line = summary(done)
+            self.log.tell("run", line, hours=[hour.hour for hour in done.hours])
+            if at_once or not done.left:
+                return line
 
 
 def summary(done: Done) -> str:
-    """Which of done, done already or degraded it is, in one line."""
+    """Which of done, done already, degraded or behind it is, in one line."""
     if not done.hours:
         return f"{shown(done.hour)}: done already"
     last = done.hours[-1]
     missed = sum(hour.status == "missed" for hour in done.hours)
+    if done.left:
+        booked = f"{missed} missed hours are booked, up to {shown(last.hour)}"
+        return f"{shown(done.hour)}: {booked}; {done.left} are left, run again"
     late = f" after {missed} missed hours" if missed else ""
     if last.status != "degraded":
         return f"{shown(done.hour)}: done{late}"
@@ -91,7 +100,10 @@ def open_service(
         stack.callback(notifier.close, NOTIFY_AT_EXIT_SECONDS)
         session = session_of(journal, player, excuse_errors=True)
         teller = _Teller(session, log, notifier, _last_status(journal.rows("SELECT status FROM slots ORDER BY hour")))
-        trading = LiveTrading(session, live, clock or _machine_clock, on_hour=teller.hear, progress=progress)
+        trading = LiveTrading(
+            session, live, clock or _machine_clock, on_hour=teller.hear, progress=progress,
+            max_catch_up_hours=paper.max_catch_up_hours,
+        )  # fmt: skip
         yield Service(trading, log)
 
 

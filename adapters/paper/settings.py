@@ -38,6 +38,8 @@ class PaperSettings(Settings):
     top: Annotated[int, Field(ge=1, le=1000)] | None = None
     delay_seconds: Annotated[int, Field(ge=0, le=1800)] = 20
     """Seconds after the whole hour at which the exchanges are asked."""
+    max_catch_up_hours: Annotated[int, Field(ge=1, le=8760)] = 168
+    """Missed hours that are booked at once; the exchanges' clocks are compared anew before the next ones."""
     seed: Seed = 0
     notify: NotifySettings = NotifySettings()
 
