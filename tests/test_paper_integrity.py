@@ -9,6 +9,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -387,7 +388,8 @@ def test_a_full_disk_says_so_and_nothing_of_the_hour_is_kept(state: Path) -> Non
         journal.rows("PRAGMA max_page_count = 100000")
         with journal.transaction():
             journal.add_hour(blank(last + 1))
-            journal.store(snapshot)
+            journal.store(replace(snapshot, hour=last + 1))
+    Journal.open_for_writing(state).close()
 
 
 def test_a_disk_that_lets_no_file_grow_is_never_another_process(

@@ -96,6 +96,8 @@ def locked(folder: Path) -> sqlite3.Connection:
             lock.execute("BEGIN EXCLUSIVE")
         except sqlite3.Error as error:
             lock.close()
+            if code_of(error) in DAMAGED:
+                raise DataError("is no lock of a state; remove it", file=str(folder / LOCK)) from None
             if code_of(error) not in BUSY:
                 raise
             raise UserError(

@@ -115,12 +115,12 @@ def _altered(rng: Rng, text: str) -> str:
     lines = text.splitlines()
     for _ in range(int(rng.integers(1, 4))):
         change = CHANGES[int(rng.integers(len(CHANGES)))]
-        lines = change(rng, lines)
+        lines = change(rng, lines) or [""]
     return "\n".join(lines)
 
 
 def _place(rng: Rng, lines: list[str]) -> int:
-    return int(rng.integers(len(lines))) if lines else 0
+    return int(rng.integers(len(lines)))
 
 
 def _another_value(rng: Rng, lines: list[str]) -> list[str]:
