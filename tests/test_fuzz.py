@@ -97,7 +97,9 @@ def warns(_: Path) -> str:
 )
 def test_the_runner_sees(case: Callable[[Path], str], outcome: str, words: str) -> None:
     before = Path.cwd()
-    tally = run(Campaign("made up", lambda _, folder: case(folder)), 1, 7, first=3, limit_seconds=0.3)
+    tally = run(
+        Campaign("made up", lambda _, folder: case(folder)), 1, 7, first=3, limit_seconds=0.3, warm_up_seconds=0
+    )
     (Path(__file__).parent / "never.tmp").unlink(missing_ok=True)
     assert dict(tally.counts) == {outcome: 1}
     (failure,) = tally.failures

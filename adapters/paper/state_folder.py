@@ -41,6 +41,8 @@ def told(path: Path) -> Iterator[None]:
         if code == sqlite3.SQLITE_IOERR and shutil.disk_usage(path.parent).free < NO_SPACE_BYTES:
             raise UserError(f"{path}: the disk is full ({error.sqlite_errorname})") from error
         raise UserError(f"{path}: {in_words(error)}") from error
+    except UnicodeDecodeError as error:  # of a text in the file, or of what SQLite says about it
+        raise DataError(f"it is damaged (texts that are not UTF-8); {RESTORE}", file=str(path)) from error
 
 
 def check_place_of_state(folder: Path) -> None:

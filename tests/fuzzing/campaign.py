@@ -32,7 +32,8 @@ Case = Callable[[np.random.Generator, Path], str]
 PEACEFUL = ("refused", "accepted")
 OUTCOMES = (*PEACEFUL, "wrong", "traceback", "hang", "outside")
 """``wrong``: accepted and not right; ``outside``: something was written outside of the case's folder."""
-LIMIT_SECONDS = 30.0
+LIMIT_SECONDS, WARM_UP_SECONDS = 30.0, 200.0
+"""For a case, and for the first one more, in which code may be compiled."""
 HERE = Path(__file__).parent
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _CHANGING = {
@@ -95,7 +96,7 @@ def campaigns() -> list[Campaign]:
 
 def run(
     campaign: Campaign, cases: int, seed: int, *, first: int = 0, until: float | None = None,
-    limit_seconds: float = LIMIT_SECONDS,
+    limit_seconds: float = LIMIT_SECONDS, warm_up_seconds: float = WARM_UP_SECONDS,
 ) -> Tally:  # fmt: skip
     """Do ``cases`` cases from number ``first`` on, or as many as there is time for before ``until`` (monotonic)."""
     tally, began = Tally(), time.monotonic()
@@ -104,7 +105,8 @@ def run(
             if until is not None and time.monotonic() > until:
                 break
             started = time.monotonic()
-            outcome, detail = _one(campaign, [seed, number], Path(name) / f"{number}", spare, limit_seconds)
+            limit = limit_seconds + warm_up_seconds * (number == first)
+            outcome, detail = _one(campaign, [seed, number], Path(name) / f"{number}", spare, limit)
             tally.longest = max(tally.longest, time.monotonic() - started)
             tally.counts[outcome] += 1
             if outcome not in PEACEFUL:
@@ -220,14 +222,16 @@ def _limited(seconds: float) -> Iterator[None]:
         return
 
     def cut(*_: object) -> None:
-        raise _HangError
+        if not is_over:
+            raise _HangError
 
-    before = signal.signal(signal.SIGUSR1, cut)
+    is_over = False
+    signal.signal(signal.SIGUSR1, cut)
     timer = threading.Timer(seconds, lambda: signal.pthread_kill(main.ident or 0, signal.SIGUSR1))
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
+        is_over = True  # a signal that comes too late is heard and does nothing
         timer.cancel()
-        signal.signal(signal.SIGUSR1, before)
