@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from adapters.causes import cause
 from adapters.json_files import read_object
-from engine.errors import LONGEST_REASON, DataError, UserError, cut
+from engine.errors import LONGEST_REASON, ArbError, DataError, UserError, cut, in_words
 from engine.metrics import Metrics, compute_metrics
 from engine.records import NO_RECORDS
 
@@ -123,6 +125,25 @@ def _metrics(path: Path) -> Any:
     if missing:
         raise ValueError(f"it was written by another version: no {', '.join(missing)}")
     return values
+
+
+@contextmanager
+def fitting_together(folders: Sequence[Path]) -> Iterator[None]:
+    """What fails while runs are shown that were read from files is told as their damage; ``-v`` shows where.
+
+    Each file was readable; what is in them need not fit together any more. Results that have just been made are shown
+    without this, so that a defect of ours stays one there.
+    """
+    try:
+        yield
+    except ArbError:
+        raise
+    except Exception as error:
+        if cause(error) is not None:
+            raise
+        names = " and ".join(map(str, folders))
+        why = f"the files of {names} do not fit together ({in_words(error)})"
+        raise UserError(f"{why}; run the backtest again (`arb -v` shows where it failed)") from error
 
 
 def _no_run(folder: Path) -> UserError:

@@ -32,11 +32,12 @@ def command(first: Path, second: Path, max_drift_pct: float | None, out: Path | 
     from adapters.comparison.table import print_comparison
     from adapters.datasets.atomic import new_directory
     from adapters.datasets.giving_way import check_place
-    from adapters.saved_run import read_run
+    from adapters.saved_run import fitting_together, read_run
 
     folder = out or Path("runs") / f"compare-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     check_place(folder, comparison_only)
-    found = compare(read_run(first), read_run(second))
+    with fitting_together([first, second]):
+        found = compare(read_run(first), read_run(second))
     with new_directory(folder, instead_of=comparison_only) as aside:
         write_comparison(aside, found)
     print_comparison(found)

@@ -78,7 +78,7 @@ class StateFolder:
         """The arrays of a checkpoint; nothing is unpickled. Raises ``DataError``."""
         path = self._path(iteration, agent, "npz")
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return {name: arrays[name] for name in arrays.files}
         except Exception as error:  # numpy, zipfile and zlib raise many kinds for a damaged file
             raise DataError(f"is not a readable checkpoint: {in_words(error)}", file=str(path)) from None
