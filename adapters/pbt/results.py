@@ -87,7 +87,8 @@ class StateFolder:
         """Hourly returns behind a score. Raises ``DataError``."""
         path = self._path(iteration, agent, "npy")
         try:
-            return np.asarray(np.load(path, allow_pickle=False), np.float64)
+            with path.open("rb") as file:
+                return np.asarray(np.load(file, allow_pickle=False), np.float64)
         except Exception as error:  # numpy raises many kinds for a damaged file
             raise DataError(f"are no readable returns of a score: {in_words(error)}", file=str(path)) from None
 
