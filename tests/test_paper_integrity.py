@@ -298,8 +298,12 @@ def test_a_start_that_was_killed_before_anything_was_written_can_be_made_again(t
 
 
 def test_what_was_not_written_back_of_an_earlier_database_does_not_come_into_the_new_one(tmp_path: Path) -> None:
-    remembered(tmp_path).close()
-    (tmp_path / f"{DATABASE}-wal").write_bytes(b"what another one left")
+    """A killed process leaves its write-ahead log; beside another database it would be read as part of that."""
+    journal, wal = remembered(tmp_path), tmp_path / f"{DATABASE}-wal"
+    left = wal.read_bytes()
+    journal.close()
+    (tmp_path / DATABASE).unlink()
+    wal.write_bytes(left)
     other = SETTINGS.model_copy(update={"slippage_bps": 7.0})
     with replay_state(tmp_path, MARKET, other, "random", WINDOW, until=20) as journal:
         assert journal.last_hour == int(MARKET.hours[20])
