@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 # Worker processes share the cores; one thread of linear algebra each.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup backtest test lint check golden bench bench-pbt soak mutations lock clean
+.PHONY: help setup backtest test lint check golden bench bench-pbt soak mutations fuzz lock clean
 
 help:
 	@echo "make backtest   run the shipped policy and the rules on the sample data set"
@@ -17,6 +17,7 @@ help:
 	@echo "make bench      benchmarks (speed claims live here, not in tests)"
 	@echo "make soak       a month of paper trading against a loopback server, with faults and kill -9"
 	@echo "make mutations  break the code on purpose and demand that the tests see it (minutes)"
+	@echo "make fuzz       mutated inputs of every kind, for minutes: refused in one line, or right"
 	@echo "make bench-pbt  one interval of population based training against plain stable-baselines3"
 	@echo "make lock       write requirements.lock anew from pyproject.toml"
 
@@ -65,6 +66,13 @@ mutations: $(STAMP)
 soak: $(STAMP)
 	$(BIN)/python benchmarks/soak_paper.py
 	$(BIN)/python benchmarks/absurd_answers.py
+
+# MINUTES=30 for a longer one; the same SEED gives the same inputs.
+MINUTES ?= 5
+SEED ?= 1
+
+fuzz: $(STAMP)
+	$(BIN)/python benchmarks/fuzz.py --minutes $(MINUTES) --seed $(SEED)
 
 bench-pbt: $(STAMP)
 	$(BIN)/python benchmarks/bench_pbt.py

@@ -10,14 +10,20 @@ from pathlib import Path
 
 from adapters.assumed import assumed_words
 from adapters.configuration import ArbSettings
+from adapters.cost_stress import FILE as STRESS
 from adapters.cost_stress import Worlds, an_hour_later, cost_stress, stress_worlds, write_stress
+from adapters.datasets.giving_way import unfamiliar, unsigned
 from adapters.datasets.load import Dataset
+from adapters.entries import FILE as ENTRIES
 from adapters.entries import write_entries
 from adapters.foresight import Entrant, MakeEntrant, caution
+from adapters.json_files import read_object
 from adapters.manifest import build_manifest
 from adapters.preparation import Window
-from adapters.references import Play, Reference, play_references, write_references
-from adapters.run_files import write_run
+from adapters.references import CURVES, FACTS, Play, Reference, play_references, write_references
+from adapters.run_files import folder_name, write_run
+from adapters.saved_run import REPORT, RUN_FILES
+from adapters.significance import FILE as SIGNIFICANCE
 from adapters.significance import significance_of, write_significance
 from engine.market import time_of
 from engine.metrics import Metrics, compute_metrics
@@ -26,6 +32,11 @@ from engine.records import Records, hold_hours
 from engine.significance import Significance
 from engine.suspicion import suspicious_signs
 from engine.worlds import late
+
+COMMAND = "arb backtest"
+COMPARISON = "comparison.csv"
+RUN_NAMES = (*RUN_FILES, SIGNIFICANCE, CURVES, FACTS, STRESS, ENTRIES, REPORT)
+"""Everything that lies in the folder of one strategy."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +49,8 @@ class Beside:
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """What all strategies of a command share. ``fresh`` makes one that has not played; ``beside`` None: no report."""
+    """What all strategies of a command share: ``names`` are theirs. ``fresh`` makes one that has not played;
+    ``beside`` None: no report."""
 
     dataset: Dataset
     builder: OpportunityBuilder
@@ -51,6 +63,7 @@ class Stage:
     play: Play
     late: bool
     beside: Beside | None
+    names: Sequence[str]
 
     @property
     def span(self) -> tuple[datetime, datetime]:
@@ -78,8 +91,11 @@ def perform(stage: Stage, name: str, make: MakeEntrant, folder: Path) -> Outcome
     entrant = make(stage.builder, stage.hours)
     records = stage.play(name, entrant)
     metrics = compute_metrics(records, entrant.settings.initial_capital_usd)
-    more = {"strategy": name, "models": [str(model) for model in stage.models], **entrant.marks}
-    manifest = build_manifest(entrant.settings, stage.dataset, seed=stage.seed, started=stage.started, **more)
+    models = [str(model) for model in stage.models]
+    manifest = build_manifest(
+        entrant.settings, stage.dataset, written_by=COMMAND, seed=stage.seed, started=stage.started,
+        strategy=name, strategies=list(stage.names), models=models, **entrant.marks,
+    )  # fmt: skip
     write_run(folder, records, entrant.builder.tape, metrics, manifest)
     found = significance_of(
         name, records, entrant.settings, stage.span, stage.dataset.fingerprint,
@@ -94,6 +110,25 @@ def perform(stage: Stage, name: str, make: MakeEntrant, folder: Path) -> Outcome
         write_references(folder, stage.beside.references)
         write_entries(folder, records, entrant.builder)
     return Outcome(metrics, found, _remarks(stage, name, entrant, records, metrics, delayed))
+
+
+def backtest_only(folder: Path) -> str | None:
+    """What in a folder is not from one `arb backtest`; None when all of it is."""
+    if (folder / "manifest.json").exists():
+        return _run_only(folder)
+    runs = sorted(path.name for path in folder.iterdir() if path.is_dir())
+    why = unfamiliar(folder, (COMPARISON, REPORT), dict.fromkeys(runs, _run_only))
+    if why is not None or not runs:
+        return why or "it holds no run"
+    together = [read_object(folder / run / "manifest.json").get("strategies") for run in runs]
+    names = together[0] if isinstance(together[0], list) else []
+    if any(one != names for one in together) or runs != sorted(folder_name(str(name)) for name in names):
+        return "its runs are not those of one command"
+    return None
+
+
+def _run_only(folder: Path) -> str | None:
+    return unsigned(folder / "manifest.json", COMMAND) or unfamiliar(folder, RUN_NAMES)
 
 
 def _delayed(stage: Stage, name: str, entrant: Entrant, metrics: Metrics) -> Metrics | None:

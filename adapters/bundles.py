@@ -21,6 +21,7 @@ from adapters import sealed
 from adapters.bundle_checks import action_names, check_weights, policy_from
 from adapters.configuration import CONFIGS, ArbSettings
 from adapters.datasets.atomic import new_directory
+from adapters.datasets.giving_way import unfamiliar
 from adapters.regular_files import read_regular, sha256_of
 from engine.errors import BundleError
 from strategies.policy import Policy
@@ -74,11 +75,22 @@ def save_bundle(policy: Policy, extra: Mapping[str, Any], path: Path) -> None:
         **extra,
     }
     text = sealed.text_of(meta)
-    with new_directory(path, replace=(path / DESCRIPTION).is_file()) as aside:
+    with new_directory(path, instead_of=bundle_only) as aside:
         (aside / WEIGHTS).write_bytes(weights)
         (aside / DESCRIPTION).write_text(text, encoding="utf-8")
         if (path / LOOKS).is_file():
             shutil.copyfile(path / LOOKS, aside / LOOKS)
+
+
+def bundle_only(folder: Path) -> str | None:
+    """What in a folder is not from ``save_bundle`` or from counting looks; None for a bundle that is nothing else."""
+    try:
+        values = json.loads(read_model_file(folder / DESCRIPTION))
+    except (BundleError, ValueError, RecursionError):
+        return f"{folder / DESCRIPTION} cannot be read"
+    if not isinstance(values, dict) or "observation_hash" not in values:
+        return f"{folder / DESCRIPTION} does not describe a bundle"
+    return unfamiliar(folder, (WEIGHTS, DESCRIPTION, LOOKS))
 
 
 def load_bundle(path: Path) -> LoadedBundle:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 import traceback
+from contextlib import suppress
 from typing import Any
 
 import click
 
+from adapters.causes import cause
 from adapters.lazy_group import LazyGroup
-from engine.errors import ArbError, UserError
+from engine.errors import ArbError, UserError, WorkerError, shown
+
+LONGEST_LINE, LONGEST_WORD = 600, 200
+"""Characters of a message and of a word in it; lists and paths may be longer."""
 
 COMMANDS = {
     "audit": ("adapters.commands.audit", "Find out whether a strategy looks into the future."),
@@ -48,31 +55,70 @@ def arb(verbose: bool) -> None:  # main() reads the flag
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line. Exit code 2: the user's mistake, told in one line; 130: interrupted."""
+    """Run the command line.
+
+    Exit code 2: a mistake of the user's or a trouble of the machine's, told in one line; 130: interrupted; 1: a defect
+    of ours, with its traceback.
+    """
     words = sys.argv[1:] if arguments is None else arguments
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names of files may hold what a terminal cannot show
+            stream.reconfigure(errors="backslashreplace")
     verbose = any(word in ("-v", "--verbose") for word in words[:1])
     try:
+        _check_words(words)
         outcome: Any = arb.main(args=words, prog_name="arb", standalone_mode=False)
+        sys.stdout.flush()
     except click.ClickException as error:
         _tell(error)
         sys.exit(error.exit_code)
     except click.exceptions.Abort:
         click.echo("interrupted", err=True)
         sys.exit(130)
-    except UserError as error:
-        _explain(error, verbose)
-        sys.exit(2)
     except ArbError as error:
-        _explain(error, verbose)
+        _explain(error, str(error), verbose)
+        is_told = isinstance(error, UserError) or (isinstance(error, WorkerError) and not error.trace)
+        sys.exit(2 if is_told else 1)
+    except BrokenPipeError:
+        _stop_writing()
         sys.exit(1)
+    except Exception as error:
+        told = cause(error)
+        if told is None:
+            raise
+        _explain(error, told, verbose)
+        sys.exit(2)
     sys.exit(outcome if isinstance(outcome, int) else 0)
 
 
-def _explain(error: ArbError, verbose: bool) -> None:
+def _check_words(words: list[str]) -> None:
+    """Raise ``UserError`` for what no path and no name can hold."""
+    for word in words:
+        if "\0" in word or any("\ud800" <= letter <= "\udfff" for letter in word):
+            raise UserError(f"{shown(word)} is no text: it holds a NUL or bytes that are not UTF-8")
+
+
+def _explain(error: Exception, told: str, verbose: bool) -> None:
     """One line; with ``-v`` the traceback before it."""
     if verbose:
         traceback.print_exception(error)
-    click.echo(f"error: {error}", err=True)
+    elif isinstance(error, WorkerError) and error.trace:
+        click.echo(error.trace, err=True)
+    click.echo(f"error: {shortened(told)}", err=True)
+
+
+def _stop_writing() -> None:
+    """Whoever read our output has gone; what is still to be written at the end must not fail again."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    with suppress(OSError, ValueError):
+        os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def shortened(text: str) -> str:
+    """A message as one line that a terminal shows whole; of a long one, and of a long word, the middle is left out."""
+    line = " ".join(word if len(word) <= LONGEST_WORD else f"{word[:97]}...{word[-97:]}" for word in text.split())
+    return line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE - 205]} ... {line[-200:]}"
 
 
 def _tell(error: click.ClickException) -> None:
@@ -81,7 +127,7 @@ def _tell(error: click.ClickException) -> None:
         error.show()
         return
     where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "arb"
-    message = error.format_message().rstrip(".")
+    message = shortened(error.format_message()).rstrip(".")
     click.echo(f"error: {message}; see `{where} --help`", err=True)
 
 

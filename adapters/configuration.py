@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import Field
 
 from adapters.gate.limits import GateSettings
 from adapters.naming.exchanges import by_canonical_exchange, canonical_exchange, nearest_exchange
-from engine.errors import SettingsError
+from adapters.yaml_text import NotYamlError, parse_yaml, read_yaml_file
+from engine.errors import SettingsError, did_you_mean, shown
 from engine.observation import ObservationSpec
 from engine.settings import EngineSettings, Settings, known_keys, parse_settings
 from engine.significance import SignificanceSettings, Trials
@@ -70,7 +69,22 @@ def overridden(values: Mapping[str, Any], overrides: Sequence[str], *, origin: s
     changed = dict(values)
     for override in overrides:
         apply_override(changed, override)
-    return parse_settings(ArbSettings, _with_known_exchanges(changed, origin), origin=origin)
+    return parse_request(changed, origin=origin)
+
+
+def parse_request(values: Mapping[str, Any], *, origin: str) -> ArbSettings:
+    """Settings that somebody asks for. Raises ``SettingsError``, also for what makes no sense together.
+
+    What was asked for long ago and is stored with a run is not judged anew.
+    """
+    settings = parse_settings(ArbSettings, _with_known_exchanges(values, origin), origin=origin)
+    rate, most = settings.margin.maintenance_margin_rate, 1 / settings.leverage
+    if rate >= most:
+        raise SettingsError(
+            f"{origin}: margin.maintenance_margin_rate = {rate:g} must be below 1 / leverage = {most:g}: positions "
+            "would be liquidated as soon as they are opened"
+        )
+    return settings
 
 
 def _with_known_exchanges(values: Mapping[str, Any], origin: str) -> dict[str, Any]:
@@ -90,16 +104,13 @@ def _with_known_exchanges(values: Mapping[str, Any], origin: str) -> dict[str, A
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML mapping from a file. Raises ``SettingsError`` when it is missing, broken or no mapping."""
     try:
-        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+        loaded = read_yaml_file(path)
     except FileNotFoundError:
         raise SettingsError(f"{path} does not exist") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from None
-    except yaml.YAMLError as error:
-        # The library quotes the lines around, in which a secret may stand.
-        mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
-        place = "" if mark is None else f", line {mark.line + 1}"
-        raise SettingsError(f"{path} cannot be read as YAML{place}: {problem or type(error).__name__}") from None
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
+    except NotYamlError as error:
+        raise SettingsError(f"{path} cannot be read as YAML: {error}") from None
     if loaded is None:
         return {}
     if not isinstance(loaded, dict):
@@ -119,50 +130,44 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def apply_override(values: dict[str, Any], override: str) -> None:
     """Apply one ``KEY=VALUE``; the value is read as YAML. ``fees.bybit.taker=0.0004`` changes every dated row."""
     key, separator, text = override.partition("=")
-    if not separator or not key.strip():
-        raise SettingsError(f"--set {override!r}: write it as KEY=VALUE, for example --set slippage_bps=5")
+    if not separator or not key.strip() or not text.strip():
+        raise SettingsError(f"--set {shown(override)}: write it as KEY=VALUE, for example --set slippage_bps=5")
     parts = key.strip().split(".")
     _refuse_unknown(parts)
     if parts[0] == "fees" and len(parts) > 1:
         parts[1] = canonical_exchange(parts[1])
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        raise SettingsError(f"--set {override!r}: the value is not valid YAML") from None
-    if isinstance(value, str):
-        value = _as_number(value)
+        value = parse_yaml(text)
+    except NotYamlError as error:
+        raise SettingsError(f"--set {shown(override)}: the value is not valid YAML: {error}") from None
     if parts[0] == "fees" and len(parts) == 3:
         _override_fee(values, parts[1], parts[2], value)
         return
     target = values
-    for part in parts[:-1]:
+    for depth, part in enumerate(parts[:-1], start=1):
         child = target.get(part)
-        target[part] = dict(child) if isinstance(child, Mapping) else {}
+        if not isinstance(child, Mapping | None):
+            raise SettingsError(f"--set {key}: {'.'.join(parts[:depth])} = {shown(child)} holds no keys")
+        target[part] = dict(child or {})
         target = target[part]
     target[parts[-1]] = value
-
-
-def _as_number(text: str) -> Any:
-    """YAML 1.1 reads 3e-4 as text; a person means the number."""
-    try:
-        return float(text)
-    except ValueError:
-        return text
 
 
 def _refuse_unknown(parts: Sequence[str]) -> None:
     keys = known_keys(ArbSettings)
     free = len(parts) > 1 and (parts[0] in ("fees", "strategies", "tuned") or parts[:2] == ["gate", "rate_caps"])
     key = ".".join(parts)
-    if not free and key not in keys:
-        near = difflib.get_close_matches(key, keys, n=1, cutoff=0.0)
-        raise SettingsError(f"--set {key}: unknown key; did you mean {near[0]!r}?")
+    if (not free and key not in keys) or not all(parts):
+        raise SettingsError(f"--set {shown(key)[1:-1]}: unknown key; {did_you_mean(key, keys)}")
 
 
 def _override_fee(values: dict[str, Any], exchange: str, liquidity: str, value: Any) -> None:
-    rows = values["fees"].get(exchange)
+    table = values["fees"] if isinstance(values["fees"], Mapping) else {}
+    rows = table.get(exchange)
     if rows is None:
-        known, near = ", ".join(sorted(values["fees"])), nearest_exchange(exchange, values["fees"])
+        known, near = ", ".join(sorted(map(str, table))) or "none", nearest_exchange(exchange, table)
         hint = f"did you mean {near!r}? " if near else ""
-        raise SettingsError(f"--set fees.{exchange}: unknown exchange; {hint}the fee table has {known}")
-    values["fees"] = {**values["fees"], exchange: [{**row, liquidity: value} for row in rows]}
+        raise SettingsError(f"--set fees.{shown(exchange)[1:-1]}: unknown exchange; {hint}the fee table has {known}")
+    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
+        raise SettingsError(f"fees.{exchange} = {shown(rows)}: write a list of rows with since, maker and taker")
+    values["fees"] = {**table, exchange: [{**row, liquidity: value} for row in rows]}

@@ -12,9 +12,9 @@ from adapters.bundles import load_policy
 from adapters.configuration import ArbSettings, load_settings, overridden
 from adapters.evaluation import alone
 from adapters.pbt.job import JOB, read_job
-from adapters.pbt.run_names import agent_zip, read_summary
+from adapters.pbt.run_names import SUMMARY, agent_zip, read_summary
 from adapters.strategy_registry import build_strategy
-from engine.errors import UserError
+from engine.errors import DataError, UserError, in_words
 from engine.view import Strategy
 from strategies.base import Context, NoParameters
 from strategies.ensemble import Ensemble
@@ -113,7 +113,10 @@ def ranking(run: Path) -> list[int]:
     summary = read_summary(run)
     if not summary.get("finished"):
         raise UserError(f"{run} has not finished; go on with `arb train-pbt --resume {run}`")
-    return [int(agent) for agent in summary["ranking"]]
+    try:
+        return [int(agent) for agent in summary["ranking"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"is damaged: its ranking ({in_words(error)})", file=str(run / SUMMARY)) from None
 
 
 def best_of(order: Sequence[int], count: int, run: Path) -> list[int]:

@@ -5,19 +5,29 @@ The model that was shipped before is kept beside the new one, and ``roll_back`` 
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from adapters.bundles import DESCRIPTION, LOOKS, bundle_folder, listed_files, load_bundle, read_description, save_bundle
+from adapters.bundles import (
+    DESCRIPTION,
+    LOOKS,
+    bundle_folder,
+    bundle_only,
+    listed_files,
+    load_bundle,
+    read_description,
+    save_bundle,
+)
 from adapters.configuration import ArbSettings
 from adapters.contestants import RULES, Contestant, ranking, rules_of, vote
 from adapters.datasets.atomic import new_directory
+from adapters.datasets.giving_way import check_place, unfamiliar
 from adapters.datasets.load import Dataset
 from adapters.evaluation import Episode, alone, play_strategy, record_look, signs_of
+from adapters.json_files import read_objects
 from adapters.model_card import Facts, Scores, model_card
 from adapters.model_card_luck import Judged
 from adapters.naming.names import stem_of_text
@@ -27,7 +37,7 @@ from adapters.pbt.run_names import read_summary
 from adapters.pbt.tried import trials_of_run
 from adapters.preparation import Window, prepare_dataset
 from adapters.significance import TRIALS, trials_behind
-from engine.errors import DataError, UserError
+from engine.errors import DataError, UserError, in_words
 from engine.opportunities import OpportunityBuilder
 from engine.significance import NO_RECORD, Trials, significance
 from engine.worlds import late
@@ -46,6 +56,7 @@ def deploy(run: Path, agents: Sequence[int], to: Path, *, rules: ArbSettings | N
     the run does not have, ``BundleError`` for a model file that is not whole.
     """
     job, order = read_job(run / JOB), ranking(run)
+    _check_places(to)
     unknown = [agent for agent in agents if agent not in order]
     if unknown:
         raise UserError(f"{run} has no agent {unknown[0]}; it has {', '.join(map(str, sorted(order)))}")
@@ -87,11 +98,25 @@ def roll_back(to: Path) -> None:
 
 def _put(to: Path, fill: Callable[[Path], None]) -> None:
     """Fill a folder aside, keep what stands in its place, then exchange."""
-    with new_directory(to, replace=True) as aside:
+    _check_places(to)
+    with new_directory(to, instead_of=shipped_only) as aside:
         fill(aside)
         if to.is_dir():
-            with new_directory(previous_of(to), replace=True) as kept:
+            with new_directory(previous_of(to), instead_of=shipped_only) as kept:
                 _copy(to, kept)
+
+
+def _check_places(to: Path) -> None:
+    """Raise ``UserError`` unless both folders may give way: the shipped models, and those before them."""
+    for folder in (to, previous_of(to)):
+        check_place(folder, shipped_only)
+
+
+def shipped_only(folder: Path) -> str | None:
+    """What in a folder `arb deploy` did not put there; None when it holds shipped bundles and their card alone."""
+    if not any(folder.glob(f"*/{DESCRIPTION}")):
+        return "it holds no shipped model"
+    return unfamiliar(folder, (CARD,), {"[1-9]*-*": bundle_only})
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -161,8 +186,10 @@ def _record_look(run: Path, job: PBTJob, dataset: Dataset, scores: Scores) -> No
 def later_looks(run: Path, job: PBTJob) -> int:
     """How many looks at hours after validation are recorded in the run, over all of its agents."""
     path = run / LOOKS
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return sum(datetime.fromisoformat(json.loads(line)["to"]) > job.validate_to for line in lines if line.strip())
+    try:
+        return sum(datetime.fromisoformat(look["to"]) > job.validate_to for look in read_objects(path))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"a look in it is damaged: {in_words(error)}", file=str(path)) from None
 
 
 def _training(run: Path) -> dict[str, Any]:

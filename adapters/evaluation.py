@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from adapters.assumed import METRIC
 from adapters.bundles import LOOKS, bundle_folder
+from adapters.json_files import read_objects
 from adapters.pbt.job import JOB
 from adapters.preparation import Window
 from engine.backtest import run_backtest
@@ -139,15 +140,16 @@ def looks_file(model: Path) -> Path:
 def record_look(model: Path, look: Mapping[str, Any]) -> int:
     """Append one look; returns the how-manieth at this data set and window it is, of what it names as ``model``.
 
-    Raises ``UserError`` when the file cannot be written: an unrecorded look would make later results look better.
+    Raises ``UserError`` when the file cannot be read or written: an unrecorded look would make later results look
+    better.
     """
     path = looks_file(model)
+    earlier = read_objects(path)
     line = json.dumps({"time": datetime.now(UTC).isoformat(), **look}, allow_nan=False)
     try:
-        earlier = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         with path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
     except OSError as error:
         raise UserError(f"the look cannot be recorded in {path}: {error.strerror}; copy the model first") from None
     same = ("model", "dataset_fingerprint", "from", "to")
-    return 1 + sum(all(json.loads(old).get(key) == look.get(key) for key in same) for old in earlier if old.strip())
+    return 1 + sum(all(old.get(key) == look.get(key) for key in same) for old in earlier)

@@ -38,12 +38,13 @@ def command_line() -> str:
 
 
 def build_manifest(
-    settings: ArbSettings, dataset: Dataset, *, seed: int, started: datetime, **more: Any
+    settings: ArbSettings, dataset: Dataset, *, written_by: str, seed: int, started: datetime, **more: Any
 ) -> dict[str, Any]:
-    """The manifest of a run that ends now."""
+    """The manifest of a run that ends now; ``written_by``: the command whose results it stands beside."""
     return {
         "format": RUN_FORMAT,
         **more,
+        "written_by": written_by,
         "settings": settings.model_dump(mode="json"),
         "settings_hash": settings.hash(),
         "cost_table": {name: [row.model_dump(mode="json") for row in rows] for name, rows in settings.fees.items()},

@@ -35,6 +35,11 @@ def write_run(folder: Path, records: Records, tape: Tape, metrics: Metrics, mani
     write_json(folder / "manifest.json", manifest)
 
 
+def folder_name(strategy: str) -> str:
+    """The folder of a strategy beside others: a name that every file system takes."""
+    return strategy.replace(":", ".")
+
+
 def write_comparison(path: Path, results: Mapping[str, Metrics]) -> None:
     """One row of metrics for each strategy, at full precision."""
     write_table(path, pd.DataFrame([{"strategy": name, **metrics} for name, metrics in results.items()]))

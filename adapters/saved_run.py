@@ -6,21 +6,25 @@ column that they do not have is what it was then. Runs of newer versions are ref
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from adapters.causes import cause
 from adapters.csv_files import unquoted
+from adapters.json_files import read_object
 from adapters.manifest import RUN_FORMAT
-from engine.errors import UserError
+from engine.errors import LONGEST_REASON, ArbError, DataError, UserError, cut, in_words
 from engine.metrics import Metrics, compute_metrics
 from engine.records import NO_RECORDS
 
 RUN_FILES = ("metrics.json", "manifest.json", "trades.csv", "ledger.parquet", "equity.parquet", "notes.csv")
+REPORT = "report.html"
+"""What may lie beside them: the page made of them."""
 
 _WORDS = {
     "trades.csv": ("symbol", "long_exchange", "short_exchange", "exit_reason"),
@@ -96,7 +100,7 @@ def read_run(folder: Path) -> SavedRun:
     manifest = _read(folder / "manifest.json", _manifest)
     return SavedRun(
         folder=folder,
-        metrics=_read(folder / "metrics.json", lambda path: known_metrics(read_json(path))),
+        metrics=_read(folder / "metrics.json", lambda path: known_metrics(read_object(path))),
         manifest=manifest,
         trades=_read(folder / "trades.csv", _trades),
         ledger=_read(folder / "ledger.parquet", _parquet),
@@ -105,12 +109,12 @@ def read_run(folder: Path) -> SavedRun:
     )
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object. Raises ``ValueError`` for anything else."""
-    values = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(values, dict):
-        raise ValueError("is not a JSON object")
-    return values
+def require_facts(run: SavedRun, facts: Mapping[str, type]) -> None:
+    """Raises ``UserError`` when the manifest of a run lacks something, or holds it as another type."""
+    for name, kind in facts.items():
+        if not isinstance(run.manifest.get(name), kind):
+            path = run.folder / "manifest.json"
+            raise UserError(f"{path} cannot be read (it does not say its {name}); run the backtest again")
 
 
 def known_metrics(values: Mapping[str, Any], names: Iterable[str] = METRIC_NAMES) -> Metrics:
@@ -123,7 +127,7 @@ def known_metrics(values: Mapping[str, Any], names: Iterable[str] = METRIC_NAMES
 
 def _manifest(path: Path) -> dict[str, Any]:
     """Raises ``UserError`` for a run of a newer version, ``ValueError`` for what is no manifest of a run."""
-    values = read_json(path)
+    values = read_object(path)
     version = values.get("format", 1)
     if type(version) is not int or version < 1:
         raise ValueError("its format is no number")
@@ -133,9 +137,29 @@ def _manifest(path: Path) -> dict[str, Any]:
             f"{RUN_FORMAT}); read it with that version"
         )
     settings = values.get("settings")
-    if not isinstance(settings, dict) or not isinstance(settings.get("initial_capital_usd"), int | float):
+    capital = settings.get("initial_capital_usd") if isinstance(settings, dict) else None
+    if isinstance(capital, bool) or not isinstance(capital, int | float) or not capital > 0:
         raise ValueError("it does not say settings.initial_capital_usd")
     return values
+
+
+@contextmanager
+def fitting_together(folders: Sequence[Path]) -> Iterator[None]:
+    """What fails while runs are shown that were read from files is told as their damage; ``-v`` shows where.
+
+    Each file was readable; what is in them need not fit together any more. Results that have just been made are shown
+    without this, so that a defect of ours stays one there.
+    """
+    try:
+        yield
+    except ArbError:
+        raise
+    except Exception as error:
+        if cause(error) is not None:
+            raise
+        names = " and ".join(map(str, folders))
+        why = f"the files of {names} do not fit together ({in_words(error)})"
+        raise UserError(f"{why}; run the backtest again (`arb -v` shows where it failed)") from error
 
 
 def _no_run(folder: Path) -> UserError:
@@ -151,10 +175,12 @@ def _no_run(folder: Path) -> UserError:
 def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
     try:
         return reader(path)
+    except DataError as error:
+        raise UserError(f"{path} cannot be read ({error.problem}); run the backtest again") from error
     except UserError:
         raise
-    except Exception as error:  # pandas, pyarrow and json raise many kinds for a broken file
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except Exception as error:  # pandas and pyarrow raise many kinds for a broken file
+        reason = cut(str(error), LONGEST_REASON) or type(error).__name__
         raise UserError(f"{path} cannot be read ({reason}); run the backtest again") from error
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
-from adapters.naming.names import plain, shown
-from engine.errors import UserError
+from adapters.naming.names import plain
+from engine.answers import is_ours, what_happened
+from engine.errors import ArbError, UserError, did_you_mean, in_words, shown
 from engine.settings import Settings, parse_settings
 from strategies.base import Context, StrategyPlugin
 
@@ -19,6 +19,7 @@ GROUP = "arb.strategies"
 LONGEST_REASON = 300
 
 StrategyClass = type[StrategyPlugin]
+Made = TypeVar("Made")
 
 
 def strategy_classes() -> dict[str, EntryPoint]:
@@ -49,10 +50,9 @@ def check_names(names: Iterable[str]) -> None:
     known = strategy_classes()
     for name in names:
         if name not in known and ":" not in name:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-            hint = f"did you mean {near[0]!r}? " if near else ""
+            hint = did_you_mean(name, known)
             raise UserError(
-                f"unknown strategy {shown(name)}; {hint}`arb strategies` lists them; your own: module:Class"
+                f"unknown strategy {shown(name)}; {hint} `arb strategies` lists them; your own: module:Class"
             )
 
 
@@ -69,12 +69,14 @@ def build_strategy(name: str, raw_parameters: Mapping[str, Any], context: Contex
     if len(context.policies) < strategy_class.policies:
         needed = "a trained model" if strategy_class.policies == 1 else f"{strategy_class.policies} trained models"
         raise UserError(f"strategy {name} needs {needed}; give --model PATH (you gave {len(context.policies)})")
-    return strategy_class(parameters, context)
+    return _own_code(name, "cannot be started", strategy_class, lambda: strategy_class(parameters, context))
 
 
 def parse_parameters(name: str, strategy_class: StrategyClass, raw: Mapping[str, Any]) -> Settings:
     """Validated parameters of a strategy. Raises ``SettingsError`` naming the nearest key for an unknown one."""
-    return parse_settings(strategy_class.Parameters, raw, origin=f"strategies.{name}")
+    model = strategy_class.Parameters
+    what = "cannot check its parameters"
+    return _own_code(name, what, strategy_class, lambda: parse_settings(model, raw, origin=f"strategies.{name}"))
 
 
 def needs_future(strategy_class: StrategyClass) -> bool:
@@ -97,9 +99,20 @@ def _imported(name: str, load: Callable[[], Any]) -> Any:
     """Whatever a plug-in's import raises becomes one line; the cause stays attached for -v."""
     try:
         return load()
-    except Exception as error:
-        why = " ".join(str(error).split())[:LONGEST_REASON]
-        raise UserError(f"strategy {plain(name)} cannot be imported: {type(error).__name__}: {plain(why)}") from error
+    except (Exception, SystemExit) as error:
+        raise UserError(f"strategy {plain(name)} cannot be imported: {plain(in_words(error))}") from error
+
+
+def _own_code(name: str, what: str, strategy_class: StrategyClass, run: Callable[[], Made]) -> Made:
+    """What a plug-in's own code makes; whatever it raises becomes one line, and a defect of ours stays one."""
+    try:
+        return run()
+    except ArbError:
+        raise
+    except (Exception, SystemExit) as error:
+        if is_ours(strategy_class):
+            raise
+        raise UserError(f"strategy {name} {what}: {what_happened(error, strategy_class)}") from error
 
 
 def _checked(name: str, found: Any) -> StrategyClass:

@@ -17,6 +17,7 @@ from adapters.array_files import read_arrays, write_arrays
 from adapters.bundles import FILES_SHA256, save_bundle
 from adapters.configuration import ArbSettings
 from adapters.datasets.atomic import replacing_file
+from adapters.datasets.giving_way import check_place
 from adapters.datasets.load import Dataset
 from adapters.evaluation import Episode, play, rank_correlation, record_look, signs_of
 from adapters.manifest import build_manifest
@@ -24,11 +25,11 @@ from adapters.preparation import Window, prepare_dataset, window_of
 from adapters.regular_files import sha256_of
 from adapters.run_files import write_json
 from adapters.sealed import SealError, read_sealed, write_sealed
-from engine.errors import DataError, UserError
+from engine.errors import DataError, UserError, in_words
 from engine.metrics import Metrics
 from engine.observation import fit_scaler
 from engine.opportunities import OpportunityBuilder
-from engine.settings import Settings
+from engine.settings import Settings, first_problem
 from engine.worlds import late
 from rl_training.episodes import Course
 from rl_training.extraction import policy_of
@@ -98,8 +99,7 @@ def training_window(
 
 def begin(folder: Path, plan: TrainingPlan) -> None:
     """Make the folder of a new run. Raises ``UserError`` when something stands there."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} exists already; choose another --out, or go on with --resume {folder}")
+    check_place(folder, otherwise=f"choose another --out, or go on with --resume {folder}")
     folder.mkdir(parents=True, exist_ok=True)
     write_sealed(folder / PLAN, plan.model_dump(mode="json"))
 
@@ -115,7 +115,7 @@ def read_plan(folder: Path) -> TrainingPlan:
     except SealError as error:
         raise UserError(f"{folder / PLAN} {error}; start the training anew") from None
     except ValidationError as error:
-        raise UserError(f"{folder / PLAN} cannot be used: {error.errors()[0]['msg']}") from None
+        raise UserError(f"{folder / PLAN} cannot be used: {first_problem(TrainingPlan, error)}") from None
 
 
 def train(
@@ -135,7 +135,7 @@ def train(
     course = Course.over(builder, spec, scaler, window.first, window.last)
     training = Training(course, settings.training, seed=plan.seed, learner=plan.learner)
     if (folder / CHECKPOINT).exists():
-        training.restore(read_checkpoint(folder / CHECKPOINT))
+        restore(training, folder / CHECKPOINT)
     before = training.steps_done
     training.log_to(configure(str(folder / "tensorboard"), ["tensorboard"]))
     steps = training.run(timesteps, progress=progress, checkpoint=lambda: write_checkpoint(folder, training))
@@ -193,6 +193,16 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise UserError(f"{path} cannot be read (it {error}); remove it to train from the start") from None
 
 
+def restore(training: Training, path: Path) -> None:
+    """Go on from a kept state. Raises ``UserError`` when it is not whole, or that of another training."""
+    arrays = read_checkpoint(path)
+    try:
+        training.restore(arrays)
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        problem = f"{path} is no checkpoint of this training ({in_words(error)}); remove it to train from the start"
+        raise UserError(problem) from error
+
+
 def _write_results(
     folder: Path,
     plan: TrainingPlan,
@@ -209,7 +219,7 @@ def _write_results(
     with replacing_file(folder / MODEL) as aside:
         aside.write_bytes(content.getvalue())
     manifest = build_manifest(
-        plan.settings, dataset, seed=plan.seed, started=started,
+        plan.settings, dataset, written_by="arb train", seed=plan.seed, started=started,
         learner=plan.learner, train_from=plan.train_from.isoformat(), train_to=plan.train_to.isoformat(),
         steps_asked=asked, steps=outcome.steps, steps_before=outcome.steps_before, seconds=outcome.seconds,
         reward_check={"rank_correlation": outcome.reward_rank_correlation, "weeks": outcome.weeks},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ import numpy as np
 
 from adapters.configuration import CONFIGS, read_yaml
 from adapters.strategy_registry import StrategyClass, parse_parameters
-from engine.errors import SettingsError
+from engine.errors import LONGEST_REASON, SettingsError, cut, shown
 
+MOST_POINTS = 1_000_000
+"""Combinations of one grid: more cannot be tried, nor held in memory to draw from."""
 SHIPPED_GRIDS = CONFIGS / "tuning.yaml"
 
 Grid = dict[str, list[Any]]
@@ -23,16 +26,19 @@ def read_grid(path: Path, strategy: str) -> Grid:
     """The values to try for each parameter of a strategy. Raises ``SettingsError`` naming file and key."""
     grids = read_yaml(path)
     if strategy not in grids:
-        has = ", ".join(sorted(grids)) or "nothing"
+        has = cut(", ".join(sorted(map(str, grids))), LONGEST_REASON) or "nothing"
         raise SettingsError(f"{path} has no grid for {strategy} (it has {has}); write one and give it with --grid")
     grid = grids[strategy]
     if not isinstance(grid, Mapping) or not grid:
         raise SettingsError(f"{path}: {strategy} must map parameters to lists of values")
     for key, values in grid.items():
         if not isinstance(values, list) or not values:
-            raise SettingsError(f"{path}: {strategy}.{key} = {values!r}: write a list of values to try")
+            raise SettingsError(f"{path}: {strategy}.{key} = {shown(values)}: write a list of values to try")
         if any(values.count(value) > 1 for value in values):
-            raise SettingsError(f"{path}: {strategy}.{key} = {values!r}: a value stands there twice")
+            raise SettingsError(f"{path}: {strategy}.{key} = {shown(values)}: a value stands there twice")
+    points = prod(len(values) for values in grid.values())
+    if points > MOST_POINTS:
+        raise SettingsError(f"{path}: {strategy} has {points:,} combinations; {MOST_POINTS:,} are the most")
     return dict(grid)
 
 

@@ -72,6 +72,7 @@ def write_manifest(
     """``manifest.json``: what was searched, on what, under which settings, and what came out on top."""
     best = ranked(trials)[0]
     manifest: dict[str, Any] = {
+        "written_by": "arb tune",
         **job.model_dump(mode="json", exclude={"settings"}),
         "settings": job.settings.model_dump(mode="json"),
         "cost_table_hash": job.settings.cost_table_hash(),

@@ -4,20 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from engine.books import MAX_ORDERS
-from engine.errors import UserError
+from engine.answers import answer
 from engine.loop import HourlyLoop, order_records
 from engine.opportunities import OpportunityBuilder
 from engine.records import Records, join
-from engine.view import Strategy, View, order_tuple
-
-
-def answer(strategy: Strategy, view: View) -> list[tuple[int, int]]:
-    """What a strategy decides at an hour, as (kind, target). Raises ``UserError`` for too many orders."""
-    orders = strategy.decide(view)
-    if len(orders) > MAX_ORDERS:
-        raise UserError(f"a strategy may send at most {MAX_ORDERS} orders an hour; this one sent {len(orders)}")
-    return [order_tuple(order) for order in orders]
+from engine.view import Strategy, View
 
 
 def run_backtest(

@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from engine.answers import ask
 from engine.backtest import run_backtest
 from engine.books import Kind, Reason
+from engine.errors import in_words
 from engine.market import Floats, MarketData
 from engine.observation import ObservationSpec, Scaler, action_mask, encoding_of, fit_scaler
 from engine.opportunities import OpportunityBuilder
@@ -74,7 +76,7 @@ class _Witness:
 
     def decide(self, view: View) -> Sequence[Order]:
         facts = self._facts(view)
-        facts["orders"] = list(self._strategy.decide(view))
+        facts["orders"] = ask(self._strategy, view)
         self.seen[self._market.index_of(view.time)] = facts
         return list(facts["orders"])
 
@@ -161,7 +163,7 @@ def _trial(
     try:
         other = replay(subject, market, last)
     except Exception as error:  # whatever a plug-in raises when the future is not as it expects
-        return [Leak(f"{name}: {type(error).__name__}: {error}", "decisions", seen_to)]
+        return [Leak(f"{name}: {in_words(error)}", "decisions", seen_to)]
     return list(_differences(name, original, other, seen_to, booked_to))
 
 

@@ -5,19 +5,27 @@ The numbers that users change stand in ``configs/``; the defaults here are those
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from datetime import date, datetime
-from typing import Annotated, Any, Literal, Self, TypeVar
+from functools import cache
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from engine.errors import SettingsError
+from engine.errors import LONGEST_REASON, LONGEST_VALUE, SettingsError, cut, did_you_mean, shown
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+LARGEST = 1e12
+"""Of any amount, time or factor that is set: sums and products of what is beyond stop being numbers."""
+MOST_HOURS = 100_000
+MOST_BPS = 4_000.0
+"""Of slippage and of what an outage adds to it; with both a sale still has a price above zero."""
+Positive = Annotated[float, Field(gt=0, le=LARGEST, allow_inf_nan=False)]
+NotNegative = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
+Hours = Annotated[int, Field(ge=1, le=MOST_HOURS)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""Every generator that is used takes it."""
 
 
 class Settings(BaseModel):
@@ -25,9 +33,42 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_what_it_looks_like(cls, value: Any, info: ValidationInfo) -> Any:
+        """A switch is no number, whatever Python says, and no text or path holds a NUL."""
+        kind: Any = cls.model_fields[str(info.field_name)].annotation
+        for part in _parts(value, kind):
+            if isinstance(part, bool) and not _holds(kind, _is_switch):
+                raise ValueError("true and false are no values of it")
+            if isinstance(part, str) and "\0" in part:
+                raise ValueError("it holds a NUL character")
+        return value
+
     def hash(self) -> str:
         """Sixteen hex digits that change when any value changes."""
         return hash_of(self.model_dump(mode="json"))
+
+
+def _parts(value: Any, kind: Any) -> Iterable[Any]:
+    """What a value for a field of this type is made of; a mapping that becomes a model is checked there."""
+    if isinstance(value, Mapping) and not _holds(kind, _is_model):
+        return value.values()
+    return value if isinstance(value, list | tuple) else [value]
+
+
+@cache
+def _holds(kind: Any, wanted: Callable[[Any], bool]) -> bool:
+    """Whether a type is, or is made with, one of those that are wanted."""
+    return wanted(kind) or any(_holds(part, wanted) for part in get_args(kind) if isinstance(part, Hashable))
+
+
+def _is_switch(kind: Any) -> bool:
+    return kind is bool or kind is Any
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 def hash_of(value: Any) -> str:
@@ -103,25 +144,25 @@ class EngineSettings(Settings):
     leverage: Annotated[float, Field(ge=1, le=20, allow_inf_nan=False)] = 1.0
     """Notional of a leg by the margin that it posts; above 1 with ``account: by_exchange`` only."""
     margin: MarginSettings = MarginSettings()
-    max_position_loss_pct: Annotated[float, Field(lt=0, allow_inf_nan=False)] | None = -1.5
+    max_position_loss_pct: Annotated[float, Field(lt=0, ge=-LARGEST, allow_inf_nan=False)] | None = -1.5
     """Stop-loss in % of 2N; None switches it off."""
-    slippage_bps: NotNegative = 2.0
+    slippage_bps: Annotated[float, Field(ge=0, le=MOST_BPS, allow_inf_nan=False)] = 2.0
     impact_coefficient: NotNegative = 0.0
-    outage_slippage_bps: NotNegative = 50.0
-    max_stale_hours: Annotated[int, Field(ge=1)] = 6
+    outage_slippage_bps: Annotated[float, Field(ge=0, le=MOST_BPS, allow_inf_nan=False)] = 50.0
+    max_stale_hours: Hours = 6
     """Hours after which a leg without a price counts as dark, and one of which two settlements in a row are missing as
     silent: it is not offered, and who holds it leaves (``data_outage``)."""
-    min_history_hours: Annotated[int, Field(ge=1)] = 72
+    min_history_hours: Hours = 72
     latency_hours: Annotated[int, Field(ge=0, le=168)] = 0
     fill_at: Literal["next_trade", "last_trade"] = "next_trade"
     """``last_trade`` fills at the price that the strategy sees: only to show what that would invent."""
     liquidity: Literal["taker"] = "taker"
     """Which rate of the fee table is paid: that of orders which take what is offered."""
-    cost_multiple: NotNegative = 1.0
+    cost_multiple: Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)] = 1.0
     """Multiplies fees (of liquidations and transfers too) and slippage; stress tests use it."""
     leg_failure_probability: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
     """Of each fill of a leg that a strategy orders; protective exits and liquidations do not fail."""
-    leg_failure_seed: int = 0
+    leg_failure_seed: Seed = 0
     fees: Mapping[str, tuple[FeeRow, ...]] = Field(default_factory=dict)
     filters: FilterSettings = FilterSettings()
 
@@ -160,19 +201,22 @@ def parse_settings(model: type[AnySettings], values: Mapping[str, Any], *, origi
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        first = error.errors()[0]
-        raise SettingsError(f"{origin}: {_explain(model, dict(first))}") from None
+        raise SettingsError(f"{origin}: {first_problem(model, error)}") from None
+    except RecursionError:
+        raise SettingsError(f"{origin}: the settings are nested too deeply") from None
 
 
-def _explain(model: type[Settings], error: dict[str, Any]) -> str:
-    key = ".".join(str(part) for part in error["loc"])
-    told = _part_to_tell(model, error["loc"])
-    if error["type"] == "extra_forbidden":
+def first_problem(model: type[BaseModel], error: ValidationError) -> str:
+    """The first thing that is wrong with values for a model, in one short line."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    key = cut(".".join(str(part) for part in first["loc"]), LONGEST_VALUE)
+    told = _part_to_tell(model, first["loc"])
+    if first["type"] == "extra_forbidden":
         unknown = repr(key) if told is None else f"in {told!r}"
-        near = difflib.get_close_matches(key, known_keys(model), n=1, cutoff=0.0)
-        return f"unknown key {unknown}; did you mean {near[0]!r}?" if near else f"unknown key {unknown}"
-    message = error["msg"].removeprefix("Value error, ")
-    what = f"{key} = {error['input']!r}" if told is None else told
+        hint = did_you_mean(key, known_keys(model))
+        return f"unknown key {unknown}; {hint}" if hint else f"unknown key {unknown}"
+    message = cut(first["msg"].removeprefix("Value error, "), LONGEST_REASON)
+    what = f"{key} = {shown(first['input'])}" if told is None else told
     return f"{what}: {message}" if key else message
 
 
@@ -192,7 +236,7 @@ def _part_to_tell(model: type[BaseModel], place: tuple[Any, ...]) -> str | None:
     return ".".join(map(str, place)) if model.model_config.get("hide_input_in_errors") else None
 
 
-def known_keys(model: type[Settings], prefix: str = "") -> list[str]:
+def known_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
     """Every dotted key of a settings model."""
     keys: list[str] = []
     for name, info in model.model_fields.items():

@@ -14,7 +14,7 @@ from pydantic import AwareDatetime, Field
 from engine.market import Floats
 from engine.metrics import HOURS_PER_YEAR
 from engine.records import Records
-from engine.settings import NotNegative, Settings
+from engine.settings import NotNegative, Seed, Settings
 from engine.statistics import (
     annualised_sharpe,
     block_length,
@@ -40,7 +40,7 @@ class SignificanceSettings(Settings):
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
     samples: Annotated[int, Field(ge=100, le=100_000)] = 2000
     block_hours: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = None
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
 
 
 class Trials(Settings):

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from engine.books import OrderKind, Status
-from engine.errors import UserError
+from engine.errors import UserError, did_you_mean, shown
 from engine.features import COLUMN
 from engine.kernel import is_held, position_pnl
 from engine.loop import HourlyLoop
@@ -112,8 +112,14 @@ class View:
         return self._builder.at(self._row)
 
     def feature(self, name: str) -> Floats:
-        """One feature (see ``engine.features.FEATURES``) of every pair, nan where unknown."""
-        return self._hour[0][:, COLUMN[name]]
+        """One feature (see ``engine.features.FEATURES``) of every pair, nan where unknown.
+
+        Raises ``UserError`` with the nearest name for a feature that does not exist.
+        """
+        try:
+            return self._hour[0][:, COLUMN[name]]
+        except (KeyError, TypeError):
+            raise UserError(f"unknown feature {shown(name)}; {did_you_mean(name, COLUMN)}") from None
 
     @cached_property
     def offered(self) -> Any:

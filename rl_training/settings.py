@@ -6,7 +6,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from engine.settings import NotNegative, Positive, Settings
+from engine.settings import MOST_HOURS, NotNegative, Positive, Settings
+
+MOST_STEPS = 10**12
+MOST_AT_ONCE = 10**7
+"""Steps of a rollout or a batch: far beyond what fits into memory."""
 
 
 class RewardSettings(Settings):
@@ -21,7 +25,7 @@ class RewardSettings(Settings):
 class EpisodeSettings(Settings):
     """Training episodes: random windows of the training range of this length, cut and bootstrapped at their end."""
 
-    length_hours: Annotated[int, Field(ge=2)] = 72
+    length_hours: Annotated[int, Field(ge=2, le=MOST_HOURS)] = 72
     close_at_end: bool = False
 
 
@@ -29,22 +33,22 @@ class PPOSettings(Settings):
     """PPO as stable-baselines3 names it. ``n_steps`` counts over all environments of an agent."""
 
     learning_rate: Positive = 3e-4
-    n_steps: Annotated[int, Field(ge=2)] = 2048
-    batch_size: Annotated[int, Field(ge=2)] = 256
-    n_epochs: Annotated[int, Field(ge=1)] = 10
+    n_steps: Annotated[int, Field(ge=2, le=MOST_AT_ONCE)] = 2048
+    batch_size: Annotated[int, Field(ge=2, le=MOST_AT_ONCE)] = 256
+    n_epochs: Annotated[int, Field(ge=1, le=10_000)] = 10
     gamma: Annotated[float, Field(gt=0, le=1)] = 0.99
     gae_lambda: Annotated[float, Field(ge=0, le=1)] = 0.95
     clip_range: Positive = 0.2
     ent_coef: NotNegative = 0.01
     vf_coef: NotNegative = 0.5
     max_grad_norm: Positive = 0.5
-    net_arch: tuple[Annotated[int, Field(ge=1)], ...] = (256, 256, 128)
+    net_arch: tuple[Annotated[int, Field(ge=1, le=65_536)], ...] = (256, 256, 128)
 
 
 class TrainingSettings(Settings):
     """One training run of one agent."""
 
-    timesteps: Annotated[int, Field(ge=1)] = 500_000
+    timesteps: Annotated[int, Field(ge=1, le=MOST_STEPS)] = 500_000
     n_envs: Annotated[int, Field(ge=1, le=1024)] = 16
     episode: EpisodeSettings = EpisodeSettings()
     reward: RewardSettings = RewardSettings()

@@ -13,6 +13,7 @@ from loopback.world import HOUR_MS
 from support_exchanges import settings_of
 
 from adapters.configuration import ArbSettings, load_settings
+from adapters.exchanges.clients import Clock
 from adapters.exchanges.live import LiveMarket
 from adapters.paper.journal import Journal
 from adapters.paper.live import Done, LiveTrading, open_live
@@ -56,16 +57,19 @@ def trader(
     strategy: str = "random",
     settings: ArbSettings | None = None,
     exchanges: Sequence[str] = EXCHANGES,
+    clock: Clock | None = None,
+    max_catch_up_hours: int = 168,
     **collection: Any,
 ) -> Iterator[Trader]:
-    """Open the state in the folder, new or taken up, and close it at the end."""
+    """Open the state in the folder, new or taken up, and close it at the end. The clock is the server's."""
+    now = clock or server.world.clock
     chosen = settings or live_settings()
     player = prepare_player(strategy, chosen, (), 3)
     reached = settings_of(server, *exchanges, **collection)
     paper = PaperSettings(strategy=strategy, symbols=SYMBOLS)
     with (
-        LiveMarket(reached, clock=server.world.clock) as live,
+        LiveMarket(reached, clock=now) as live,
         open_live(folder, paper, reached, player, live) as journal,
     ):
         session = session_of(journal, player, excuse_errors=True)
-        yield Trader(server, session, LiveTrading(session, live, server.world.clock))
+        yield Trader(server, session, LiveTrading(session, live, now, max_catch_up_hours=max_catch_up_hours))

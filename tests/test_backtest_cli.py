@@ -289,11 +289,15 @@ def test_the_seed_decides_what_random_does(dataset: Path, tmp_path: Path) -> Non
 
 
 def test_a_rerun_gives_the_same_bytes_and_replaces_the_run(dataset: Path, tmp_path: Path) -> None:
+    """Its own run only: with anything else beside it nothing is touched."""
     out = tmp_path / "run"
     command = ("--set", "strategies.random.enter_probability=0.3")
     backtest(dataset, out, *command, strategy="random,carry")
     first = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
-    (out / "leftover").write_text("of the earlier run")
+    (out / "mine").write_text("keep me")
+    assert arb("backtest", "--strategy", "random,carry", "--data", dataset, "--out", out, "--no-report", *YOUNG) == 2
+    (out / "mine").unlink()
+    assert first == {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
     backtest(dataset, out, *command, strategy="random,carry")
     second = {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
     assert set(first) == set(second)
@@ -529,13 +533,12 @@ def test_what_is_no_earlier_run_is_never_replaced(
     assert f"{out} exists already" in line
 
 
-def test_a_defect_or_an_interruption_leaves_nothing_partial(
+def test_a_strategy_that_fails_or_an_interruption_leaves_nothing_partial(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["--data", str(dataset), "--out", str(tmp_path / "out"), *YOUNG]
-    with pytest.raises(ZeroDivisionError):
-        main(["backtest", "--strategy", "hold,plugin_strategies:Broken", *arguments])
-    assert list(tmp_path.iterdir()) == []
+    line = refused(tmp_path, capsys, "--strategy", "hold,plugin_strategies:Broken", *arguments)
+    assert "strategy plugin_strategies:Broken at 2024-05-03T00:00Z: ZeroDivisionError: a defect of the strategy" in line
     assert arb("backtest", "--strategy", "hold,plugin_strategies:Interrupted", *arguments) == 130
     assert "interrupted" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
@@ -544,8 +547,7 @@ def test_a_defect_or_an_interruption_leaves_nothing_partial(
 def test_a_failed_rerun_keeps_the_earlier_run(dataset: Path, tmp_path: Path) -> None:
     out = backtest(dataset, tmp_path / "out")
     before = (out / "trades.csv").read_bytes()
-    with pytest.raises(ZeroDivisionError):
-        backtest(dataset, out, strategy="plugin_strategies:Broken")
+    assert arb("backtest", "--strategy", "plugin_strategies:Broken", "--data", dataset, "--out", out, *YOUNG) == 2
     assert (out / "trades.csv").read_bytes() == before
     assert list(tmp_path.iterdir()) == [out]
 

@@ -51,7 +51,7 @@ def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
     path = tmp_path / "folder"
     path.mkdir()
     (path / "old").write_text("")
-    with new_directory(path, replace=True) as aside:
+    with new_directory(path, instead_of=lambda _: None) as aside:
         (aside / "new").write_text("")
         assert (path / "old").exists()
     assert [entry.name for entry in path.iterdir()] == ["new"]

@@ -11,7 +11,7 @@ from small_market import LegSketch, plain_settings, small_market
 
 from engine.backtest import run_backtest
 from engine.books import MAX_ORDERS, Reason
-from engine.errors import UserError
+from engine.errors import StrategyError, UserError
 from engine.observation import ObservationSpec, Scaler
 from engine.opportunities import OpportunityBuilder
 from engine.tape import prepare
@@ -56,7 +56,7 @@ def test_trap_24_a_network_that_answers_nonsense_is_an_error(weight: float) -> N
 
 @pytest.mark.trap(24)
 def test_trap_24_an_error_of_a_strategy_ends_the_run() -> None:
-    with pytest.raises(KeyError, match="no such feature"):
+    with pytest.raises(StrategyError, match="KeyError: 'no such feature'"):
         run_backtest(builder(), Answer(KeyError("no such feature")), 0, 3)
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from adapters.commands.progress import progress_bar
+from adapters.commands.seeds import SEED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated.")
 @click.option("--model", "models", multiple=True, type=click.Path(path_type=Path), help="Bundle or zip; repeatable.")
 @click.option("--allow-other-costs", is_flag=True, help="Play a model under other fees than it was trained with.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the hours, the noise and the strategy.")
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of the hours, the noise and the strategy.")
 def command(
     name: str,
     data: Path,

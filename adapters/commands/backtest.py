@@ -12,6 +12,7 @@ import click
 
 from adapters.commands.hours import hour
 from adapters.commands.progress import progress_bar
+from adapters.commands.seeds import SEED
 from adapters.commands.strategy_names import strategy_names
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from engine.records import Records
 
 SAMPLE = Path("data/sample")
-WRITTEN_BY_US = ("manifest.json", "comparison.csv")
 
 
 @click.command(name="backtest")
@@ -42,7 +42,7 @@ WRITTEN_BY_US = ("manifest.json", "comparison.csv")
 @click.option("--allow-other-costs", is_flag=True, help="Run a model under other fees than it was trained with.")
 @click.option("--late", is_flag=True, help="Also fill everything one hour later, to see whether the P&L lasts.")
 @click.option("--report/--no-report", default=True, show_default=True, help="Write report.html and what it needs.")
-@click.option("--seed", default=0, show_default=True, help="Seed of strategies that draw random numbers.")
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of strategies that draw random numbers.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for results; default: runs/backtest-TIME.")
 def command(
     names: str,
@@ -76,17 +76,18 @@ def command(
       arb backtest --strategy carry,hindsight --data data/sample --late
       arb backtest --strategy my_rules:MyRule --data data/sample --out runs/mine
     """
-    from adapters.backtests import Stage, perform, played_beside
+    from adapters.backtests import COMPARISON, Stage, backtest_only, perform, played_beside
     from adapters.configuration import load_settings
     from adapters.datasets.atomic import new_directory
+    from adapters.datasets.giving_way import check_place
     from adapters.preparation import prepare_dataset, window_of
-    from adapters.run_files import write_comparison
+    from adapters.run_files import folder_name, write_comparison
 
     started = datetime.now(UTC)
     chosen = strategy_names(names)
     settings = load_settings(config, overrides)
     folder = out or Path("runs") / f"backtest-{started:%Y%m%dT%H%M%SZ}"
-    replace = _may_replace(folder)
+    check_place(folder, backtest_only)
     dataset = _load(data, opportunities, price_history, settings.gate)
     for note in dataset.notes:
         click.echo(f"note: {note}", err=True)
@@ -94,15 +95,15 @@ def command(
     fresh = _fresh_makers(chosen, settings, models, seed, allow_other_costs)
     makers = {name: fresh(name) for name in chosen}
     builder = prepare_dataset(dataset, settings)
-    with new_directory(folder, replace=replace) as aside, progress_bar() as bar:
+    with new_directory(folder, instead_of=backtest_only) as aside, progress_bar() as bar:
         play = partial(_run, hours=hours, bar=bar)
         beside = played_beside(builder, settings, hours, play) if report else None
-        stage = Stage(dataset, builder, settings, hours, models, seed, started, fresh, play, late, beside)
-        places = {name: aside if len(makers) == 1 else aside / _folder_name(name) for name in makers}
+        stage = Stage(dataset, builder, settings, hours, models, seed, started, fresh, play, late, beside, chosen)
+        places = {name: aside if len(makers) == 1 else aside / folder_name(name) for name in makers}
         outcomes = {name: perform(stage, name, make, places[name]) for name, make in makers.items()}
         if len(makers) > 1:
-            write_comparison(aside / "comparison.csv", {name: one.metrics for name, one in outcomes.items()})
-        stories = _write_reports(aside, [_folder_name(name) for name in chosen]) if report else []
+            write_comparison(aside / COMPARISON, {name: one.metrics for name, one in outcomes.items()})
+        stories = _write_reports(aside, [folder_name(name) for name in chosen]) if report else []
     _tell(stage, outcomes, stories)
     pages = [f"report: {folder / 'report.html'}"] if report else []
     click.echo("\n".join([*pages, f"written to {folder}"]))
@@ -184,20 +185,11 @@ def _run(label: str, entrant: Entrant, hours: Window, bar: Callable[[str, int, i
     return run_backtest(entrant.builder, entrant.strategy, hours.first, hours.last, progress=progress)
 
 
-def _folder_name(strategy: str) -> str:
-    return strategy.replace(":", ".")
-
-
 def _write_reports(folder: Path, order: Sequence[str]) -> list[Story]:
     """``report.html`` of every run in the folder, and one that compares them; returns what they say in short."""
     from adapters.report.write import write_reports
 
     return write_reports(folder, order)
-
-
-def _may_replace(folder: Path) -> bool:
-    """An earlier run of ours gives way to a new one; anything else in the folder's place is left alone."""
-    return any((folder / name).is_file() for name in WRITTEN_BY_US)
 
 
 def _costs_in_words(settings: ArbSettings) -> str:

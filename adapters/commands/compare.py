@@ -28,14 +28,17 @@ def command(first: Path, second: Path, max_drift_pct: float | None, out: Path | 
       arb compare runs/paper runs/backtest --max-drift-pct 0.1
     """
     from adapters.comparison.compare import compare
-    from adapters.comparison.files import write_comparison
+    from adapters.comparison.files import comparison_only, write_comparison
     from adapters.comparison.table import print_comparison
     from adapters.datasets.atomic import new_directory
-    from adapters.saved_run import read_run
+    from adapters.datasets.giving_way import check_place
+    from adapters.saved_run import fitting_together, read_run
 
     folder = out or Path("runs") / f"compare-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    found = compare(read_run(first), read_run(second))
-    with new_directory(folder, replace=(folder / "compare.json").is_file()) as aside:
+    check_place(folder, comparison_only)
+    with fitting_together([first, second]):
+        found = compare(read_run(first), read_run(second))
+    with new_directory(folder, instead_of=comparison_only) as aside:
         write_comparison(aside, found)
     print_comparison(found)
     click.echo(f"written to {folder}")

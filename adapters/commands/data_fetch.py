@@ -11,6 +11,7 @@ import click
 
 from adapters.commands.hours import hour
 from adapters.commands.progress import progress_bar
+from engine.errors import shown
 
 
 def day_or_hour(text: str) -> datetime:
@@ -23,9 +24,9 @@ def instant(text: str) -> datetime:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise click.BadParameter(f"{text!r} is not a time; write it like 2025-01-31T23:00:20Z") from None
+        raise click.BadParameter(f"{shown(text)} is not a time; write it like 2025-01-31T23:00:20Z") from None
     if time.tzinfo is None:
-        raise click.BadParameter(f"{text!r} has no time zone; write it as UTC, like 2025-01-31T23:00:20Z")
+        raise click.BadParameter(f"{shown(text)} has no time zone; write it as UTC, like 2025-01-31T23:00:20Z")
     return time.astimezone(UTC)
 
 

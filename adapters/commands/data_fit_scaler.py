@@ -38,11 +38,14 @@ def command(
     """
     from adapters.configuration import load_settings
     from adapters.datasets.atomic import replacing_file
+    from adapters.datasets.giving_way import check_file
     from adapters.datasets.load import load_dataset
     from adapters.preparation import prepare_dataset
     from adapters.training import training_window
     from engine.observation import fit_scaler
 
+    if out is not None:
+        check_file(out, _is_scaler, "what `arb data fit-scaler` wrote")
     settings = load_settings(config, overrides)
     loaded = load_dataset(dataset, settings.gate)
     window, first, last = training_window(loaded, start, end)
@@ -62,3 +65,11 @@ def command(
     with replacing_file(out) as aside:
         aside.write_text(text, encoding="utf-8")
     click.echo(f"{out}: {len(scaler.mean)} features, {first:%Y-%m-%dT%H:%MZ} to {last:%Y-%m-%dT%H:%MZ}")
+
+
+def _is_scaler(content: bytes) -> bool:
+    try:
+        values = json.loads(content)
+    except ValueError:
+        return False
+    return isinstance(values, dict) and {"observation_hash", "mean", "deviation"} <= values.keys()

@@ -12,6 +12,7 @@ import click
 
 from adapters.commands.hours import hour
 from adapters.commands.progress import progress_bar
+from adapters.commands.seeds import SEED
 
 if TYPE_CHECKING:
     from adapters.contestants import Contestant
@@ -39,7 +40,7 @@ Played = Mapping[str, Mapping[str, Sequence["Episode"]]]
 @click.option("--ensemble", type=click.IntRange(min=2), help="Add the vote of so many best agents of each run.")
 @click.option("--baselines", help="Rules beside them, comma-separated; default: hold,greedy,carry,basis beside a run.")
 @click.option("--fills-late", is_flag=True, help="Score everything filled one hour late as well.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the windows.")
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of the windows.")
 @click.option("--config", type=click.Path(path_type=Path), help="Settings as YAML; default: those of the run, if any.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated.")
 @click.option("--allow-other-costs", is_flag=True, help="Run models under other fees than they were trained with.")
@@ -74,6 +75,7 @@ def command(
       arb evaluate runs/ppo-seed0 runs/ppo-seed1 --data data/sample --n-eval-episodes 50 --fills-late
     """
     from adapters.contestants import RULES, contestants, is_population, settings_for
+    from adapters.datasets.giving_way import check_place
     from adapters.datasets.load import load_dataset
     from adapters.evaluation import draw_windows
     from adapters.evaluation_trials import judge, record_of_contestants, verdict
@@ -83,7 +85,7 @@ def command(
 
     folder = out or Path("runs") / f"evaluate-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     settings = settings_for(models, config, overrides)
-    _must_be_free(folder)
+    check_place(folder)
     beside = any(is_population(model) for model in models) if baselines is None else False
     rules = RULES if beside else [name.strip() for name in (baselines or "").split(",") if name.strip()]
     rivals = contestants(models, settings, ensemble=ensemble, baselines=rules, allow_other_costs=allow_other_costs)
@@ -114,13 +116,6 @@ def command(
         if len(rivals) > 1:
             click.echo("\n".join(wrap(verdict(record, settings.significance, dataset.fingerprint), 99)))
     click.echo(f"written to {folder}")
-
-
-def _must_be_free(out: Path) -> None:
-    from engine.errors import UserError
-
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise UserError(f"{out} exists already; choose another folder or remove it first")
 
 
 def _play(

@@ -6,16 +6,18 @@ from datetime import UTC, datetime
 
 import click
 
+from engine.errors import shown
+
 
 def hour(text: str) -> datetime:
     """An aware time on a whole hour, such as 2025-01-31T23:00Z, as UTC: the ``type`` of a click option."""
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise click.BadParameter(f"{text!r} is not a time; write it like 2025-01-31T23:00Z") from None
+        raise click.BadParameter(f"{shown(text)} is not a time; write it like 2025-01-31T23:00Z") from None
     if time.tzinfo is None:
-        raise click.BadParameter(f"{text!r} has no time zone; write it as UTC, like 2025-01-31T23:00Z")
+        raise click.BadParameter(f"{shown(text)} has no time zone; write it as UTC, like 2025-01-31T23:00Z")
     time = time.astimezone(UTC)
     if time.minute or time.second or time.microsecond:
-        raise click.BadParameter(f"{text!r} is not a whole hour")
+        raise click.BadParameter(f"{shown(text)} is not a whole hour")
     return time

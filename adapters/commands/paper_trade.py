@@ -49,8 +49,10 @@ def command(
       arb paper-trade --replay data/sample --strategy carry --state runs/replay
     """
     from adapters.paper.settings import load_config
+    from adapters.paper.state_folder import check_place_of_state
     from engine.errors import UserError
 
+    check_place_of_state(state)
     chosen = load_config(config, overrides, strategy=strategy, models=models)
     if replay is not None:
         if once or now is not None:
@@ -80,7 +82,7 @@ def _trade(state: Path, chosen: PaperConfig, path: Path | None, *, once: bool, n
         progress_bar() as bar,
         open_service(state, chosen, exchanges, now=now, echo=_to_stderr, progress=bar) as service,
     ):
-        line = service.run_hour()
+        line = service.run_hour(at_once=True)
     click.echo(line)
 
 

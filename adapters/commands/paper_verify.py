@@ -19,20 +19,22 @@ def command(state: Path, models: tuple[str, ...]) -> int:
     Example:
       arb paper-verify --state runs/paper
     """
+    from adapters.paper.integrity import damage_of
     from adapters.paper.journal import Journal
     from adapters.paper.setup import check_unchanged, prepare_player, settings_of
-    from adapters.paper.verify import verify
+    from adapters.paper.verify import NOT_REPLAYED, verify
 
-    with Journal.open_for_reading(state) as journal:
+    with Journal.open_for_reading(state, checked=NOT_REPLAYED) as journal:
         meta = journal.meta
         player = prepare_player(
             meta["strategy"]["name"], settings_of(meta), models or meta["model_paths"], meta["seed"]
         )
         check_unchanged(state, meta, {"models": player.identity["models"]})
         verdict = verify(journal, player)
+        difference = verdict.difference or damage_of(journal, thorough=True)
     counted = f"{verdict.hours} hours, {verdict.decisions} decisions, {verdict.ledger_entries} ledger entries"
-    if verdict.difference is None:
+    if difference is None:
         click.echo(f"{counted}: the backtester agrees to the last bit")
         return 0
-    click.echo(f"{counted}: DIFFERENT\n{verdict.difference}")
+    click.echo(f"{counted}: DIFFERENT\n{difference}")
     return 1

@@ -21,18 +21,21 @@ def command(runs: tuple[Path, ...], out: Path | None) -> None:
       arb report runs/mine
       arb report runs/mine runs/theirs --out runs/compared.html
     """
-    from adapters.report.page import REPORT
     from adapters.report.terminal import print_stories
     from adapters.report.write import compare, write_reports
     from adapters.results_table import output_console
+    from adapters.saved_run import REPORT, fitting_together
     from engine.errors import UserError
 
     if len(runs) == 1 and out is None:
-        print_stories(write_reports(runs[0]), console=output_console())
+        with fitting_together(runs):
+            stories = write_reports(runs[0])
+            print_stories(stories, console=output_console())
         click.echo(f"report: {runs[0] / REPORT}")
         return
     target = out or Path(REPORT)
     if target.suffix != ".html":
         raise UserError(f"--out is the file of a page; {target} does not end in .html")
-    compare(runs, target)
+    with fitting_together(runs):
+        compare(runs, target)
     click.echo(f"report: {target}")

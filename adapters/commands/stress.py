@@ -10,6 +10,7 @@ import click
 
 from adapters.commands.hours import hour
 from adapters.commands.progress import progress_bar
+from adapters.commands.seeds import SEED
 
 if TYPE_CHECKING:
     from adapters.configuration import ArbSettings
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated.")
 @click.option("--scenarios", type=click.Path(path_type=Path), help="Scenarios as YAML over configs/stress.yaml.")
 @click.option("--model", "models", multiple=True, type=click.Path(path_type=Path), help="Bundle or zip; repeatable.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the strategies and of the hours of outages.")
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of strategies and of the hours of outages.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for results; default: runs/stress-TIME.")
 def command(
     names: str,
@@ -56,13 +57,14 @@ def command(
     from adapters.commands.strategy_names import strategy_names
     from adapters.configuration import load_settings
     from adapters.datasets.atomic import new_directory
+    from adapters.datasets.giving_way import check_place
     from adapters.datasets.load import load_dataset
     from adapters.manifest import build_manifest
     from adapters.preparation import prepare_dataset, window_of
     from adapters.run_files import write_json
     from adapters.strategy_registry import check_names
     from adapters.stress.bench import Bench
-    from adapters.stress.files import write_stress
+    from adapters.stress.files import COMMAND, stress_only, write_stress
     from adapters.stress.page import FILE, stress_page
     from adapters.stress.settings import load_stress
     from adapters.stress.study import study
@@ -74,17 +76,18 @@ def command(
     check_names(settings.strategies)
     policies, paths = _policies(chosen, settings, models)
     folder = out or Path("runs") / f"stress-{started:%Y%m%dT%H%M%SZ}"
+    check_place(folder, stress_only)
     dataset = load_dataset(data, settings.gate)
     hours = window_of(dataset, start, end, window)
     bench = Bench(prepare_dataset(dataset, settings), settings, hours, tuple(chosen), policies, seed)
     for name in chosen:
         bench.strategy(name)  # a mistake in the name or the parameters is told before anything is played
     market = bench.builder.tape.market
-    with new_directory(folder, replace=(folder / "stress.json").is_file()) as aside:
+    with new_directory(folder, instead_of=stress_only) as aside:
         with progress_bar() as bar:
             studies = study(bench, stress, lambda done, total: bar(names, done, total) if bar else None)
         more = {"strategies": chosen, "models": [str(path) for path in paths]}
-        manifest = build_manifest(settings, dataset, seed=seed, started=started, **more)
+        manifest = build_manifest(settings, dataset, written_by=COMMAND, seed=seed, started=started, **more)
         write_stress(aside, studies, market, stress, manifest)
         write_json(aside / "manifest.json", manifest)
         first, last = (time_of(int(market.hours[row])) for row in (hours.first, hours.last))

@@ -11,6 +11,7 @@ import click
 from adapters.commands.hours import hour
 from adapters.commands.progress import progress_bar
 from adapters.commands.resuming import refuse_other_options
+from adapters.commands.seeds import SEED
 
 if TYPE_CHECKING:
     from adapters.configuration import ArbSettings
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 @click.option("--train-from", "start", type=hour, help="First hour to learn from; default: of the training window.")
 @click.option("--train-to", "end", type=hour, help="Last hour, inclusive; default: of the training window.")
 @click.option("--timesteps", type=click.IntRange(min=1), help="Steps in all; default: training.timesteps.")
-@click.option("--seed", default=0, show_default=True, help="Seed of weights, windows and actions.")
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of weights, windows and actions.")
 @click.option(
     "--learner",
     type=click.Choice(["flat", "sb3"]),

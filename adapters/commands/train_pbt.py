@@ -14,6 +14,7 @@ import click
 from adapters.commands.hours import hour
 from adapters.commands.progress import progress_bar
 from adapters.commands.resuming import refuse_other_options
+from adapters.commands.seeds import SEED
 
 if TYPE_CHECKING:
     from adapters.pbt.console import Narrator
@@ -40,7 +41,7 @@ KEPT_BY_RESUME = ("--resume", "--workers")
 @click.option("--validate-to", type=hour, help="Last hour that ranks the agents, inclusive.")
 @click.option("--out", type=click.Path(path_type=Path), help=f"New folder; default: {RUNS}/pbt_DATE_TIME.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; default: one a core. 1 needs least memory.")
-@click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of everything random.")
 @click.option("--learner", type=click.Choice(["flat", "sb3"]), default="flat", show_default=True,
               help="Our PPO, or plain stable-baselines3.")  # fmt: skip
 @click.option("--config", type=click.Path(path_type=Path), help="Settings as YAML, e.g. configs/pbt_edge.yaml.")

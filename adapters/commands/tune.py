@@ -13,6 +13,7 @@ import click
 
 from adapters.commands.hours import hour
 from adapters.commands.progress import progress_bar
+from adapters.commands.seeds import SEED
 
 if TYPE_CHECKING:
     from adapters.datasets.load import Dataset
@@ -33,7 +34,7 @@ MOST_WORKERS = 8
 @click.option("--config", type=click.Path(path_type=Path), help="Settings as YAML over the shipped ones.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated.")
 @click.option("--workers", type=click.IntRange(min=1), help=f"Processes; default: one a core, at most {MOST_WORKERS}.")
-@click.option("--seed", default=0, show_default=True, help="Seed of the draw of points and of the strategy.")
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of the draw of points and of the strategy.")
 @click.option("--out", type=click.Path(path_type=Path), help="New folder for results; default: runs/tune-NAME-TIME.")
 def command(
     name: str,
@@ -62,6 +63,7 @@ def command(
     """
     from adapters.configuration import load_settings
     from adapters.datasets.atomic import new_directory
+    from adapters.datasets.giving_way import check_place
     from adapters.datasets.load import load_dataset
     from adapters.strategy_registry import check_names, load_strategy_class
     from adapters.trials import FILE as TRIALS
@@ -81,6 +83,8 @@ def command(
     from engine.errors import UserError
 
     started = datetime.now(UTC)
+    folder = out or Path("runs") / f"tune-{name.replace(':', '.')}-{started:%Y%m%dT%H%M%SZ}"
+    check_place(folder)
     settings = load_settings(config, overrides)
     check_names(settings.strategies)
     strategy_class = load_strategy_class(name)
@@ -95,7 +99,6 @@ def command(
         dataset=data, fingerprint=dataset.fingerprint, strategy=name, start=first, end=last,
         settings=settings, seed=seed, late=late,
     )  # fmt: skip
-    folder = out or Path("runs") / f"tune-{name.replace(':', '.')}-{started:%Y%m%dT%H%M%SZ}"
     with new_directory(folder) as aside:
         with progress_bar() as bar:
             trials = search(

@@ -15,6 +15,7 @@ import click
 from adapters.commands.hours import hour
 from adapters.commands.progress import progress_bar
 from adapters.commands.resuming import refuse_other_options
+from adapters.commands.seeds import SEED
 from adapters.commands.strategy_names import strategy_names
 from adapters.datasets.windows import EMBARGO_HOURS
 
@@ -51,7 +52,7 @@ DAYS = click.IntRange(min=1)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated.")
 @click.option("--workers", type=click.IntRange(min=1), help=f"Processes; default: one a core, at most {MOST_WORKERS}.")
 @click.option("--report/--no-report", default=True, show_default=True, help="Write report.html and what it needs.")
-@click.option("--seed", default=0, show_default=True, help="Seed of everything random.")
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of everything random.")
 @click.option("--out", type=click.Path(path_type=Path), help="New folder; default: runs/walk-forward-TIME.")
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on with the run that was to become this folder.")
 @click.pass_context
@@ -86,7 +87,7 @@ def command(
         refuse_other_options(ctx, ("--resume", "--workers"))
         out = resume
         if any((out / name).exists() for name in DONE):
-            shutil.rmtree(unfinished(out), ignore_errors=True)
+            _clean_up(unfinished(out))
             click.echo(f"{out} is finished already")
             return
     else:
@@ -172,8 +173,8 @@ def _run(out: Path, workers: int, started: datetime) -> None:
     from adapters.report.terminal import print_stories
     from adapters.report.write import write_reports
     from adapters.results_table import output_console
-    from adapters.run_files import write_comparison
-    from adapters.walk_forward.files import folder_name, play_beside, write_account, write_for_report
+    from adapters.run_files import folder_name, write_comparison
+    from adapters.walk_forward.files import play_beside, write_account, write_for_report
     from adapters.walk_forward.judgement import judge
     from adapters.walk_forward.plan import read_plan, unfinished
     from adapters.walk_forward.run import walk_forward
@@ -195,11 +196,24 @@ def _run(out: Path, workers: int, started: datetime) -> None:
             stories = write_reports(aside, [folder_name(name) for name in plan.strategies]) if plan.report else []
             if len(accounts) > 1:
                 write_comparison(aside / "comparison.csv", {one.strategy: one.metrics for one in accounts})
-        shutil.rmtree(work)
+        _clean_up(work)
     _tell(plan, dataset, accounts, judged)
     console = output_console()
     print_stories(stories, console=console)
     console.print("\n".join([*_remarks(plan, dataset, accounts), f"written to {out}"]), soft_wrap=True, markup=False)
+
+
+def _clean_up(work: Path) -> None:
+    """Remove what a finished run worked with, unless somebody has put something else there."""
+    from adapters.walk_forward.plan import work_only
+
+    if not work.exists():
+        return
+    why = work_only(work)
+    if why is None:
+        shutil.rmtree(work, ignore_errors=True)
+    else:
+        click.echo(f"{work} is left as it is: {why}", err=True)
 
 
 def _tell(plan: WalkForwardPlan, dataset: Dataset, accounts: Sequence[Account], judged: Sequence[Judgement]) -> None:

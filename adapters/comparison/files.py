@@ -10,16 +10,26 @@ from adapters.comparison.compare import Comparison, Side
 from adapters.comparison.held import Held
 from adapters.comparison.table import decision_hour
 from adapters.csv_files import write_table
+from adapters.datasets.giving_way import unfamiliar, unsigned
 from adapters.run_files import write_json
 from engine.market import time_of
+
+COMMAND = "arb compare"
+HOURS_FILE, CAUSES_FILE = "compare.csv", "compare.json"
+
+
+def comparison_only(folder: Path) -> str | None:
+    """What in a folder is not from `arb compare`; None when all of it is."""
+    return unsigned(folder / CAUSES_FILE, COMMAND) or unfamiliar(folder, (HOURS_FILE, CAUSES_FILE))
 
 
 def write_comparison(folder: Path, found: Comparison) -> None:
     """``compare.csv``: one row an hour at full precision; ``compare.json``: causes and positions."""
-    write_table(folder / "compare.csv", found.hours)
+    write_table(folder / HOURS_FILE, found.hours)
     parted = found.parted
     span = found.hours["time"]
     content = {
+        "written_by": COMMAND,
         "first": _side(found.first),
         "second": _side(found.second),
         "from": span.iloc[0].isoformat(),
@@ -33,7 +43,7 @@ def write_comparison(folder: Path, found: Comparison) -> None:
         "settings": {key: {"first": ours, "second": theirs} for key, (ours, theirs) in found.settings.items()},
         "positions": [_position(one, found) for one in found.attribution.positions],
     }
-    write_json(folder / "compare.json", content)
+    write_json(folder / CAUSES_FILE, content)
 
 
 def _side(side: Side) -> dict[str, Any]:

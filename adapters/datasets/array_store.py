@@ -8,6 +8,7 @@ absent.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import zlib
 from collections.abc import Mapping
@@ -19,9 +20,13 @@ from numpy.typing import NDArray
 
 from adapters import sealed
 from adapters.datasets.atomic import new_directory
+from adapters.datasets.giving_way import unfamiliar
 from adapters.regular_files import read_regular, require_regular
+from engine.errors import UserError
 
 _MANIFEST = "manifest.json"
+_ENTRY = re.compile(r"[0-9a-f]{16,}(-\w+)*")
+"""Names of entries: a fingerprint and what follows it."""
 AnyArray = NDArray[Any]
 
 
@@ -37,17 +42,18 @@ def cache_root() -> Path:
 def write_arrays(folder: Path, arrays: Mapping[str, AnyArray], more: Mapping[str, Any], *, kept: int) -> None:
     """Keep arrays with facts about them; of the folders beside this one only the ``kept`` used last stay.
 
-    A disk that cannot take it costs only the next start its time, so that is no error.
+    A disk that cannot take it costs only the next start its time, so that is no error; nor is a folder of somebody
+    else's in its place, which stays.
     """
     try:
-        with new_directory(folder, replace=True) as aside:
+        with new_directory(folder, instead_of=arrays_only) as aside:
             for name, array in arrays.items():
                 np.save(aside / f"{name}.npy", array, allow_pickle=False)
             facts = {name: _facts(array) for name, array in arrays.items()}
             manifest = {**more, "entry": folder.name, "arrays": facts}
             (aside / _MANIFEST).write_text(sealed.text_of(manifest), encoding="utf-8")
         _forget_the_oldest(folder.parent, kept)
-    except OSError:
+    except (OSError, UserError):
         return
 
 
@@ -82,7 +88,16 @@ def _read(folder: Path, name: str, facts: Mapping[str, Any]) -> AnyArray:
 
 
 def _forget_the_oldest(folder: Path, kept: int) -> None:
-    """Recordings that grow every hour would fill the disk otherwise."""
-    entries = sorted(folder.glob(f"*/{_MANIFEST}"), key=lambda path: path.stat().st_mtime, reverse=True)
+    """Recordings that grow every hour would fill the disk otherwise. Only entries of ours are counted and removed."""
+    entries = [path for path in folder.glob(f"*/{_MANIFEST}") if _ENTRY.fullmatch(path.parent.name)]
+    entries.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     for manifest in entries[kept:]:
-        shutil.rmtree(manifest.parent, ignore_errors=True)
+        if arrays_only(manifest.parent) is None:
+            shutil.rmtree(manifest.parent, ignore_errors=True)
+
+
+def arrays_only(folder: Path) -> str | None:
+    """What in a folder is not from ``write_arrays``; None when all of it is."""
+    if folder.is_symlink():
+        return f"{folder} is a link"
+    return unfamiliar(folder, (_MANIFEST, "*.npy"))

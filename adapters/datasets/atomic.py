@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from adapters.datasets.aside import OLD_SUFFIX, SUFFIX, file_aside, folder_aside
+from adapters.datasets.giving_way import Owned, check_place
 from engine.errors import UserError
 
 
@@ -18,36 +18,28 @@ def replacing_file(path: Path) -> Iterator[Path]:
 
     Parent folders are made. Readers see the old content or the new one, never a part.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
-    os.close(handle)
-    aside = Path(name)
-    aside.chmod(_default_mode(0o666))
-    try:
+    with file_aside(path) as aside:
         yield aside
         _flush(aside)
         aside.replace(path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 @contextmanager
-def new_directory(path: Path, *, replace: bool = False) -> Iterator[Path]:
+def new_directory(path: Path, *, instead_of: Owned | None = None) -> Iterator[Path]:
     """Yield an empty folder to fill; on success it becomes ``path``, on any error it is removed.
 
-    With ``replace`` an existing folder gives way at the end. Raises ``UserError`` when ``path`` exists already
-    and is not an empty folder.
+    A folder that is all ``instead_of`` says, or an empty one, gives way at the end. Raises ``UserError`` before when
+    anything else stands there, and after when it has come there meanwhile: then what was made is kept beside it.
     """
-    if not replace and path.exists() and not (path.is_dir() and not any(path.iterdir())):
-        raise UserError(f"{path} exists already; choose another folder or remove it first")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent))
-    aside.chmod(_default_mode(0o777))
-    try:
+    check_place(path, instead_of)
+    with folder_aside(path) as aside:
         yield aside
+        try:
+            check_place(path, instead_of)
+        except UserError as error:
+            kept = path.with_name(f"{path.name}{aside.name.removesuffix(SUFFIX)}")
+            raise UserError(f"{error}; what was made is in {aside.rename(kept)}") from None
         _swap(aside, path)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _swap(aside: Path, path: Path) -> None:
@@ -55,23 +47,13 @@ def _swap(aside: Path, path: Path) -> None:
     if not path.exists():
         aside.rename(path)
         return
-    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old.tmp", dir=path.parent))
-    try:
+    with folder_aside(path, OLD_SUFFIX) as old:
         path.rename(old / path.name)
         try:
             aside.rename(path)
         except OSError:
             (old / path.name).rename(path)
             raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)
-
-
-def _default_mode(mode: int) -> int:
-    """``mode`` less the umask, which mkstemp and mkdtemp ignore in favour of private modes."""
-    umask = os.umask(0)
-    os.umask(umask)
-    return mode & ~umask
 
 
 def _flush(path: Path) -> None:

@@ -58,7 +58,7 @@ def build_dataset(
     tables that cannot be used at all and ``UserError`` for a bad target or bad windows.
     """
     left = left or LeftOut()
-    refuse_target(out, replace=replace)
+    refuse_target(out, replace=replace, made_by="arb data build")
     tell = progress or (lambda *_: None)
     tell("reading raw tables", 0, 2)
     bars = read_bars(raw / PRICES_FILE, left, selection)

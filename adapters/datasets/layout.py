@@ -14,13 +14,12 @@ from adapters.datasets.atomic import replacing_file
 from adapters.naming.exchanges import canonical_exchange, checked_exchange
 from adapters.naming.names import name_of_stem, problem_of, shown
 from adapters.naming.symbols import LONGEST_SYMBOL
-from adapters.regular_files import read_regular
+from adapters.yaml_text import NotYamlError, read_yaml_file
 from engine.errors import DataError, SettingsError
 from engine.market import PER_LEG_FLOATS
 from engine.settings import Settings, parse_settings
 
 INFO_FILE = "dataset.yaml"
-MOST_INFO_BYTES = 16 * 2**20
 PRICE_FOLDER = "price_history"
 OPPORTUNITIES = "opportunities"
 SUFFIXES = (".parquet", ".csv")
@@ -168,11 +167,11 @@ def read_info(dataset: Path) -> DatasetInfo:
     """Parse ``dataset.yaml``. Raises ``DataError`` when it is missing or wrong."""
     path = dataset / INFO_FILE
     try:
-        values: Any = yaml.safe_load(read_regular(path, MOST_INFO_BYTES).decode())
+        values: Any = read_yaml_file(path)
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", file=str(path)) from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise DataError(f"is not YAML: {' '.join(str(error).split())}", file=str(path)) from None
+    except NotYamlError as error:
+        raise DataError(f"is not YAML: {error}", file=str(path)) from None
     if not isinstance(values, dict):
         raise DataError("must be a mapping with name, source, exchanges, first_hour, last_hour", file=str(path))
     try:

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from engine.errors import DataError
+from engine.errors import LONGEST_REASON, DataError, cut
 from engine.market import Floats, Ints
 
 
@@ -23,10 +23,12 @@ def read_table(path: Path, *, text: tuple[str, ...]) -> pa.Table:
             raise DataError("the file is empty", file=str(path))
         table = _read_csv(path, text) if path.suffix == ".csv" else pq.ParquetFile(path).read()
     except OSError as error:
-        raise DataError(f"cannot be read: {error.strerror or error}", file=str(path)) from None
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise DataError(
+            f"cannot be read: {error.strerror or cut(str(error), LONGEST_REASON)}", file=str(path)
+        ) from None
+    except (pa.ArrowException, ValueError, OverflowError) as error:
         what = "CSV" if path.suffix == ".csv" else "parquet"
-        raise DataError(f"is not {what} as expected: {str(error).splitlines()[0]}", file=str(path)) from None
+        raise DataError(f"is not {what} as expected: {cut(str(error), LONGEST_REASON)}", file=str(path)) from None
     if len(set(table.column_names)) != len(table.column_names):
         raise DataError("has two columns of the same name", file=str(path))
     if table.num_rows == 0:

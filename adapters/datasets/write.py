@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +12,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from adapters.datasets.atomic import new_directory
-from adapters.datasets.layout import INFO_FILE, KINDS, PRICE_FOLDER, REQUIRED_KINDS, DatasetInfo, write_info
+from adapters.datasets.giving_way import Owned, check_place, unfamiliar
+from adapters.datasets.layout import (
+    INFO_FILE,
+    KINDS,
+    OPPORTUNITIES,
+    PRICE_FOLDER,
+    REQUIRED_KINDS,
+    DatasetInfo,
+    read_info,
+    write_info,
+)
 from adapters.naming.names import LONGEST, file_stem, problem_of, shown
 from adapters.naming.symbols import LONGEST_SYMBOL
-from engine.errors import DataError, UserError
+from engine.errors import DataError
 from engine.market import MarketData, time_of
 
 Progress = Callable[[str, int, int], None]
@@ -32,12 +44,13 @@ def write_dataset(
     """Write ``market`` to the folder ``out``, whole or not at all; ``load_dataset`` gives back an equal market.
 
     ``also_write(market, folder)`` adds files before the folder appears. Raises ``UserError`` when ``out`` exists
-    (unless it is a data set and ``replace``), ``DataError`` when ``info`` does not describe the market or the
-    market holds what price history does not: recorded opportunities, live settlement delays.
+    (unless it is a data set that was made in the same way, and ``replace``), ``DataError`` when ``info`` does not
+    describe the market or the market holds what price history does not: recorded opportunities, live settlement delays.
     """
-    refuse_target(out, replace=replace)
+    made_by = command_of(info)
+    refuse_target(out, replace=replace, made_by=made_by)
     _fits(market, info)
-    with new_directory(out, replace=replace) as aside:
+    with new_directory(out, instead_of=data_set_of(made_by) if replace else None) as aside:
         folder = aside / PRICE_FOLDER
         folder.mkdir()
         for done, symbol in enumerate(market.symbols, start=1):
@@ -49,14 +62,35 @@ def write_dataset(
             also_write(market, aside)
 
 
-def refuse_target(out: Path, *, replace: bool) -> None:
-    """Raise ``UserError`` unless ``out`` is new, an empty folder, or with ``replace`` a data set."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    if not replace:
-        raise UserError(f"{out} exists already; choose another folder, or --replace a data set")
-    if not (out / INFO_FILE).is_file():
-        raise UserError(f"{out} is not a data set (no {INFO_FILE}), so it is not replaced")
+def refuse_target(out: Path, *, replace: bool, made_by: str) -> None:
+    """Raise ``UserError`` unless ``out`` is new, an empty folder, or with ``replace`` a data set made by a command."""
+    if replace:
+        check_place(out, data_set_of(made_by))
+    else:
+        check_place(out, otherwise="choose another folder, or --replace a data set")
+
+
+def data_set_of(made_by: str) -> Owned:
+    """What a command wrote that makes data sets: ``dataset.yaml`` names it, and nothing else lies beside the coins."""
+
+    def owned(folder: Path) -> str | None:
+        try:
+            if not (folder / INFO_FILE).is_file():
+                return f"it is not a data set: it has no {INFO_FILE}"
+            found = command_of(read_info(folder))
+        except DataError as error:
+            return str(error)
+        if found != made_by:
+            return f"{folder / INFO_FILE} does not say that `{made_by}` made it"
+        coins = partial(unfamiliar, files=("*.parquet",))
+        return unfamiliar(folder, (INFO_FILE, f"{OPPORTUNITIES}.parquet"), {PRICE_FOLDER: coins})
+
+    return owned
+
+
+def command_of(info: DatasetInfo) -> str:
+    """The command that made a data set: the first three words of how it was made."""
+    return " ".join(re.split(r"[,;]", info.how_made)[0].split()[:3])
 
 
 def coin_table(market: MarketData, symbol: str) -> pa.Table:

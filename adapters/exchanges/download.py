@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from adapters.datasets.atomic import replacing_file
+from adapters.datasets.giving_way import check_parents
+from adapters.datasets.raw_tables import FUNDING_FILE, PRICES_FILE
 from adapters.datasets.selection import Selection, selection_of, symbols_of
 from adapters.exchanges.clients import Clock, machine_milliseconds
 from adapters.exchanges.coins import Listing
@@ -54,8 +56,10 @@ async def download(
     ``tell`` gets a line for everything that a person should know. Raises ``UserError`` for a request that makes no
     sense and ``ArbError`` when no coins could be chosen; an exchange that fails is in the report.
     """
+    check_folder(request.folder)
+    store = RawStore(request.folder)
     symbols = await _chosen_symbols(request, clock, tell)
-    watcher = StoringWatcher(RawStore(request.folder), progress)
+    watcher = StoringWatcher(store, progress)
     wanted = Wanted(request.since, request.until)
     by_exchange = dict.fromkeys(request.settings.exchanges, symbols)
     found = await fetch_history(request.settings, by_exchange, wanted, clock=clock, watcher=watcher)
@@ -69,6 +73,16 @@ async def download(
     report = report_of(list(found.values()), request.since, request.until, refused, left_out=left_out, now=now)
     write_json(request.folder / REPORT_FILE, {**report, "rows": rows})
     return report
+
+
+def check_folder(folder: Path) -> None:
+    """Raise ``UserError`` when it can be no folder of raw tables, or holds some that were not made of parts."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is no folder; give another --out")
+    check_parents(folder)
+    for path in (folder / name for name in (PRICES_FILE, FUNDING_FILE, REPORT_FILE)):
+        if (path.exists() or path.is_symlink()) and not (folder / PARTS).is_dir():
+            raise UserError(f"{path} exists already and is not from `arb data fetch`; give another --out")
 
 
 class StoringWatcher(Watcher):

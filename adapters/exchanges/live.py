@@ -15,6 +15,7 @@ from adapters.exchanges.leg_source import Wanted
 from adapters.exchanges.quotes import Collection, ExchangeOutcome, not_asked
 from adapters.exchanges.ranking import top_symbols
 from adapters.exchanges.settings import ExchangesSettings
+from adapters.exchanges.their_clocks import Stamp, read_clocks
 
 
 class LiveMarket:
@@ -96,6 +97,15 @@ class LiveMarket:
                 silence_limit_seconds=None if time_limit_seconds is None else limit,
             )
         )
+
+    def clocks(self, symbols: Sequence[str], *, silent: Container[str] = ()) -> list[Stamp]:
+        """What time it is by each exchange that says so (``their_clocks.read_clocks``)."""
+
+        async def ask() -> list[Stamp]:
+            async with Clients(self.settings, self.clock) as clients:
+                return await read_clocks(self.settings, symbols, clients, silent=silent)
+
+        return self._runner.run(ask())
 
     def top_symbols(self, count: int) -> tuple[list[str], list[ExchangeOutcome]]:
         """The symbols traded most (``ranking.top_symbols``)."""

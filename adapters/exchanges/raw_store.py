@@ -23,7 +23,7 @@ from adapters.exchanges.paging import Row
 from adapters.exchanges.raw_gate import BARS, SETTLEMENTS, Refused, judge_parts
 from adapters.gate.limits import GateSettings
 from adapters.naming.names import contract_stem, shown
-from engine.errors import DataError
+from engine.errors import DataError, in_words
 
 TIME = pa.timestamp("ms", tz="UTC")
 IDENTITY = (("exchange", pa.string()), ("symbol", pa.string()), ("base", pa.string()), ("multiplier", pa.int32()))
@@ -152,8 +152,12 @@ def _read(path: Path) -> pa.Table:
     try:
         return pq.read_table(path, partitioning=None)
     except (OSError, pa.ArrowException) as error:
-        problem = f"is damaged; delete it and it will be downloaded again ({str(error).splitlines()[0]})"
-        raise DataError(problem, file=str(path)) from None
+        raise _damaged(path, error) from None
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    problem = f"is damaged; delete it and it will be downloaded again ({in_words(error)})"
+    return DataError(problem, file=str(path))
 
 
 def _write(path: Path, table: pa.Table) -> None:

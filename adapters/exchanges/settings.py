@@ -12,8 +12,7 @@ from adapters.configuration import read_yaml
 from adapters.exchanges.quirks import QUIRKS
 from adapters.gate.limits import GateSettings
 from adapters.naming.exchanges import by_canonical_exchange, canonical_exchange, nearest_exchange
-from adapters.naming.names import shown
-from engine.errors import SettingsError, UserError
+from engine.errors import SettingsError, UserError, shown
 from engine.settings import NotNegative, Positive, Settings, parse_settings
 
 SECRETS = frozenset(

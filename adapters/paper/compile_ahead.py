@@ -14,6 +14,7 @@ from adapters.configuration import ArbSettings
 from adapters.paper.session import Session
 from adapters.paper.settings import PaperSettings
 from adapters.paper.setup import LIVE, LIVE_GRACE_HOURS, Player, prepare_player, start_state, universe
+from engine.answers import ask
 from engine.rolling import FACTS, HourFacts, Settled
 from engine.view import Enter, Exit, Order, Strategy, View
 
@@ -58,7 +59,7 @@ class _EnterAndExit:
 
     def decide(self, view: View) -> Sequence[Order]:
         with contextlib.suppress(Exception):  # told of when it answers in earnest
-            self._asked.decide(view)
+            ask(self._asked, view)
         leaving: list[Order] = [Exit(position.slot) for position in view.positions if position.hours_held]
         return leaving or [Enter(int(pair)) for pair in np.flatnonzero(view.offered)[:1]]
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from adapters.datasets.atomic import new_directory
+from adapters.datasets.giving_way import check_place
 from adapters.datasets.layout import DatasetInfo
 from adapters.datasets.load import Dataset
 from adapters.manifest import build_manifest
@@ -14,7 +15,6 @@ from adapters.paper.recorded_run import one_blank_hour, played_hours, records_of
 from adapters.paper.setup import settings_of
 from adapters.report.page import write_report
 from adapters.run_files import write_run
-from engine.errors import UserError
 from engine.market import time_of
 from engine.metrics import Metrics, compute_metrics
 from engine.settings import hash_of
@@ -24,10 +24,9 @@ from engine.tape import prepare
 def export_run(journal: Journal, out: Path) -> Metrics:
     """Write what was booked so far to the new folder ``out``; positions that are open stay open.
 
-    Raises ``UserError`` when the folder exists, or no hour has been played yet.
+    Raises ``UserError`` when something stands there, or no hour has been played yet.
     """
-    if out.exists():
-        raise UserError(f"{out} exists already; choose another folder or remove it first")
+    check_place(out)
     started = datetime.now(UTC)
     first, last = played_hours(journal)
     meta, settings = journal.meta, settings_of(journal.meta)
@@ -46,7 +45,13 @@ def export_run(journal: Journal, out: Path) -> Metrics:
     dataset = Dataset(journal.folder, info, market, {}, hash_of(observed))
     strategy = meta["strategy"]["name"]
     manifest = build_manifest(
-        settings, dataset, seed=meta["seed"], started=started, strategy=strategy, models=meta["model_paths"]
+        settings,
+        dataset,
+        written_by="arb paper-export",
+        seed=meta["seed"],
+        started=started,
+        strategy=strategy,
+        models=meta["model_paths"],
     )
     with new_directory(out) as aside:
         write_run(aside, records, prepare(market, settings), metrics, manifest)

@@ -15,7 +15,8 @@ from adapters.gate.limits import GateSettings
 from adapters.gate.market import gate_market
 from adapters.gate.refusals import Refusal
 from adapters.gate.values import INTERVAL, RATE
-from adapters.paper.journal import Event, Journal
+from adapters.paper.entries import Event
+from adapters.paper.journal import Journal
 from engine.market import PER_LEG_FLOATS, Floats, MarketData
 from engine.rolling import FACTS, MAX_DELAY_HOURS, HourFacts, RollingMarket
 

@@ -1,118 +1,128 @@
-"""The journal of paper trading on disk: one transaction an hour, one writer at a time."""
+"""The journal of paper trading on disk: one transaction an hour, one writer at a time.
+
+It is checked when it is opened: hours follow each other, every table is what its digest says, cash is what was booked.
+"""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
-from adapters.gate.refusals import Refusal
-from adapters.paper.schema import FORMAT, HOUR_COLUMNS, RECORD_TABLES, script
-from engine.errors import DataError, UserError
-from engine.notices import Notice
-from engine.records import Records
-from engine.rolling import FACTS, HourFacts, Settled
+from adapters.paper.digests import chained, chained_records, observation_hash, snapshot_digest
+from adapters.paper.entries import RECORD_FIELDS, Event, HourEntry, Snapshot
+from adapters.paper.integrity import CHECKED, damage_of, heads_of, hour_of_log
+from adapters.paper.journal_reader import JournalReader
+from adapters.paper.schema import DIGESTED, FORMAT, script
+from adapters.paper.state_folder import (
+    DATABASE,
+    check_version,
+    connect,
+    create_database,
+    is_started,
+    locked,
+    require_state,
+    told,
+)
+from engine.errors import ArbError, DataError
+from engine.rolling import HourFacts
 
-DATABASE = "paper.sqlite"
-LOCK = "lock.sqlite"
-RECORD_FIELDS = {"ledger": "ledger", "trades": "trades", "notes": "notes", "equity": "hours"}
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What was decided at an hour: orders as (kind, target), or why nothing was decided."""
-
-    strategy: str
-    orders: tuple[tuple[int, int], ...]
-    no_decision: str | None
-    observation_hash: str
-
-
-@dataclass(frozen=True)
-class Event:
-    """Something that a person may want to know of an hour; ``refusal``: the value of ``leg`` that is not believed."""
-
-    kind: str
-    text: str
-    leg: int | None = None
-    refusal: Refusal | None = None
+__all__ = ["DATABASE", "Journal", "is_started"]
 
 
-@dataclass(frozen=True)
-class Snapshot:
-    """What the next hour starts from; the books are None before the first one played."""
+class Journal(JournalReader):
+    """An open state folder. ``create`` and ``open_for_writing`` hold its lock until ``close``.
 
-    hour: int
-    before: bytes
-    portfolio: bytes | None
-    slots: bytes | None
-    ghosts: bytes | None
-    wallets: bytes | None
-    generator: str | None
-    report: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class HourEntry:
-    """All that one hour adds to the journal. ``records`` count hours since 1970."""
-
-    facts: HourFacts
-    status: str
-    detail: str = ""
-    decision: Decision | None = None
-    records: Records | None = None
-    events: tuple[Event, ...] = ()
-    quotes: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
-
-
-class Journal:
-    """An open state folder. ``create`` and ``open_for_writing`` hold its lock until ``close``."""
+    As a context it asks, when something fails inside, whether the journal is damaged, and then says that instead.
+    """
 
     def __init__(self, folder: Path, database: sqlite3.Connection, lock: sqlite3.Connection | None) -> None:
-        self.folder, self._database, self._lock = folder, database, lock
+        super().__init__(folder, database)
+        self._lock = lock
+        self._heads: dict[str, int] | None = None
 
     @classmethod
     def create(cls, folder: Path, meta: Mapping[str, Any], legs: Sequence[tuple[str, str, int, int]]) -> Self:
-        """A new state with its unchanging facts: ``legs`` are (symbol, exchange, delisting hour, its notice)."""
+        """A new state with its unchanging facts: ``legs`` are (symbol, exchange, delisting hour, its notice).
+
+        A state in which no hour was played gives way.
+        """
         folder.mkdir(parents=True, exist_ok=True)
-        lock = _locked(folder)
-        (folder / DATABASE).unlink(missing_ok=True)  # left by a start that was cut before its only transaction
-        database = _connect(folder / DATABASE)
-        database.execute("PRAGMA journal_mode = WAL")
-        database.executescript(f"BEGIN;\n{script()}PRAGMA user_version = {FORMAT};")
-        database.executemany("INSERT INTO legs VALUES (?, ?, ?, ?, ?)", [(i, *leg) for i, leg in enumerate(legs)])
-        rows = [(name, json.dumps(value)) for name, value in meta.items()]
-        database.executemany("INSERT INTO meta VALUES (?, ?)", rows)
-        database.execute("COMMIT")
-        return cls(folder, database, lock)
+
+        def fill(database: sqlite3.Connection) -> None:
+            database.executescript(f"BEGIN;\n{script()}PRAGMA user_version = {FORMAT};")
+            database.executemany("INSERT INTO legs VALUES (?, ?, ?, ?, ?)", [(i, *leg) for i, leg in enumerate(legs)])
+            rows = [(name, json.dumps(value)) for name, value in meta.items()]
+            database.executemany("INSERT INTO meta VALUES (?, ?)", rows)
+            database.execute("COMMIT")
+
+        lock = locked(folder)
+        try:
+            create_database(folder, fill)
+            return cls._opened(folder, connect(folder / DATABASE), lock)
+        except BaseException:
+            lock.close()
+            raise
 
     @classmethod
     def open_for_writing(cls, folder: Path) -> Self:
-        """Raises ``UserError`` when another process has the state open, ``DataError`` when it is no state of ours."""
+        """Raises ``UserError`` when another process has the state open, ``DataError`` when it is not whole."""
         require_state(folder)
-        lock = _locked(folder)
-        return cls(folder, _checked(_connect(folder / DATABASE), folder), lock)
+        lock = locked(folder)
+        try:
+            return cls._opened(folder, connect(folder / DATABASE), lock, log_hour=hour_of_log(folder))
+        except BaseException:
+            lock.close()
+            raise
 
     @classmethod
-    def open_for_reading(cls, folder: Path) -> Self:
-        """Reads beside a process that writes. Raises ``UserError`` when there is no state."""
+    def open_for_reading(cls, folder: Path, *, checked: Collection[str] = CHECKED) -> Self:
+        """Reads beside a process that writes. Raises ``UserError`` when there is no state, ``DataError`` when it is not
+        whole; who compares the rows of some tables himself leaves them out of those ``checked``.
+        """
         require_state(folder)
+        log_hour = hour_of_log(folder)  # before the moment of which the journal is read
         uri = (folder / DATABASE).resolve().as_uri() + "?mode=ro"
-        database = _checked(_connect(uri, uri=True), folder)
-        database.execute("BEGIN")  # all that is read is of one moment
-        return cls(folder, database, None)
+        with told(folder / DATABASE):
+            return cls._opened(folder, connect(uri, uri=True), None, log_hour=log_hour, checked=checked)
+
+    @classmethod
+    def _opened(
+        cls, folder: Path, database: sqlite3.Connection, lock: sqlite3.Connection | None, *,
+        log_hour: int | None = None, checked: Collection[str] = CHECKED,
+    ) -> Self:  # fmt: skip
+        journal = cls(folder, database, lock)
+        try:
+            with told(folder / DATABASE):
+                check_version(database, folder)
+                # A writer's log is written behind the database; a reader's look is of one moment.
+                database.execute("PRAGMA journal_mode = WAL" if lock is not None else "BEGIN")
+            problem = damage_of(journal, log_hour=log_hour, tables=checked)
+            if problem is not None:
+                raise DataError(problem, file=str(folder / DATABASE))
+        except BaseException:
+            database.close()
+            raise
+        return journal
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        problem = None
+        if isinstance(error, Exception) and not isinstance(error, ArbError):
+            problem = damage_of(self, thorough=True)
         self.close()
+        if problem is not None:
+            raise DataError(problem, file=str(self.folder / DATABASE)) from error
 
     def close(self) -> None:
         """Give database and lock back."""
@@ -122,110 +132,32 @@ class Journal:
 
     def sync_every_hour(self, *, wanted: bool) -> None:
         """Whether an hour must survive a power cut too; it survives a kill in any case."""
-        self._database.execute(f"PRAGMA synchronous = {'FULL' if wanted else 'NORMAL'}")
-        self._database.execute(f"PRAGMA wal_autocheckpoint = {1_000 if wanted else 20_000}")
-
-    # --- reading ---------------------------------------------------------------------------------------------------
-
-    def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
-        """All rows of a query."""
-        return self._database.execute(query, values).fetchall()
-
-    @property
-    def meta(self) -> dict[str, Any]:
-        """The unchanging facts of the state."""
-        return {name: json.loads(value) for name, value in self.rows("SELECT name, value FROM meta")}
-
-    @property
-    def legs(self) -> list[tuple[str, str, int, int]]:
-        """(symbol, exchange, delisting hour, its notice) by leg."""
-        return self.rows("SELECT symbol, exchange, delisting_hour, delisting_known_hour FROM legs ORDER BY leg")
-
-    def notices(self) -> list[tuple[int, Notice]]:
-        """(hour at which it was seen, notice) of every notice after the start, in that order."""
-        found = self.rows("SELECT seen_hour, leg, delisting_hour FROM notices ORDER BY seen_hour, leg")
-        return [(seen, Notice(leg, hour)) for seen, leg, hour in found]
-
-    @property
-    def last_hour(self) -> int | None:
-        """The last hour that is in the journal."""
-        hour: int | None = self.rows("SELECT max(hour) FROM slots")[0][0]
-        return hour
-
-    def snapshot(self) -> Snapshot | None:
-        """What the next hour starts from."""
-        names = "hour, before, portfolio, slots, ghosts, wallets, generator, report"
-        found = self.rows(f"SELECT {names} FROM snapshot")
-        if not found:
-            return None
-        hour, before, portfolio, slots, ghosts, wallets, generator, report = found[0]
-        return Snapshot(hour, before, portfolio, slots, ghosts, wallets, generator, json.loads(report))
-
-    def facts(self, first: int, last: int) -> Iterator[HourFacts]:
-        """The facts of the hours ``first`` to ``last`` that are in the journal, ascending, as they were given."""
-        legs = self.rows("SELECT count(*) FROM legs")[0][0]
-        for (hour,) in self.rows("SELECT hour FROM slots WHERE hour BETWEEN ? AND ? ORDER BY hour", first, last):
-            values = np.full((len(FACTS), legs), np.nan)
-            for leg, *known in self.rows(f"SELECT leg, {', '.join(FACTS)} FROM observations WHERE hour = ?", hour):
-                values[:, leg] = [np.nan if value is None else value for value in known]
-            settled = self.rows("SELECT leg, hour, rate FROM settlements WHERE known_hour = ? ORDER BY leg, hour", hour)
-            said = self.rows("SELECT leg, delisting_hour FROM notices WHERE seen_hour = ? ORDER BY leg", hour)
-            notices = tuple(Notice(*row) for row in said)
-            yield HourFacts(hour, values, tuple(Settled(*row) for row in settled), self._recorded(hour), notices)
-
-    def _recorded(self, hour: int) -> tuple[Any, Any] | None:
-        found = self.rows("SELECT pair, features FROM recorded WHERE hour = ? ORDER BY row", hour)
-        if not found:
-            return None
-        pairs = np.array([pair for pair, _ in found], np.int64)
-        return pairs, np.array([np.frombuffer(features, np.float64) for _, features in found])
-
-    def running_rate(self, leg: int, hour: int) -> float | None:
-        """The exchange's own estimate, at an hour, of the rate that would be settled next."""
-        found = self.rows("SELECT quote FROM quotes WHERE hour = ? AND leg = ?", hour, leg)
-        rate: float | None = json.loads(found[0][0]).get("funding_rate") if found else None
-        return rate
-
-    def refused(self, first: int) -> list[tuple[Any, ...]]:
-        """(hour, leg, field, hour of the value, value) of everything that was not believed from an hour on."""
-        query = "SELECT hour, leg, field, of_hour, value FROM events WHERE hour >= ? AND field IS NOT NULL ORDER BY id"
-        return self.rows(query, first)
-
-    def records(self, name: str) -> Any:
-        """All rows of a record table as the kernel's array, hours since 1970, nan for NULL."""
-        dtype = RECORD_TABLES[name]
-        columns = ", ".join(f'"{column}"' for column in dtype.names or ())
-        found = [
-            tuple(np.nan if value is None else value for value in row)
-            for row in self.rows(f"SELECT {columns} FROM {name} ORDER BY id")
-        ]
-        return np.array(found, dtype)
-
-    def decisions(self) -> dict[int, Decision]:
-        """Every decision by hour."""
-        found = self.rows("SELECT hour, strategy, orders, no_decision, observation_hash FROM decisions ORDER BY hour")
-        return {
-            hour: Decision(strategy, tuple((kind, target) for kind, target in json.loads(orders)), why, digest)
-            for hour, strategy, orders, why, digest in found
-        }
-
-    # --- writing ---------------------------------------------------------------------------------------------------
+        self.rows(f"PRAGMA synchronous = {'FULL' if wanted else 'NORMAL'}")
+        self.rows(f"PRAGMA wal_autocheckpoint = {1_000 if wanted else 20_000}")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All that is written inside becomes part of the journal, or none of it."""
-        self._database.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._database.execute("ROLLBACK")
-            raise
-        self._database.execute("COMMIT")
+        """All that is written inside becomes part of the journal, or none of it.
+
+        Raises ``UserError`` when the disk does not take it; then the journal is as it was before.
+        """
+        heads = self._heads
+        with told(self.folder / DATABASE):
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._database.execute("COMMIT")
+            except BaseException:
+                self._heads = heads
+                if self._database.in_transaction:  # on a full disk SQLite has rolled back already
+                    self._database.execute("ROLLBACK")
+                raise
 
     def add_hour(self, entry: HourEntry) -> None:
         """Append one hour; inside a transaction, together with its snapshot."""
         hour = entry.facts.hour
-        self._insert("slots", [(hour, entry.status, entry.detail)])
+        facts = observation_hash(entry.facts) if entry.decision is None else entry.decision.observation_hash
+        self._insert("slots", [(hour, entry.status, entry.detail, facts)])
         self._add_facts(entry.facts)
         self._insert("quotes", [(hour, leg, json.dumps(quote)) for leg, quote in entry.quotes.items()])
         if entry.decision is not None:
@@ -235,7 +167,10 @@ class Journal:
         self._insert("events", [(None, hour, *_columns_of(event)) for event in entry.events])
         if entry.records is not None:
             for table, name in RECORD_FIELDS.items():
-                self._insert(table, [(None, *row) for row in getattr(entry.records, name).tolist()])
+                records = getattr(entry.records, name)
+                self._insert(table, [(None, *row) for row in records.tolist()])
+                heads = self._running_heads()
+                self._heads = heads | {table: chained_records(heads[table], records)}
 
     def _add_facts(self, facts: HourFacts) -> None:
         known = np.flatnonzero(~np.isnan(facts.values).all(axis=0))
@@ -253,12 +188,24 @@ class Journal:
         """Replace the snapshot; inside the transaction of its hour."""
         report = json.dumps(snapshot.report, allow_nan=False)
         books = (snapshot.portfolio, snapshot.slots, snapshot.ghosts, snapshot.wallets)
-        row = (1, snapshot.hour, snapshot.before, *books, snapshot.generator, report)
-        self._insert("snapshot", [row], "INSERT OR REPLACE")
+        row = (snapshot.hour, snapshot.before, *books, snapshot.generator, report)
+        heads = self._running_heads()
+        self._insert("snapshot", [(1, *row, json.dumps(heads), snapshot_digest(row, heads))], "INSERT OR REPLACE")
 
     def _insert(self, table: str, rows: Sequence[tuple[Any, ...]], verb: str = "INSERT") -> None:
-        if rows:
-            self._database.executemany(f"{verb} INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
+        if not rows:
+            return
+        if table in DIGESTED:
+            heads = self._running_heads()
+            written = rows if rows[0][0] is not None else [row[1:] for row in rows]  # ids are the database's
+            self._heads = heads | {table: chained(heads[table], written)}
+        self._database.executemany(f"{verb} INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
+
+    def _running_heads(self) -> dict[str, int]:
+        """The digests of the tables up to what was inserted last."""
+        if self._heads is None:
+            self._heads = self.heads() or heads_of(self)
+        return self._heads
 
 
 def _columns_of(event: Event) -> tuple[Any, ...]:
@@ -266,76 +213,5 @@ def _columns_of(event: Event) -> tuple[Any, ...]:
     refusal = event.refusal
     if refusal is None:
         return event.kind, event.text, None, None, None, None, None
-    return event.kind, event.text, event.leg, refusal.field, refusal.hour, refusal.value, refusal.limit
-
-
-def require_state(folder: Path) -> None:
-    """Raises ``UserError`` when there is no state in the folder."""
-    if not (folder / DATABASE).is_file():
-        raise UserError(f"{folder} holds no paper trading state; start one with `arb paper-trade --state {folder}`")
-
-
-def is_started(folder: Path) -> bool:
-    """Whether the folder holds a state, and not only what a start left that was cut before its first transaction."""
-    path = folder / DATABASE
-    if not path.is_file():
-        return False
-    database = _connect(path)
-    try:
-        return bool(database.execute("PRAGMA user_version").fetchone()[0])
-    except sqlite3.DatabaseError:
-        raise DataError("is no paper trading state", file=str(path)) from None
-    finally:
-        database.close()
-
-
-def shifted(records: Records, hours: int) -> Records:
-    """Records whose hours count ``hours`` more: from rows to hour numbers, or back."""
-    parts = {}
-    for table, name in RECORD_FIELDS.items():
-        rows = getattr(records, name).copy()
-        for column in HOUR_COLUMNS[table]:
-            rows[column] += hours
-        parts[name] = rows
-    counters = records.missing_settlements, records.fills_at_last_trade, records.stale_hours
-    return Records(parts["ledger"], parts["trades"], parts["notes"], parts["hours"], *counters)
-
-
-def _connect(path: Path | str, *, uri: bool = False) -> sqlite3.Connection:
-    return sqlite3.connect(path, uri=uri, isolation_level=None, timeout=30, check_same_thread=False)
-
-
-def _locked(folder: Path) -> sqlite3.Connection:
-    """The lock of the folder; the system gives it back when the process ends, however it ends."""
-    lock = sqlite3.connect(folder / LOCK, isolation_level=None, timeout=0, check_same_thread=False)
-    try:
-        lock.execute("BEGIN EXCLUSIVE")
-    except sqlite3.OperationalError:
-        lock.close()
-        raise UserError(
-            f"{folder} is in use by another `arb paper-trade`; wait for it, stop it, or give another --state"
-        ) from None
-    return lock
-
-
-def _checked(database: sqlite3.Connection, folder: Path) -> sqlite3.Connection:
-    try:
-        version = database.execute("PRAGMA user_version").fetchone()[0]
-    except sqlite3.DatabaseError as error:
-        database.close()
-        raise DataError(f"is no paper trading state ({error})", file=str(folder / DATABASE)) from None
-    if version != FORMAT:
-        problem = (
-            f"was made by another version of arb ({_maker(database)}): go on with that one, or start another --state"
-        )
-        database.close()
-        raise DataError(problem, file=str(folder / DATABASE))
-    return database
-
-
-def _maker(database: sqlite3.Connection) -> str:
-    """The code version that started the state, as far as it can be read."""
-    try:
-        return str(json.loads(database.execute("SELECT value FROM meta WHERE name = 'code_version'").fetchone()[0]))
-    except (sqlite3.DatabaseError, TypeError, ValueError):
-        return "unknown"
+    leg = None if event.leg is None else int(event.leg)
+    return event.kind, event.text, leg, refusal.field, int(refusal.hour), refusal.value, refusal.limit

@@ -10,17 +10,22 @@ from typing import Any
 
 import numpy as np
 
-from adapters.exchanges.history import ExchangeHistory, Watcher
-from adapters.exchanges.leg_source import LegHistory, Wanted
+from adapters.exchanges.history import ExchangeHistory
+from adapters.exchanges.leg_source import Wanted
 from adapters.exchanges.live import LiveMarket
 from adapters.exchanges.paging import HOUR_MS
 from adapters.exchanges.settings import ExchangesSettings
+from adapters.exchanges.their_clocks import Stamp, another_time, stamps_of
 from adapters.naming.symbols import coin_of, symbol_of
+from adapters.paper.clock_check import require_our_hour, shown_ms
+from adapters.paper.entries import Event
 from adapters.paper.history_facts import complaints_of, past_hours, refusals_of, retries_of, settled_rates
+from adapters.paper.history_progress import Progress, ProgressWatcher
 from adapters.paper.hour_gate import HourGate
-from adapters.paper.journal import Event, Journal, is_started
+from adapters.paper.journal import Journal
 from adapters.paper.live_facts import LegName, live_hour
 from adapters.paper.memory import return_free_memory
+from adapters.paper.messages import shown
 from adapters.paper.notices import news_of_ends
 from adapters.paper.session import Played, Session
 from adapters.paper.settings import PaperSettings
@@ -38,8 +43,6 @@ PASSED = "the hour had passed"
 
 Clock = Callable[[], int]
 """Milliseconds since 1970 that count as now."""
-Progress = Callable[[str, int, int], None]
-"""(exchange, coins done, coins)."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,8 @@ class Done:
 
     hour: int
     hours: tuple[Played, ...]
+    left: int = 0
+    """Hours that are still to be done, when more were missed than are booked at once."""
 
 
 def open_live(
@@ -60,8 +65,9 @@ def open_live(
     chosen = None if paper.symbols is None else sorted({symbol_of(coin_of(symbol)) for symbol in paper.symbols})
     wanted: Any = chosen or f"top:{paper.top or DEFAULT_TOP}"
     facts = {"mode": LIVE, "universe": {"symbols": wanted, "exchanges": names}}
-    if is_started(folder):
-        return reopened(folder, {**player.identity, **facts})
+    journal = reopened(folder, {**player.identity, **facts})
+    if journal is not None:
+        return journal
     symbols = chosen or _top(live, paper.top or DEFAULT_TOP)
     market = universe([(symbol, exchange) for symbol in symbols for exchange in names], LIVE_GRACE_HOURS)
     return start_state(folder, market, player, paper.models, **facts)
@@ -88,31 +94,57 @@ class LiveTrading:
         *,
         on_hour: Callable[[Played], None] = lambda _: None,
         progress: Progress | None = None,
+        max_catch_up_hours: int = PaperSettings().max_catch_up_hours,
     ) -> None:
         self.session, self._live, self._clock = session, live, clock
         self._on_hour, self._progress = on_hour, progress
+        self._max_catch_up_hours = max_catch_up_hours
+        self._tolerance = live.settings.collection.max_quote_age_seconds
         market = session.rolling.empty
         self._legs: list[LegName] = [market.leg_name(leg) for leg in range(market.legs)]
         self._silent: frozenset[str] = frozenset()
         self._gate = HourGate(session.rolling, session.journal, live.settings.gate)
 
     def run(self) -> Done:
-        """Everything up to and including the current hour. Raises ``UserError`` when the clock stands before it."""
+        """Everything up to and including the current hour, or as many missed hours as are booked at once.
+
+        Raises ``UserError`` when the clock stands before the state, or the exchanges agree that it is wrong.
+        """
         played: list[Played] = []
         self._silent = frozenset()
-        while (last := self.session.hour) is None or last < self._hour():
-            hour = self._hour()
+        room = self._max_catch_up_hours
+        while not self._is_done(room):
+            last, hour = self.session.hour, self._hour()
             if last == hour - 1:
                 self._now(hour, played)
                 continue
             if last is None:
                 self._remember(hour)
             else:
-                self._catch_up(last + 1, hour - 1, played)
+                upto = min(hour - 1, last + room)
+                self._catch_up(last + 1, upto, played)
+                room -= upto - last
             return_free_memory()
-        if self.session.hour is not None and self.session.hour > self._hour():
-            raise UserError(f"the state has come to hour {self.session.hour}, later than now; give a later --now")
-        return Done(self._hour(), tuple(played))
+        return Done(self._hour(), tuple(played), self._left())
+
+    def _is_done(self, room: int) -> bool:
+        """Whether the state has come to now, or as far as it may at once."""
+        last, hour = self.session.hour, self._hour()
+        return last is not None and (last >= hour or (last < hour - 1 and not room))
+
+    def _left(self) -> int:
+        """Hours from the state to now. Raises ``UserError`` when it is ahead."""
+        last, now = self.session.hour, self._hour()
+        if last is not None and last > now:
+            raise UserError(
+                f"the state has come to {shown(last)}, later than now ({shown_ms(self._clock())}); "
+                "set the clock right, or give a later --now"
+            )
+        return 0 if last is None else now - last
+
+    def _clocks(self) -> list[Stamp]:
+        """What time it is by the exchanges that have answered just now."""
+        return self._live.clocks(list(dict.fromkeys(symbol for symbol, _ in self._legs)), silent=self._silent)
 
     def _hour(self) -> int:
         return self._clock() // HOUR_MS
@@ -121,6 +153,7 @@ class LiveTrading:
         """What the strategy's windows need of the past, before the first hour that is played."""
         length = past_length(self.session.settings)
         histories = self._history(hour - length, self._clock())
+        require_our_hour(self._clocks(), self._tolerance)
         hours, events = self._judged(past_hours(histories, self._legs, hour - length, hour - 1), histories)
         if not any(np.isfinite(facts.values).any() for facts in hours):
             raise ArbError(
@@ -133,7 +166,8 @@ class LiveTrading:
 
     def _catch_up(self, first: int, last: int, played: list[Played]) -> None:
         """Hours that passed without us: booked at their times, protected hour by hour, nothing decided."""
-        histories = self._history(first, self._clock())
+        histories = self._history(first, min(self._clock(), (last + 2) * HOUR_MS))
+        require_our_hour(self._clocks(), self._tolerance)
         complaints = complaints_of(histories)
         detail = "; ".join(filter(None, [PASSED, retries_of(histories.values())]))
         hours, events = self._judged(past_hours(histories, self._legs, first, last, self._known(first - 1)), histories)
@@ -154,6 +188,8 @@ class LiveTrading:
         )
         if self._hour() != hour:
             return
+        if another_time(stamps_of(collection.quotes), self._tolerance):
+            require_our_hour(self._clocks(), self._tolerance)  # a single answer may be stale
         settled = settled_rates(histories, self._legs, hour, hour, self._known(hour - 1))
         retries = retries_of(collection.outcomes, histories.values())
         seen = live_hour(
@@ -195,7 +231,7 @@ class LiveTrading:
         for symbol, exchange in self._legs:
             symbols[exchange].append(symbol)
         wanted = Wanted((first - LONGEST_INTERVAL_HOURS - 1) * HOUR_MS, now_ms)
-        watcher = None if self._progress is None else _ProgressWatcher(self._progress)
+        watcher = None if self._progress is None else ProgressWatcher(self._progress)
         found = self._live.history(symbols, wanted, watcher=watcher, time_limit_seconds=HISTORY_LIMIT_SECONDS)
         if watcher is not None:
             watcher.end()
@@ -241,26 +277,3 @@ class LiveTrading:
 def past_length(settings: EngineSettings) -> int:
     """Hours of the past that the longest window and the age limit need, and a settlement before them."""
     return max(HISTORY_HOURS, settings.min_history_hours) + LONGEST_INTERVAL_HOURS
-
-
-class _ProgressWatcher(Watcher):
-    """Counts the coins that are done."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._legs: dict[str, int] = {}
-        self._done: dict[str, int] = defaultdict(int)
-
-    def started(self, exchange: str, legs: int) -> None:
-        self._legs[exchange] = legs
-        self._progress(exchange, 0, legs)
-
-    def end(self) -> None:
-        """Nothing more comes, whatever was missed."""
-        for exchange, legs in self._legs.items():
-            self._progress(exchange, legs, legs)
-
-    def leg_ended(self, leg: LegHistory) -> None:
-        exchange = leg.listing.exchange
-        self._done[exchange] += 1
-        self._progress(exchange, self._done[exchange], self._legs[exchange])

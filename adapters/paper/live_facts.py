@@ -11,8 +11,8 @@ import numpy as np
 from adapters.exchanges.quotes import Collection, ExchangeOutcome, Quote
 from adapters.gate.limits import GateSettings
 from adapters.gate.refusals import Refusal, as_given
+from adapters.paper.entries import Event
 from adapters.paper.hour_gate import HourGate
-from adapters.paper.journal import Event
 from engine.rolling import FACTS, HourFacts, Settled
 
 HARMLESS_FAULTS = frozenset({"no funding rate", "no funding interval"})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import logging.handlers
+import sys
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,8 +13,24 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from adapters.causes import cause
+from engine.errors import in_words
+
 LOG_FILE = "paper.log.jsonl"
 FILE_BYTES, FILES = 5_000_000, 5
+
+
+class _Handler(logging.handlers.RotatingFileHandler):
+    """Says in one line when the file cannot be written: an hour that is booked must not fail for its log."""
+
+    def __init__(self, path: Path, echo: Callable[[str], None]) -> None:
+        super().__init__(path, maxBytes=FILE_BYTES, backupCount=FILES, encoding="utf-8")
+        self._echo = echo
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, ARG002  # the library's
+        error = sys.exception()
+        told = None if error is None else cause(error) or in_words(error)
+        self._echo(f"{self.baseFilename} cannot be written: {told}")
 
 
 class PaperLog:
@@ -23,9 +40,7 @@ class PaperLog:
         folder.mkdir(parents=True, exist_ok=True)
         self._echo = echo
         self._lock, self._is_open = threading.Lock(), True
-        self._handler = logging.handlers.RotatingFileHandler(
-            folder / LOG_FILE, maxBytes=FILE_BYTES, backupCount=FILES, encoding="utf-8"
-        )
+        self._handler = _Handler(folder / LOG_FILE, echo)
 
     def __enter__(self) -> Self:
         return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from adapters.paper.journal import Event
+from adapters.paper.entries import Event
 from adapters.paper.live_facts import LegName
 from engine.market import NEVER, MarketData, time_of
 from engine.notices import Notice, later_word

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from adapters.paper.dataset_hours import without_hours
-from adapters.paper.journal import RECORD_FIELDS, Journal, Snapshot, shifted
+from adapters.paper.entries import RECORD_FIELDS, Snapshot, shifted
+from adapters.paper.journal import Journal
 from adapters.paper.setup import legs_market
 from engine.books import PORTFOLIO
 from engine.errors import UserError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from adapters.datasets.load import Dataset
 from adapters.paper.dataset_hours import hours_of
-from adapters.paper.journal import Journal, is_started
+from adapters.paper.journal import Journal
 from adapters.paper.session import Session
 from adapters.paper.setup import REPLAY, Player, reopened, start_state
 from adapters.preparation import Window
@@ -25,9 +25,9 @@ def open_replay(
     source = {"dataset": dataset.info.name, "fingerprint": dataset.fingerprint}
     span = [int(market.hours[hours.first]), int(market.hours[hours.last])]
     facts = {"mode": REPLAY, "source": source, "span": span}
-    if not is_started(folder):
-        return start_state(folder, market, player, models, **facts, dataset_path=str(dataset.path))
-    return reopened(folder, {**player.identity, **facts})
+    return reopened(folder, {**player.identity, **facts}) or start_state(
+        folder, market, player, models, **facts, dataset_path=str(dataset.path)
+    )
 
 
 def replay(

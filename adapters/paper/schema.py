@@ -26,7 +26,7 @@ _TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE legs (leg INTEGER PRIMARY KEY, symbol TEXT NOT NULL, exchange TEXT NOT NULL,
   delisting_hour INTEGER NOT NULL, delisting_known_hour INTEGER NOT NULL) STRICT;
-CREATE TABLE slots (hour INTEGER PRIMARY KEY, status TEXT NOT NULL, detail TEXT NOT NULL) STRICT;
+CREATE TABLE slots (hour INTEGER PRIMARY KEY, status TEXT NOT NULL, detail TEXT NOT NULL, facts TEXT NOT NULL) STRICT;
 CREATE TABLE observations (hour INTEGER, leg INTEGER, {facts}, PRIMARY KEY (hour, leg)) STRICT, WITHOUT ROWID;
 CREATE TABLE settlements (leg INTEGER, hour INTEGER, rate ANY NOT NULL, known_hour INTEGER NOT NULL,
   PRIMARY KEY (leg, hour)) STRICT, WITHOUT ROWID;
@@ -42,7 +42,7 @@ CREATE TABLE events (id INTEGER PRIMARY KEY, hour INTEGER NOT NULL, kind TEXT NO
   leg INTEGER, field TEXT, of_hour INTEGER, value ANY, value_limit TEXT) STRICT;
 CREATE TABLE snapshot (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), hour INTEGER NOT NULL,
   before BLOB NOT NULL, portfolio BLOB, slots BLOB, ghosts BLOB, wallets BLOB, generator TEXT,
-  report TEXT NOT NULL) STRICT;
+  report TEXT NOT NULL, heads TEXT NOT NULL, digest TEXT NOT NULL) STRICT;
 """
 APPEND_ONLY = [
     "meta",
@@ -60,6 +60,19 @@ APPEND_ONLY = [
     "notes",
     "equity",
 ]
+
+
+META = ("mode", "strategy", "models", "seed", "settings", "model_paths", "grace_hours", "recorded_columns")
+"""Facts that every state has."""
+DIGESTED = {
+    "meta": ("name, value", "name"),
+    "legs": ("leg, symbol, exchange, delisting_hour, delisting_known_hour", "leg"),
+    "slots": ("hour, status, detail, facts", "hour"),
+    "decisions": ("hour, strategy, orders, no_decision, observation_hash", "hour"),
+    "events": ("hour, kind, text, leg, field, of_hour, value, value_limit", "id"),
+}
+"""Tables of texts whose rows are digested, with columns and order. So are the record tables; observations are by hour,
+in ``slots``."""
 
 
 def script() -> str:

@@ -15,10 +15,12 @@ from typing import Any
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 
+from adapters.causes import cause
 from adapters.exchanges.clients import clock_at
 from adapters.exchanges.live import LiveMarket
 from adapters.exchanges.settings import ExchangesSettings
-from adapters.paper.live import Done, LiveTrading, Progress, open_live
+from adapters.paper.history_progress import Progress
+from adapters.paper.live import Done, LiveTrading, open_live
 from adapters.paper.log import PaperLog
 from adapters.paper.memory import slim_down
 from adapters.paper.messages import in_short, messages_of, shown
@@ -26,7 +28,7 @@ from adapters.paper.notify import Notifier
 from adapters.paper.session import Played, Session
 from adapters.paper.settings import PaperConfig
 from adapters.paper.setup import prepare_player, session_of
-from engine.errors import ArbError
+from engine.errors import ArbError, in_words
 
 MISFIRE_GRACE_SECONDS = 3000
 """A tick may come this late: within its hour it is still worth deciding on, and the journal knows what was done."""
@@ -45,20 +47,28 @@ class Service:
     trading: LiveTrading
     log: PaperLog
 
-    def run_hour(self) -> str:
-        """Do what is due and say in one line what that was. Raises like ``LiveTrading.run``."""
-        done = self.trading.run()
-        line = summary(done)
-        self.log.tell("run", line, hours=[hour.hour for hour in done.hours])
-        return line
+    def run_hour(self, *, at_once: bool = False) -> str:
+        """Do what is due and say in one line what that was; ``at_once``: no more missed hours than are booked at once.
+
+        Raises like ``LiveTrading.run``.
+        """
+        while True:
+            done = self.trading.run()
+            line = summary(done)
+            self.log.tell("run", line, hours=[hour.hour for hour in done.hours])
+            if at_once or not done.left:
+                return line
 
 
 def summary(done: Done) -> str:
-    """Which of done, done already or degraded it is, in one line."""
+    """Which of done, done already, degraded or behind it is, in one line."""
     if not done.hours:
         return f"{shown(done.hour)}: done already"
     last = done.hours[-1]
     missed = sum(hour.status == "missed" for hour in done.hours)
+    if done.left:
+        booked = f"{missed} missed hours are booked, up to {shown(last.hour)}"
+        return f"{shown(done.hour)}: {booked}; {done.left} are left, run again"
     late = f" after {missed} missed hours" if missed else ""
     if last.status != "degraded":
         return f"{shown(done.hour)}: done{late}"
@@ -90,7 +100,10 @@ def open_service(
         stack.callback(notifier.close, NOTIFY_AT_EXIT_SECONDS)
         session = session_of(journal, player, excuse_errors=True)
         teller = _Teller(session, log, notifier, _last_status(journal.rows("SELECT status FROM slots ORDER BY hour")))
-        trading = LiveTrading(session, live, clock or _machine_clock, on_hour=teller.hear, progress=progress)
+        trading = LiveTrading(
+            session, live, clock or _machine_clock, on_hour=teller.hear, progress=progress,
+            max_catch_up_hours=paper.max_catch_up_hours,
+        )  # fmt: skip
         yield Service(trading, log)
 
 
@@ -133,10 +146,22 @@ def run_forever(open_anew: Callable[[], Any], delay_seconds: int, echo: Callable
     ticks.put(TICK)
     try:
         wait: float | None = None
-        while _serve(open_anew, ticks, echo, wait):
+        while _served(open_anew, ticks, echo, wait):
             wait = RETRY_SECONDS
     finally:
         scheduler.shutdown(wait=False)
+
+
+def _served(open_anew: Callable[[], Any], ticks: Ticks, echo: Callable[[str], None], wait: float | None) -> bool:
+    """``_serve``; what keeps the state from being opened again is told, and tried again like any other error."""
+    try:
+        return _serve(open_anew, ticks, echo, wait)
+    except Exception as error:
+        told = str(error) if isinstance(error, ArbError) else cause(error)
+        if wait is None or told is None:  # the first time it is for whoever starts the service; a defect always
+            raise
+        echo(f"error: {told}")
+        return True
 
 
 def hourly_schedule(tick: Callable[[], None], delay_seconds: int) -> BackgroundScheduler:
@@ -162,7 +187,7 @@ def _serve(open_anew: Callable[[], Any], ticks: Ticks, echo: Callable[[str], Non
                 echo(f"error: {error}")
                 return True
             except Exception as error:  # a defect of ours must not end a service that may run again next hour
-                service.log.tell("error", f"{type(error).__name__}: {' '.join(str(error).split())}")
+                service.log.tell("error", cause(error) or in_words(error))
                 return True
             if ticks.get() == STOP:
                 return False

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.paper.dataset_hours import without_hours
-from adapters.paper.journal import Decision, Event, HourEntry, Journal, Snapshot, shifted
+from adapters.paper.digests import observation_hash
+from adapters.paper.entries import Decision, Event, HourEntry, Snapshot, shifted
+from adapters.paper.journal import Journal
 from adapters.paper.report import hour_report
-from engine.backtest import answer
+from engine.answers import answer
 from engine.before import load_before
 from engine.books import Books, open_books, seen_from
-from engine.errors import DataError
+from engine.errors import DataError, in_words
 from engine.loop import HourlyLoop, order_records
 from engine.market import Floats, MarketData
 from engine.opportunities import OpportunityBuilder
@@ -139,10 +140,10 @@ class Session:
     def _decide(self, loop: HourlyLoop, builder: OpportunityBuilder) -> tuple[tuple[tuple[int, int], ...], str | None]:
         try:
             return tuple(answer(self._strategy, View(loop, builder))), None
-        except Exception as error:  # a plug-in may raise anything; without an answer there is no order, and it is said
+        except Exception as error:  # without an answer there is no order, and it is said
             if not self._excuse_errors:
                 raise
-            return (), f"strategy {self._name} failed: {type(error).__name__}: {' '.join(str(error).split())}"
+            return (), f"strategy {self._name} failed: {in_words(error)}"
 
     def _opened(self, builder: OpportunityBuilder) -> HourlyLoop:
         """The loop with the last row of the window open."""
@@ -170,7 +171,7 @@ class Session:
             raise DataError("snapshot and journal end at different hours", file=str(self.journal.folder))
         legs = self._rolling.empty.legs
         self._rolling.before = load_before(snapshot.before, legs, walked=WALKED_ROWS)
-        self._rolling.restore(list(self.journal.facts(snapshot.hour - WINDOW_ROWS + 1, snapshot.hour)))
+        self._rolling.restore(list(self.journal.facts(snapshot.hour - WINDOW_ROWS + 1, snapshot.hour, checked=True)))
         if snapshot.portfolio is not None:
             shares = wallet_shares(self._rolling.empty.exchanges, self.settings)
             self._books = _load_books(blank_books(shares, self.settings), snapshot)
@@ -197,17 +198,3 @@ def _load_books(blank: Books, snapshot: Snapshot) -> Books:
         ghosts=array(snapshot.ghosts, blank.ghosts),
         wallets=array(snapshot.wallets, blank.wallets),
     )
-
-
-def observation_hash(facts: HourFacts) -> str:
-    """Sixteen hex digits over everything that became known at an hour; one kind of nan."""
-    digest = hashlib.sha256(str(facts.hour).encode())
-    digest.update(np.where(np.isnan(facts.values), np.nan, facts.values).tobytes())
-    for settled in sorted((s.leg, s.hour, s.rate) for s in facts.settled):
-        digest.update(repr(settled).encode())
-    for notice in sorted((notice.leg, notice.hour) for notice in facts.notices):
-        digest.update(f"notice {notice}".encode())
-    if facts.recorded is not None:
-        pairs, features = facts.recorded
-        digest.update(pairs.tobytes() + np.where(np.isnan(features), np.nan, features).tobytes())
-    return digest.hexdigest()[:16]

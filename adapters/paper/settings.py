@@ -13,7 +13,7 @@ from pydantic import ConfigDict, Field, SecretStr, field_validator, model_valida
 from adapters.configuration import CONFIGS, ArbSettings, read_yaml, settings_over_shipped
 from adapters.exchanges.settings import ExchangesSettings, exchanges_settings
 from engine.errors import SettingsError
-from engine.settings import Positive, Settings, parse_settings
+from engine.settings import Positive, Seed, Settings, parse_settings
 
 SHIPPED = CONFIGS / "paper.yaml"
 EXCHANGE_KEYS = ("exchanges", "collection")
@@ -60,7 +60,9 @@ class PaperSettings(Settings):
     top: Annotated[int, Field(ge=1, le=1000)] | None = None
     delay_seconds: Annotated[int, Field(ge=0, le=1800)] = 20
     """Seconds after the whole hour at which the exchanges are asked."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    max_catch_up_hours: Annotated[int, Field(ge=1, le=8760)] = 168
+    """Missed hours that are booked at once; the exchanges' clocks are compared anew before the next ones."""
+    seed: Seed = 0
     notify: NotifySettings = NotifySettings()
 
     @model_validator(mode="after")

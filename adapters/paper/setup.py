@@ -17,6 +17,7 @@ from adapters.manifest import code_version
 from adapters.paper.dataset_hours import without_hours
 from adapters.paper.journal import Journal
 from adapters.paper.session import Session
+from adapters.paper.state_folder import is_started
 from adapters.strategy_registry import build_strategy, load_strategy_class, parse_parameters
 from engine.errors import UserError
 from engine.market import NEVER, PER_LEG_FLOATS, MarketData
@@ -112,14 +113,22 @@ def start_state(folder: Path, market: MarketData, player: Player, models: Sequen
     return Journal.create(folder, meta, legs)
 
 
-def reopened(folder: Path, facts: Mapping[str, Any]) -> Journal:
-    """A state, open for writing. Raises ``UserError`` when it is in use, or was started with other facts."""
+def reopened(folder: Path, facts: Mapping[str, Any]) -> Journal | None:
+    """A state, open for writing; None when there is none, or one with other facts in which no hour was ever played.
+
+    Raises ``UserError`` when it is in use, or was started with other facts, ``DataError`` when it is damaged.
+    """
+    if not is_started(folder):
+        return None
     journal = Journal.open_for_writing(folder)
     try:
         check_unchanged(folder, journal.meta, facts)
     except UserError:
+        was_played = journal.was_played
         journal.close()
-        raise
+        if was_played:
+            raise
+        return None
     return journal
 
 

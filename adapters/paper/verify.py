@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from adapters.paper.journal import RECORD_FIELDS, Decision, Journal
+from adapters.paper.digests import observation_hash
+from adapters.paper.entries import RECORD_FIELDS, Decision
+from adapters.paper.journal import Journal
 from adapters.paper.recorded_run import market_of, played_hours, records_of
 from adapters.paper.replay import CLOSED
-from adapters.paper.session import blank_books, observation_hash
+from adapters.paper.session import blank_books
 from adapters.paper.setup import Player, settings_of
-from engine.backtest import answer
+from engine.answers import answer
 from engine.books import seen_from
 from engine.loop import HourlyLoop, order_records
 from engine.market import MarketData, time_of
@@ -21,6 +23,9 @@ from engine.records import Records, join
 from engine.rolling import MAX_DELAY_HOURS
 from engine.tape import prepare
 from engine.view import View
+
+NOT_REPLAYED = ("meta", "legs")
+"""Tables that the replay is made from; what the others hold must come out of it."""
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.datasets.atomic import new_directory
+from adapters.datasets.giving_way import unfamiliar
 from adapters.pbt.job import PBTJob, load_job_data
 from engine.market import Floats, Ints
 from engine.opportunities import OpportunityBuilder
@@ -61,7 +62,8 @@ def courses_of(folder: Path, job: PBTJob) -> Iterator[None]:
     try:
         yield
     finally:
-        shutil.rmtree(folder / FOLDER, ignore_errors=True)
+        if courses_only(folder / FOLDER) is None:
+            shutil.rmtree(folder / FOLDER, ignore_errors=True)
 
 
 def write_courses(folder: Path, job: PBTJob, builder: OpportunityBuilder) -> None:
@@ -73,7 +75,7 @@ def write_courses(folder: Path, job: PBTJob, builder: OpportunityBuilder) -> Non
         "max_delay_hours": int(tape.settlements.max_delay_hours),
         "most_bookings": int(tape.settlements.counts.max(initial=1)),
     }
-    with new_directory(folder, replace=True) as aside:
+    with new_directory(folder, instead_of=courses_only) as aside:
         for name, array in tape.arrays._asdict().items():
             layout[name] = array.shape
             flat = np.ascontiguousarray(array).reshape(-1)
@@ -84,6 +86,11 @@ def write_courses(folder: Path, job: PBTJob, builder: OpportunityBuilder) -> Non
             for part, array in course.candidates._asdict().items():
                 np.save(aside / f"{which}_{part}.npy", array)
         (aside / LAYOUT).write_text(json.dumps(layout), encoding="utf-8")
+
+
+def courses_only(folder: Path) -> str | None:
+    """What in a folder is not from ``write_courses``; None when all of it is."""
+    return unfamiliar(folder, (LAYOUT, "*.npy"))
 
 
 def _windows(job: PBTJob) -> dict[str, tuple[datetime, datetime]]:

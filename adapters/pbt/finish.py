@@ -46,6 +46,7 @@ def finish(
     manifest = build_manifest(
         job.settings,
         dataset,
+        written_by="arb train-pbt",
         seed=job.seed,
         started=started,
         learner=job.learner,

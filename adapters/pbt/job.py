@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import AwareDatetime, ValidationError
 
 from adapters.configuration import ArbSettings
+from adapters.datasets.giving_way import check_place
 from adapters.datasets.load import Dataset, load_dataset
 from adapters.datasets.windows import WindowEdges, check_windows
 from adapters.preparation import prepare_dataset
@@ -16,7 +17,7 @@ from engine.errors import DataError, SettingsError, UserError
 from engine.market import time_of
 from engine.observation import Scaler, fit_scaler
 from engine.opportunities import OpportunityBuilder
-from engine.settings import Settings
+from engine.settings import Settings, first_problem
 from rl_training.pbt.schedule import Schedule, schedule_of
 from rl_training.pbt.settings import Learner
 
@@ -110,8 +111,7 @@ def check_batches(settings: ArbSettings) -> None:
 
 def begin(folder: Path, job: PBTJob) -> None:
     """Make the folder of a new run. Raises ``UserError`` when something stands there."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} exists already; choose another --out, or go on with --resume {folder}")
+    check_place(folder, otherwise=f"choose another --out, or go on with --resume {folder}")
     folder.mkdir(parents=True, exist_ok=True)
     write_sealed(folder / JOB, job.model_dump(mode="json"))
 
@@ -125,8 +125,7 @@ def read_job(path: Path) -> PBTJob:
     except SealError as error:
         raise DataError(str(error), file=str(path)) from None
     except ValidationError as error:
-        first = error.errors()[0]
-        raise DataError(f"is no job of this version: {first['loc']}: {first['msg']}", file=str(path)) from None
+        raise DataError(f"is no job of this version: {first_problem(PBTJob, error)}", file=str(path)) from None
 
 
 def load_job_data(job: PBTJob) -> tuple[Dataset, OpportunityBuilder]:

@@ -19,7 +19,7 @@ from adapters.array_files import read_array, read_arrays, write_array, write_arr
 from adapters.sealed import SealError, read_sealed, write_sealed
 from engine.errors import DataError
 from engine.market import Floats
-from engine.settings import Settings
+from engine.settings import Settings, first_problem
 from rl_training.pbt.population import Assignment
 
 
@@ -69,7 +69,8 @@ class StateFolder:
         except SealError as error:
             raise DataError(str(error), file=str(path)) from None
         except ValidationError as error:
-            raise DataError(f"is not a result of this version: {error.errors()[0]['msg']}", file=str(path)) from None
+            problem = first_problem(AgentResult, error)
+            raise DataError(f"is not a result of this version: {problem}", file=str(path)) from None
 
     def write(self, result: AgentResult, checkpoint: dict[str, NDArray[Any]], returns: Floats | None) -> AgentResult:
         """Keep a checkpoint and the score's hourly returns, then the result that says they are there, and return it."""

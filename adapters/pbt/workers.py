@@ -13,8 +13,9 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, Protocol, TypeVar
 
+from adapters.causes import cause
 from adapters.spawning import end_with_parent, one_thread_each
-from engine.errors import ArbError
+from engine.errors import ArbError, WorkerError, in_words
 
 MOST_DEATHS_IN_A_ROW = 3
 OUT_OF_MEMORY = 77
@@ -37,7 +38,7 @@ class WorkerDeathsError(ArbError):
     """Workers died too often in a row."""
 
 
-class TaskFailedError(ArbError):
+class TaskFailedError(WorkerError):
     """A task raised; doing it again would raise again."""
 
 
@@ -142,7 +143,7 @@ class WorkerPool(Generic[Task]):
             return self._replace(worker)
         assert worker.task is not None
         if kind == "failed":
-            raise TaskFailedError(content)
+            raise TaskFailedError(*content)
         return Told(worker.task, content) if kind == "told" else Finished(worker.task, content)
 
     def _replace(self, worker: _Worker[Task]) -> WorkerDied[Task]:
@@ -211,6 +212,8 @@ def _outcome(work: Work, shared: str, task: Any, tell: Tell) -> tuple[str, Any]:
     except MemoryError:
         os._exit(OUT_OF_MEMORY)
     except ArbError as error:
-        return "failed", str(error)
-    except Exception:  # a defect: its traceback must reach a person
-        return "failed", f"a worker failed:\n{traceback.format_exc()}"
+        return "failed", (str(error),)
+    except Exception as error:
+        told = cause(error)
+        # Without a cause outside it is a defect: its traceback must reach a person.
+        return "failed", (f"a worker failed: {in_words(error)}", traceback.format_exc()) if told is None else (told,)

@@ -12,9 +12,10 @@ import pandas as pd
 from adapters.cost_stress import FILE as STRESS
 from adapters.cost_stress import KEPT
 from adapters.entries import FILE as ENTRIES
+from adapters.json_files import read_object
 from adapters.references import CURVES, FACTS, HINDSIGHT, PERSISTENT
-from adapters.saved_run import known_metrics, read_json
-from engine.errors import UserError
+from adapters.saved_run import known_metrics
+from engine.errors import LONGEST_REASON, UserError, cut
 from engine.significance import Significance
 
 SIGNIFICANCE, FOLDS = "significance.json", "folds.json"
@@ -58,12 +59,23 @@ def read_extras(folder: Path) -> Extras:
 
 
 def _references(path: Path) -> list[dict[str, Any]]:
-    """References with all metrics; those that an older version did not know are None."""
-    return [{**one, "metrics": known_metrics(one["metrics"])} for one in read_json(path)["references"]]
+    """References with all metrics; those that an older version did not know are None.
+
+    Raises ``ValueError`` when one has no name or no metrics.
+    """
+    found: list[dict[str, Any]] = read_object(path)["references"]
+    for one in found:
+        if (
+            not isinstance(one, dict)
+            or not isinstance(one.get("name"), str)
+            or not isinstance(one.get("metrics"), dict)
+        ):
+            raise ValueError("a reference has no name or no metrics")
+    return [{**one, "metrics": known_metrics(one["metrics"])} for one in found]
 
 
 def _stress(path: Path) -> dict[str, Any]:
-    found = read_json(path)
+    found = read_object(path)
     late = found.get("one_hour_late")
     return {
         "costs": [{"multiple": float(row["multiple"]), **known_metrics(row, KEPT)} for row in found["costs"]],
@@ -73,7 +85,7 @@ def _stress(path: Path) -> dict[str, Any]:
 
 
 def _significance(path: Path) -> dict[str, Any]:
-    return {**dict.fromkeys(Significance.model_fields), **read_json(path)}
+    return {**dict.fromkeys(Significance.model_fields), **read_object(path)}
 
 
 def _entries(path: Path) -> pd.DataFrame:
@@ -84,7 +96,7 @@ def _entries(path: Path) -> pd.DataFrame:
 def _folds(path: Path) -> list[dict[str, Any]]:
     return [
         {**fold, **{window: known_metrics(fold[window]) for window in ("validation", "test")}}
-        for fold in read_json(path)["folds"]
+        for fold in read_object(path)["folds"]
     ]
 
 
@@ -94,7 +106,7 @@ def _read(path: Path, reader: Any) -> Any:
     except FileNotFoundError:
         return None
     except Exception as error:  # pandas, pyarrow and json raise many kinds for a broken file
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = cut(str(error), LONGEST_REASON) or type(error).__name__
         raise UserError(f"{path} cannot be read ({reason}); remove it, or run the backtest again") from error
 
 

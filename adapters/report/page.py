@@ -18,15 +18,17 @@ from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]  # plotl
 
 from adapters.assumed import assumed_words
 from adapters.datasets.atomic import replacing_file
+from adapters.datasets.giving_way import check_file
 from adapters.report import attribution, headline, numbers, quality
 from adapters.report.charts import chart_data, is_itself
 from adapters.report.extras import Extras, read_extras
 from adapters.report.folds import fold_row, truthful
 from adapters.report.pack import embedded
 from adapters.report.story import story
-from adapters.saved_run import SavedRun, read_run
+from adapters.saved_run import REPORT, SavedRun, read_run
 
-REPORT = "report.html"
+MARK = b'localStorage.getItem("arb-theme")'
+"""Stands at the head of every page of ours."""
 
 
 def write_report(folder: Path) -> Path:
@@ -37,9 +39,15 @@ def write_report(folder: Path) -> Path:
 
 
 def write_page(path: Path, text: str) -> None:
-    """A page appears whole or not at all."""
+    """A page appears whole or not at all. Raises ``UserError`` when something stands there that is no page of ours."""
+    check_page(path)
     with replacing_file(path) as aside:
         aside.write_text(text, encoding="utf-8")
+
+
+def check_page(path: Path) -> None:
+    """Raise ``UserError`` unless a page can be written here: nothing stands there, or an earlier page of ours."""
+    check_file(path, lambda content: MARK in content, "a page of `arb report`")
 
 
 def run_page(run: SavedRun, extras: Extras) -> str:

@@ -7,9 +7,15 @@ from pathlib import Path
 
 from adapters.report.comparison import Compared, comparison_page
 from adapters.report.extras import read_extras
-from adapters.report.page import REPORT, run_page, write_page
+from adapters.report.page import check_page, run_page, write_page
 from adapters.report.terminal import Story, story_of
-from adapters.saved_run import read_run, run_folders
+from adapters.saved_run import REPORT, read_run, require_facts, run_folders
+
+FACTS = {
+    "strategy": str, "settings_hash": str, "dataset": dict, "cost_table": dict, "cost_table_hash": str,
+    "code_version": str, "command": str, "packages": dict, "started": str, "finished": str,
+}  # fmt: skip
+"""What a page shows of the manifest."""
 
 
 def write_reports(folder: Path, order: Sequence[str] = ()) -> list[Story]:
@@ -31,10 +37,13 @@ def write_reports(folder: Path, order: Sequence[str] = ()) -> list[Story]:
 def read_compared(folder: Path, beside: Path | None = None) -> Compared:
     """A run with its extras; with ``beside`` its report is linked as seen from that folder."""
     link = None if beside is None or beside == folder else f"{folder.relative_to(beside).as_posix()}/{REPORT}"
-    return Compared(read_run(folder), read_extras(folder), link)
+    run = read_run(folder)
+    require_facts(run, FACTS)
+    return Compared(run, read_extras(folder), link)
 
 
 def compare(folders: Sequence[Path], out: Path) -> None:
     """One page that shows runs side by side. Raises ``UserError`` for a folder without a run."""
+    check_page(out)
     found = [inside for folder in folders for inside in run_folders(folder)]
     write_page(out, comparison_page([read_compared(folder) for folder in found]))

@@ -43,7 +43,7 @@ def write_sample(
     settings: SampleSettings, out: Path, *, replace: bool = False, progress: Progress | None = None
 ) -> DatasetInfo:
     """Generate the sample and write it to ``out``, whole or not at all. Returns the content of ``dataset.yaml``."""
-    refuse_target(out, replace=replace)
+    refuse_target(out, replace=replace, made_by="arb data sample")
     market = generate(settings)
     info = describe(settings, market)
     write_dataset(market, out, info, replace=replace, progress=progress)

@@ -11,7 +11,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from adapters.configuration import CONFIGS, read_yaml
-from engine.settings import NotNegative, Positive, Settings, parse_settings
+from engine.settings import NotNegative, Positive, Seed, Settings, parse_settings
 
 SAMPLE_CONFIG = CONFIGS / "sample.yaml"
 BASELINE_BPS = 1.0
@@ -179,9 +179,9 @@ class IncidentSettings(Settings):
 class SampleSettings(Settings):
     """The whole generator: a data set is a pure function of these settings."""
 
-    seed: Annotated[int, Field(ge=0)]
+    seed: Seed
     first_day: date
-    days: Annotated[int, Field(ge=10)]
+    days: Annotated[int, Field(ge=10, le=3650)]
     price_digits: Annotated[int, Field(ge=4, le=12)]
     level_share: Share
     """Share of the latent funding variance that is the coin's own lasting level."""

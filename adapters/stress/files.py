@@ -10,11 +10,20 @@ from typing import Any
 import pandas as pd
 
 from adapters.csv_files import write_table
+from adapters.datasets.giving_way import unfamiliar, unsigned
 from adapters.run_files import write_json
 from adapters.stress.bench import Outcome
 from adapters.stress.settings import StressSettings
 from adapters.stress.study import Study
 from engine.market import MarketData, time_of
+
+COMMAND = "arb stress"
+FILES = ("stress.csv", "stress.json", "stress.html", "manifest.json")
+
+
+def stress_only(folder: Path) -> str | None:
+    """What in a folder is not from `arb stress`; None when all of it is."""
+    return unsigned(folder / "manifest.json", COMMAND) or unfamiliar(folder, FILES)
 
 
 def write_stress(

@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from adapters.configuration import ArbSettings
+from adapters.configuration import ArbSettings, parse_request
 from adapters.preparation import Window
 from adapters.stress.settings import StressSettings
 from engine.market import MarketData, time_of
 from engine.outages import Outage, scattered_outages
 from engine.records import Records
-from engine.settings import parse_settings
 from engine.tape import Tape
 from engine.worlds import later
 
@@ -39,7 +38,7 @@ class Scenario:
 
     def settings(self, base: ArbSettings) -> ArbSettings:
         """The settings of a run under this scenario. Raises ``SettingsError`` for what cannot be set."""
-        return parse_settings(type(base), {**dict(base), **self.changes}, origin=self.label)
+        return parse_request({**dict(base), **self.changes}, origin=self.label)
 
 
 BASE = Scenario("base", AS_IT_IS)

@@ -86,11 +86,6 @@ def write_for_report(
     write_entries(folder, account.records, builder)
 
 
-def folder_name(strategy: str) -> str:
-    """A name that every file system takes."""
-    return strategy.replace(":", ".")
-
-
 def _name(tested: Tested) -> str:
     return f"fold_{tested.choice.fold.number:03d}"
 
@@ -135,7 +130,9 @@ def _manifest(account: Account, plan: WalkForwardPlan, dataset: Dataset, started
             "tried": len(account.trials),
         },
     }
-    manifest = build_manifest(plan.settings, dataset, seed=plan.seed, started=started, **facts)
+    manifest = build_manifest(
+        plan.settings, dataset, written_by="arb walk-forward", seed=plan.seed, started=started, **facts
+    )
     settings = stated_settings(manifest["settings"], account.strategy, manifest["walk_forward"])
     return {**manifest, "settings": settings, "command": plan.command}
 

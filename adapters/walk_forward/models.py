@@ -23,7 +23,7 @@ from adapters.pbt.job import JOB, PBTJob, new_job, read_job
 from adapters.pbt.job import begin as begin_population
 from adapters.pbt.reports import write_reports
 from adapters.pbt.run import Iteration, run_population
-from adapters.pbt.run_names import read_summary
+from adapters.pbt.run_names import SUMMARY, read_summary
 from adapters.pbt.tried import trial_name, write_tried
 from adapters.pbt.workers import WorkerDied, why_it_died
 from adapters.preparation import prepare_dataset
@@ -34,6 +34,7 @@ from adapters.tuning import Trial
 from adapters.tuning_grid import Point
 from adapters.walk_forward.choices import Choice, Show, fold_folder
 from adapters.walk_forward.plan import WalkForwardPlan
+from engine.errors import DataError, in_words
 from engine.folds import Fold, Span
 from engine.market import time_of
 from rl_training.pbt.population import Assignment
@@ -65,15 +66,23 @@ def _choice(place: Path, plan: WalkForwardPlan, fold: Fold, name: str) -> Choice
         facts: Point = {"steps": manifest["steps"]}
         trials: tuple[Trial, ...] = (Trial(1, facts, validation),)
     else:
-        summary = read_summary(place)
-        require_listed(listed_files(place), place / TRIALS, read_model_file(place / TRIALS))
-        record = read_trials(place / TRIALS)
+        trials, facts = _population(place)
+    (parameters,) = plan.points_for(name)
+    return Choice(fold, name, parameters, validation, trials, policy=bundle.policy, training=facts)
+
+
+def _population(place: Path) -> tuple[tuple[Trial, ...], Point]:
+    """All that a population tried, and the facts of its winner. Raises ``DataError`` for files that are not whole."""
+    summary = read_summary(place)
+    require_listed(listed_files(place), place / TRIALS, read_model_file(place / TRIALS))
+    record = read_trials(place / TRIALS)
+    try:
         trials = tuple(
             _trial(number, one, record) for number, one in enumerate(summary["results"], 1) if not one["failure"]
         )
-        facts = next(one.parameters for one in reversed(trials) if one.parameters["agent"] == summary["winner"])
-    (parameters,) = plan.points_for(name)
-    return Choice(fold, name, parameters, validation, trials, policy=bundle.policy, training=facts)
+        return trials, next(one.parameters for one in reversed(trials) if one.parameters["agent"] == summary["winner"])
+    except (KeyError, TypeError, ValueError, StopIteration) as error:
+        raise DataError(f"is damaged: {in_words(error)}", file=str(place / SUMMARY)) from None
 
 
 def _trial(number: int, result: dict[str, Any], record: TrialRecord) -> Trial:

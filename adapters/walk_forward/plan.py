@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from pydantic import AwareDatetime, ValidationError
 
 from adapters.configuration import ArbSettings, read_yaml
+from adapters.datasets.giving_way import check_place, unfamiliar
 from adapters.datasets.load import Dataset
 from adapters.manifest import code_version, command_line
 from adapters.preparation import window_of
@@ -18,7 +20,7 @@ from adapters.tuning_grid import SHIPPED_GRIDS, Grid, Point, points_of, read_gri
 from engine.errors import SettingsError, UserError
 from engine.folds import Fold, FoldLengths, Span, folds_of
 from engine.market import hour_of, time_of
-from engine.settings import Settings
+from engine.settings import Settings, first_problem
 
 PLAN = "plan.json"
 UNFINISHED = ".unfinished"
@@ -120,8 +122,7 @@ def sees_test_window(plan: WalkForwardPlan, dataset: Dataset) -> bool:
 def begin(out: Path, plan: WalkForwardPlan) -> Path:
     """Make the folder that a walk-forward works in until it is finished. Raises ``UserError`` when one stands there."""
     folder = unfinished(out)
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} exists already; choose another --out")
+    check_place(out, otherwise="choose another --out")
     if folder.exists():
         raise UserError(f"{folder} is there already; go on with --resume {out}, or remove it")
     write_sealed(folder / PLAN, plan.model_dump(mode="json"))
@@ -131,6 +132,14 @@ def begin(out: Path, plan: WalkForwardPlan) -> Path:
 def unfinished(out: Path) -> Path:
     """Where a walk-forward keeps what it has so far."""
     return out.with_name(out.name + UNFINISHED)
+
+
+def work_only(folder: Path) -> str | None:
+    """What in a folder is not from working on a walk-forward; None when all of it is."""
+    if folder.is_symlink() or not (folder / PLAN).is_file():
+        return f"{folder} is no walk-forward's"
+    folds = partial(unfamiliar, files=("*.jsonl", ".*.tmp"), folders={"training": lambda _: None})
+    return unfamiliar(folder, (PLAN, ".lock", ".*.tmp"), {"fold_[0-9]*": folds})
 
 
 def read_plan(out: Path) -> WalkForwardPlan:
@@ -145,7 +154,7 @@ def read_plan(out: Path) -> WalkForwardPlan:
     except SealError as error:
         raise UserError(f"{path} {error}; start the walk-forward anew") from None
     except ValidationError as error:
-        raise UserError(f"{path} cannot be used: {error.errors()[0]['msg']}") from None
+        raise UserError(f"{path} cannot be used: {first_problem(WalkForwardPlan, error)}") from None
 
 
 def _before_test(dataset: Dataset) -> datetime | None:

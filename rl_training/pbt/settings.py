@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from engine.settings import NotNegative, Positive, Settings
-from rl_training.settings import PPOSettings
+from rl_training.settings import MOST_STEPS, PPOSettings
 
 Learner = Literal["flat", "sb3"]
 """Our PPO, or plain stable-baselines3's."""
@@ -69,7 +69,7 @@ class PBTSettings(Settings):
     """How a population is trained. How long, in ``training.timesteps``, holds for each of its agents."""
 
     population: Annotated[int, Field(ge=1, le=256)] = 8
-    perturbation_interval: Annotated[int, Field(ge=1)] = 20_000
+    perturbation_interval: Annotated[int, Field(ge=1, le=MOST_STEPS)] = 20_000
     """Steps of each agent between two comparisons of the population."""
     exploit_fraction: Annotated[float, Field(ge=0, le=0.5)] = 0.25
     """So many of the worst copy one of as many of the best."""
