@@ -100,7 +100,7 @@ def _imported(name: str, load: Callable[[], Any]) -> Any:
     try:
         return load()
     except (Exception, SystemExit) as error:
-        raise UserError(f"strategy {plain(name)} cannot be imported: {plain(in_words(error))}") from error
+        raise UserError(f"strategy {plain(name)} cannot be imported: {in_words(error)}") from error
 
 
 def _own_code(name: str, what: str, strategy_class: StrategyClass, run: Callable[[], Made]) -> Made:

@@ -225,8 +225,8 @@ def test_memory_that_is_used_up_is_told_and_a_defect_is_not_hidden(
 ) -> None:
     from adapters.datasets import load
 
-    def failing(error: Exception) -> Callable[[Path], Any]:
-        def fail(_: Path) -> Any:
+    def failing(error: Exception) -> Callable[..., Any]:
+        def fail(*_: Any) -> Any:
             raise error
 
         return fail

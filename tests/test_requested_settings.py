@@ -77,7 +77,7 @@ FILES: dict[str, tuple[str, str]] = {
     "two documents": ("a: 1\n---\nb: 2", "cannot be read as YAML"),
     "no mapping": ("[1, 2]", "must hold a mapping of settings"),
     "no text": ("\udcff\udcfe", "it is not UTF-8"),
-    "a large file": ("# \n" * MOST_BYTES, "it is larger than 250 kB"),
+    "a large file": ("# \n" * MOST_BYTES, "it has 750,000 bytes, and 250,000 is the most"),
     "maintenance that is never met": (
         "{account: by_exchange, leverage: 4, margin: {maintenance_margin_rate: 0.25}}",
         "margin.maintenance_margin_rate = 0.25 must be below 1 / leverage = 0.25",
@@ -133,7 +133,7 @@ OVERRIDES: dict[str, str] = {
     "slipage_bps=1": "--set slipage_bps: unknown key; did you mean 'slippage_bps'?",
     "filters..symbols=[A]": "unknown key; did you mean 'filters.symbols'?",
     "strategies.=1": "unknown key",
-    "fees.binance.taker=0.1": "--set fees.binance: unknown exchange; the fee table has binanceusdm",
+    "fees.binanze.taker=0.01": "--set fees.binanze: unknown exchange; did you mean 'binanceusdm'? the fee table has binanceusdm",
     f"fees.{'x' * 5000}.taker=0.1": "unknown exchange",
 }
 
@@ -165,9 +165,9 @@ def test_an_option_does_not_hide_what_is_wrong_in_the_file(text: str, override: 
 
 
 def test_a_file_that_is_no_file_is_told(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="cannot be read: Is a directory"):
+    with pytest.raises(SettingsError, match="cannot be read: it is no regular file"):
         load_settings(tmp_path)
-    with pytest.raises(SettingsError, match="it is larger than"):
+    with pytest.raises(SettingsError, match="it is no regular file"):
         load_settings(Path("/dev/zero"))
     with pytest.raises(SettingsError, match="does not exist"):
         load_settings(tmp_path / "none.yaml")
