@@ -133,7 +133,7 @@ OVERRIDES: dict[str, str] = {
     "slipage_bps=1": "--set slipage_bps: unknown key; did you mean 'slippage_bps'?",
     "filters..symbols=[A]": "unknown key; did you mean 'filters.symbols'?",
     "strategies.=1": "unknown key",
-    "fees.binanze.taker=0.01": "--set fees.binanze: unknown exchange; did you mean 'binanceusdm'? the fee table has binanceusdm",
+    "fees.binanze.taker=0.01": "--set fees.binanze: unknown exchange; did you mean 'binanceusdm'?",
     f"fees.{'x' * 5000}.taker=0.1": "unknown exchange",
 }
 
