@@ -15,6 +15,7 @@ from datetime import datetime
 import numpy as np
 
 from adapters.file_watch import FileWatch, Touch
+from engine.answers import ask
 from engine.errors import UserError
 from engine.lookahead import NO_FILL, NO_FUTURE, Leak, Replay, Subject, guilty_tables, leaks, replay
 from engine.market import MarketData, time_of
@@ -114,7 +115,7 @@ class _Watched:
 
     def decide(self, view: View) -> Sequence[Order]:
         self._watch.at(f"{view.time:%Y-%m-%dT%H:%MZ}")
-        return self._strategy.decide(view)
+        return ask(self._strategy, view)
 
 
 def touches_in_words(name: str, touches: Sequence[Touch]) -> tuple[list[str], list[str]]:

@@ -14,7 +14,7 @@ LONGEST_REASON = 120
 def read_object(path: Path) -> dict[str, Any]:
     """A JSON object. Raises ``DataError`` naming the file, ``FileNotFoundError`` when there is none."""
     try:
-        return _object(path.read_bytes())
+        return parsed_object(path.read_bytes())
     except FileNotFoundError:
         raise
     except OSError as error:
@@ -33,13 +33,14 @@ def read_objects(path: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(lines, start=1):
         try:
             if line.strip():
-                found.append(_object(line))
+                found.append(parsed_object(line))
         except ValueError as error:
             raise DataError(f"line {number} is damaged: {error}", file=str(path)) from None
     return found
 
 
-def _object(content: bytes) -> dict[str, Any]:
+def parsed_object(content: bytes) -> dict[str, Any]:
+    """The JSON object that a text is. Raises ``ValueError`` that says what it is instead."""
     try:
         value = json.loads(content)
     except RecursionError:

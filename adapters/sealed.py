@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from adapters.datasets.atomic import replacing_file
+from adapters.json_files import parsed_object
 from adapters.regular_files import read_regular
 
 FORMAT, CHECKSUM = "format", "checksum"
@@ -60,12 +61,10 @@ def checksum_of(values: Mapping[str, Any]) -> str:
 def parsed(content: bytes, indent: int | None = 2) -> Unsealed:
     """What a text of ``text_of`` says. Raises ``SealError``."""
     try:
-        values = json.loads(content)
+        values = parsed_object(content)
         text = _text(values, indent)
-    except (ValueError, RecursionError):
-        raise SealError("is not JSON (truncated?)") from None
-    if not isinstance(values, dict):
-        raise SealError("is not a JSON object")
+    except (ValueError, RecursionError) as error:
+        raise SealError(f"is damaged: {error}") from None
     version = values.pop(FORMAT, UNSEALED)
     if type(version) is not int or version < UNSEALED:
         raise SealError(f"has a format that is no number: {str(version)[:20]!r}")

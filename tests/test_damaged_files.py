@@ -16,7 +16,7 @@ from adapters.bundles import LOOKS
 from adapters.contestants import SUMMARY, ranking
 from adapters.deployment import later_looks
 from adapters.exchanges.coins import Listing
-from adapters.exchanges.raw_store import RawStore
+from adapters.exchanges.raw_store import PRICES, RawStore
 from adapters.json_files import read_object, read_objects
 from adapters.pbt.results import StateFolder
 from adapters.saved_run import fitting_together
@@ -134,7 +134,7 @@ def test_tables_that_are_none_are_told(kind: str, tmp_path: Path) -> None:
 PARTS: dict[str, Callable[[Path], Any]] = {
     "junk": lambda path: path.write_bytes(b"PAR1" + bytes(50) + b"PAR1"),
     "another table": lambda path: pq.write_table(pa.table({"a": [1]}), path),
-    "texts for times": lambda path: pq.write_table(pa.table({"timestamp": ["x"], "open": [1.0]}), path),
+    "texts for times": lambda path: pq.write_table(pa.table({name: ["x"] for name in PRICES.names}), path),
 }
 
 
@@ -144,7 +144,10 @@ def test_a_part_of_a_download_that_is_damaged_is_told(kind: str, tmp_path: Path)
     path = RawStore(tmp_path)._part(listing, "prices")
     path.parent.mkdir(parents=True)
     PARTS[kind](path)
-    with pytest.raises(DataError, match="is damaged; delete it and it will be downloaded again"):
+    with pytest.raises(
+        DataError,
+        match=r"is damaged; delete it and it will be|is none of arb's parts; move it",
+    ):
         RawStore(tmp_path).load(listing)
 
 

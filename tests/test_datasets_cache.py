@@ -166,8 +166,6 @@ def flip_a_byte(path: Path) -> None:
         lambda entry: alter(entry / "manifest.json", "symbols", ["ETHUSDT", "BTCUSDT"]),
         lambda entry: alter(entry / "manifest.json", "format", None),
         lambda entry: unsealed(entry / "manifest.json"),
-        lambda entry: (entry / "price.npy").unlink() or (entry / "price.npy").symlink_to("/dev/zero"),
-        lambda entry: (entry / "manifest.json").unlink() or os.mkfifo(entry / "manifest.json"),
     ],
 )
 def test_a_damaged_entry_is_rebuilt(
@@ -183,6 +181,25 @@ def test_a_damaged_entry_is_rebuilt(
     load_dataset(dataset)
     assert len(reads) == 2
     assert entries(cache_folder) == [entry]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda entry: (entry / "price.npy").unlink() or (entry / "price.npy").symlink_to("/dev/zero"),
+        lambda entry: (entry / "manifest.json").unlink() or os.mkfifo(entry / "manifest.json"),
+    ],
+)
+def test_an_entry_with_what_we_never_write_is_passed_over_and_stays(
+    dataset: Path, cache_folder: Path, reads: list[Path], damage: Callable[[Path], object]
+) -> None:
+    expected = load_dataset(dataset).market.price.copy()
+    (entry,) = entries(cache_folder)
+    damage(entry)
+    names = sorted(path.name for path in entry.iterdir())
+    np.testing.assert_array_equal(load_dataset(dataset).market.price, expected)
+    assert len(reads) == 2
+    assert sorted(path.name for path in entry.iterdir()) == names
 
 
 def test_an_entry_in_the_place_of_another_is_not_taken(dataset: Path, cache_folder: Path, reads: list[Path]) -> None:

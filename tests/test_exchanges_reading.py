@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from adapters.exchanges.coins import Listing
-from adapters.exchanges.fields import depth_within, interval_hours, look_up, number, oldest_time, positive
+from adapters.exchanges.fields import depth_within, interval_hours, is_level, look_up, number, oldest_time, positive
 from adapters.exchanges.quirks import QUIRKS
 from adapters.exchanges.quotes import Quote
 from adapters.exchanges.reading import read_quote
@@ -180,3 +180,12 @@ def test_limits_can_be_others() -> None:
     tables = {name: {NAME: value} for name, value in whole(fundingRate=0.03).items()}
     limits = GateSettings(rate_caps={"bybit": 0.05})
     assert read_quote(listing, tables, QUIRKS["bybit"], CollectionSettings(), NOW, {}, limits).funding_rate == 0.03
+
+
+@pytest.mark.parametrize(
+    "level", [None, 7, "ab", [], [1.0], [0, 1.0], [1.0, 0], [-1.0, 1.0], [float("nan"), 1.0], [1.0, float("inf")],
+              ["1.0", "2.0"], [None, 1.0], {"price": 1.0}]
+)  # fmt: skip
+def test_a_row_of_a_book_that_cannot_be_is_none(level: Any) -> None:
+    assert not is_level(level)
+    assert is_level([1.0, 2.0, 3])

@@ -405,5 +405,5 @@ def test_above_a_tenth_every_line_of_profit_carries_the_word(
     capsys.readouterr()
     assert arb("paper-status", "--state", state) == 0
     status = capsys.readouterr().out
-    assert f"trades, {words}" in status
+    assert f"%, {words}) in " in status
     assert f"({share:.0f} % assumed)" in status

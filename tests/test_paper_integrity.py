@@ -25,8 +25,8 @@ from adapters.cli import main
 from adapters.datasets.write import write_dataset
 from adapters.paper import state_folder
 from adapters.paper.dataset_hours import hours_of
-from adapters.paper.entries import HourEntry
-from adapters.paper.journal import DATABASE, Journal
+from adapters.paper.entries import Event, HourEntry
+from adapters.paper.journal import DATABASE, Journal, _columns_of
 from adapters.paper.log import LOG_FILE, PaperLog
 from adapters.paper.replay import open_replay
 from adapters.paper.service import STOP, TICK, _served
@@ -50,7 +50,7 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("played") / "state"
     with replay_state(folder, MARKET, SETTINGS, "random", WINDOW, until=50) as journal:
         assert len(journal.records("ledger")) > 20
-        assert len(journal.records("trades")) > 2
+        assert len(journal.records("trades")) > 1
     return folder
 
 
@@ -158,7 +158,8 @@ def test_verify_looks_at_what_no_replay_gives_too(
     statement: str, said: str, state: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with Journal.open_for_writing(state) as journal, journal.transaction():
-        journal._insert("events", [(None, journal.last_hour, "test", "something")])
+        event = Event("test", "something")
+        journal._insert("events", [(None, journal.last_hour, *_columns_of(event))])
         snapshot = journal.snapshot()
         assert snapshot is not None
         journal.store(snapshot)

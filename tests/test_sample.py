@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from support_datasets import as_loaded
 
 from adapters.cli import main
 from adapters.commands.data_sample import command
@@ -52,6 +53,7 @@ def generated(settings: SampleSettings) -> MarketData:
 def test_the_committed_files_are_what_the_committed_settings_generate(
     settings: SampleSettings, committed: MarketData, generated: MarketData
 ) -> None:
+    generated = as_loaded(generated)
     assert committed.symbols == generated.symbols
     assert [committed.leg_name(i) for i in range(committed.legs)] == [
         generated.leg_name(i) for i in range(generated.legs)

@@ -81,7 +81,7 @@ def test_a_broken_file_is_named(folder: Path, name: str) -> None:
 
 def test_json_that_is_no_object_is_refused(folder: Path) -> None:
     (folder / "metrics.json").write_text(json.dumps([1]))
-    with pytest.raises(UserError, match="is not a JSON object"):
+    with pytest.raises(UserError, match="it is not a JSON object"):
         read_run(folder)
 
 

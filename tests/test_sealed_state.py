@@ -71,9 +71,9 @@ def test_a_byte_that_is_another_one_is_noticed(where: int, value: int, line: boo
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("", "is not JSON"),
-        ("[" * 100_000, "is not JSON"),
-        ("[1]", "is not a JSON object"),
+        ("", "is damaged: no JSON"),
+        ("[" * 100_000, "nested too deeply"),
+        ("[1]", "it is not a JSON object"),
         ('{"format": 3}', "newer version"),
         ('{"format": 2}', "was altered"),
         ('{"format": 1, "checksum": "00"}', "was altered"),

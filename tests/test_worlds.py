@@ -12,8 +12,8 @@ from support_training import arb, tiny, write_tiny_dataset
 from adapters.configuration import load_settings
 from adapters.datasets.load import load_dataset
 from adapters.evaluation import play, signs_of
+from adapters.json_files import read_object
 from adapters.preparation import Window
-from adapters.saved_run import read_json
 from adapters.tuning import LATE, TuningJob, _builders
 from engine.metrics import Metrics
 from engine.opportunities import OpportunityBuilder
@@ -54,13 +54,13 @@ def test_a_run_that_is_late_itself_is_still_tested_for_bounce(
     own = ("--set", "min_history_hours=4", "--set", "latency_hours=1")
     model = ("--timesteps", 64, *tiny("latency_hours=1"))
     assert arb("train", "--data", data, *model, "--out", tmp_path / "ppo") == 0
-    trained = read_json(tmp_path / "ppo" / "manifest.json")["metrics"]
+    trained = read_object(tmp_path / "ppo" / "manifest.json")["metrics"]
     options = ("--data", data, "--window", "validation", "--strategy", "ppo", "--model", tmp_path / "ppo" / "bundle")
     for latency, key in ((1, "validation"), (2, "validation_1h_late")):
         out = tmp_path / f"late{latency}"
         more = ("--set", "min_history_hours=4", "--set", f"latency_hours={latency}", "--no-report", "--out", out)
         assert arb("backtest", *options, *more) == 0
-        assert read_json(out / "metrics.json") == trained[key]
+        assert read_object(out / "metrics.json") == trained[key]
     evaluated = ("--fills-late", "--baselines", "carry", "--out", tmp_path / "evaluated")
     assert arb("evaluate", tmp_path / "ppo", "--data", data, *own, *evaluated) == 0
     rows = (tmp_path / "evaluated" / "evaluation.csv").read_text().splitlines()

@@ -11,7 +11,7 @@ from typing import Any
 from adapters.exchanges.calls import Caller, in_one_line
 from adapters.exchanges.clients import Clients, Clock, machine_milliseconds, sharing
 from adapters.exchanges.coins import Listing
-from adapters.exchanges.fields import is_level
+from adapters.exchanges.fields import is_level, look_up
 from adapters.exchanges.intervals import intervals_in_force
 from adapters.exchanges.leg_source import LegHistory, LegSource, Wanted
 from adapters.exchanges.paging import HOUR_MS
@@ -20,7 +20,6 @@ from adapters.exchanges.quotes import Collection, ExchangeOutcome, Quote
 from adapters.exchanges.reading import read_quote, unreadable
 from adapters.exchanges.settings import CollectionSettings, ExchangesSettings
 from adapters.gate.limits import GateSettings
-from adapters.gate.values import INTERVAL
 from adapters.naming.symbols import coin_of, symbol_of
 
 INTERVAL_LOOK_BACK_HOURS = 49  # two settlements even at a 24 h interval
@@ -182,8 +181,11 @@ class Look:
 
     async def _intervals(self, client: Any, caller: Caller) -> None:
         """Where an exchange does not say the interval, the distance of the last two settlements does."""
-        quotes = [quote for quote in self.quotes() if quote.funding_rate is not None]
-        unknown = {quote.listed for quote in quotes if quote.funding_interval_hours is None and not _stated(quote)}
+        # One that is stated and refused stays unknown: the interval in force goes on.
+        paths = self.quirks.paths("interval")
+        silent = [listing for listing in self.wanted() if look_up(self.tables, paths, listing.listed) is None]
+        quotes = [quote for quote in map(self._quote, silent) if quote.funding_rate is not None]
+        unknown = {quote.listed for quote in quotes if quote.funding_interval_hours is None}
         source, until = LegSource(client, self.exchange, caller, self.limits), int(client.milliseconds())
 
         async def infer(listing: Listing) -> None:
@@ -193,9 +195,4 @@ class Look:
             if len(hours) > 1:
                 self.inferred_intervals[listing.listed] = hours[-1]
 
-        await self._each([listing for listing in self.wanted() if listing.listed in unknown], "interval", infer)
-
-
-def _stated(quote: Quote) -> bool:
-    """Whether an interval was stated, and refused: that one stays unknown, and the one in force goes on."""
-    return any(refusal.field == INTERVAL for refusal in quote.refused)
+        await self._each([listing for listing in silent if listing.listed in unknown], "interval", infer)

@@ -61,8 +61,11 @@ def oldest_time(tables: Tables, paths: Sequence[str], listed: str) -> int | None
 
 
 def is_level(level: Any) -> bool:
-    """Whether a row of an order book has a price and a size."""
-    return isinstance(level, Sequence) and len(level) > 1 and None not in (positive(level[0]), positive(level[1]))
+    """Whether a row of an order book has a price and a size. Books are long, so nothing more is asked than that."""
+    try:
+        return bool(0 < level[0] < math.inf and 0 < level[1] < math.inf)
+    except (TypeError, LookupError):
+        return False
 
 
 def depth_within(

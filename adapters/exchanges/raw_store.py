@@ -138,7 +138,10 @@ def _part_table(path: Path) -> pa.Table:
     table, kind = _read(path), path.name.split(".")[-2]
     if table.schema.names != SCHEMAS[kind].names:
         raise DataError("is none of arb's parts; move it elsewhere", file=str(path))
-    table = table.cast(SCHEMAS[kind])
+    try:
+        table = table.cast(SCHEMAS[kind])
+    except pa.ArrowException as error:
+        raise _damaged(path, error) from None
     exchanges, contracts = (table[name].unique().to_pylist() for name in ("exchange", "symbol"))
     named = [contract for contract in contracts if contract_stem(str(contract)) == path.name.split(".")[0]]
     if table.num_rows and (exchanges != [path.parent.name] or named != contracts):

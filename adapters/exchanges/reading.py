@@ -99,6 +99,7 @@ class _Look:
     ) -> None:
         self._listing, self._tables, self._quirks = listing, tables, quirks
         self._limits, self._collected_ms = limits, collected_ms
+        self._cap = limits.rate_cap(listing.exchange)
         self.refused: list[Refusal] = []
 
     def raw(self, name: str) -> Any:
@@ -108,10 +109,10 @@ class _Look:
         """The number that was given, divided by ``unit``, where it may be true; None also where nothing was given."""
         if given is None:
             return None
-        value, cap = number(given), self._limits.rate_cap(self._listing.exchange)
-        if value is not None and can_be(kind, value / unit, self._limits, cap):
+        value = number(given)
+        if value is not None and can_be(kind, value / unit, self._limits, self._cap):
             return value / unit
-        self._refuse(kind, given, range_text(kind, self._limits, cap))
+        self._refuse(kind, given, range_text(kind, self._limits, self._cap))
         return None
 
     def price(self, name: str) -> float | None:

@@ -135,8 +135,8 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
     yield f"{status['strategy']} ({status['mode']}), last hour {status['last_hour'] or '-'}"
     assumed = assumed_words(status)
     yield (
-        f"equity {status['equity_usd']:,.2f} USD, P&L {status['pnl_usd']:+,.2f} USD ({status['pnl_pct']:+.3f} %) "
-        f"in {status['trades']} trades{f', {assumed}' if assumed else ''}"
+        f"equity {status['equity_usd']:,.2f} USD, P&L {status['pnl_usd']:+,.2f} USD "
+        f"({status['pnl_pct']:+.3f} %{f', {assumed}' if assumed else ''}) in {status['trades']} trades"
     )
     yield (
         f"  funding {status['funding_usd']:+,.2f} ({status[METRIC]:.0f} % assumed), "

@@ -36,11 +36,12 @@ LIMIT_SECONDS, WARM_UP_SECONDS = 30.0, 200.0
 """For a case, and for the first one more, in which code may be compiled."""
 HERE = Path(__file__).parent
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-_CHANGING = {
-    "os.mkdir": 0, "os.remove": 0, "os.rmdir": 0, "os.rename": 1, "os.link": 1, "os.symlink": 1, "os.truncate": 0,
-    "os.chmod": 0, "shutil.rmtree": 0,
+_CHANGING: dict[str, tuple[int, int | None]] = {
+    "os.mkdir": (0, 2), "os.remove": (0, 1), "os.rmdir": (0, 1), "os.rename": (1, 3), "os.link": (1, 3),
+    "os.symlink": (1, 2), "os.truncate": (0, None), "os.chmod": (0, 2), "shutil.rmtree": (0, 1),
 }  # fmt: skip
-"""Audit events of calls that change a folder, with the place of the path that is changed."""
+"""Audit events of calls that change a folder: where among their arguments the changed path and the open folder that
+it is relative to stand."""
 
 
 @dataclass(frozen=True)
@@ -198,13 +199,15 @@ def _heard(event: str, arguments: tuple[Any, ...]) -> None:
     if event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITING:
         _note(arguments[0])
     elif event in _CHANGING:
-        _note(arguments[_CHANGING[event]])
+        path, folder = _CHANGING[event]
+        _note(arguments[path], None if folder is None else arguments[folder])
 
 
-def _note(path: Any) -> None:
+def _note(path: Any, folder: Any = None) -> None:
     if not isinstance(path, str | bytes | os.PathLike):
         return  # a file that is open already
-    real = Path(os.path.realpath(os.fsdecode(path)))
+    stands = f"/proc/self/fd/{folder}" if isinstance(folder, int) and folder >= 0 else ""
+    real = Path(os.path.realpath(Path(stands) / os.fsdecode(path)))
     is_cache = real.suffix in (".pyc", ".nbi", ".nbc") or "__pycache__" in real.parts or real.parts[:2] == ("/", "dev")
     if not is_cache and not any(real.is_relative_to(root) for root in _allowed):
         _changed.add(str(real))

@@ -9,7 +9,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import yaml
-from support_datasets import assert_same_market, info_of, opportunity, prices_frame, small_market, write_frame
+from support_datasets import (
+    as_loaded,
+    assert_same_market,
+    info_of,
+    opportunity,
+    prices_frame,
+    small_market,
+    write_frame,
+)
 
 from adapters.configuration import load_settings
 from adapters.datasets.load import load_dataset
@@ -106,7 +114,7 @@ def a_coin_of_a_data_set(name: str, folder: Path) -> None:
     market = small_market(2, [(usual, "bybit"), (usual, "okx"), (f"{usual}x", "okx")])
     write_dataset(market, folder / "set", info_of(market))
     assert len([*(folder / "set").rglob("*")]) == 4
-    assert_same_market(load_dataset(folder / "set", cache=False).market, market)
+    assert_same_market(load_dataset(folder / "set", cache=False).market, as_loaded(market))
 
 
 def an_exchange_of_a_data_set(name: str, folder: Path) -> None:
