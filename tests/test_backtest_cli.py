@@ -594,7 +594,7 @@ BAD_MODELS: dict[str, tuple[Callable[[Path], object], Sequence[str], str]] = {
     "truncated description": (
         lambda m: (m / "bundle.json").write_text((m / "bundle.json").read_text()[:-50]),
         [],
-        "is not JSON",
+        "is damaged: no JSON",
     ),
     "another ranking": (Path.exists, ["--set", "observation.ranking=fundApr3dProj"], "another observation"),
     "other opportunities": (

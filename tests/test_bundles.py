@@ -112,7 +112,7 @@ def test_trap_25_one_flipped_bit_is_refused(bundle: Path, settings: ArbSettings)
 def test_a_truncated_description_is_refused(bundle: Path, settings: ArbSettings) -> None:
     text = (bundle / DESCRIPTION).read_text()
     (bundle / DESCRIPTION).write_text(text[: len(text) // 2])
-    assert_refused(bundle, "is not JSON", settings)
+    assert_refused(bundle, "is damaged: no JSON", settings)
 
 
 @pytest.mark.parametrize("missing", [WEIGHTS, DESCRIPTION])

@@ -19,6 +19,8 @@ from adapters.datasets.atomic import new_directory
 from adapters.datasets.giving_way import check_file, check_place
 from adapters.datasets.write import write_dataset
 from adapters.deployment import CARD, roll_back, shipped_only
+from adapters.pbt.tensorboard import Scalars
+from adapters.walk_forward.models import _start_anew
 from engine.errors import UserError
 
 HOURS = 120
@@ -342,3 +344,24 @@ def test_a_place_that_is_free_or_empty_is_fine(tmp_path: Path) -> None:
     check_place(tmp_path)
     check_file(tmp_path / "deep" / "file", lambda _: False, "ours")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_curves_begun_anew_take_only_earlier_curves_with_them(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "agent_0").mkdir()
+    (tmp_path / "agent_0" / "events.out.tfevents.1").write_text("earlier")
+    (tmp_path / "agent_0" / "mine.csv").write_text("mine")
+    with Scalars(tmp_path, 1):
+        pass
+    assert (tmp_path / "notes.txt").read_text() == (tmp_path / "agent_0" / "mine.csv").read_text() == "mine"
+    assert not (tmp_path / "agent_0" / "events.out.tfevents.1").exists()
+
+
+def test_a_fold_without_a_plan_that_holds_something_of_others_stays(tmp_path: Path) -> None:
+    (tmp_path / ".plan.json.x.tmp").write_text("{")
+    (tmp_path / "mine.txt").write_text("mine")
+    _start_anew(tmp_path)
+    assert (tmp_path / "mine.txt").exists()
+    (tmp_path / "mine.txt").unlink()
+    _start_anew(tmp_path)
+    assert not tmp_path.exists()

@@ -242,7 +242,7 @@ def test_a_log_of_something_else_is_refused(tmp_path: Path, old: str, new: str, 
     PointLog(path, POINTS_OF_A_LOG).append(measured(0))
     altered = path.read_text(encoding="utf-8").replace(old, new, 1)
     path.write_text(altered, encoding="utf-8")
-    with pytest.raises(DataError, match=r"line 1 cannot be read \((was altered|is not JSON)"):
+    with pytest.raises(DataError, match=r"line 1 cannot be read \((was altered|is damaged: no JSON)"):
         PointLog(path, POINTS_OF_A_LOG).read()
     if message is None:
         return

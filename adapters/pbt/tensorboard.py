@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from types import TracebackType
 
@@ -18,7 +17,8 @@ class Scalars:
     """``tensorboard/agent_N``; begun anew with every start, since all results are told again."""
 
     def __init__(self, folder: Path, population: int) -> None:
-        shutil.rmtree(folder, ignore_errors=True)
+        for earlier in folder.glob("agent_*/events.out.tfevents.*"):
+            earlier.unlink()
         self._writers = [EventFileWriter(str(folder / f"agent_{agent}")) for agent in range(population)]
 
     def __enter__(self) -> Scalars:

@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from adapters.bundles import listed_files, load_bundle, read_model_file, require_listed
+from adapters.datasets.giving_way import unfamiliar
 from adapters.datasets.load import Dataset
 from adapters.datasets.windows import WindowEdges
 from adapters.only_one import only_one
@@ -156,7 +157,8 @@ class _Watcher:
 
 def _start_anew(place: Path) -> None:
     """A kill may have left a folder without a plan; nothing was learned in it yet."""
-    shutil.rmtree(place, ignore_errors=True)
+    if place.is_dir() and unfamiliar(place, (".*.tmp", ".lock")) is None:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _times(span: Span) -> tuple[datetime, datetime]:
