@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from adapters.causes import cause
-from adapters.lazy_group import LazyGroup
+from adapters.commands.lazy_group import LazyGroup
+from adapters.storage.causes import cause
 from engine.errors import ArbError, UserError, WorkerError, shown
 
 LONGEST_LINE, LONGEST_WORD = 600, 200

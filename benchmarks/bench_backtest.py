@@ -17,12 +17,12 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 
+from engine.accounting.tape import prepare
 from engine.backtest import run_backtest
-from engine.market import MarketData
-from engine.opportunities import OpportunityBuilder
+from engine.market.data import MarketData
+from engine.observation.opportunities import OpportunityBuilder
+from engine.observation.view import Enter, Exit, Order, View
 from engine.settings import EngineSettings, FeeRow
-from engine.tape import prepare
-from engine.view import Enter, Exit, Order, View
 
 COINS, EXCHANGES, HOURS, BACKTRADER_HOURS, ROUNDS = 50, ("binanceusdm", "bybit"), 8760, 400, 5
 FIRST_HOUR = 473_352  # 2024-01-01T00:00Z

@@ -18,16 +18,16 @@ from typing import Any
 
 import numpy as np
 
-from adapters.configuration import load_settings
+from adapters.configuration.settings import load_settings
 from adapters.datasets.load import load_dataset
-from adapters.preparation import prepare_dataset, window_of
-from engine.books import Status
-from engine.loop import HourlyLoop
-from engine.observation import fit_scaler
-from rl_training.environment import FundingArbitrageEnv
-from rl_training.episodes import Course
+from adapters.research.markets import prepare_dataset, window_of
+from engine.accounting.books import Status
+from engine.accounting.loop import HourlyLoop
+from engine.observation.encoding import fit_scaler
+from rl_training.environments.episodes import Course
+from rl_training.environments.gym_env import FundingArbitrageEnv
+from rl_training.environments.vec_env import FundingVecEnv
 from rl_training.settings import EpisodeSettings
-from rl_training.vec_environment import FundingVecEnv
 
 TARGETS = {"kernel": 2e6, "vectorised": 1e6, "gymnasium": 5e4}
 LONG_WINDOW_HOURS = 2000

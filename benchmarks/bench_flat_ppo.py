@@ -21,7 +21,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 from threadpoolctl import threadpool_limits
 
-from rl_training.flat_ppo import FlatPPO
+from rl_training.learners.flat_ppo import FlatPPO
 
 WIDTH, ACTIONS, STEPS, EPOCHS = 124, 9, 2048, 10
 NET_ARCH = [256, 256, 128]

@@ -13,9 +13,9 @@ from datetime import date
 
 from bench_backtest import make_market
 
-from engine.hindsight import best_plan, fixed_size
+from engine.accounting.tape import Tape, prepare
+from engine.analysis.hindsight import best_plan, fixed_size
 from engine.settings import EngineSettings, FeeRow
-from engine.tape import Tape, prepare
 
 COINS, ROUNDS, LIMIT_SECONDS = 100, 3, 10.0
 

@@ -21,16 +21,17 @@ from typing import Any
 import numpy as np
 from bench_flat_ppo import FLOP_PER_STEP
 
-from adapters.configuration import load_settings
+from adapters.configuration.settings import load_settings
 from adapters.datasets.load import load_dataset
 from adapters.datasets.windows import WindowEdges
-from adapters.pbt.courses import FOLDER, write_courses
-from adapters.pbt.interval_work import Interval, gym_of, train_and_score
-from adapters.pbt.job import JOB, begin, new_job, read_job
-from adapters.preparation import prepare_dataset
-from adapters.spawning import one_thread_each
+from adapters.research.markets import prepare_dataset
+from adapters.research.pbt.courses import FOLDER, write_courses
+from adapters.research.pbt.interval_work import Interval, gym_of, train_and_score
+from adapters.research.pbt.job import begin, new_job, read_job
+from adapters.storage.pbt_names import JOB
+from adapters.workers.processes import one_thread_each
+from rl_training.learners.training import Training
 from rl_training.pbt.population import first_assignments
-from rl_training.train import Training
 
 ROLLOUTS, PLAIN_ROLLOUTS = 10, 2
 POPULATION, TIMESTEPS = 8, 500_000

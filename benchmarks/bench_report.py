@@ -18,8 +18,8 @@ import pandas as pd
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from adapters.configuration import load_settings
-from adapters.report.write import write_reports
+from adapters.configuration.settings import load_settings
+from adapters.reporting.page.write import write_reports
 
 HOURS, CAPITAL, SIZE = 8760, 10_000.0, 1_700.0
 LIMIT_SECONDS, LIMIT_BYTES = 3.0, 6_000_000

@@ -180,7 +180,7 @@ def compared(calm: Path, killed: Path) -> list[tuple[bool, str]]:
 
 def child(plan: dict[str, Any]) -> int:
     """Trade the hours of the plan from where the state stands; a line of JSON after every run."""
-    from adapters.configuration import load_settings
+    from adapters.configuration.settings import load_settings
     from adapters.exchanges.live import LiveMarket
     from adapters.exchanges.settings import exchanges_settings
     from adapters.paper.compile_ahead import compile_ahead

@@ -13,17 +13,17 @@ from pathlib import Path
 
 import numpy as np
 
-from adapters.bundles import load_policy
-from adapters.configuration import ArbSettings, load_settings
+from adapters.configuration.settings import ArbSettings, load_settings
+from adapters.configuration.strategy_registry import build_strategy
 from adapters.datasets.load import Dataset, load_dataset
-from adapters.model_card_luck import SCENARIOS, luck_table
-from adapters.preparation import prepare_dataset, window_of
-from adapters.significance import trials_behind
-from adapters.strategy_registry import build_strategy
+from adapters.reporting.model_card_luck import SCENARIOS, luck_table
+from adapters.research.markets import prepare_dataset, window_of
+from adapters.research.significance import trials_behind
+from adapters.storage.bundles import load_policy
+from engine.analysis.metrics import Metrics, compute_metrics
+from engine.analysis.significance import NO_RECORD, Significance, Trials, returns_of, significance
 from engine.backtest import run_backtest
-from engine.metrics import Metrics, compute_metrics
-from engine.significance import NO_RECORD, Significance, Trials, returns_of, significance
-from strategies.base import Context
+from strategies.plugin import Context
 
 RULES = ("hold", "random", "greedy", "carry", "basis")
 UNTUNED_CARRY = {"horizon_hours": 168, "spread_weight": 0, "enter_margin": 1.5, "leave_margin": 0.2}

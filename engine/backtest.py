@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from engine.answers import answer
-from engine.loop import HourlyLoop, order_records
-from engine.opportunities import OpportunityBuilder
-from engine.records import Records, join
-from engine.view import Strategy, View
+from engine.accounting.loop import HourlyLoop, order_records
+from engine.accounting.records import Records, join
+from engine.observation.answers import answer
+from engine.observation.opportunities import OpportunityBuilder
+from engine.observation.view import Strategy, View
 
 
 def run_backtest(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TypeVar
 
-from engine.opportunities import OpportunityBuilder
+from engine.accounting.tape import rules_record
+from engine.observation.opportunities import OpportunityBuilder
 from engine.settings import EngineSettings
-from engine.tape import rules_record
 
 SomeSettings = TypeVar("SomeSettings", bound=EngineSettings)
 

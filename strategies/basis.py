@@ -8,11 +8,11 @@ from typing import Annotated, ClassVar, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from engine.market import Floats
+from engine.market.data import Floats
+from engine.observation.view import Enter, Exit, Order, View
 from engine.settings import Settings
-from engine.view import Enter, Exit, Order, View
-from strategies.base import Context
 from strategies.costs import round_trip_bps
+from strategies.plugin import Context
 from strategies.ranking import best_pairs
 
 Deviations = Annotated[float, Field(ge=-20, le=20)]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.market import Floats
-from engine.view import View
+from engine.market.data import Floats
+from engine.observation.view import View
 
 
 def round_trip_bps(view: View) -> Floats:

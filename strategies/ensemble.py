@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 
 from engine.errors import UserError
+from engine.observation.view import Order, View
 from engine.settings import Settings
-from engine.view import Order, View
-from strategies.base import Context, NoParameters
+from strategies.plugin import Context, NoParameters
 from strategies.policy import best_action
 from strategies.ppo import orders_of
 

@@ -7,10 +7,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from engine.observation.view import Enter, Exit, Order, View
 from engine.settings import Settings
-from engine.view import Enter, Exit, Order, View
-from strategies.base import Context
 from strategies.costs import round_trip_bps
+from strategies.plugin import Context
 from strategies.ranking import best_pairs
 
 HOURS_PER_YEAR = 8760

@@ -1,4 +1,4 @@
-"""Plays the best plan of ``engine.hindsight``: what was possible at most. It knows the future and says so."""
+"""Plays the best plan of ``engine.analysis.hindsight``: what was possible at most. It knows the future and says so."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from engine.analysis.hindsight import best_plan, fixed_size, with_planned_fills
 from engine.errors import UserError
-from engine.hindsight import best_plan, fixed_size, with_planned_fills
-from engine.market import hour_of
+from engine.market.data import hour_of
+from engine.observation.view import Enter, Exit, Order, View
 from engine.settings import Settings
-from engine.view import Enter, Exit, Order, View
-from strategies.base import Context
+from strategies.plugin import Context
 
 
 class HindsightParameters(Settings):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+from engine.observation.view import Order, View
 from engine.settings import Settings
-from engine.view import Order, View
-from strategies.base import Context, NoParameters
+from strategies.plugin import Context, NoParameters
 
 
 class Hold:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engine.compiled import compiled
 from engine.errors import NotFiniteError
-from engine.observation import MOST_OBSERVED, Encoding, Float32s, ObservationSpec, Scaler, encoding_of
+from engine.observation.encoding import MOST_OBSERVED, Encoding, Float32s, ObservationSpec, Scaler, encoding_of
 
 Float32Matrix = NDArray[np.float32]
 

@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from engine.books import ORDER, OrderKind
-from engine.market import Ints
-from engine.observation import decode_action
+from engine.accounting.books import ORDER, OrderKind
+from engine.market.data import Ints
+from engine.observation.encoding import decode_action
+from engine.observation.view import Enter, Exit, Order, View
 from engine.settings import Settings
-from engine.view import Enter, Exit, Order, View
-from strategies.base import Context, NoParameters
+from strategies.plugin import Context, NoParameters
 from strategies.policy import best_action
 
 

@@ -8,9 +8,9 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
+from engine.observation.view import Enter, Exit, Order, View
 from engine.settings import Settings
-from engine.view import Enter, Exit, Order, View
-from strategies.base import Context
+from strategies.plugin import Context
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 

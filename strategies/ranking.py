@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.market import Floats
+from engine.market.data import Floats
 
 
 def best_pairs(values: Floats, eligible: Any, most: int) -> list[int]:

@@ -1,6 +1,6 @@
 """Features of DESIGN.md section 5 a second time: pandas over the raw market, one pair at a time.
 
-Nothing of ``engine.features`` or the tape is used. Which settlements are booked at which hour comes from
+Nothing of ``engine.observation.features`` or the tape is used. Which settlements are booked at which hour comes from
 ``reference_legs``, the slow second implementation of the settlement rules.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from reference_legs import LegHistory
 
-from engine.market import MarketData, time_of
+from engine.market.data import MarketData, time_of
 from engine.settings import EngineSettings, fee_rate
 
 

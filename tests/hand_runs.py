@@ -12,13 +12,13 @@ from reference_records import Enter, Exit
 from scripted import Scripted
 from small_market import LegSketch, plain_settings, small_market
 
+from engine.accounting.books import Kind, Leg, NoteKind, Reason
+from engine.accounting.records import Records
+from engine.accounting.tape import Tape, prepare
 from engine.backtest import run_backtest
-from engine.books import Kind, Leg, NoteKind, Reason
-from engine.market import MarketData
-from engine.opportunities import OpportunityBuilder
-from engine.records import Records
-from engine.schedule import ACTUAL
-from engine.tape import Tape, prepare
+from engine.market.data import MarketData
+from engine.market.schedule import ACTUAL
+from engine.observation.opportunities import OpportunityBuilder
 
 ALPHA, BETA, GAMMA = (("BTCUSDT", exchange) for exchange in ("alpha", "beta", "gamma"))
 ENTER = Enter("BTCUSDT", "alpha", "beta")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from reference_records import Enter, Exit
 
-from engine.market import NEVER, MarketData, hour_of
+from engine.market.data import NEVER, MarketData, hour_of
 from engine.settings import EngineSettings, FeeRow, FilterSettings, MarginSettings
 
 COINS = ("AAAUSDT", "BBBUSDT", "CCCUSDT")

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from engine.observation.view import Enter, Exit, View
 from engine.settings import Settings
-from engine.view import Enter, Exit, View
-from strategies.base import Context, NoParameters
+from strategies.plugin import Context, NoParameters
 
 
 def leave_the_program() -> None:
@@ -60,7 +60,7 @@ WRONG: dict[str, tuple[Callable[[View], Any], str]] = {
     "nested lists": (lambda _: [[Enter(0)]], "order 1 is [Enter(pair=0)]"),
     "texts": (lambda _: ["enter"], "order 1 is 'enter'"),
     "an order that is none": (lambda _: [Enter(0), None], "order 2 is None"),
-    "the class of an order": (lambda _: [Enter], "order 1 is <class 'engine.view.Enter'>"),
+    "the class of an order": (lambda _: [Enter], "order 1 is <class 'engine.observation.view.Enter'>"),
     "part of a pair": (lambda _: [Enter(0.7)], "order 1 names pair 0.7; a pair is a whole number"),  # type: ignore[arg-type]
     "a whole number with a fraction": (lambda _: [Enter(1.0)], "names pair 1.0"),  # type: ignore[arg-type]
     "a numpy number with a fraction": (lambda _: [Exit(np.float64(0.2))], "names slot"),  # type: ignore[arg-type]

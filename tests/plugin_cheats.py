@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from engine.features import COLUMN
-from engine.observation import ObservationSpec, encoding_of, fit_scaler
+from engine.observation.encoding import ObservationSpec, encoding_of, fit_scaler
+from engine.observation.features import COLUMN
+from engine.observation.view import Enter, Exit, Order, View
 from engine.settings import Settings
-from engine.view import Enter, Exit, Order, View
-from strategies.base import Context, NoParameters
+from strategies.plugin import Context, NoParameters
 
 
 class Honest:

@@ -14,9 +14,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from engine.observation.view import Order, View
 from engine.settings import Settings
-from engine.view import Order, View
-from strategies.base import Context, NoParameters
+from strategies.plugin import Context, NoParameters
 
 
 def place() -> Path:

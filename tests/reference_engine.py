@@ -28,7 +28,7 @@ from reference_records import (
 )
 
 from engine.errors import UserError
-from engine.market import MarketData, time_of
+from engine.market.data import MarketData, time_of
 from engine.settings import EngineSettings
 
 __all__ = ["Enter", "Exit", "LedgerRow", "ReferenceResult", "Trade", "simulate"]

@@ -1,13 +1,13 @@
 """The best chain of trades of one slot, from scratch: every trade's gain in plain Python, every chain considered.
 
-Independent of ``engine.hindsight``: it reads the tape's quotes and bookings and follows DESIGN.md sections 3 and 4.
+Independent of the engine's own search: it reads the tape's quotes and bookings and follows DESIGN.md sections 3 and 4.
 """
 
 from __future__ import annotations
 
 from functools import cache
 
-from engine.tape import Tape
+from engine.accounting.tape import Tape
 
 NOTICE, SILENT = 1, 2
 """Flags of a quote."""

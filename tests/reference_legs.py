@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import isnan
 
-from engine.market import MarketData
+from engine.market.data import MarketData
 
 ENDLESS = 10**9
 """Stale hours of a leg that has not shown a price yet."""

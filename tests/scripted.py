@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from reference_records import Enter as NamedEnter
 from reference_records import Exit as NamedExit
 
-from engine.market import MarketData, directed_pairs
-from engine.view import Enter, Exit, Order, View
+from engine.market.data import MarketData, directed_pairs
+from engine.observation.view import Enter, Exit, Order, View
 
 
 def pair_indexes(market: MarketData) -> dict[tuple[str, str, str], int]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.market import NEVER, MarketData, hour_of
+from engine.market.data import NEVER, MarketData, hour_of
 from engine.settings import EngineSettings, FeeRow
 
 START = hour_of(datetime(2024, 1, 1, tzinfo=UTC))

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from market_strategies import EXCHANGES, random_market
 
-from engine.market import MarketData
-from engine.observation import ObservationSpec, Scaler, fit_scaler
-from engine.opportunities import OpportunityBuilder
+from engine.accounting.tape import prepare
+from engine.market.data import MarketData
+from engine.observation.encoding import ObservationSpec, Scaler, fit_scaler
+from engine.observation.opportunities import OpportunityBuilder
 from engine.settings import EngineSettings, FeeRow
-from engine.tape import prepare
-from rl_training.episodes import Course
-from rl_training.vec_environment import FundingVecEnv
+from rl_training.environments.episodes import Course
+from rl_training.environments.vec_env import FundingVecEnv
 from strategies.policy import Policy
 
 HOURS = 300

@@ -10,10 +10,10 @@ from typing import Any
 from loopback.server import LoopbackServer
 from loopback.world import EXCHANGES, HOUR_MS, Leg, World, make_world
 
-from adapters.datasets.stamps import settled_at
 from adapters.exchanges.leg_source import LegHistory
 from adapters.exchanges.paging import Row
 from adapters.exchanges.settings import ExchangesSettings, exchanges_settings
+from adapters.storage.stamps import settled_at
 
 START = datetime(2025, 1, 1, tzinfo=UTC)
 IN_CONTRACTS = ("okx", "gate", "kucoinfutures", "mexc")

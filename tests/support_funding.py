@@ -11,13 +11,13 @@ from reference_records import Enter
 from scripted import Scripted
 from support_datasets import bars, settlements, write_raw
 
-from adapters.configuration import load_settings
+from adapters.configuration.settings import load_settings
 from adapters.datasets.build import build_dataset
 from adapters.datasets.load import load_dataset
+from engine.accounting.records import Records
+from engine.accounting.tape import prepare
 from engine.backtest import run_backtest
-from engine.opportunities import OpportunityBuilder
-from engine.records import Records
-from engine.tape import prepare
+from engine.observation.opportunities import OpportunityBuilder
 
 LONG, SHORT = "binance", "bybit"
 ENTERED = 80

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from adapters.datasets.arrays import market_of
-from engine.market import PER_LEG_FLOATS, MarketData, select
+from engine.market.data import PER_LEG_FLOATS, MarketData, select
 
 FIRST = 480_000
 COINS, EXCHANGES = ("AAAUSDT", "BBBUSDT", "CCCUSDT"), ("binanceusdm", "bybit", "hyperliquid")

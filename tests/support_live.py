@@ -12,7 +12,7 @@ from loopback.server import LoopbackServer
 from loopback.world import HOUR_MS
 from support_exchanges import settings_of
 
-from adapters.configuration import ArbSettings, load_settings
+from adapters.configuration.settings import ArbSettings, load_settings
 from adapters.exchanges.clients import Clock
 from adapters.exchanges.live import LiveMarket
 from adapters.paper.journal import Journal

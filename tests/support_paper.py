@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from adapters.configuration import ArbSettings
+from adapters.configuration.settings import ArbSettings
 from adapters.datasets.layout import DatasetInfo
 from adapters.datasets.load import Dataset
 from adapters.paper.journal import Journal
 from adapters.paper.replay import open_replay, replay
 from adapters.paper.setup import Player, prepare_player, session_of
-from adapters.preparation import Window
+from adapters.research.markets import Window
+from engine.accounting.records import Records
+from engine.accounting.tape import prepare
 from engine.backtest import run_backtest
-from engine.market import MarketData, time_of
-from engine.opportunities import OpportunityBuilder
-from engine.records import Records
+from engine.market.data import MarketData, time_of
+from engine.observation.opportunities import OpportunityBuilder
 from engine.settings import EngineSettings
-from engine.tape import prepare
 
 
 def dataset_of(market: MarketData, name: str = "made-up") -> Dataset:

@@ -13,7 +13,7 @@ from support_datasets import FIRST, bars, settlements, write_raw
 
 from adapters.cli import main
 from adapters.datasets.load import load_dataset
-from engine.market import PER_LEG_FLOATS, MarketData
+from engine.market.data import PER_LEG_FLOATS, MarketData
 
 HOURS = 240
 LEVELS = {"BTC": 30_000.0, "ETH": 2_000.0, "PEPE": 0.00001}

@@ -10,17 +10,17 @@ import numpy as np
 from market_strategies import Case, random_margin_case
 from scripted import Scripted
 
-from adapters.configuration import load_settings
-from adapters.cost_stress import write_stress
-from adapters.entries import write_entries
-from adapters.run_files import write_json, write_run
-from adapters.saved_run import SavedRun, read_run
+from adapters.configuration.settings import load_settings
+from adapters.research.dearer_costs import write_stress
+from adapters.research.entries import write_entries
+from adapters.storage.run_files import write_json, write_run
+from adapters.storage.saved_run import SavedRun, read_run
+from engine.accounting.books import Reason
+from engine.accounting.records import NO_RECORDS, Records
+from engine.accounting.tape import Tape, prepare
+from engine.analysis.metrics import compute_metrics
 from engine.backtest import run_backtest
-from engine.books import Reason
-from engine.metrics import compute_metrics
-from engine.opportunities import OpportunityBuilder
-from engine.records import NO_RECORDS, Records
-from engine.tape import Tape, prepare
+from engine.observation.opportunities import OpportunityBuilder
 
 SHIPPED = load_settings()
 

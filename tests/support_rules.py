@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from small_market import LegSketch, plain_settings, small_market
 
-from adapters.strategy_registry import build_strategy
+from adapters.configuration.strategy_registry import build_strategy
+from engine.accounting.records import Records
+from engine.accounting.tape import prepare
 from engine.backtest import run_backtest
-from engine.opportunities import OpportunityBuilder
-from engine.records import Records
-from engine.tape import prepare
-from strategies.base import Context
+from engine.observation.opportunities import OpportunityBuilder
+from strategies.plugin import Context
 
 HOURS = 120
 ROUND_TRIP_BPS = 22.0

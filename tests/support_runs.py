@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from adapters.saved_run import SavedRun
+from adapters.storage.saved_run import SavedRun
 
 START = 474_000
 """Hour number of row 0."""

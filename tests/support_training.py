@@ -10,7 +10,7 @@ from support_datasets import info_of, small_market, window
 
 from adapters.cli import main
 from adapters.datasets.write import write_dataset
-from adapters.sealed import read_sealed, write_sealed
+from adapters.storage.sealed import read_sealed, write_sealed
 
 HOURS = 420
 TINY = (

@@ -14,7 +14,7 @@ from support_training import arb
 
 from adapters.datasets.layout import DatasetInfo, Window
 from adapters.datasets.write import write_dataset
-from engine.market import MarketData, time_of
+from engine.market.data import MarketData, time_of
 
 HOURS = 330
 GRID = {"carry": {"window_hours": [24], "horizon_hours": [24, 96], "enter_margin": [1.0, 3.0], "leave_margin": [0.1]}}

@@ -12,17 +12,17 @@ from support_datasets import info_of, small_market
 from support_environment import FIRST, LAST, SPEC, builder, random_policy
 from support_training import arb
 
-from adapters.bundles import save_bundle
-from adapters.configuration import load_settings
+from adapters.configuration.settings import load_settings
 from adapters.datasets.write import write_dataset
+from adapters.storage.bundles import save_bundle
+from engine.accounting.tape import prepare
 from engine.backtest import run_backtest
 from engine.errors import DataError, NotFiniteError
-from engine.features import COLUMN
-from engine.observation import MOST_OBSERVED, ObservationSpec, Scaler, fit_scaler
-from engine.opportunities import OpportunityBuilder
-from engine.tape import prepare
-from rl_training.candidates import candidate_table
-from strategies.base import Context, NoParameters
+from engine.observation.encoding import MOST_OBSERVED, ObservationSpec, Scaler, fit_scaler
+from engine.observation.features import COLUMN
+from engine.observation.opportunities import OpportunityBuilder
+from rl_training.environments.candidates import candidate_table
+from strategies.plugin import Context, NoParameters
 from strategies.policy import Policy, best_action
 from strategies.ppo import Ppo
 

@@ -13,14 +13,14 @@ from plugin_answers import RIGHT, WRONG, Answers, Parameters
 from support_datasets import info_of, small_market
 
 from adapters.cli import main
-from adapters.configuration import load_settings
+from adapters.configuration.settings import load_settings
 from adapters.datasets.write import write_dataset
+from engine.accounting.records import Records
+from engine.accounting.tape import prepare
 from engine.backtest import run_backtest
 from engine.errors import StrategyError, UserError
-from engine.opportunities import OpportunityBuilder
-from engine.records import Records
-from engine.tape import prepare
-from strategies.base import Context
+from engine.observation.opportunities import OpportunityBuilder
+from strategies.plugin import Context
 
 HOURS = 12
 NAME = "plugin_answers:Answers"

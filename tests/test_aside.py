@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from adapters.datasets import aside
-from adapters.datasets.aside import OLD_ENOUGH_SECONDS, file_aside, folder_aside, sweep
-from adapters.datasets.atomic import new_directory, replacing_file
+from adapters.storage import aside
+from adapters.storage.aside import OLD_ENOUGH_SECONDS, file_aside, folder_aside, sweep
+from adapters.storage.atomic import new_directory, replacing_file
 
 WRITER = """
 import sys, time
 from pathlib import Path
-from adapters.datasets.atomic import new_directory, replacing_file
+from adapters.storage.atomic import new_directory, replacing_file
 with replacing_file(Path(sys.argv[1]) / "file") as file, new_directory(Path(sys.argv[1]) / "folder") as folder:
     (folder / "part").write_text("half")
     print("written", flush=True)

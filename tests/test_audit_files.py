@@ -14,12 +14,12 @@ import plugin_readers
 import pytest
 from support_datasets import info_of, small_market
 
-from adapters import file_watch
 from adapters.cli import main
-from adapters.datasets.array_store import cache_root
 from adapters.datasets.load import load_dataset
 from adapters.datasets.write import write_dataset
-from adapters.file_watch import UNSEEN, FileWatch
+from adapters.research.audit import file_watch
+from adapters.research.audit.file_watch import UNSEEN, FileWatch
+from adapters.storage.array_store import cache_root
 
 COIN = "price_history/BTCUSDT.parquet"
 

@@ -15,11 +15,11 @@ import pandas as pd
 import pytest
 from support_datasets import info_of, small_market, stamp, window
 
-from adapters.bundles import save_bundle
 from adapters.cli import main
-from adapters.configuration import load_settings
+from adapters.configuration.settings import load_settings
 from adapters.datasets.write import write_dataset
-from engine.observation import ObservationSpec, Scaler
+from adapters.storage.bundles import save_bundle
+from engine.observation.encoding import ObservationSpec, Scaler
 from strategies.policy import Policy
 
 FILES = (
@@ -685,7 +685,7 @@ def test_hindsight_is_marked_and_played_with_fixed_size(
 def test_signs_of_bounce_stand_under_the_table(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.backtests.suspicious_signs", lambda *_: ["Sharpe 9.9", "median hold 2 h"])
+    monkeypatch.setattr("adapters.research.backtest.suspicious_signs", lambda *_: ["Sharpe 9.9", "median hold 2 h"])
     backtest(dataset, tmp_path / "run")
     assert "Churn looks like last-trade bounce: Sharpe 9.9; median hold 2 h" in capsys.readouterr().out
 

@@ -23,8 +23,9 @@ from stable_baselines3 import PPO
 from support_environment import SPEC, random_policy, vec_environment
 from support_training import arb
 
-from adapters import bundles, sealed
-from adapters.bundles import (
+from adapters.configuration.settings import ArbSettings, load_settings
+from adapters.storage import bundles, sealed
+from adapters.storage.bundles import (
     DEPLOYED,
     DESCRIPTION,
     FILES_SHA256,
@@ -36,11 +37,10 @@ from adapters.bundles import (
     read_model,
     save_bundle,
 )
-from adapters.configuration import ArbSettings, load_settings
-from adapters.regular_files import sha256_of
+from adapters.storage.regular_files import sha256_of
 from engine.errors import BundleError
-from rl_training import torch_archive
-from rl_training.extraction import policy_of
+from rl_training.learners import torch_archive
+from rl_training.learners.extraction import policy_of
 from strategies.policy import Policy
 
 

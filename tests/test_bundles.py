@@ -17,8 +17,9 @@ from safetensors.numpy import save as save_tensors
 from stable_baselines3 import PPO
 from support_environment import SPEC, random_policy, vec_environment
 
-from adapters import sealed
-from adapters.bundles import (
+from adapters.configuration.settings import ArbSettings, load_settings
+from adapters.storage import sealed
+from adapters.storage.bundles import (
     DESCRIPTION,
     LOOKS,
     WEIGHTS,
@@ -27,10 +28,9 @@ from adapters.bundles import (
     load_policy,
     save_bundle,
 )
-from adapters.configuration import ArbSettings, load_settings
 from engine.errors import BundleError
-from engine.observation import ObservationSpec
-from rl_training.extraction import policy_of
+from engine.observation.encoding import ObservationSpec
+from rl_training.learners.extraction import policy_of
 from strategies.policy import Policy, logits
 
 POINTER = (
@@ -309,20 +309,20 @@ def test_bundles_load_without_torch(bundle: Path) -> None:
     import sys
 
     code = (
-        "import sys; from pathlib import Path; from adapters.bundles import load_bundle;"
+        "import sys; from pathlib import Path; from adapters.storage.bundles import load_bundle;"
         f"load_bundle(Path({str(bundle)!r})); sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_without_a_shipped_model_the_hint_names_training(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("adapters.bundles.DEPLOYED", tmp_path)
+    monkeypatch.setattr("adapters.storage.bundles.DEPLOYED", tmp_path)
     with pytest.raises(BundleError, match="arb train"):
         deployed_models()
 
 
 def test_shipped_models_are_found_by_name(policy: Policy, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("adapters.bundles.DEPLOYED", tmp_path)
+    monkeypatch.setattr("adapters.storage.bundles.DEPLOYED", tmp_path)
     for name in ("b", "a"):
         save_bundle(policy, {}, tmp_path / name)
     assert [path.name for path in deployed_models()] == ["a", "b"]

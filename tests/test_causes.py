@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from support_datasets import info_of, small_market, window
 
-from adapters.causes import cause
 from adapters.cli import LONGEST_LINE, main, shortened
 from adapters.datasets.write import write_dataset
+from adapters.storage.causes import cause
 from engine.errors import UserError
 
 YOUNG = ("--set", "min_history_hours=4")
@@ -270,7 +270,7 @@ def test_a_reader_that_has_gone_is_no_error() -> None:
 
 
 def test_errors_of_workers_are_told_as_those_of_the_process_itself() -> None:
-    from adapters.pbt.workers import _outcome
+    from adapters.workers.pool import _outcome
 
     def fail(error: Exception) -> tuple[str, Any]:
         def work(*_: Any) -> None:

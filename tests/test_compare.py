@@ -21,18 +21,18 @@ from support_paper import replay_state
 from support_runs import START, Made, made_run, marks
 
 from adapters.cli import main
-from adapters.comparison.causes import CAUSES
-from adapters.comparison.compare import Comparison, compare
 from adapters.datasets.write import write_dataset
 from adapters.paper.export import export_run
-from adapters.preparation import Window
-from adapters.run_files import write_run
-from adapters.saved_run import SavedRun, read_run
+from adapters.research.comparison.causes import CAUSES
+from adapters.research.comparison.compare import Comparison, compare
+from adapters.research.markets import Window
+from adapters.storage.run_files import write_run
+from adapters.storage.saved_run import SavedRun, read_run
+from engine.accounting.tape import prepare
+from engine.analysis.metrics import compute_metrics
 from engine.backtest import run_backtest
 from engine.errors import DataError, UserError
-from engine.metrics import compute_metrics
-from engine.opportunities import OpportunityBuilder
-from engine.tape import prepare
+from engine.observation.opportunities import OpportunityBuilder
 
 HOURS = range(12)
 FUNDED = ((4, "short", 3.0), (8, "short", 3.0))
@@ -325,7 +325,7 @@ def paper_and_backtest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple
     monkeypatch.setenv("ARB_CACHE_DIR", str(tmp_path / "cache"))
     market = small_market(120)
     write_dataset(market, tmp_path / "tiny", info_of(market))
-    from adapters.configuration import load_settings
+    from adapters.configuration.settings import load_settings
 
     rules = load_settings(None, ["min_history_hours=4", "strategies.random.enter_probability=0.3"])
     journal = replay_state(tmp_path / "state", market, rules, "random", Window(10, 119))
@@ -363,7 +363,7 @@ def test_paper_with_open_positions_against_a_backtest_that_closes_at_the_end(
     paper_and_backtest: tuple[Path, Path], tmp_path: Path
 ) -> None:
     """Cut in the middle, paper holds what a backtest to the same hour sells: closing is all that differs."""
-    from adapters.configuration import load_settings
+    from adapters.configuration.settings import load_settings
 
     rules = load_settings(None, ["min_history_hours=4", "strategies.random.enter_probability=0.3"])
     journal = replay_state(tmp_path / "cut", small_market(120), rules, "random", Window(10, 119), until=60)

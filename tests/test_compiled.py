@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from numba import njit
 
+from engine.accounting.codes import advance
 from engine.compiled import bind, compiled, fingerprint, hourly
-from engine.kernel import advance
-from rl_training.stepping import step
+from rl_training.environments.stepping import step
 
 FACTOR = 2.0
 

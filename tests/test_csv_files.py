@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from support_report import played, save
 
 import adapters
-from adapters.csv_files import RUN, quoted, unquoted, write_rows, write_table
-from adapters.run_files import trades_frame, write_comparison
+from adapters.storage.csv_files import RUN, quoted, unquoted, write_rows, write_table
+from adapters.storage.run_files import trades_frame, write_comparison
 
 NASTY = [f"{mark}HYPERLINK(1)" for mark in RUN]
 CHARACTERS = st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("=+-@\t\r\n'\",;"))

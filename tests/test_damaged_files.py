@@ -12,16 +12,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from adapters.bundles import LOOKS
-from adapters.contestants import SUMMARY, ranking
-from adapters.deployment import later_looks
 from adapters.exchanges.coins import Listing
 from adapters.exchanges.raw_store import PRICES, RawStore
-from adapters.json_files import read_object, read_objects
-from adapters.pbt.results import StateFolder
-from adapters.saved_run import fitting_together
-from adapters.training import read_checkpoint, restore
-from adapters.trials import read_trials
+from adapters.research.contestants import SUMMARY, ranking
+from adapters.research.deployment import later_looks
+from adapters.research.pbt.state_folder import StateFolder
+from adapters.research.training import read_checkpoint, restore
+from adapters.storage.bundles import LOOKS
+from adapters.storage.json_files import read_object, read_objects
+from adapters.storage.saved_run import fitting_together
+from adapters.storage.trials import read_trials
 from engine.errors import DataError, UserError
 
 JUNK: dict[str, bytes] = {

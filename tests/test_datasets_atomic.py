@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.datasets.atomic import new_directory, replacing_file
+from adapters.storage.atomic import new_directory, replacing_file
 from engine.errors import UserError
 
 

@@ -26,15 +26,15 @@ from support_datasets import (
     write_older,
 )
 
-from adapters.datasets import array_store
 from adapters.datasets import cache as array_cache
 from adapters.datasets import load as loading
-from adapters.datasets.code_fingerprint import fingerprint_of_sources
 from adapters.datasets.load import load_dataset
 from adapters.datasets.split import split_dataset
 from adapters.datasets.windows import WindowEdges
 from adapters.datasets.write import write_dataset
-from engine.market import time_of
+from adapters.storage import array_store
+from adapters.storage.code_fingerprint import fingerprint_of_sources
+from engine.market.data import time_of
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import pytest
 from support_datasets import FIRST, bars, settlements, stamp
 from support_raw import Builder, Tables, assert_same_but_for, legs_of, row_of
 
-from engine.market import MarketData
+from engine.market.data import MarketData
 
 ETH = ("ETHUSDT", "bybit")
 

@@ -16,7 +16,7 @@ from adapters.datasets.price_levels import level_findings
 from adapters.datasets.rate_units import likely_unit, rate_levels, unit_findings
 from adapters.datasets.validate import validate
 from adapters.datasets.write import write_dataset
-from engine.market import MarketData
+from engine.market.data import MarketData
 
 RAW = Path(__file__).resolve().parents[2] / "shared" / "market2"
 LEGS = [("BTCUSDT", "binanceusdm"), ("BTCUSDT", "bybit"), ("BTCUSDT", "okx")]

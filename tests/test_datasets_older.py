@@ -22,7 +22,7 @@ from support_datasets import (
 from adapters.datasets.load import Dataset, load_dataset, load_pieces
 from adapters.datasets.write import write_dataset
 from engine.errors import DataError
-from engine.market import directed_pairs
+from engine.market.data import directed_pairs
 
 
 def older(tmp_path: Path, rows: list[dict[str, object]] | None = None, suffix: str = ".parquet") -> Path:

@@ -15,7 +15,7 @@ from adapters.datasets.findings import Finding
 from adapters.datasets.validate import validate
 from adapters.datasets.write import write_dataset
 from engine.errors import DataError
-from engine.market import MarketData
+from engine.market.data import MarketData
 
 LEGS = [("BTCUSDT", "binanceusdm"), ("BTCUSDT", "bybit"), ("BTCUSDT", "okx")]
 BINANCE, BYBIT, OKX = range(3)

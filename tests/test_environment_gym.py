@@ -12,13 +12,13 @@ from gymnasium.utils.env_checker import check_env as gymnasium_check
 from stable_baselines3.common.env_checker import check_env as sb3_check
 from support_environment import FIRST, LAST, builder, course, random_valid
 
-from engine.books import NoteKind, Status
+from engine.accounting.books import NoteKind, Status
 from engine.errors import UserError
-from engine.observation import ObservationSpec, encoding_of, fit_scaler
-from engine.view import View
-from rl_training.environment import FundingArbitrageEnv
-from rl_training.episodes import Course
-from rl_training.registration import ENVIRONMENT_ID
+from engine.observation.encoding import ObservationSpec, encoding_of, fit_scaler
+from engine.observation.view import View
+from rl_training.environments.episodes import Course
+from rl_training.environments.gym_env import FundingArbitrageEnv
+from rl_training.environments.registration import ENVIRONMENT_ID
 from rl_training.settings import EpisodeSettings, RewardSettings
 
 HOLD = 0

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from support_environment import FIRST, LAST, course, random_valid, vec_environment
 
+from engine.accounting.records import Records
 from engine.errors import UserError
-from engine.records import Records
-from rl_training.environment import FundingArbitrageEnv
+from rl_training.environments.gym_env import FundingArbitrageEnv
+from rl_training.environments.vec_env import FundingVecEnv
 from rl_training.settings import EpisodeSettings
-from rl_training.vec_environment import FundingVecEnv
 
 SHORT = EpisodeSettings(length_hours=12)
 

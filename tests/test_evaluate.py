@@ -14,29 +14,23 @@ from support_environment import FIRST, LAST, builder, random_policy
 from support_training import arb, write_tiny_dataset
 from support_training import tiny as tiny_settings
 
-from adapters.bundles import LOOKS, load_policy, save_bundle
-from adapters.configuration import load_settings
-from adapters.evaluation import (
-    Episode,
-    draw_windows,
-    play,
-    rank_correlation,
-    record_look,
-    summary,
-)
-from adapters.preparation import Window
-from adapters.trials import read_trials
+from adapters.configuration.settings import load_settings
+from adapters.research.evaluation import Episode, draw_windows, play, rank_correlation, summary
+from adapters.research.markets import Window
+from adapters.storage.bundles import LOOKS, load_policy, save_bundle
+from adapters.storage.looks import record_look
+from adapters.storage.trials import read_trials
+from engine.accounting.tape import prepare
+from engine.analysis.metrics import compute_metrics
 from engine.backtest import run_backtest
 from engine.errors import UserError
-from engine.metrics import compute_metrics
-from engine.opportunities import OpportunityBuilder
-from engine.tape import prepare
+from engine.observation.opportunities import OpportunityBuilder
 from engine.worlds import late
-from rl_training.environment import FundingArbitrageEnv
-from rl_training.episodes import Course
-from rl_training.rewards import episode_reward
+from rl_training.environments.episodes import Course
+from rl_training.environments.gym_env import FundingArbitrageEnv
+from rl_training.environments.rewards import episode_reward
 from rl_training.settings import EpisodeSettings, RewardSettings
-from strategies.base import Context, NoParameters
+from strategies.plugin import Context, NoParameters
 from strategies.policy import Policy, best_action
 from strategies.ppo import Ppo
 

@@ -11,12 +11,12 @@ from loopback.server import LoopbackServer
 from loopback.world import EXCHANGES, HOUR_MS
 from support_exchanges import settings_of, world_of
 
-from adapters.datasets.stamps import end_hour
 from adapters.exchanges.calls import Caller
 from adapters.exchanges.clients import Clients
 from adapters.exchanges.coins import Listing, listings
 from adapters.exchanges.endings import announced_end, is_ending, stated_end
 from adapters.exchanges.quirks import QUIRKS
+from adapters.storage.stamps import end_hour
 
 DATED = ("binanceusdm", "bybit", "okx", "bitget", "kucoinfutures")
 NOW = 1_735_700_000_000

@@ -6,9 +6,9 @@ import math
 
 import pytest
 
+from adapters.datasets.settlement_intervals import Gap, bar_gaps, intervals_in_force
 from adapters.exchanges.fetch_report import settlement_gaps
-from adapters.exchanges.intervals import Gap, bar_gaps, intervals_in_force
-from adapters.exchanges.paging import HOUR_MS
+from adapters.storage.stamps import HOUR_MS
 
 
 def at(*hours: int) -> list[int]:

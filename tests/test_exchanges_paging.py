@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from adapters.exchanges.paging import HOUR_MS, Ask, Row, Rows, holes, page_through
+from adapters.exchanges.paging import Ask, Row, Rows, holes, page_through
+from adapters.storage.stamps import HOUR_MS
 
 
 def an_exchange(hours: Sequence[int], cap: int, *, newest: bool, empty_at: frozenset[int] = frozenset()) -> Ask:

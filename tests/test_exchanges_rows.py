@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from adapters.exchanges.coins import Listing
-from adapters.exchanges.paging import HOUR_MS
 from adapters.exchanges.rows import RowReader
 from adapters.gate.limits import GateSettings
 from adapters.gate.refusals import Refusal
+from adapters.storage.stamps import HOUR_MS
 
 NOW = 480_000 * HOUR_MS + 20_000
 TIME = 479_990 * HOUR_MS

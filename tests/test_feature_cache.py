@@ -10,8 +10,8 @@ from market_strategies import random_market, random_settings
 
 from adapters.datasets import feature_cache
 from adapters.datasets.feature_cache import feature_tables
-from engine.features import Tables, build_tables
-from engine.tape import Tape, prepare
+from engine.accounting.tape import Tape, prepare
+from engine.observation.features import Tables, build_tables
 
 FINGERPRINT = "f" * 32
 

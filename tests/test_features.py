@@ -10,12 +10,12 @@ from feature_reference import LegSeries, expected_features
 from market_strategies import random_market, random_settings
 from small_market import NAN, LegSketch, plain_settings, small_market
 
-from engine.features import COLUMN, FEATURES, HISTORY_HOURS
-from engine.market import MarketData, directed_pairs
-from engine.opportunities import OpportunityBuilder
-from engine.other_futures import starting_at, up_to
+from engine.accounting.tape import prepare
+from engine.market.counterfactual import starting_at, up_to
+from engine.market.data import MarketData, directed_pairs
+from engine.observation.features import COLUMN, FEATURES, HISTORY_HOURS
+from engine.observation.opportunities import OpportunityBuilder
 from engine.settings import EngineSettings
-from engine.tape import prepare
 
 
 def builder_of(market: MarketData, settings: EngineSettings) -> OpportunityBuilder:

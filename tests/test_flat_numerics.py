@@ -10,7 +10,7 @@ from stable_baselines3.common.buffers import RolloutBuffer
 from support_flat_ppo import RandomWalkEnv, agent_of
 from torch.distributions import Categorical
 
-from rl_training.flat_numerics import (
+from rl_training.learners.flat_numerics import (
     FlatParameters,
     aligned,
     generalised_advantages,

@@ -18,8 +18,8 @@ from support_flat_ppo import BanditEnv, RandomWalkEnv, agent_of, collect, weight
 from threadpoolctl import threadpool_limits
 
 from engine.errors import BundleError, SettingsError, UserError
-from rl_training.flat_numerics import Array
-from rl_training.flat_ppo import _THREADS, DivergenceError, FlatPPO, load_policy_arrays
+from rl_training.learners.flat_numerics import Array
+from rl_training.learners.flat_ppo import _THREADS, DivergenceError, FlatPPO, load_policy_arrays
 
 
 def train_both(monkeypatch: pytest.MonkeyPatch, stock: PPO, flat: FlatPPO, updates: int = 1) -> None:

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from engine.books import HOUR, LEDGER, NOTE, TRADE
-from engine.chain import chain
+from engine.accounting.books import HOUR, LEDGER, NOTE, TRADE
+from engine.accounting.records import NO_RECORDS, Records
+from engine.analysis.folds import Fold, FoldLengths, Span, folds_of, shrunk
+from engine.analysis.joined_runs import chain
 from engine.errors import UserError
-from engine.folds import Fold, FoldLengths, Span, folds_of, shrunk
-from engine.records import NO_RECORDS, Records
 
 START = 482_000
 DAYS = st.integers(1, 40)

@@ -18,14 +18,14 @@ from scripted import Scripted
 from small_market import LegSketch, plain_settings, small_market
 
 from adapters.datasets.hourly_intervals import hourly_intervals
+from engine.accounting.books import Kind
+from engine.accounting.records import Records
+from engine.accounting.tape import SILENT, prepare
 from engine.backtest import run_backtest
-from engine.books import Kind
-from engine.market import MarketData
-from engine.opportunities import OpportunityBuilder
-from engine.records import Records
-from engine.schedule import ACTUAL, IMPUTED, SILENT_AFTER
+from engine.market.data import MarketData
+from engine.market.schedule import ACTUAL, IMPUTED, SILENT_AFTER
+from engine.observation.opportunities import OpportunityBuilder
 from engine.settings import EngineSettings
-from engine.tape import SILENT, prepare
 
 HOURS = 200
 QUIET_END = 60

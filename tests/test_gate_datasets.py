@@ -27,7 +27,7 @@ from adapters.datasets.load import load_dataset, load_pieces
 from adapters.datasets.validate import validate
 from adapters.datasets.write import write_dataset
 from adapters.gate.limits import GateSettings
-from engine.market import MarketData
+from engine.market.data import MarketData
 
 SPOILT = 20
 WIDE = GateSettings(max_price_disagreement=0.9, max_lone_move=1e6, max_mark_distance=0.9)

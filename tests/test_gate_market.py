@@ -18,7 +18,7 @@ from adapters.gate.limits import GateSettings
 from adapters.gate.market import Gated, gate_market
 from adapters.gate.refusals import Refusal
 from adapters.gate.values import INTERVAL
-from engine.market import PER_LEG_FLOATS, MarketData
+from engine.market.data import PER_LEG_FLOATS, MarketData
 
 SHORT = GateSettings(memory_hours=24)
 SAMPLE = Path("data/sample")

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.gate.limits import GateSettings
 from adapters.gate.prices import Past, elsewhere, judge, why
-from engine.market import Floats
+from engine.market.data import Floats
 
 NAN = float("nan")
 LIMITS = GateSettings()

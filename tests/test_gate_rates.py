@@ -12,7 +12,7 @@ from support_gate import changed, plausible
 from adapters.gate.limits import RATE_CAPS, GateSettings
 from adapters.gate.market import gate_market
 from adapters.gate.rates import Evidence
-from engine.market import MarketData
+from engine.market.data import MarketData
 
 HOURS, NOW = 97, 96
 USUAL = 1e-4

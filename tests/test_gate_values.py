@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.configuration import CONFIGS, load_settings, read_yaml
+from adapters.configuration.settings import CONFIGS, load_settings, read_yaml
 from adapters.gate.limits import GateSettings
 from adapters.gate.refusals import NAMED, Refusal, as_given, lines_of
 from adapters.gate.values import INTERVAL, RATE, SPREAD, can_be, out_of_range

@@ -13,14 +13,14 @@ import pytest
 from support_datasets import info_of, small_market, window
 from support_environment import random_policy
 
-from adapters.bundles import save_bundle
 from adapters.cli import main
-from adapters.datasets.atomic import new_directory
-from adapters.datasets.giving_way import check_file, check_place
 from adapters.datasets.write import write_dataset
-from adapters.deployment import CARD, roll_back, shipped_only
-from adapters.pbt.tensorboard import Scalars
-from adapters.walk_forward.models import _start_anew
+from adapters.reporting.pbt_tensorboard import Scalars
+from adapters.research.deployment import CARD, roll_back, shipped_only
+from adapters.research.walk_forward.models import _start_anew
+from adapters.storage.atomic import new_directory
+from adapters.storage.bundles import save_bundle
+from adapters.storage.giving_way import check_file, check_place
 from engine.errors import UserError
 
 HOURS = 120

@@ -10,17 +10,17 @@ from market_strategies import EXCHANGES, random_market
 from reference_hindsight import best_chain
 from small_market import LegSketch, plain_settings, small_market
 
+from engine.accounting.books import Books, Status
+from engine.accounting.loop import HourlyLoop, order_records
+from engine.accounting.tape import Tape, prepare
+from engine.analysis.hindsight import Plan, best_plan
+from engine.analysis.upper_envelope import add_line, highest
 from engine.backtest import run_backtest
-from engine.books import Books, Status
-from engine.envelope import add_line, highest
 from engine.errors import UserError
-from engine.hindsight import Plan, best_plan
-from engine.loop import HourlyLoop, order_records
-from engine.opportunities import OpportunityBuilder
+from engine.observation.opportunities import OpportunityBuilder
 from engine.settings import EngineSettings, FeeRow
-from engine.tape import Tape, prepare
-from strategies.base import Context, Future
 from strategies.hindsight import Hindsight, HindsightParameters
+from strategies.plugin import Context, Future
 
 ENTER, EXIT = 1, 2
 CAPITAL = 10_000.0

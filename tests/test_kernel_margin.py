@@ -14,14 +14,14 @@ from reference_engine import simulate
 from scripted import Scripted
 from test_kernel_reference import TOLERANCE, assert_same
 
+from engine.accounting.books import IN_TRANSIT, Kind
+from engine.accounting.loop import HourlyLoop, order_records
+from engine.accounting.records import Records, join, trade_pnl
+from engine.accounting.tape import prepare
+from engine.analysis.metrics import compute_metrics
 from engine.backtest import answer, run_backtest
-from engine.books import IN_TRANSIT, Kind
-from engine.loop import HourlyLoop, order_records
-from engine.metrics import compute_metrics
-from engine.opportunities import OpportunityBuilder
-from engine.records import Records, join, trade_pnl
-from engine.tape import prepare
-from engine.view import View
+from engine.observation.opportunities import OpportunityBuilder
+from engine.observation.view import View
 
 
 def seeded(seed: int) -> Case:

@@ -12,14 +12,14 @@ from reference_engine import simulate
 from reference_records import ReferenceResult
 from scripted import Scripted
 
+from engine.accounting.books import Kind, Leg, Reason
+from engine.accounting.records import Records, trade_pnl
+from engine.accounting.tape import prepare
+from engine.analysis.metrics import compute_metrics
 from engine.backtest import run_backtest
-from engine.books import Kind, Leg, Reason
-from engine.market import MarketData, directed_pairs
-from engine.metrics import compute_metrics
-from engine.opportunities import OpportunityBuilder
-from engine.records import Records, trade_pnl
-from engine.schedule import ACTUAL
-from engine.tape import prepare
+from engine.market.data import MarketData, directed_pairs
+from engine.market.schedule import ACTUAL
+from engine.observation.opportunities import OpportunityBuilder
 
 TOLERANCE = 1e-9
 

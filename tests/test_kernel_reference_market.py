@@ -12,7 +12,7 @@ from test_kernel_reference import assert_same
 
 from adapters.datasets.build import market_from_raw
 from adapters.datasets.raw_tables import read_bars, read_settlements
-from engine.market import hour_of
+from engine.market.data import hour_of
 
 RAW = Path(__file__).resolve().parents[2] / "shared" / "market"
 pytestmark = [

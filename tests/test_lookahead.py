@@ -10,21 +10,21 @@ import numpy as np
 import pytest
 from market_strategies import EXCHANGES, random_market
 
-from engine.books import ORDER
-from engine.features import COLUMN, FEATURES
-from engine.lookahead import Replay, Subject, leaks, replay
-from engine.market import MarketData, RecordedOpportunities
-from engine.observation import ObservationSpec, Scaler, decode_action, encoding_of, fit_scaler
-from engine.opportunities import OpportunityBuilder
-from engine.other_futures import NOTICES, OPPORTUNITIES, TABLES, with_other_future
+from engine.accounting.books import ORDER
+from engine.accounting.tape import prepare
+from engine.analysis.lookahead import Replay, Subject, leaks, replay
+from engine.market.counterfactual import NOTICES, OPPORTUNITIES, TABLES, with_other_future
+from engine.market.data import MarketData, RecordedOpportunities
+from engine.observation.encoding import ObservationSpec, Scaler, decode_action, encoding_of, fit_scaler
+from engine.observation.features import COLUMN, FEATURES
+from engine.observation.opportunities import OpportunityBuilder
+from engine.observation.view import Enter, Exit, Order, Strategy, View
 from engine.settings import EngineSettings, FeeRow, FilterSettings, Settings
-from engine.tape import prepare
-from engine.view import Enter, Exit, Order, Strategy, View
-from strategies.base import Context
 from strategies.basis import Basis, BasisParameters
 from strategies.carry import Carry, CarryParameters
 from strategies.greedy import Greedy, GreedyParameters
 from strategies.hold import Hold
+from strategies.plugin import Context
 from strategies.policy import Policy, best_action
 from strategies.random_actions import RandomActions, RandomActionsParameters
 

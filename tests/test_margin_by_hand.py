@@ -11,15 +11,15 @@ from hand_runs import ALPHA, BETA, ENTER, Played, near, play, play_pair
 from reference_records import Enter, Exit
 from small_market import LegSketch, plain_settings, small_market
 
-from engine.books import Kind, OrderKind
+from engine.accounting.books import Kind, OrderKind
+from engine.accounting.leg_failure import CLOSING, OPENING, leg_fails
+from engine.accounting.loop import HourlyLoop, order_records
+from engine.accounting.margin import liquidation_distance
+from engine.accounting.tape import prepare
+from engine.analysis.hindsight import fixed_size
+from engine.analysis.metrics import compute_metrics
 from engine.errors import SettingsError, UserError
-from engine.hindsight import fixed_size
-from engine.leg_failure import CLOSING, OPENING, leg_fails
-from engine.loop import HourlyLoop, order_records
-from engine.margin import liquidation_distance
-from engine.metrics import compute_metrics
 from engine.settings import EngineSettings, MarginSettings, parse_settings
-from engine.tape import prepare
 
 FLAT = LegSketch(price=100.0)
 DOUBLES = LegSketch(price=[100, 100, 200, 200, 200])

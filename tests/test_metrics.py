@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.books import HOUR, LEDGER, NOTE, TRADE, Kind
-from engine.metrics import Metrics, compute_metrics, return_metrics, trade_metrics
-from engine.records import Records, join
-from engine.schedule import ACTUAL, IMPUTED, REVERSAL
+from engine.accounting.books import HOUR, LEDGER, NOTE, TRADE, Kind
+from engine.accounting.records import Records, join
+from engine.analysis.metrics import Metrics, compute_metrics, return_metrics, trade_metrics
+from engine.market.schedule import ACTUAL, IMPUTED, REVERSAL
 
 NAMES = (
     *("initial_capital_usd", "final_equity_usd", "pnl_usd", "pnl_pct", "pnl_pct_per_7d", "trades", "win_rate_pct"),

@@ -19,13 +19,13 @@ from adapters.datasets.validate import validate
 from adapters.exchanges.coins import Listing
 from adapters.exchanges.history import ExchangeHistory
 from adapters.exchanges.leg_source import LegHistory
-from adapters.exchanges.paging import HOUR_MS
 from adapters.gate.frozen import FROZEN_BARS, frozen_bars, frozen_hours
 from adapters.paper.history_facts import past_hours
-from engine.books import Kind, Reason
-from engine.records import Records
-from engine.rolling import FACTS
-from engine.schedule import ACTUAL
+from adapters.storage.stamps import HOUR_MS
+from engine.accounting.books import Kind, Reason
+from engine.accounting.records import Records
+from engine.live_window import FACTS
+from engine.market.schedule import ACTUAL
 
 HOURS = 600
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support_datasets import FIRST, small_market
 
-from engine.market import NEVER, MarketData
-from engine.notices import Notice, last_word, takes_effect, with_notices
+from engine.market.data import NEVER, MarketData
+from engine.market.notices import Notice, last_word, takes_effect, with_notices
 
 said = st.lists(
     st.tuples(st.integers(0, 30), st.one_of(st.integers(0, 40), st.just(NEVER))),

@@ -11,12 +11,13 @@ from market_strategies import random_market, random_settings
 from scripted import pair_indexes
 from small_market import LegSketch, plain_settings, small_market
 
+from engine.accounting.books import ORDER, OrderKind, Status, open_books
+from engine.accounting.tape import prepare
 from engine.backtest import run_backtest
-from engine.books import ORDER, OrderKind, Status, open_books
 from engine.errors import SettingsError, UserError
-from engine.features import COLUMN, FEATURES
-from engine.market import MarketData
-from engine.observation import (
+from engine.market.counterfactual import up_to
+from engine.market.data import MarketData
+from engine.observation.encoding import (
     V1_FEATURES,
     ObservationSpec,
     Scaler,
@@ -25,11 +26,10 @@ from engine.observation import (
     encoding_of,
     fit_scaler,
 )
-from engine.opportunities import OpportunityBuilder
-from engine.other_futures import up_to
+from engine.observation.features import COLUMN, FEATURES
+from engine.observation.opportunities import OpportunityBuilder
+from engine.observation.view import Enter, Exit, Order, View
 from engine.settings import EngineSettings, parse_settings
-from engine.tape import prepare
-from engine.view import Enter, Exit, Order, View
 
 HOURS = 8
 COINS = ("AAAUSDT", "BBBUSDT", "CCCUSDT", "DDDUSDT")

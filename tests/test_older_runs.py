@@ -13,15 +13,14 @@ import pytest
 from support_report import add_extras, played, save
 from support_training import arb
 
-from adapters.cost_stress import KEPT
-from adapters.manifest import RUN_FORMAT
-from adapters.report import page
-from adapters.report.comparison import Compared, comparison_page
-from adapters.report.extras import read_extras
-from adapters.report.page import run_page
-from adapters.report.terminal import story_of
-from adapters.results_table import cells
-from adapters.saved_run import METRIC_NAMES, read_run
+from adapters.reporting.page import page
+from adapters.reporting.page.comparison import Compared, comparison_page
+from adapters.reporting.page.extras import read_extras
+from adapters.reporting.page.page import run_page
+from adapters.reporting.page.terminal import story_of
+from adapters.reporting.results_table import cells
+from adapters.research.dearer_costs import KEPT
+from adapters.storage.saved_run import METRIC_NAMES, RUN_FORMAT, read_run
 
 STRAY = re.compile(r"(?<![\w.])(nan|None|undefined|NaT|Undefined|inf)(?!\w)")
 DASHES = {

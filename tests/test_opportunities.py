@@ -17,13 +17,13 @@ from scripted import pair_indexes
 from small_market import NAN, LegSketch, plain_settings, small_market
 from support_datasets import FIRST, opportunity, prices_frame, write_frame, write_older
 
-from adapters.configuration import load_settings
+from adapters.configuration.settings import load_settings
 from adapters.datasets.load import load_dataset
-from engine.features import COLUMN, FEATURES
-from engine.market import MarketData, RecordedOpportunities
-from engine.opportunities import OpportunityBuilder, rank
+from engine.accounting.tape import prepare
+from engine.market.data import MarketData, RecordedOpportunities
+from engine.observation.features import COLUMN, FEATURES
+from engine.observation.opportunities import OpportunityBuilder, rank
 from engine.settings import EngineSettings, FilterSettings
-from engine.tape import prepare
 
 BTC_ALPHA, BTC_BETA = ("BTCUSDT", "alpha"), ("BTCUSDT", "beta")
 

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from support_datasets import raw_pair
 
-from adapters.configuration import load_settings
+from adapters.configuration.settings import load_settings
 from adapters.datasets.build import build_dataset
 from adapters.datasets.load import load_dataset
 from adapters.datasets.opportunity_file import write_opportunities
-from adapters.preparation import prepare_dataset
+from adapters.research.markets import prepare_dataset
 from engine.backtest import run_backtest
-from strategies.base import Context
+from strategies.plugin import Context
 from strategies.random_actions import RandomActions
 
 

@@ -13,12 +13,12 @@ from market_strategies import random_market
 from scripted import Scripted
 from small_market import LegSketch, plain_settings, small_market
 
+from engine.accounting.books import Kind, Reason
+from engine.accounting.tape import prepare
 from engine.backtest import run_backtest
-from engine.books import Kind, Reason
-from engine.market import PER_LEG_FLOATS, MarketData, RecordedOpportunities, directed_pairs
-from engine.opportunities import OpportunityBuilder
-from engine.outages import Outage, scattered_outages, silenced
-from engine.tape import prepare
+from engine.market.data import PER_LEG_FLOATS, MarketData, RecordedOpportunities, directed_pairs
+from engine.market.outages import Outage, scattered_outages, silenced
+from engine.observation.opportunities import OpportunityBuilder
 
 HOURS = 60
 

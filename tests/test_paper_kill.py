@@ -22,11 +22,11 @@ from adapters.paper.journal import Journal, is_started
 from adapters.paper.recorded_run import records_of
 from adapters.paper.settings import load_config
 from adapters.paper.setup import prepare_player
+from engine.accounting.records import Records
+from engine.accounting.tape import prepare
 from engine.backtest import run_backtest
-from engine.market import MarketData
-from engine.opportunities import OpportunityBuilder
-from engine.records import Records
-from engine.tape import prepare
+from engine.market.data import MarketData
+from engine.observation.opportunities import OpportunityBuilder
 
 HOURS, KILLS = 500, 3
 CONFIG = {

@@ -18,9 +18,9 @@ from adapters.paper.journal import Journal
 from adapters.paper.live import PASSED
 from adapters.paper.setup import prepare_player
 from adapters.paper.verify import verify
-from engine.books import Kind, Reason
+from engine.accounting.books import Kind, Reason
 from engine.errors import ArbError, UserError
-from engine.schedule import ACTUAL, IMPUTED, REVERSAL
+from engine.market.schedule import ACTUAL, IMPUTED, REVERSAL
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from support_live import live_settings
 from adapters.paper.compile_ahead import PLAYED_HOURS, play_made_up_hours
 from adapters.paper.journal import Journal
 from adapters.paper.setup import prepare_player
-from engine.books import OrderKind
+from engine.accounting.books import OrderKind
 
 
 class Asked:

@@ -11,11 +11,11 @@ from support_datasets import info_of, small_market
 from support_environment import random_policy
 from support_training import arb
 
-from adapters.bundles import load_bundle, save_bundle
-from adapters.configuration import load_settings
+from adapters.configuration.settings import load_settings
 from adapters.datasets.write import write_dataset
 from adapters.paper.journal import Journal
 from adapters.paper.setup import check_unchanged, model_identity
+from adapters.storage.bundles import load_bundle, save_bundle
 from engine.errors import UserError
 from strategies.policy import Policy
 

@@ -16,8 +16,8 @@ from support_live import Trader, live_settings, trader
 from adapters.paper.journal import Journal
 from adapters.paper.setup import prepare_player
 from adapters.paper.verify import verify
-from engine.books import Reason
-from engine.market import NEVER
+from engine.accounting.books import Reason
+from engine.market.data import NEVER
 
 STRATEGY = "plugin_strategies:Churn"
 

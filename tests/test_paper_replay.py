@@ -14,10 +14,10 @@ from adapters.paper.journal import Journal
 from adapters.paper.recorded_run import records_of
 from adapters.paper.setup import prepare_player
 from adapters.paper.verify import verify
-from adapters.preparation import Window
+from adapters.research.markets import Window
+from engine.accounting.records import Records
 from engine.errors import UserError
-from engine.market import MarketData, RecordedOpportunities, directed_pairs, select
-from engine.records import Records
+from engine.market.data import MarketData, RecordedOpportunities, directed_pairs, select
 
 EAGER = {"random": {"enter_probability": 0.4, "exit_probability": 0.2}}
 SAMPLE = Path(__file__).parent.parent / "data" / "sample"
@@ -84,7 +84,7 @@ def test_the_shipped_policy_replays_to_the_same_records(tmp_path: Path) -> None:
 
 
 def _shipped(latency: int):  # type: ignore[no-untyped-def]  # the engine part of the shipped settings
-    from adapters.configuration import load_settings
+    from adapters.configuration.settings import load_settings
     from engine.settings import EngineSettings
 
     shipped = load_settings(None, [f"latency_hours={latency}"]).model_dump(include=set(EngineSettings.model_fields))

@@ -10,13 +10,13 @@ from market_strategies import random_market, random_settings
 from small_market import START, LegSketch, plain_settings, small_market
 
 from adapters.paper.dataset_hours import hours_of, without_hours
-from engine.before import load_before
+from engine.accounting.tape import prepare
 from engine.errors import DataError
-from engine.market import MarketData
-from engine.opportunities import OpportunityBuilder
-from engine.rolling import NOW, WALKED_ROWS, WINDOW_ROWS, HourFacts, RollingMarket, Settled
+from engine.live_window import NOW, WALKED_ROWS, WINDOW_ROWS, HourFacts, RollingMarket, Settled
+from engine.market.data import MarketData
+from engine.market.earlier_hours import load_before
+from engine.observation.opportunities import OpportunityBuilder
 from engine.settings import EngineSettings
-from engine.tape import prepare
 
 
 def assert_same_hour(whole: OpportunityBuilder, window: OpportunityBuilder, row: int) -> None:

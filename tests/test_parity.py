@@ -10,18 +10,18 @@ import pytest
 from market_strategies import random_market, random_settings, with_margin, with_shocks
 from numpy.typing import NDArray
 
+from engine.accounting.books import ORDER, Kind, OrderKind
+from engine.accounting.records import Records
+from engine.accounting.tape import prepare
 from engine.backtest import run_backtest
-from engine.books import ORDER, Kind, OrderKind
-from engine.observation import ObservationSpec, Scaler, decode_action, encoding_of, fit_scaler
-from engine.opportunities import OpportunityBuilder
-from engine.records import Records
+from engine.observation.encoding import ObservationSpec, Scaler, decode_action, encoding_of, fit_scaler
+from engine.observation.opportunities import OpportunityBuilder
+from engine.observation.view import Enter, Exit, Order, View
 from engine.settings import FilterSettings
-from engine.tape import prepare
-from engine.view import Enter, Exit, Order, View
-from rl_training.environment import FundingArbitrageEnv
-from rl_training.episodes import Course
+from rl_training.environments.episodes import Course
+from rl_training.environments.gym_env import FundingArbitrageEnv
+from rl_training.environments.vec_env import FundingVecEnv
 from rl_training.settings import EpisodeSettings
-from rl_training.vec_environment import FundingVecEnv
 
 HOURS = 150
 

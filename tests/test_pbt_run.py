@@ -21,16 +21,17 @@ from stable_baselines3 import PPO
 from support_training import arb, rewrite, tiny, write_tiny_dataset
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from adapters.bundles import load_bundle
-from adapters.pbt.console import Narrator
-from adapters.pbt.courses import courses_of
-from adapters.pbt.job import JOB, read_job
-from adapters.pbt.results import StateFolder
-from adapters.pbt.run import run_population
-from adapters.pbt.tried import trial_name
-from adapters.trials import read_trials, summarise
+from adapters.reporting.pbt_console import Narrator
+from adapters.research.pbt.courses import courses_of
+from adapters.research.pbt.job import read_job
+from adapters.research.pbt.loop import run_population
+from adapters.research.pbt.state_folder import StateFolder
+from adapters.research.pbt.tried import trial_name
+from adapters.storage.bundles import load_bundle
+from adapters.storage.pbt_names import JOB
+from adapters.storage.trials import read_trials, summarise
+from engine.analysis.statistics import backtest_overfitting, deflated_sharpe, sharpe
 from engine.errors import DataError
-from engine.statistics import backtest_overfitting, deflated_sharpe, sharpe
 
 AGENTS, ITERATIONS, STEPS = 3, 3, 256
 OPTIONS = ("--population", AGENTS, "--timesteps", 300, "--perturbation-interval", 100, "--seed", 7)
@@ -347,7 +348,7 @@ def test_a_score_without_its_returns_is_refused(run: Path, tmp_path: Path, capsy
 
 
 def test_a_run_without_job_or_under_way_is_not_touched(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from adapters.only_one import only_one
+    from adapters.storage.folder_lock import only_one
 
     with only_one(run):
         assert arb("train-pbt", "--resume", run) == 2

@@ -12,18 +12,18 @@ import pytest
 from stable_baselines3 import PPO
 from support_environment import FIRST, SPEC, builder, random_policy
 
-from adapters.evaluation import alone
+from adapters.research.evaluation import alone
+from engine.analysis.metrics import fitness
 from engine.backtest import run_backtest
-from engine.metrics import fitness
-from engine.observation import fit_scaler
-from rl_training.episodes import Course
-from rl_training.extraction import policy_of
-from rl_training.flat_numerics import towers
+from engine.observation.encoding import fit_scaler
+from rl_training.environments.episodes import Course
+from rl_training.environments.scoring import play
+from rl_training.learners.extraction import policy_of
+from rl_training.learners.flat_numerics import towers
+from rl_training.learners.training import Training
+from rl_training.pbt.interval import Gym, Trained, examine, inherited, train_interval
 from rl_training.pbt.population import Assignment
-from rl_training.pbt.training import Gym, Trained, examine, inherited, train_interval
-from rl_training.scoring import play
 from rl_training.settings import EpisodeSettings, PPOSettings, RewardSettings, TrainingSettings
-from rl_training.train import Training
 from strategies.policy import best_action
 
 ROLLOUT = 64

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pbt_work import work
 
-from adapters.pbt.workers import (
+from adapters.workers.pool import (
     Finished,
     TaskFailedError,
     Told,
@@ -115,7 +115,7 @@ def test_trap_22_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> Non
     program = (
         "import os, signal, sys\n"
         "from pbt_work import work\n"
-        "from adapters.pbt.workers import WorkerPool\n"
+        "from adapters.workers.pool import WorkerPool\n"
         "if __name__ == '__main__':\n"
         "    with WorkerPool(work, 'shared', 1) as pool:\n"
         "        next(pool.run([('wait', sys.argv[1], 0)]))\n"

@@ -10,16 +10,16 @@ import torch
 from stable_baselines3 import PPO
 from support_environment import FIRST, LAST, SPEC, builder, course, random_policy, vec_environment
 
+from engine.accounting.records import Records
 from engine.backtest import run_backtest
 from engine.errors import UserError
-from engine.observation import ObservationSpec
-from engine.records import Records
-from engine.view import Enter, Exit
-from rl_training.environment import FundingArbitrageEnv
-from rl_training.extraction import policy_of
+from engine.observation.encoding import ObservationSpec
+from engine.observation.view import Enter, Exit
+from rl_training.environments.gym_env import FundingArbitrageEnv
+from rl_training.learners.extraction import policy_of
 from rl_training.settings import EpisodeSettings
-from strategies.base import Context, NoParameters
 from strategies.ensemble import Ensemble, majority
+from strategies.plugin import Context, NoParameters
 from strategies.policy import Policy, best_action, logits
 from strategies.ppo import Ppo, orders_of
 
@@ -129,7 +129,7 @@ def test_trap_23_a_policy_plays_the_same_in_backtest_and_environment() -> None:
 
 
 def course_of(policy: Policy) -> object:
-    from rl_training.episodes import Course
+    from rl_training.environments.episodes import Course
 
     return Course.over(builder(), policy.spec, policy.scaler, FIRST, LAST)
 

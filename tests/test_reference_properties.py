@@ -15,7 +15,7 @@ from market_strategies import Case, cases, random_case
 from reference_engine import ReferenceResult, simulate
 from small_market import NAN
 
-from engine.market import PER_LEG_FLOATS, hour_of
+from engine.market.data import PER_LEG_FLOATS, hour_of
 
 few = settings(max_examples=60, deadline=None, database=None)
 

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 from support_report import cut, nothing, played, save
 
-from adapters.report import attribution
-from adapters.report.attribution import FEES, PAID, RECEIVED, SLIPPAGE, UNREALISED
-from adapters.report.funding_calendar import OTHERS, by_coin, by_hour
-from adapters.report.positions import lanes, positions
-from adapters.saved_run import SavedRun
+from adapters.reporting.page import attribution
+from adapters.reporting.page.attribution import FEES, PAID, RECEIVED, SLIPPAGE, UNREALISED
+from adapters.reporting.page.funding_calendar import OTHERS, by_coin, by_hour
+from adapters.reporting.page.positions import lanes, positions
+from adapters.storage.saved_run import SavedRun
 
 SEEDS = tuple(range(2, 16))
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from support_report import add_extras, nothing, played, save
 
-from adapters.report.extras import Extras
-from adapters.report.page import run_page, write_page, write_report
-from adapters.report.write import compare
-from adapters.saved_run import read_run
+from adapters.reporting.page.extras import Extras
+from adapters.reporting.page.page import run_page, write_page, write_report
+from adapters.reporting.page.write import compare
+from adapters.storage.saved_run import read_run
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (pip install -e '.[dev]')")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from adapters.report.pack import MOST_POINTS, clock, coded, embedded, floats, rounded, stamps, thinned
+from adapters.reporting.page.pack import MOST_POINTS, clock, coded, embedded, floats, rounded, stamps, thinned
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 1440, MOST_POINTS, MOST_POINTS + 1, 8760, 8761, 20_001])

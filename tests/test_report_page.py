@@ -13,15 +13,15 @@ import pytest
 from plotly.offline import get_plotlyjs
 from support_report import add_extras, cut, liquidated, nothing, played, save
 
-from adapters.report.comparison import Compared, comparison_page, differences, labels
-from adapters.report.extras import Extras, read_extras
-from adapters.report.headline import figures, probabilities
-from adapters.report.numbers import interval, number, pct, usd
-from adapters.report.page import run_page, write_report
-from adapters.report.story import signs, story
-from adapters.report.terminal import Story, print_stories, story_of
-from adapters.results_table import output_console
-from adapters.saved_run import SavedRun, read_run
+from adapters.reporting.page.comparison import Compared, comparison_page, differences, labels
+from adapters.reporting.page.extras import Extras, read_extras
+from adapters.reporting.page.headline import figures, probabilities
+from adapters.reporting.page.numbers import interval, number, pct, usd
+from adapters.reporting.page.page import run_page, write_report
+from adapters.reporting.page.story import signs, story
+from adapters.reporting.page.terminal import Story, print_stories, story_of
+from adapters.reporting.results_table import output_console
+from adapters.storage.saved_run import SavedRun, read_run
 from engine.errors import UserError
 
 SECTIONS = ("summary", "equity", "attribution", "positions", "trades", "calendar", "stress", "quality", "manifest")

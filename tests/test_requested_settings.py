@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.configuration import load_settings, read_yaml
+from adapters.configuration.settings import load_settings, read_yaml
+from adapters.configuration.yaml_text import MOST_BYTES, NotYamlError, parse_yaml
 from adapters.paper.settings import load_config
-from adapters.yaml_text import MOST_BYTES, NotYamlError, parse_yaml
 from engine.errors import SettingsError
 from engine.settings import Settings, parse_settings
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from adapters.pbt.figure import reward_scatter
-from adapters.pbt.results import AgentResult
-from adapters.pbt.reward_check import RewardCheck, check_in_words, reward_check
-from adapters.pbt.run import Iteration
-from engine.ranks import ranks, spearman
+from adapters.reporting.pbt_figure import reward_scatter
+from adapters.research.pbt.loop import Iteration
+from adapters.research.pbt.reward_check import RewardCheck, check_in_words, reward_check
+from adapters.research.pbt.state_folder import AgentResult
+from engine.analysis.rank_correlation import ranks, spearman
 
 
 @pytest.mark.parametrize("seed", range(5))

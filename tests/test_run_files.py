@@ -11,14 +11,14 @@ import pytest
 from market_strategies import Case, random_case
 from scripted import Scripted, pair_indexes
 
-from adapters.run_files import equity_frame, ledger_frame, notes_frame, trades_frame, write_json, write_run
+from adapters.storage.run_files import equity_frame, ledger_frame, notes_frame, trades_frame, write_json, write_run
+from engine.accounting.books import OrderKind
+from engine.accounting.records import NO_RECORDS, Records
+from engine.accounting.tape import Tape, prepare
+from engine.analysis.metrics import compute_metrics
 from engine.backtest import run_backtest
-from engine.books import OrderKind
-from engine.market import time_of
-from engine.metrics import compute_metrics
-from engine.opportunities import OpportunityBuilder
-from engine.records import NO_RECORDS, Records
-from engine.tape import Tape, prepare
+from engine.market.data import time_of
+from engine.observation.opportunities import OpportunityBuilder
 
 SEEDS = (2, 3, 4, 5, 6, 7, 8, 10)
 

@@ -25,7 +25,7 @@ from adapters.sample.processes import normal_scores, ornstein_uhlenbeck, signifi
 from adapters.sample.settings import SampleSettings, read_sample_settings
 from adapters.sample.statistics import funding_8h, settlement_intervals, statistics
 from engine.errors import SettingsError
-from engine.market import NEVER, PER_LEG_FLOATS, MarketData
+from engine.market.data import NEVER, PER_LEG_FLOATS, MarketData
 from engine.settings import parse_settings
 
 SAMPLE = Path(__file__).resolve().parents[1] / "data" / "sample"

@@ -14,15 +14,14 @@ import pytest
 from market_strategies import random_case
 from scripted import Scripted
 
-from adapters.manifest import RUN_FORMAT
-from adapters.run_files import equity_frame, ledger_frame, notes_frame, trades_frame, write_run
-from adapters.saved_run import RUN_FILES, is_run, read_run, run_folders
+from adapters.storage.run_files import equity_frame, ledger_frame, notes_frame, trades_frame, write_run
+from adapters.storage.saved_run import RUN_FILES, RUN_FORMAT, is_run, read_run, run_folders
+from engine.accounting.records import NO_RECORDS, Records
+from engine.accounting.tape import Tape, prepare
+from engine.analysis.metrics import compute_metrics
 from engine.backtest import run_backtest
 from engine.errors import UserError
-from engine.metrics import compute_metrics
-from engine.opportunities import OpportunityBuilder
-from engine.records import NO_RECORDS, Records
-from engine.tape import Tape, prepare
+from engine.observation.opportunities import OpportunityBuilder
 
 MANIFEST = {"strategy": "scripted", "settings": {"initial_capital_usd": 10_000.0}}
 

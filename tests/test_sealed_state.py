@@ -17,10 +17,10 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from adapters import array_files, sealed
-from adapters.array_files import read_array, read_arrays, write_array, write_arrays
-from adapters.pbt.results import AgentResult, StateFolder
-from adapters.regular_files import NOT_REGULAR, read_regular
+from adapters.research.pbt.state_folder import AgentResult, StateFolder
+from adapters.storage import array_files, sealed
+from adapters.storage.array_files import read_array, read_arrays, write_array, write_arrays
+from adapters.storage.regular_files import NOT_REGULAR, read_regular
 from engine.errors import DataError
 
 ARRAYS = {

@@ -8,12 +8,12 @@ import pytest
 import yaml
 from support_datasets import small_market
 
-from adapters.configuration import load_settings
+from adapters.configuration.settings import load_settings
 from adapters.paper.settings import load_config
-from adapters.preparation import filtered
+from adapters.research.markets import filtered
+from engine.accounting.tape import prepare
 from engine.errors import SettingsError, UserError
 from engine.settings import FilterSettings
-from engine.tape import prepare
 
 
 def config(folder: Path, **values: object) -> Path:

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from support_environment import random_policy
 
-from adapters.bundles import save_bundle
-from adapters.configuration import load_settings
-from adapters.significance import after_all, other_hours, trials_behind
-from adapters.significance_table import cells, notes
-from engine.significance import NO_RECORD, SignificanceSettings, Trials, hourly_returns, significance
-from engine.statistics import annualised_sharpe, bootstrap, pnl_pct, sharpe
+from adapters.configuration.settings import load_settings
+from adapters.reporting.significance_table import cells, notes
+from adapters.research.significance import after_all, other_hours, trials_behind
+from adapters.storage.bundles import save_bundle
+from engine.analysis.significance import NO_RECORD, SignificanceSettings, Trials, hourly_returns, significance
+from engine.analysis.statistics import annualised_sharpe, bootstrap, pnl_pct, sharpe
 
 START = datetime(2025, 2, 3, tzinfo=UTC)
 QUICK = SignificanceSettings(samples=300)

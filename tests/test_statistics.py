@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from engine.errors import UserError
-from engine.metrics import return_metrics
-from engine.statistics import (
+from engine.analysis.metrics import return_metrics
+from engine.analysis.statistics import (
     annualised_sharpe,
     backtest_overfitting,
     best_by_luck,
@@ -26,6 +25,7 @@ from engine.statistics import (
     sharpe,
     stationary_indices,
 )
+from engine.errors import UserError
 
 
 def correlated(seed: int, hours: int = 1500, memory: float = 0.5, drift: float = 0.0) -> np.ndarray:

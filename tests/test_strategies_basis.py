@@ -7,8 +7,8 @@ import pytest
 from small_market import LegSketch
 from support_rules import HOURS, every_8_hours, play, spans
 
+from engine.accounting.records import trade_pnl
 from engine.errors import SettingsError
-from engine.records import trade_pnl
 
 RULE: dict[str, Any] = {
     "spread_hours": 1, "enter_z": 2.0, "leave_z": 0.0, "horizon_hours": 24, "enter_margin": 1.5, "keep_margin": 1.0,

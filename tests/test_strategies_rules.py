@@ -9,10 +9,10 @@ import pytest
 from small_market import LegSketch
 from support_rules import paying, play, spans
 
-from adapters.configuration import load_settings
-from adapters.strategy_registry import load_strategy_class
-from engine.books import Reason
-from engine.records import Records
+from adapters.configuration.settings import load_settings
+from adapters.configuration.strategy_registry import load_strategy_class
+from engine.accounting.books import Reason
+from engine.accounting.records import Records
 from strategies.ranking import best_pairs
 
 RULES = ("hold", "random", "greedy", "carry", "basis")

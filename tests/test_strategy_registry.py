@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from adapters import strategy_registry
 from adapters.cli import main
 from adapters.commands.strategies import allowed, command, describe
-from adapters.strategy_registry import build_strategy, check_names, load_strategy_class, strategy_classes
+from adapters.configuration.settings import strategy_registry
+from adapters.configuration.strategy_registry import build_strategy, check_names, load_strategy_class, strategy_classes
 from engine.errors import SettingsError, UserError
-from strategies.base import Context
 from strategies.carry import Carry, CarryParameters
+from strategies.plugin import Context
 
 CONTEXT = Context(np.random.default_rng(0))
 RULES = ["hold", "random", "greedy", "carry", "basis"]
@@ -24,7 +24,7 @@ OWN_STRATEGY = '''
 from pydantic import Field
 
 from engine.settings import Settings
-from engine.view import Enter
+from engine.observation.view import Enter
 
 
 class Parameters(Settings):
@@ -122,7 +122,7 @@ def test_a_strategy_without_its_models_is_refused(own: str) -> None:
 
 def test_rules_and_registry_do_without_torch() -> None:
     code = (
-        "import sys, adapters.strategy_registry as r\n"
+        "import sys, adapters.configuration.strategy_registry as r\n"
         f"[r.load_strategy_class(name) for name in {RULES}]\n"
         "print(sorted({'torch', 'stable_baselines3', 'gymnasium', 'pandas'} & set(sys.modules)))"
     )

@@ -16,23 +16,23 @@ from hypothesis import strategies as st
 from support_datasets import info_of, small_market, window
 
 from adapters.cli import main
-from adapters.configuration import ArbSettings, load_settings
+from adapters.configuration.settings import ArbSettings, load_settings
 from adapters.datasets.write import write_dataset
-from adapters.preparation import Window
-from adapters.stress.bench import Bench, outcome, restated
-from adapters.stress.break_even import BEYOND, LOSES, NEVER_EARNS, STOPS_TRADING, find_break_even
-from adapters.stress.capacity import capacity
-from adapters.stress.scenarios import BASE, Scenario, costs, scenarios_of, worst_outages
-from adapters.stress.settings import load_stress
-from adapters.stress.study import study
-from adapters.stress.table import print_study, rows
-from engine.books import Reason
+from adapters.reporting.stress_table import print_study, rows
+from adapters.research.markets import Window
+from adapters.research.stress.bench import Bench, outcome, restated
+from adapters.research.stress.break_even import BEYOND, LOSES, NEVER_EARNS, STOPS_TRADING, find_break_even
+from adapters.research.stress.capacity import capacity
+from adapters.research.stress.scenarios import BASE, Scenario, costs, scenarios_of, worst_outages
+from adapters.research.stress.settings import load_stress
+from adapters.research.stress.study import study
+from engine.accounting.books import Reason
+from engine.accounting.tape import prepare
+from engine.analysis.metrics import compute_metrics
 from engine.errors import SettingsError
-from engine.features import COLUMN, build_tables
-from engine.metrics import compute_metrics
-from engine.opportunities import OpportunityBuilder
-from engine.outages import Outage, silenced
-from engine.tape import prepare
+from engine.market.outages import Outage, silenced
+from engine.observation.features import COLUMN, build_tables
+from engine.observation.opportunities import OpportunityBuilder
 
 HOURS = 150
 CHURN = "plugin_strategies:Churn"

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from engine.metrics import Metrics
-from engine.suspicion import suspicious_signs
+from engine.analysis.metrics import Metrics
+from engine.analysis.suspicion import suspicious_signs
 
 HONEST: Metrics = {
     "pnl_usd": 60.0, "pnl_pct": 0.6, "pnl_pct_per_7d": 0.3, "sharpe": 2.0, "funding_usd": 90.0, "price_pnl_usd": 20.0,

@@ -14,15 +14,15 @@ from stable_baselines3 import PPO
 from support_environment import course
 from support_training import STEPS_PER_ROLLOUT, arb, rewrite, tiny, write_tiny_dataset
 
-from adapters import training as training_runs
-from adapters.bundles import load_bundle, load_policy
-from adapters.configuration import load_settings
+from adapters.configuration.settings import load_settings
 from adapters.datasets.load import load_dataset
+from adapters.research import training as training_runs
+from adapters.storage.bundles import load_bundle, load_policy
 from engine.errors import SettingsError, UserError
-from engine.observation import fit_scaler
-from rl_training.flat_ppo import FlatPPO
+from engine.observation.encoding import fit_scaler
+from rl_training.learners.flat_ppo import FlatPPO
+from rl_training.learners.training import Learner, Training
 from rl_training.settings import EpisodeSettings, PPOSettings, TrainingSettings
-from rl_training.train import Learner, Training
 from strategies.policy import best_action
 
 LEARNERS: tuple[Learner, ...] = ("flat", "sb3")
@@ -313,7 +313,7 @@ def test_trap_17_training_never_sees_the_validation_window(
 
 @pytest.mark.trap(9)
 def test_trap_09_the_scaler_is_fitted_on_the_training_window_alone(dataset: Path, run: Path) -> None:
-    from adapters.preparation import prepare_dataset, window_of
+    from adapters.research.markets import prepare_dataset, window_of
 
     settings = load_settings(None, tiny()[1::2])
     loaded = load_dataset(dataset)

@@ -14,13 +14,13 @@ from reference_records import Exit
 from small_market import LegSketch, plain_settings, small_market
 
 import adapters
-from adapters.configuration import load_settings
-from engine.books import OrderKind
+from adapters.configuration.settings import load_settings
+from engine.accounting.books import OrderKind
+from engine.accounting.loop import HourlyLoop, order_records
+from engine.accounting.tape import prepare
 from engine.errors import SettingsError
-from engine.features import COLUMN
-from engine.loop import HourlyLoop, order_records
+from engine.observation.features import COLUMN
 from engine.settings import EngineSettings, FeeRow, fee_rate
-from engine.tape import prepare
 
 FLAT = LegSketch(price=100, fill=100)
 HOLD, BUY, SELL = (0, 0), (int(OrderKind.ENTER), 0), (int(OrderKind.EXIT), 0)

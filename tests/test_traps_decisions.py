@@ -9,13 +9,13 @@ import pytest
 from hand_runs import ALPHA, BETA
 from small_market import LegSketch, plain_settings, small_market
 
+from engine.accounting.books import MAX_ORDERS, Reason
+from engine.accounting.tape import prepare
 from engine.backtest import run_backtest
-from engine.books import MAX_ORDERS, Reason
 from engine.errors import StrategyError, UserError
-from engine.observation import ObservationSpec, Scaler
-from engine.opportunities import OpportunityBuilder
-from engine.tape import prepare
-from engine.view import Enter, Exit, Order, View
+from engine.observation.encoding import ObservationSpec, Scaler
+from engine.observation.opportunities import OpportunityBuilder
+from engine.observation.view import Enter, Exit, Order, View
 from strategies.policy import Policy, best_action
 
 

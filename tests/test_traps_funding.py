@@ -10,7 +10,7 @@ from hand_runs import ENTER, features_at, near, offered_at, play_pair
 from reference_records import Exit
 from small_market import NAN, LegSketch
 
-from engine.features import COLUMN
+from engine.observation.features import COLUMN
 
 QUIET = LegSketch(fill=100)
 """A leg at 100 that never settles."""

@@ -11,11 +11,11 @@ from hand_runs import ALPHA, BETA, ENTER, features_at, near, offered_at, play, p
 from reference_records import Exit
 from small_market import NAN, LegSketch, plain_settings, small_market
 
-from engine.features import COLUMN
-from engine.market import MarketData
-from engine.observation import ObservationSpec, Scaler, encoding_of, fit_scaler, rank_hour
-from engine.opportunities import OpportunityBuilder
-from engine.tape import prepare
+from engine.accounting.tape import prepare
+from engine.market.data import MarketData
+from engine.observation.encoding import ObservationSpec, Scaler, encoding_of, fit_scaler, rank_hour
+from engine.observation.features import COLUMN
+from engine.observation.opportunities import OpportunityBuilder
 
 FLAT = LegSketch(fill=100)
 

@@ -8,15 +8,15 @@ from hand_runs import ALPHA, BETA, ENTER, GAMMA, near, play, play_pair
 from reference_records import Enter, Exit
 from small_market import NAN, LegSketch, plain_settings, small_market
 
+from engine.accounting.tape import prepare
+from engine.analysis.metrics import compute_metrics
 from engine.backtest import run_backtest
 from engine.errors import SettingsError
-from engine.metrics import compute_metrics
-from engine.observation import ObservationSpec, Scaler, encoding_of
-from engine.opportunities import OpportunityBuilder
+from engine.observation.encoding import ObservationSpec, Scaler, encoding_of
+from engine.observation.opportunities import OpportunityBuilder
+from engine.observation.view import Enter as EnterPair
+from engine.observation.view import Order, View
 from engine.settings import EngineSettings, parse_settings
-from engine.tape import prepare
-from engine.view import Enter as EnterPair
-from engine.view import Order, View
 
 FLAT = LegSketch(fill=100)
 COINS = ("AAAUSDT", "BBBUSDT", "CCCUSDT")

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from adapters.trials import TrialRecord, read_trials, record_of, summarise, write_trials
+from adapters.storage.trials import TrialRecord, read_trials, record_of, summarise, write_trials
+from engine.analysis.statistics import sharpe
 from engine.errors import DataError
-from engine.statistics import sharpe
 
 START = datetime(2025, 2, 3, tzinfo=UTC)
 

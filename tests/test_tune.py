@@ -12,23 +12,23 @@ import yaml
 from small_market import wandering_market
 
 from adapters.cli import main
-from adapters.configuration import load_settings
+from adapters.configuration.settings import load_settings
+from adapters.configuration.strategy_registry import build_strategy, load_strategy_class
+from adapters.configuration.tuning_grids import SHIPPED_GRIDS, points_of, read_grid
 from adapters.datasets.layout import DatasetInfo, Window
 from adapters.datasets.load import load_dataset
 from adapters.datasets.write import write_dataset
-from adapters.strategy_registry import build_strategy, load_strategy_class
-from adapters.trials import read_trials, summarise
-from adapters.tuning import Trial, TuningJob, fitness, measure, ranked
-from adapters.tuning_grid import SHIPPED_GRIDS, points_of, read_grid
-from adapters.tuning_report import cautions, table
+from adapters.research.tuning import Trial, TuningJob, fitness, measure, ranked
+from adapters.research.tuning_files import cautions, table
+from adapters.storage.trials import read_trials, summarise
+from engine.accounting.tape import prepare
+from engine.analysis.metrics import compute_metrics
+from engine.analysis.statistics import backtest_overfitting, deflated_sharpe, sharpe
 from engine.backtest import run_backtest
 from engine.errors import DataError, SettingsError
-from engine.market import time_of
-from engine.metrics import compute_metrics
-from engine.opportunities import OpportunityBuilder
-from engine.statistics import backtest_overfitting, deflated_sharpe, sharpe
-from engine.tape import prepare
-from strategies.base import Context
+from engine.market.data import time_of
+from engine.observation.opportunities import OpportunityBuilder
+from strategies.plugin import Context
 
 HOURS = 300
 FIRST, LAST = 100, 219

@@ -33,27 +33,27 @@ from support_walk_forward import (
 )
 
 from adapters.cli import main
-from adapters.configuration import load_settings
+from adapters.configuration.settings import load_settings
+from adapters.configuration.strategy_registry import build_strategy
 from adapters.datasets.load import load_dataset
-from adapters.preparation import prepare_dataset
-from adapters.saved_run import read_run
-from adapters.strategy_registry import build_strategy
-from adapters.trials import read_trials
-from adapters.tuning import Trial
-from adapters.walk_forward import account as account_module
-from adapters.walk_forward.account import play_account
-from adapters.walk_forward.choices import Choice
-from adapters.walk_forward.stated import stated_settings
+from adapters.research.markets import prepare_dataset
+from adapters.research.tuning import Trial
+from adapters.research.walk_forward import account as account_module
+from adapters.research.walk_forward.account import play_account
+from adapters.research.walk_forward.choices import Choice
+from adapters.research.walk_forward.stated import stated_settings
+from adapters.storage.saved_run import read_run
+from adapters.storage.trials import read_trials
+from engine.accounting.books import HOUR
+from engine.accounting.records import NO_RECORDS, Records
+from engine.accounting.tape import prepare
+from engine.analysis.folds import Fold, Span
+from engine.analysis.metrics import Metrics, compute_metrics, fitness
+from engine.analysis.statistics import deflated_sharpe
 from engine.backtest import run_backtest
-from engine.books import HOUR
-from engine.folds import Fold, Span
-from engine.market import hour_of
-from engine.metrics import Metrics, compute_metrics, fitness
-from engine.opportunities import OpportunityBuilder
-from engine.records import NO_RECORDS, Records
-from engine.statistics import deflated_sharpe
-from engine.tape import prepare
-from strategies.base import Context
+from engine.market.data import hour_of
+from engine.observation.opportunities import OpportunityBuilder
+from strategies.plugin import Context
 
 SEEN = load_settings(None, [SETTINGS[1]])
 

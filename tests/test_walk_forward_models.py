@@ -14,20 +14,20 @@ from support_datasets import info_of, small_market
 from support_training import HOURS, TINY, arb, tiny
 from support_walk_forward import assert_same_results, folds, rows
 
-import adapters.training as training_module
-from adapters.bundles import load_bundle
-from adapters.configuration import load_settings
+import adapters.research.training as training_module
+from adapters.configuration.settings import load_settings
+from adapters.configuration.strategy_registry import build_strategy
 from adapters.datasets.load import load_dataset
 from adapters.datasets.write import write_dataset
-from adapters.preparation import Window, prepare_dataset
-from adapters.saved_run import read_run
-from adapters.strategy_registry import build_strategy
-from adapters.walk_forward import models as models_module
+from adapters.research.markets import Window, prepare_dataset
+from adapters.research.walk_forward import models as models_module
+from adapters.storage.bundles import load_bundle
+from adapters.storage.saved_run import read_run
+from engine.analysis.metrics import compute_metrics
 from engine.backtest import run_backtest
-from engine.market import MarketData, time_of
-from engine.metrics import compute_metrics
-from engine.observation import fit_scaler
-from strategies.base import Context
+from engine.market.data import MarketData, time_of
+from engine.observation.encoding import fit_scaler
+from strategies.plugin import Context
 
 WALK = (
     "--train-days",

@@ -16,11 +16,11 @@ from support_training import arb, rewrite
 from support_walk_forward import FOLDS, assert_same_results, options, walk, write_data
 
 import adapters.commands.walk_forward as command_module
-import adapters.walk_forward.run as run_module
-from adapters import sealed
-from adapters.only_one import only_one
-from adapters.tuning import Measured
-from adapters.walk_forward.point_log import PointLog
+import adapters.research.walk_forward.run as run_module
+from adapters.research.tuning import Measured
+from adapters.research.walk_forward.point_log import PointLog
+from adapters.storage import sealed
+from adapters.storage.folder_lock import only_one
 from engine.errors import DataError
 
 POINTS = 4 * FOLDS
@@ -84,7 +84,7 @@ def test_a_cut_after_the_choices_measures_nothing_again(
 
     module, out = {"play_account": "run", "judge": "judgement", "write_account": "files"}[place], tmp_path / "out"
     with monkeypatch.context() as patch:
-        patch.setattr(f"adapters.walk_forward.{module}.{place}", cut)
+        patch.setattr(f"adapters.research.walk_forward.{module}.{place}", cut)
         with pytest.raises(Cut):
             walk(data, out)
     assert not out.exists()

@@ -9,15 +9,15 @@ import pytest
 from support_environment import FIRST, LAST, builder, market, random_policy
 from support_training import arb, tiny, write_tiny_dataset
 
-from adapters.configuration import load_settings
+from adapters.configuration.settings import load_settings
 from adapters.datasets.load import load_dataset
-from adapters.evaluation import play, signs_of
-from adapters.json_files import read_object
-from adapters.preparation import Window
-from adapters.tuning import LATE, TuningJob, _builders
-from engine.metrics import Metrics
-from engine.opportunities import OpportunityBuilder
-from engine.tape import prepare
+from adapters.research.evaluation import play, signs_of
+from adapters.research.markets import Window
+from adapters.research.tuning import LATE, TuningJob, _builders
+from adapters.storage.json_files import read_object
+from engine.accounting.tape import prepare
+from engine.analysis.metrics import Metrics
+from engine.observation.opportunities import OpportunityBuilder
 from engine.worlds import late, later
 from rl_training.settings import RewardSettings
 

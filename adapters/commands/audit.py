@@ -13,10 +13,10 @@ from adapters.commands.seeds import SEED
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from adapters.audit import AuditResult
-    from adapters.configuration import ArbSettings
-    from adapters.file_watch import FileWatch
-    from engine.view import Strategy
+    from adapters.configuration.settings import ArbSettings
+    from adapters.research.audit.audit import AuditResult
+    from adapters.research.audit.file_watch import FileWatch
+    from engine.observation.view import Strategy
 
 
 @click.command(name="audit")
@@ -52,9 +52,9 @@ def command(
       arb audit --strategy carry --data data/sample
       arb audit --strategy my_rules:MyRule --data data/sample --cuts 200
     """
-    from adapters.configuration import load_settings
-    from adapters.datasets.array_store import cache_root
-    from adapters.file_watch import FileWatch
+    from adapters.configuration.settings import load_settings
+    from adapters.research.audit.file_watch import FileWatch
+    from adapters.storage.array_store import cache_root
 
     settings = load_settings(config, overrides)
     with FileWatch([data, cache_root()]) as watch:
@@ -68,12 +68,12 @@ def _audited(
 ) -> AuditResult:  # fmt: skip
     import numpy as np
 
-    from adapters.audit import BEFORE, audit
-    from adapters.bundles import deployed_models, load_policy
+    from adapters.configuration.strategy_registry import build_strategy, check_names, load_strategy_class
     from adapters.datasets.load import load_dataset
-    from adapters.preparation import filtered
-    from adapters.strategy_registry import build_strategy, check_names, load_strategy_class
-    from strategies.base import Context
+    from adapters.research.audit.audit import BEFORE, audit
+    from adapters.research.markets import filtered
+    from adapters.storage.bundles import deployed_models, load_policy
+    from strategies.plugin import Context
 
     check_names([name, *settings.strategies])
     watch.at(BEFORE)
@@ -98,7 +98,7 @@ def _audited(
 
 def _tell(name: str, data: Path, result: AuditResult, watch: FileWatch) -> int:
     """Print what was found; the exit code."""
-    from adapters.audit import touches_in_words
+    from adapters.research.audit.audit import touches_in_words
 
     opened, notes = touches_in_words(name, result.touches)
     for line in (*map(str, result.findings), *opened, *notes):

@@ -16,14 +16,14 @@ from adapters.commands.seeds import SEED
 from adapters.commands.strategy_names import strategy_names
 
 if TYPE_CHECKING:
-    from adapters.backtests import Outcome, Stage
-    from adapters.configuration import ArbSettings
+    from adapters.configuration.settings import ArbSettings
     from adapters.datasets.load import Dataset
-    from adapters.foresight import Entrant, MakeEntrant
     from adapters.gate.limits import GateSettings
-    from adapters.preparation import Window
-    from adapters.report.terminal import Story
-    from engine.records import Records
+    from adapters.reporting.page.terminal import Story
+    from adapters.research.backtest import Outcome, Stage
+    from adapters.research.markets import Window
+    from adapters.research.players import Entrant, MakeEntrant
+    from engine.accounting.records import Records
 
 SAMPLE = Path("data/sample")
 
@@ -76,12 +76,12 @@ def command(
       arb backtest --strategy carry,hindsight --data data/sample --late
       arb backtest --strategy my_rules:MyRule --data data/sample --out runs/mine
     """
-    from adapters.backtests import COMPARISON, Stage, backtest_only, perform, played_beside
-    from adapters.configuration import load_settings
-    from adapters.datasets.atomic import new_directory
-    from adapters.datasets.giving_way import check_place
-    from adapters.preparation import prepare_dataset, window_of
-    from adapters.run_files import folder_name, write_comparison
+    from adapters.configuration.settings import load_settings
+    from adapters.research.backtest import COMPARISON, Stage, backtest_only, perform, played_beside
+    from adapters.research.markets import prepare_dataset, window_of
+    from adapters.storage.atomic import new_directory
+    from adapters.storage.giving_way import check_place
+    from adapters.storage.run_files import folder_name, write_comparison
 
     started = datetime.now(UTC)
     chosen = strategy_names(names)
@@ -110,15 +110,15 @@ def command(
 
 
 def _tell(stage: Stage, outcomes: Mapping[str, Outcome], stories: Sequence[Story]) -> None:
-    from adapters.results_table import output_console, print_results
-    from adapters.significance_table import print_significance
+    from adapters.reporting.results_table import output_console, print_results
+    from adapters.reporting.significance_table import print_significance
 
     first, last = stage.span
     title = f"{stage.dataset.info.name}: {first:%Y-%m-%dT%H:%MZ} to {last:%Y-%m-%dT%H:%MZ}, {stage.hours.hours} h"
     print_results({name: one.metrics for name, one in outcomes.items()}, title=title)
     print_significance({name: one.significance for name, one in outcomes.items()})
     if stories:
-        from adapters.report.terminal import print_stories
+        from adapters.reporting.page.terminal import print_stories
 
         print_stories(stories, console=output_console())
     remarks = [remark for one in outcomes.values() for remark in one.remarks]
@@ -145,10 +145,10 @@ def _fresh_makers(
     """A function that makes a strategy anew, with the random numbers of the first time."""
     import numpy as np
 
-    from adapters.foresight import entrant_maker
-    from adapters.strategy_registry import check_names, load_strategy_class
+    from adapters.configuration.strategy_registry import check_names, load_strategy_class
+    from adapters.research.players import entrant_maker
     from engine.errors import UserError
-    from strategies.base import Context
+    from strategies.plugin import Context
 
     check_names(settings.strategies)
     needed = max(load_strategy_class(name).policies for name in names)
@@ -164,7 +164,7 @@ def _fresh_makers(
 
 
 def _policies(models: tuple[Path, ...], settings: ArbSettings, allow_other_costs: bool) -> tuple[Any, ...]:
-    from adapters.bundles import deployed_models, load_policy
+    from adapters.storage.bundles import deployed_models, load_policy
 
     return tuple(
         load_policy(model, settings, allow_other_costs=allow_other_costs) for model in models or deployed_models()
@@ -187,7 +187,7 @@ def _run(label: str, entrant: Entrant, hours: Window, bar: Callable[[str, int, i
 
 def _write_reports(folder: Path, order: Sequence[str]) -> list[Story]:
     """``report.html`` of every run in the folder, and one that compares them; returns what they say in short."""
-    from adapters.report.write import write_reports
+    from adapters.reporting.page.write import write_reports
 
     return write_reports(folder, order)
 

@@ -27,12 +27,12 @@ def command(first: Path, second: Path, max_drift_pct: float | None, out: Path | 
       arb compare runs/paper runs/backtest
       arb compare runs/paper runs/backtest --max-drift-pct 0.1
     """
-    from adapters.comparison.compare import compare
-    from adapters.comparison.files import comparison_only, write_comparison
-    from adapters.comparison.table import print_comparison
-    from adapters.datasets.atomic import new_directory
-    from adapters.datasets.giving_way import check_place
-    from adapters.saved_run import fitting_together, read_run
+    from adapters.reporting.comparison_table import print_comparison
+    from adapters.research.comparison.compare import compare
+    from adapters.research.comparison.files import comparison_only, write_comparison
+    from adapters.storage.atomic import new_directory
+    from adapters.storage.giving_way import check_place
+    from adapters.storage.saved_run import fitting_together, read_run
 
     folder = out or Path("runs") / f"compare-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     check_place(folder, comparison_only)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from adapters.lazy_group import LazyGroup
+from adapters.commands.lazy_group import LazyGroup
 
 COMMANDS = {
     "build": ("adapters.commands.data_build", "Make a data set from raw candles and settlements."),

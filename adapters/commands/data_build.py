@@ -12,7 +12,7 @@ from adapters.commands.data_windows import edges_of, tell_windows, window_option
 from adapters.commands.progress import progress_bar
 
 if TYPE_CHECKING:
-    from engine.market import MarketData
+    from engine.market.data import MarketData
 
 
 FINDINGS_SHOWN = 3
@@ -61,7 +61,7 @@ def command(
         --test-from 2025-04-03T00:00Z
     """
     from adapters.commands.data_validate import report
-    from adapters.configuration import load_settings
+    from adapters.configuration.settings import load_settings
     from adapters.datasets.build import build_dataset
     from adapters.datasets.left_out import LeftOut
     from adapters.datasets.selection import selection_of

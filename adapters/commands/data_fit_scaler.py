@@ -36,13 +36,13 @@ def command(
       arb data fit-scaler data/sample
       arb data fit-scaler data/sample --out runs/scaler.json
     """
-    from adapters.configuration import load_settings
-    from adapters.datasets.atomic import replacing_file
-    from adapters.datasets.giving_way import check_file
+    from adapters.configuration.settings import load_settings
     from adapters.datasets.load import load_dataset
-    from adapters.preparation import prepare_dataset
-    from adapters.training import training_window
-    from engine.observation import fit_scaler
+    from adapters.research.markets import prepare_dataset
+    from adapters.research.training import training_window
+    from adapters.storage.atomic import replacing_file
+    from adapters.storage.giving_way import check_file
+    from engine.observation.encoding import fit_scaler
 
     if out is not None:
         check_file(out, _is_scaler, "what `arb data fit-scaler` wrote")

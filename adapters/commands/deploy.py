@@ -28,10 +28,11 @@ def command(
       arb deploy runs/edge --ensemble 3 --config runs/tune-carry/best.yaml
       arb deploy --roll-back
     """
-    from adapters import deployment
-    from adapters.bundles import DEPLOYED
-    from adapters.configuration import load_settings
-    from adapters.contestants import best_of, ranking
+    from adapters.configuration.settings import load_settings
+    from adapters.reporting.model_card import model_card
+    from adapters.research import deployment
+    from adapters.research.contestants import best_of, ranking
+    from adapters.storage.bundles import DEPLOYED
 
     folder = to or DEPLOYED
     if roll_back:
@@ -47,5 +48,5 @@ def command(
     order = ranking(run)
     agents = best_of(order, ensemble, run) if ensemble is not None else [order[0] if agent is None else agent]
     rules = None if config is None else load_settings(config)
-    click.echo(deployment.deploy(run, agents, folder, rules=rules))
+    click.echo(deployment.deploy(run, agents, folder, model_card, rules=rules))
     click.echo(f"written to {folder}")

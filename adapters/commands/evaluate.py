@@ -15,13 +15,13 @@ from adapters.commands.progress import progress_bar
 from adapters.commands.seeds import SEED
 
 if TYPE_CHECKING:
-    from adapters.contestants import Contestant
-    from adapters.evaluation import Episode
-    from adapters.preparation import Window
-    from adapters.trials import TrialRecord
-    from engine.metrics import Metrics
-    from engine.opportunities import OpportunityBuilder
-    from engine.significance import Significance
+    from adapters.research.contestants import Contestant
+    from adapters.research.evaluation import Episode
+    from adapters.research.markets import Window
+    from adapters.storage.trials import TrialRecord
+    from engine.analysis.metrics import Metrics
+    from engine.analysis.significance import Significance
+    from engine.observation.opportunities import OpportunityBuilder
     from rl_training.settings import RewardSettings
 
 Played = Mapping[str, Mapping[str, Sequence["Episode"]]]
@@ -74,13 +74,13 @@ def command(
       arb evaluate trained_models/pbt/pbt_20250301_120000 --data data/sample --ensemble 3
       arb evaluate runs/ppo-seed0 runs/ppo-seed1 --data data/sample --n-eval-episodes 50 --fills-late
     """
-    from adapters.contestants import RULES, contestants, is_population, settings_for
-    from adapters.datasets.giving_way import check_place
     from adapters.datasets.load import load_dataset
-    from adapters.evaluation import draw_windows
-    from adapters.evaluation_trials import judge, record_of_contestants, verdict
-    from adapters.preparation import prepare_dataset, window_of
-    from adapters.significance_table import print_significance
+    from adapters.reporting.significance_table import print_significance
+    from adapters.research.contestants import RULES, contestants, is_population, settings_for
+    from adapters.research.evaluation import draw_windows
+    from adapters.research.evaluation_trials import judge, record_of_contestants, verdict
+    from adapters.research.markets import prepare_dataset, window_of
+    from adapters.storage.giving_way import check_place
     from engine.worlds import late
 
     folder = out or Path("runs") / f"evaluate-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
@@ -121,7 +121,7 @@ def command(
 def _play(
     rival: Contestant, builders: Mapping[str, OpportunityBuilder], windows: Sequence[Window], reward: RewardSettings
 ) -> dict[str, list[Episode]]:
-    from adapters.evaluation import play_strategy
+    from adapters.research.evaluation import play_strategy
 
     done, total = 0, len(builders) * sum(window.hours for window in windows)
     with progress_bar() as bar:
@@ -140,7 +140,7 @@ def _play(
 
 def _suspicions(played: Played) -> Iterator[str]:
     """What looks like profits that nobody can earn; random windows say nothing of trades a week."""
-    from adapters.evaluation import signs_of
+    from adapters.research.evaluation import signs_of
 
     for model, by_lateness in played.items():
         (at_once,), late = by_lateness[""], by_lateness.get("late_", [None])
@@ -151,7 +151,8 @@ def _suspicions(played: Played) -> Iterator[str]:
 
 def _row(rival: Contestant, episodes: Mapping[str, Sequence[Episode]], look: Mapping[str, Any]) -> dict[str, Any]:
     """One row of the table; recording the look is part of making it."""
-    from adapters.evaluation import record_look, summary
+    from adapters.research.evaluation import summary
+    from adapters.storage.looks import record_look
 
     scores: dict[str, Metrics] = {prefix: summary(played) for prefix, played in episodes.items()}
     row: dict[str, Any] = {prefix + key: value for prefix, score in scores.items() for key, value in score.items()}
@@ -171,12 +172,12 @@ def _write(
 ) -> None:
     import pandas as pd
 
-    from adapters.csv_files import write_table
-    from adapters.datasets.atomic import new_directory
-    from adapters.evaluation_trades import file_names, trades_of
-    from adapters.run_files import write_json
-    from adapters.significance import FILE as SIGNIFICANCE
-    from adapters.trials import FILE, write_trials
+    from adapters.research.evaluation_trades import file_names, trades_of
+    from adapters.research.significance import FILE as SIGNIFICANCE
+    from adapters.storage.atomic import new_directory
+    from adapters.storage.csv_files import write_table
+    from adapters.storage.run_files import write_json
+    from adapters.storage.trials import FILE, write_trials
 
     with new_directory(out) as aside:
         table = pd.DataFrame([{"model": model, **row} for model, row in rows.items()])
@@ -190,7 +191,7 @@ def _write(
 
 
 def _episode_rows(played: Played, builder: OpportunityBuilder) -> list[dict[str, Any]]:
-    from engine.market import time_of
+    from engine.market.data import time_of
 
     hours = builder.tape.market.hours
     return [
@@ -209,9 +210,9 @@ def _episode_rows(played: Played, builder: OpportunityBuilder) -> list[dict[str,
 
 
 def _tell(rows: Mapping[str, Mapping[str, Any]], played: Played, builder: OpportunityBuilder, title: str) -> None:
-    from adapters.evaluation import rank_correlation
-    from adapters.evaluation_table import print_scores, print_top_trades
-    from adapters.evaluation_trades import top_trades
+    from adapters.reporting.evaluation_table import print_scores, print_top_trades
+    from adapters.research.evaluation import rank_correlation
+    from adapters.research.evaluation_trades import top_trades
 
     print_scores(rows, title=title)
     trained = [model for model, row in rows.items() if row["look"] is not None]

@@ -19,7 +19,7 @@ def command(state: Path, out: Path) -> None:
     """
     from adapters.paper.export import export_run
     from adapters.paper.journal import Journal
-    from adapters.results_table import print_results
+    from adapters.reporting.results_table import print_results
 
     with Journal.open_for_reading(state) as journal:
         name = journal.meta["strategy"]["name"]

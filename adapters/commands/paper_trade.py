@@ -94,7 +94,7 @@ def _replay(path: Path, state: Path, config: PaperConfig) -> None:
     from adapters.datasets.load import load_dataset
     from adapters.paper.replay import open_replay, replay
     from adapters.paper.setup import prepare_player, session_of
-    from adapters.preparation import filtered, window_of
+    from adapters.research.markets import filtered, window_of
 
     dataset = load_dataset(path, config.engine.gate)
     market = filtered(dataset.market, config.engine.filters)

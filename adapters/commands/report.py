@@ -21,10 +21,10 @@ def command(runs: tuple[Path, ...], out: Path | None) -> None:
       arb report runs/mine
       arb report runs/mine runs/theirs --out runs/compared.html
     """
-    from adapters.report.terminal import print_stories
-    from adapters.report.write import compare, write_reports
-    from adapters.results_table import output_console
-    from adapters.saved_run import REPORT, fitting_together
+    from adapters.reporting.page.terminal import print_stories
+    from adapters.reporting.page.write import compare, write_reports
+    from adapters.reporting.results_table import output_console
+    from adapters.storage.saved_run import REPORT, fitting_together
     from engine.errors import UserError
 
     if len(runs) == 1 and out is None:

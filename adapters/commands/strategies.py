@@ -29,8 +29,8 @@ def command(names: tuple[str, ...]) -> None:
       arb strategies carry my_rules:MyRule
       arb backtest --strategy carry --set strategies.carry.horizon_hours=72
     """
-    from adapters.configuration import load_settings
-    from adapters.strategy_registry import check_names, strategy_classes
+    from adapters.configuration.settings import load_settings
+    from adapters.configuration.strategy_registry import check_names, strategy_classes
 
     check_names(names)
     shipped = load_settings().strategies
@@ -41,7 +41,7 @@ def command(names: tuple[str, ...]) -> None:
 
 def describe(name: str, values: Mapping[str, Any], *, must_load: bool = False) -> list[str]:
     """Lines of one strategy, at most 100 columns; one that cannot be loaded says why, or raises if it must."""
-    from adapters.strategy_registry import load_strategy_class, parse_parameters
+    from adapters.configuration.strategy_registry import load_strategy_class, parse_parameters
     from engine.errors import UserError
 
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 def strategy_names(names: str) -> list[str]:
     """Comma-separated names, each known and given once. Raises ``UserError``."""
-    from adapters.strategy_registry import check_names
+    from adapters.configuration.strategy_registry import check_names
     from engine.errors import UserError
 
     chosen = [name.strip() for name in names.split(",") if name.strip()]

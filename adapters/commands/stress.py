@@ -13,8 +13,8 @@ from adapters.commands.progress import progress_bar
 from adapters.commands.seeds import SEED
 
 if TYPE_CHECKING:
-    from adapters.configuration import ArbSettings
-    from adapters.stress.study import Study
+    from adapters.configuration.settings import ArbSettings
+    from adapters.research.stress.study import Study
     from strategies.policy import Policy
 
 
@@ -55,20 +55,20 @@ def command(
       arb stress --strategy ppo,carry --data data/sample --window validation --out runs/stress
     """
     from adapters.commands.strategy_names import strategy_names
-    from adapters.configuration import load_settings
-    from adapters.datasets.atomic import new_directory
-    from adapters.datasets.giving_way import check_place
+    from adapters.configuration.settings import load_settings
+    from adapters.configuration.strategy_registry import check_names
     from adapters.datasets.load import load_dataset
-    from adapters.manifest import build_manifest
-    from adapters.preparation import prepare_dataset, window_of
-    from adapters.run_files import write_json
-    from adapters.strategy_registry import check_names
-    from adapters.stress.bench import Bench
-    from adapters.stress.files import COMMAND, stress_only, write_stress
-    from adapters.stress.page import FILE, stress_page
-    from adapters.stress.settings import load_stress
-    from adapters.stress.study import study
-    from engine.market import time_of
+    from adapters.reporting.stress_page import FILE, stress_page
+    from adapters.research.manifest import build_manifest
+    from adapters.research.markets import prepare_dataset, window_of
+    from adapters.research.stress.bench import Bench
+    from adapters.research.stress.files import COMMAND, stress_only, write_stress
+    from adapters.research.stress.settings import load_stress
+    from adapters.research.stress.study import study
+    from adapters.storage.atomic import new_directory
+    from adapters.storage.giving_way import check_place
+    from adapters.storage.run_files import write_json
+    from engine.market.data import time_of
 
     started = datetime.now(UTC)
     chosen = strategy_names(names)
@@ -105,8 +105,8 @@ def _policies(
     names: list[str], settings: ArbSettings, models: tuple[Path, ...]
 ) -> tuple[tuple[Policy, ...], tuple[Path, ...]]:
     """The trained models that the strategies need, with where they lie; other costs are the point of the test."""
-    from adapters.bundles import deployed_models, load_policy
-    from adapters.strategy_registry import load_strategy_class
+    from adapters.configuration.strategy_registry import load_strategy_class
+    from adapters.storage.bundles import deployed_models, load_policy
     from engine.errors import UserError
 
     needed = any(load_strategy_class(name).policies for name in names)
@@ -117,8 +117,8 @@ def _policies(
 
 
 def _print(studies: list[Study], title: str) -> None:
-    from adapters.results_table import output_console
-    from adapters.stress.table import print_study
+    from adapters.reporting.results_table import output_console
+    from adapters.reporting.stress_table import print_study
 
     for number, one in enumerate(studies):
         print_study(one, title=title if number == 0 else "", console=output_console())

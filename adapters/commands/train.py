@@ -14,9 +14,9 @@ from adapters.commands.resuming import refuse_other_options
 from adapters.commands.seeds import SEED
 
 if TYPE_CHECKING:
-    from adapters.configuration import ArbSettings
+    from adapters.configuration.settings import ArbSettings
     from adapters.datasets.load import Dataset
-    from adapters.training import Outcome, TrainingPlan
+    from adapters.research.training import Outcome, TrainingPlan
 
 
 @click.command(name="train")
@@ -62,10 +62,10 @@ def command(
       arb train --data data/sample --seed 1 --set training.episode.length_hours=336 --out runs/long
       arb train --resume runs/long
     """
-    from adapters.configuration import load_settings
+    from adapters.configuration.settings import load_settings
     from adapters.datasets.load import load_dataset
     from adapters.naming.names import stem_of_text
-    from adapters.training import begin, read_plan, train
+    from adapters.research.training import begin, read_plan, train
 
     started = datetime.now(UTC)
     if resume is not None:
@@ -108,7 +108,7 @@ def _plan(
     learner: Any,
     settings: ArbSettings,
 ) -> TrainingPlan:
-    from adapters.training import TrainingPlan, training_window
+    from adapters.research.training import TrainingPlan, training_window
 
     _, first, last = training_window(dataset, start, end)
     return TrainingPlan(
@@ -124,7 +124,7 @@ def _plan(
 
 
 def _tell(outcome: Outcome, folder: Path, dataset: Dataset, asked: int) -> None:
-    from adapters.results_table import output_console, print_results
+    from adapters.reporting.results_table import output_console, print_results
 
     rounded = "" if outcome.steps == asked else f" ({asked:,} were asked; rollouts are whole)"
     console = output_console()

@@ -17,10 +17,10 @@ from adapters.commands.resuming import refuse_other_options
 from adapters.commands.seeds import SEED
 
 if TYPE_CHECKING:
-    from adapters.pbt.console import Narrator
-    from adapters.pbt.job import PBTJob
-    from adapters.pbt.run import Iteration
-    from engine.metrics import Metrics
+    from adapters.reporting.pbt_console import Narrator
+    from adapters.research.pbt.job import PBTJob
+    from adapters.research.pbt.loop import Iteration
+    from engine.analysis.metrics import Metrics
 
 RUNS = Path("trained_models") / "pbt"
 KEPT_BY_RESUME = ("--resume", "--workers")
@@ -81,7 +81,8 @@ def command(
       arb train-pbt --resume runs/edge
     """
     from adapters.datasets.windows import WindowEdges
-    from adapters.pbt.job import JOB, read_job
+    from adapters.research.pbt.job import read_job
+    from adapters.storage.pbt_names import JOB
 
     started = datetime.now(UTC)
     if resume is not None:
@@ -107,11 +108,11 @@ def _begun(
     started: datetime,
 ) -> tuple[PBTJob, list[str]]:  # fmt: skip
     """A new run in a new folder."""
-    from adapters.configuration import load_settings
+    from adapters.configuration.settings import load_settings
     from adapters.datasets.load import load_dataset
-    from adapters.manifest import command_line
-    from adapters.pbt.job import begin, new_job
-    from adapters.preparation import prepare_dataset
+    from adapters.research.markets import prepare_dataset
+    from adapters.research.pbt.job import begin, new_job
+    from adapters.storage.provenance import command_line
 
     settings = load_settings(config, overrides)
     dataset = load_dataset(data, settings.gate)
@@ -124,12 +125,12 @@ def _begun(
 
 
 def _train(folder: Path, job: PBTJob, *, workers: int | None, started: datetime, warnings: list[str]) -> None:
-    from adapters.only_one import only_one
-    from adapters.pbt.console import Narrator
-    from adapters.pbt.courses import courses_of
-    from adapters.pbt.finish import finish
-    from adapters.pbt.reward_check import check_in_words, reward_check
-    from adapters.pbt.tried import winner_after_all
+    from adapters.reporting.pbt_console import Narrator
+    from adapters.research.pbt.courses import courses_of
+    from adapters.research.pbt.finish import finish
+    from adapters.research.pbt.reward_check import check_in_words, reward_check
+    from adapters.research.pbt.tried import winner_after_all
+    from adapters.storage.folder_lock import only_one
     from engine.errors import ArbError
 
     count = workers or os.cpu_count() or 1
@@ -174,11 +175,11 @@ def _introduce(narrator: Narrator, folder: Path, job: PBTJob, workers: int, warn
 def _run(folder: Path, job: PBTJob, workers: int, narrator: Narrator) -> list[Iteration]:
     from collections.abc import Sequence
 
-    from adapters.pbt.figure import write_figure
-    from adapters.pbt.reports import write_reports
-    from adapters.pbt.run import run_population
-    from adapters.pbt.tensorboard import Scalars
-    from adapters.pbt.tried import write_tried
+    from adapters.reporting.pbt_figure import write_figure
+    from adapters.reporting.pbt_tensorboard import Scalars
+    from adapters.research.pbt.loop import run_population
+    from adapters.research.pbt.reports import write_reports
+    from adapters.research.pbt.tried import write_tried
 
     with Scalars(folder / "tensorboard", job.settings.pbt.population) as scalars:
 
@@ -192,9 +193,9 @@ def _run(folder: Path, job: PBTJob, workers: int, narrator: Narrator) -> list[It
 
 
 def _tell(narrator: Narrator, folder: Path, last: Iteration, metrics: dict[str, Metrics], seconds: float) -> None:
-    from adapters.assumed import assumed_words
-    from adapters.pbt.console import in_words, number
-    from adapters.pbt.run_names import agent_zip
+    from adapters.reporting.pbt_console import in_words, number
+    from adapters.storage.pbt_names import agent_zip
+    from engine.analysis.assumed_funding import assumed_words
 
     winner = last.results[last.ranking[0]]
     late = number(metrics["validation_1h_late"]["pnl_pct"], "+.3f")

@@ -61,16 +61,12 @@ def command(
       arb tune --strategy carry --data data/sample --set max_positions=1 --points 50 --seed 7
       arb backtest --strategy carry --data data/sample --config runs/tune-carry/best.yaml
     """
-    from adapters.configuration import load_settings
-    from adapters.datasets.atomic import new_directory
-    from adapters.datasets.giving_way import check_place
+    from adapters.configuration.settings import load_settings
+    from adapters.configuration.strategy_registry import check_names, load_strategy_class
+    from adapters.configuration.tuning_grids import SHIPPED_GRIDS, points_of, read_grid
     from adapters.datasets.load import load_dataset
-    from adapters.strategy_registry import check_names, load_strategy_class
-    from adapters.trials import FILE as TRIALS
-    from adapters.trials import write_trials as write_record
-    from adapters.tuning import TuningJob, ranked, search
-    from adapters.tuning_grid import SHIPPED_GRIDS, points_of, read_grid
-    from adapters.tuning_report import (
+    from adapters.research.tuning import TuningJob, ranked, search
+    from adapters.research.tuning_files import (
         after_all_points,
         cautions,
         record_of_points,
@@ -80,6 +76,10 @@ def command(
         write_manifest,
         write_trials,
     )
+    from adapters.storage.atomic import new_directory
+    from adapters.storage.giving_way import check_place
+    from adapters.storage.trials import FILE as TRIALS
+    from adapters.storage.trials import write_trials as write_record
     from engine.errors import UserError
 
     started = datetime.now(UTC)

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -20,11 +21,11 @@ from adapters.commands.strategy_names import strategy_names
 from adapters.datasets.windows import EMBARGO_HOURS
 
 if TYPE_CHECKING:
-    from adapters.configuration import ArbSettings
+    from adapters.configuration.settings import ArbSettings
     from adapters.datasets.load import Dataset
-    from adapters.walk_forward.account import Account
-    from adapters.walk_forward.judgement import Judgement
-    from adapters.walk_forward.plan import WalkForwardPlan
+    from adapters.research.walk_forward.account import Account
+    from adapters.research.walk_forward.judgement import Judgement
+    from adapters.research.walk_forward.plan import WalkForwardPlan
 
 MOST_WORKERS = 8
 DONE = ("manifest.json", "comparison.csv")
@@ -80,7 +81,7 @@ def command(
           --timesteps 20000 --anchored --out runs/forward
       arb walk-forward --resume runs/forward
     """
-    from adapters.walk_forward.plan import unfinished
+    from adapters.research.walk_forward.plan import unfinished
 
     started = datetime.now(UTC)
     if resume is not None:
@@ -125,8 +126,8 @@ class _Asked:
 
 def _begin(out: Path, asked: _Asked, started: datetime) -> None:
     from adapters.datasets.load import load_dataset
-    from adapters.walk_forward.plan import begin, new_plan
-    from engine.folds import FoldLengths
+    from adapters.research.walk_forward.plan import begin, new_plan
+    from engine.analysis.folds import FoldLengths
 
     names = strategy_names(_given("--strategy", asked.names))
     lengths = FoldLengths(
@@ -152,8 +153,8 @@ def _given(option: str, value: Value | None) -> Value:
 
 
 def _settings(names: list[str], asked: _Asked) -> ArbSettings:
-    from adapters.configuration import load_settings
-    from adapters.strategy_registry import check_names, load_strategy_class
+    from adapters.configuration.settings import load_settings
+    from adapters.configuration.strategy_registry import check_names, load_strategy_class
     from engine.errors import UserError
 
     shortcuts = {"training.timesteps": asked.timesteps, "pbt.population": asked.population}
@@ -167,24 +168,24 @@ def _settings(names: list[str], asked: _Asked) -> ArbSettings:
 
 def _run(out: Path, workers: int, started: datetime) -> None:
     """Read the plan, do what is missing of it, and put the results in their place."""
-    from adapters.datasets.atomic import new_directory
     from adapters.datasets.load import load_dataset
-    from adapters.only_one import only_one
-    from adapters.report.terminal import print_stories
-    from adapters.report.write import write_reports
-    from adapters.results_table import output_console
-    from adapters.run_files import folder_name, write_comparison
-    from adapters.walk_forward.files import play_beside, write_account, write_for_report
-    from adapters.walk_forward.judgement import judge
-    from adapters.walk_forward.plan import read_plan, unfinished
-    from adapters.walk_forward.run import walk_forward
+    from adapters.reporting.page.terminal import print_stories
+    from adapters.reporting.page.write import write_reports
+    from adapters.reporting.results_table import output_console
+    from adapters.research.walk_forward.files import play_beside, write_account, write_for_report
+    from adapters.research.walk_forward.judgement import judge
+    from adapters.research.walk_forward.plan import read_plan, unfinished
+    from adapters.research.walk_forward.run import walk_forward
+    from adapters.storage.atomic import new_directory
+    from adapters.storage.folder_lock import only_one
+    from adapters.storage.run_files import folder_name, write_comparison
 
     plan, work = read_plan(out), unfinished(out)
     dataset = load_dataset(plan.dataset, plan.settings.gate)
     with only_one(work):
         with progress_bar() as bar:
             show = bar or (lambda *_: None)
-            accounts, builder = walk_forward(work, plan, dataset, workers, show)
+            accounts, builder = walk_forward(work, plan, dataset, workers, show, partial(click.echo, err=True))
             references = play_beside(builder, accounts, plan.settings, show) if plan.report else []
         judged = [judge(account, plan) for account in accounts]
         with new_directory(out) as aside:
@@ -205,7 +206,7 @@ def _run(out: Path, workers: int, started: datetime) -> None:
 
 def _clean_up(work: Path) -> None:
     """Remove what a finished run worked with, unless somebody has put something else there."""
-    from adapters.walk_forward.plan import work_only
+    from adapters.research.walk_forward.plan import work_only
 
     if not work.exists():
         return
@@ -217,9 +218,9 @@ def _clean_up(work: Path) -> None:
 
 
 def _tell(plan: WalkForwardPlan, dataset: Dataset, accounts: Sequence[Account], judged: Sequence[Judgement]) -> None:
-    from adapters.results_table import output_console, print_results
-    from adapters.significance_table import print_significance
-    from adapters.walk_forward.table import print_folds
+    from adapters.reporting.results_table import output_console, print_results
+    from adapters.reporting.significance_table import print_significance
+    from adapters.reporting.walk_forward_table import print_folds
 
     console, lengths = output_console(), plan.lengths
     console.print(
@@ -238,9 +239,9 @@ def _tell(plan: WalkForwardPlan, dataset: Dataset, accounts: Sequence[Account], 
 
 
 def _remarks(plan: WalkForwardPlan, dataset: Dataset, accounts: Sequence[Account]) -> Iterator[str]:
-    from adapters.walk_forward.plan import sees_test_window
-    from engine.records import hold_hours
-    from engine.suspicion import suspicious_signs
+    from adapters.research.walk_forward.plan import sees_test_window
+    from engine.accounting.records import hold_hours
+    from engine.analysis.suspicion import suspicious_signs
 
     for name in plan.untuned:
         yield f"{name} has no grid: it ran with the parameters in force"

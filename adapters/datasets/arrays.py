@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from engine.market import Floats, Ints, MarketData
+from engine.market.data import Floats, Ints, MarketData
 
 
 def market_of(

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from adapters.datasets.array_store import AnyArray, cache_root, read_arrays, write_arrays
 from adapters.datasets.arrays import market_of
-from adapters.datasets.code_fingerprint import code_fingerprint
-from adapters.regular_files import read_regular
+from adapters.storage.array_store import AnyArray, cache_root, read_arrays, write_arrays
+from adapters.storage.code_fingerprint import code_fingerprint
+from adapters.storage.regular_files import read_regular
 from engine.errors import DataError
-from engine.market import PER_LEG_FLOATS, MarketData, RecordedOpportunities
+from engine.market.data import PER_LEG_FLOATS, MarketData, RecordedOpportunities
 
 MADE_BY = ("engine", "adapters")
 ENTRIES_KEPT = 16

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from adapters.datasets.findings import Finding, hour_text
 from adapters.datasets.layout import REQUIRED_KINDS, coin_of_file, split_column
-from adapters.datasets.stamps import HOUR_MS, is_plausible, why_implausible
-from adapters.datasets.table_files import floats_of, read_table
-from adapters.datasets.time_columns import milliseconds_of
 from adapters.gate.limits import MAX_INTERVAL_HOURS, MAX_RATE
 from adapters.naming.names import shown
+from adapters.storage.stamps import HOUR_MS, is_plausible, why_implausible
+from adapters.storage.table_files import floats_of, read_table
+from adapters.storage.time_columns import milliseconds_of
 from engine.errors import DataError, UserError
-from engine.market import Floats, Ints
+from engine.market.data import Floats, Ints
 
 
 @dataclass(frozen=True, eq=False)

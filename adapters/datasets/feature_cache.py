@@ -6,11 +6,11 @@ settings that reach a feature (fees, and when a silent leg stops being charged),
 
 from __future__ import annotations
 
-from adapters.datasets.array_store import cache_root, read_arrays, write_arrays
-from adapters.datasets.code_fingerprint import code_fingerprint
-from engine.features import FEATURES, Tables, build_tables
+from adapters.storage.array_store import cache_root, read_arrays, write_arrays
+from adapters.storage.code_fingerprint import code_fingerprint
+from engine.accounting.tape import Tape
+from engine.observation.features import FEATURES, Tables, build_tables
 from engine.settings import EngineSettings, hash_of
-from engine.tape import Tape
 
 MADE_BY = ("engine",)
 ENTRIES_KEPT = 4

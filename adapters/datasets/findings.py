@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Literal
 
-from adapters.datasets.stamps import year_of
+from adapters.storage.stamps import year_of
 from engine.errors import DataError
-from engine.market import EPOCH
+from engine.market.data import EPOCH
 
 Severity = Literal["error", "warning"]
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from adapters.datasets.coin_files import CoinFile
 from adapters.datasets.findings import Finding, Severity, hour_text
-from adapters.datasets.stamps import HOUR_MS
-from engine.market import PER_LEG_FLOATS, Floats, MarketData
+from adapters.storage.stamps import HOUR_MS
+from engine.market.data import PER_LEG_FLOATS, Floats, MarketData
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from adapters.exchanges.intervals import USUAL_HOURS, intervals_in_force
-from adapters.exchanges.paging import HOUR_MS
-from engine.carried import carry_forward
-from engine.market import Floats, Ints
+from adapters.datasets.settlement_intervals import USUAL_HOURS, intervals_in_force
+from adapters.storage.stamps import HOUR_MS
+from engine.market.carried import carry_forward
+from engine.market.data import Floats, Ints
 
 
 def hourly_intervals(rates: Floats, stated: Floats) -> Floats:

@@ -8,7 +8,7 @@ import numpy as np
 
 from adapters.datasets.layout import Delisting
 from adapters.datasets.load import Dataset, load_dataset
-from engine.market import Floats, MarketData
+from engine.market.data import Floats, MarketData
 
 _HEAD = f"{'exchange':<16} {'legs':>5} {'fresh %':>8} {'next trade %':>13} {'settlements':>12}  intervals"
 

@@ -10,13 +10,13 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, model_validator
 
-from adapters.datasets.atomic import replacing_file
+from adapters.configuration.yaml_text import NotYamlError, read_yaml_file
 from adapters.naming.exchanges import canonical_exchange, checked_exchange
 from adapters.naming.names import name_of_stem, problem_of, shown
 from adapters.naming.symbols import LONGEST_SYMBOL
-from adapters.yaml_text import NotYamlError, read_yaml_file
+from adapters.storage.atomic import replacing_file
 from engine.errors import DataError, SettingsError
-from engine.market import PER_LEG_FLOATS
+from engine.market.data import PER_LEG_FLOATS
 from engine.settings import Settings, parse_settings
 
 INFO_FILE = "dataset.yaml"

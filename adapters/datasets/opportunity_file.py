@@ -14,13 +14,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adapters.configuration import load_settings
-from adapters.datasets.atomic import replacing_file
+from adapters.configuration.settings import load_settings
 from adapters.datasets.layout import OPPORTUNITIES, OPPORTUNITY_FEATURES
-from engine.features import COLUMN, RECORDED_NAMES
-from engine.market import MarketData
-from engine.opportunities import OpportunityBuilder
-from engine.tape import Tape, prepare
+from adapters.storage.atomic import replacing_file
+from engine.accounting.tape import Tape, prepare
+from engine.market.data import MarketData
+from engine.observation.features import COLUMN, RECORDED_NAMES
+from engine.observation.opportunities import OpportunityBuilder
 
 HOURS_PER_CHUNK = 336
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from adapters.datasets.findings import Finding, Severity
 from adapters.datasets.grid import CoinGrid
-from engine.market import Floats
+from engine.market.data import Floats
 
 SPIKE = 0.5
 """A move of this fraction within an hour, most of it gone an hour later, is a spike."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from adapters.datasets.findings import Finding, Severity
 from adapters.datasets.grid import CoinGrid
-from engine.market import Floats
+from engine.market.data import Floats
 
 NEAR_POWER = 0.1
 """In decades (26 %): how far a jump may be from a power of ten when another exchange shows that it is none."""

@@ -9,7 +9,7 @@ import numpy as np
 
 from adapters.datasets.findings import Finding, Severity
 from adapters.datasets.grid import CoinGrid
-from engine.market import Floats
+from engine.market.data import Floats
 
 USUAL_PER_8H = 1e-4
 """The rate that most contracts have most of the time, on every exchange: 0.01 % per 8 h."""

@@ -13,10 +13,10 @@ from adapters.datasets.layout import Delisting
 from adapters.datasets.left_out import LeftOut, Leg
 from adapters.datasets.raw_rows import read_rows
 from adapters.datasets.selection import EVERYTHING
-from adapters.datasets.stamps import HOUR_MS, end_hour, is_plausible
-from adapters.datasets.time_columns import milliseconds_of
-from engine.market import NEVER, MarketData, time_of
-from engine.notices import last_word
+from adapters.storage.stamps import HOUR_MS, end_hour, is_plausible
+from adapters.storage.time_columns import milliseconds_of
+from engine.market.data import NEVER, MarketData, time_of
+from engine.market.notices import last_word
 
 NOTICES_FILE = "delistings.parquet"
 NOTICE_COLUMNS = ("exchange", "symbol", "base", "multiplier", "seen_time", "end_time")

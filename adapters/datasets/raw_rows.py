@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from adapters.datasets.findings import hour_text
 from adapters.datasets.left_out import LeftOut, Leg, Omission, Place
 from adapters.datasets.selection import Selection
-from adapters.datasets.stamps import is_plausible, why_implausible
-from adapters.datasets.table_files import floats_of, names_of, read_table
-from adapters.datasets.time_columns import EMPTY, milliseconds_of
 from adapters.naming.exchanges import canonical_exchange
 from adapters.naming.names import checked_name, plain, problem_of, shown
 from adapters.naming.symbols import symbol_of
+from adapters.storage.stamps import is_plausible, why_implausible
+from adapters.storage.table_files import floats_of, names_of, read_table
+from adapters.storage.time_columns import EMPTY, milliseconds_of
 from engine.errors import DataError, UserError
-from engine.market import Floats, Ints
+from engine.market.data import Floats, Ints
 
 Why = str | Callable[[int], str]
 """Why a row is left out, or a function that says it of the first such row."""

@@ -18,9 +18,9 @@ from adapters.datasets.left_out import LeftOut, Place
 from adapters.datasets.rate_units import HIGHEST_PER_8H, likely_unit
 from adapters.datasets.raw_rows import RawRows, read_rows
 from adapters.datasets.selection import EVERYTHING, Selection
-from adapters.datasets.stamps import HOUR_MS, MINUTE_MS, settled_at
 from adapters.gate.limits import MAX_INTERVAL_HOURS, MAX_RATE
-from engine.market import Floats
+from adapters.storage.stamps import HOUR_MS, MINUTE_MS, settled_at
+from engine.market.data import Floats
 
 PRICES_FILE = "prices_1h.parquet"
 FUNDING_FILE = "funding.parquet"

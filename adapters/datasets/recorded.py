@@ -9,14 +9,14 @@ import pyarrow as pa
 
 from adapters.datasets.findings import hour_text
 from adapters.datasets.layout import OPPORTUNITY_FEATURES, OPPORTUNITY_KEYS
-from adapters.datasets.stamps import HOUR_MS
-from adapters.datasets.table_files import floats_of, names_of, read_table
-from adapters.datasets.time_columns import milliseconds_of
 from adapters.naming.exchanges import canonical_exchange
 from adapters.naming.names import plain
 from adapters.naming.symbols import symbol_among
+from adapters.storage.stamps import HOUR_MS
+from adapters.storage.table_files import floats_of, names_of, read_table
+from adapters.storage.time_columns import milliseconds_of
 from engine.errors import DataError
-from engine.market import Floats, Ints, MarketData, RecordedOpportunities, directed_pairs
+from engine.market.data import Floats, Ints, MarketData, RecordedOpportunities, directed_pairs
 
 NO_PAIR = -1
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from adapters.datasets.findings import Finding
 from adapters.datasets.grid import CoinGrid
-from engine.market import Floats
+from engine.market.data import Floats
 
 
 def settlement_findings(grid: CoinGrid) -> Iterator[Finding]:

@@ -11,7 +11,7 @@ from adapters.datasets.grid import grids_of
 from adapters.datasets.left_out import LeftOut, Place
 from adapters.datasets.price_levels import level_findings
 from adapters.datasets.rate_units import RateLevel, rate_levels, unit_findings
-from engine.market import PER_LEG_FLOATS, MarketData, with_legs
+from engine.market.data import PER_LEG_FLOATS, MarketData, with_legs
 
 
 def leave_out_what_is_certain(market: MarketData, left: LeftOut, origin: str) -> MarketData:

@@ -24,7 +24,6 @@ from adapters.datasets.price_levels import level_findings
 from adapters.datasets.rate_units import RateLevel, rate_levels, unit_findings
 from adapters.datasets.recorded import read_opportunities
 from adapters.datasets.settlement_checks import settlement_findings
-from adapters.datasets.stamps import HOUR_MS
 from adapters.datasets.windows import check_windows
 from adapters.datasets.write import Progress
 from adapters.gate.limits import GateSettings
@@ -32,6 +31,7 @@ from adapters.gate.market import gate_market
 from adapters.gate.recorded import gate_recorded
 from adapters.gate.refusals import Refusal
 from adapters.gate.values import RATE
+from adapters.storage.stamps import HOUR_MS
 from engine.errors import DataError, UserError
 
 

@@ -11,8 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adapters.datasets.atomic import new_directory
-from adapters.datasets.giving_way import Owned, check_place, unfamiliar
 from adapters.datasets.layout import (
     INFO_FILE,
     KINDS,
@@ -25,8 +23,10 @@ from adapters.datasets.layout import (
 )
 from adapters.naming.names import LONGEST, file_stem, problem_of, shown
 from adapters.naming.symbols import LONGEST_SYMBOL
+from adapters.storage.atomic import new_directory
+from adapters.storage.giving_way import Owned, check_place, unfamiliar
 from engine.errors import DataError
-from engine.market import MarketData, time_of
+from engine.market.data import MarketData, time_of
 
 Progress = Callable[[str, int, int], None]
 """Called with (what, done, total)."""

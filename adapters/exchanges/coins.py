@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.datasets.stamps import end_hour
 from adapters.exchanges.endings import announced_end, is_ending, stated_end
 from adapters.exchanges.fields import milliseconds, positive
 from adapters.exchanges.quirks import Quirks
 from adapters.naming.symbols import is_a_coin, split_name, symbol_of
+from adapters.storage.stamps import end_hour
 
 
 @dataclass(frozen=True)

@@ -8,19 +8,19 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from adapters.datasets.settlement_intervals import intervals_in_force
 from adapters.exchanges.calls import Caller, in_one_line
 from adapters.exchanges.clients import Clients, Clock, machine_milliseconds, sharing
 from adapters.exchanges.coins import Listing
 from adapters.exchanges.fields import is_level, look_up
-from adapters.exchanges.intervals import intervals_in_force
 from adapters.exchanges.leg_source import LegHistory, LegSource, Wanted
-from adapters.exchanges.paging import HOUR_MS
 from adapters.exchanges.quirks import QUIRKS, Quirks
 from adapters.exchanges.quotes import Collection, ExchangeOutcome, Quote
 from adapters.exchanges.reading import read_quote, unreadable
 from adapters.exchanges.settings import CollectionSettings, ExchangesSettings
 from adapters.gate.limits import GateSettings
 from adapters.naming.symbols import coin_of, symbol_of
+from adapters.storage.stamps import HOUR_MS
 
 INTERVAL_LOOK_BACK_HOURS = 49  # two settlements even at a 24 h interval
 

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adapters.datasets.atomic import replacing_file
-from adapters.datasets.giving_way import check_parents
 from adapters.datasets.raw_tables import FUNDING_FILE, PRICES_FILE
 from adapters.datasets.selection import Selection, selection_of, symbols_of
 from adapters.exchanges.clients import Clock, machine_milliseconds
@@ -22,6 +20,8 @@ from adapters.exchanges.ranking import top_symbols
 from adapters.exchanges.raw_store import PARTS, RawStore
 from adapters.exchanges.settings import ExchangesSettings
 from adapters.naming.symbols import coin_of, symbol_of
+from adapters.storage.atomic import replacing_file
+from adapters.storage.giving_way import check_parents
 from engine.errors import ArbError, DataError, UserError
 
 REPORT_FILE = "fetch_report.json"

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from adapters.exchanges.fields import milliseconds
-from adapters.exchanges.paging import HOUR_MS
 from adapters.exchanges.quirks import Quirks
+from adapters.storage.stamps import HOUR_MS
 
 FARTHEST_MS = 5 * 366 * 24 * HOUR_MS
 """No end is announced so early: a date beyond is how exchanges write "never" (binance: the year 2100)."""

@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from adapters.datasets.settlement_intervals import Gap, bar_gaps, intervals_in_force
 from adapters.exchanges.history import ExchangeHistory
-from adapters.exchanges.intervals import Gap, bar_gaps, intervals_in_force
 from adapters.exchanges.leg_source import LegHistory
-from adapters.exchanges.paging import HOUR_MS
 from adapters.exchanges.raw_gate import Refused
 from adapters.gate.refusals import NAMED, Refusal
-from engine.schedule import LONGEST_INTERVAL_HOURS
+from adapters.storage.stamps import HOUR_MS
+from engine.market.schedule import LONGEST_INTERVAL_HOURS
 
 
 def report_of(

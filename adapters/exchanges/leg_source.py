@@ -7,15 +7,15 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from adapters.datasets.stamps import TOLERANCE_MS
+from adapters.datasets.settlement_intervals import intervals_in_force
 from adapters.exchanges.calls import Caller
 from adapters.exchanges.coins import Listing
-from adapters.exchanges.intervals import intervals_in_force
-from adapters.exchanges.paging import HOUR_MS, Ask, Row, Rows, has_any, holes, page_through
+from adapters.exchanges.paging import Ask, Row, Rows, has_any, holes, page_through
 from adapters.exchanges.quirks import QUIRKS, Quirks
 from adapters.exchanges.rows import RowReader
 from adapters.gate.limits import GateSettings
 from adapters.gate.refusals import Refusal
+from adapters.storage.stamps import HOUR_MS, TOLERANCE_MS
 
 LONGEST_USUAL_INTERVAL_HOURS = 8
 JOIN_HOLES_MS = 100 * HOUR_MS

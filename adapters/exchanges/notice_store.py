@@ -8,9 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adapters.datasets.atomic import replacing_file
 from adapters.datasets.raw_notices import NOTICE_COLUMNS, NOTICES_FILE
 from adapters.exchanges.coins import Listing
+from adapters.storage.atomic import replacing_file
 from engine.errors import DataError
 
 _TIME = pa.timestamp("ms", tz="UTC")

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-HOUR_MS = 3_600_000
+from adapters.storage.stamps import HOUR_MS
 
 Row = tuple[float, ...]
 Ask = Callable[[int, int], AsyncIterator[list[Row]]]

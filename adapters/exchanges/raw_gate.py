@@ -14,13 +14,13 @@ import numpy as np
 import pyarrow as pa
 
 from adapters.datasets.arrays import market_of
-from adapters.exchanges.paging import HOUR_MS
 from adapters.gate.limits import GateSettings
 from adapters.gate.market import gate_market
 from adapters.gate.refusals import Refusal
 from adapters.gate.values import RATE
 from adapters.naming.symbols import symbol_of
-from engine.market import MarketData
+from adapters.storage.stamps import HOUR_MS
+from engine.market.data import MarketData
 
 BARS, SETTLEMENTS = "bars", "settlements"
 Leg = tuple[str, str]

@@ -14,15 +14,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adapters.datasets.atomic import replacing_file
 from adapters.datasets.raw_tables import FUNDING_FILE, PRICES_FILE
+from adapters.datasets.settlement_intervals import USUAL_HOURS, intervals_in_force
 from adapters.exchanges.coins import Listing
-from adapters.exchanges.intervals import USUAL_HOURS, intervals_in_force
 from adapters.exchanges.leg_source import LegHistory
 from adapters.exchanges.paging import Row
 from adapters.exchanges.raw_gate import BARS, SETTLEMENTS, Refused, judge_parts
 from adapters.gate.limits import GateSettings
 from adapters.naming.names import contract_stem, shown
+from adapters.storage.atomic import replacing_file
 from engine.errors import DataError, in_words
 
 TIME = pa.timestamp("ms", tz="UTC")

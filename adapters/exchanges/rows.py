@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adapters.datasets.stamps import settled_at
 from adapters.exchanges.coins import Listing
 from adapters.exchanges.fields import number
-from adapters.exchanges.paging import HOUR_MS, Row
+from adapters.exchanges.paging import Row
 from adapters.gate.limits import GateSettings
 from adapters.gate.refusals import Refusal, as_given
 from adapters.gate.values import RATE, can_be, range_text
+from adapters.storage.stamps import HOUR_MS, settled_at
 
 FIRST_MS = 1_230_768_000_000  # 2009: no coin is older
 BAR, PRICE, VOLUME = "candle", "price", "volume_24h_usd"

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from adapters.configuration import read_yaml
+from adapters.configuration.settings import read_yaml
 from adapters.exchanges.quirks import QUIRKS
 from adapters.gate.limits import GateSettings
 from adapters.naming.exchanges import by_canonical_exchange, canonical_exchange, nearest_exchange

@@ -11,11 +11,11 @@ from adapters.exchanges.calls import Caller
 from adapters.exchanges.clients import Clients
 from adapters.exchanges.collector import Look
 from adapters.exchanges.fields import milliseconds
-from adapters.exchanges.paging import HOUR_MS
 from adapters.exchanges.quirks import QUIRKS
 from adapters.exchanges.quotes import Quote
 from adapters.exchanges.settings import ExchangesSettings
 from adapters.naming.symbols import coin_of
+from adapters.storage.stamps import HOUR_MS
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from adapters.gate.limits import GateSettings
 from adapters.gate.past import before
 from adapters.gate.prices import MOST_OF_AN_EXCHANGE
 from adapters.gate.values import Flags
-from engine.market import Floats, Ints
+from engine.market.data import Floats, Ints
 
 LEGS_OF_AN_EXCHANGE = 2
 

@@ -7,7 +7,7 @@ from datetime import datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.market import Floats
+from engine.market.data import Floats
 
 FROZEN_BARS = 12
 """Feeds of delisted contracts repeat the last trade for ever. The thinnest live contracts of large exchanges trade

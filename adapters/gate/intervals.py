@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from adapters.gate.past import distances
-from engine.market import Floats, Ints
+from engine.market.data import Floats, Ints
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from adapters.gate.rates import Evidence
 from adapters.gate.refusals import Refusal
 from adapters.gate.table import Table
 from adapters.gate.values import INTERVAL, RATE, SPREAD, Flags, out_of_range, range_text
-from engine.market import PER_LEG_FLOATS, Floats, MarketData
+from engine.market.data import PER_LEG_FLOATS, Floats, MarketData
 
 FALL_WITH_SPREAD = ("price", "fill_price", "depth_usd")
 """A book without a spread that can be has no price either."""

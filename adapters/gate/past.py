@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.market import Floats, Ints
+from engine.market.data import Floats, Ints
 
 GAPS = 3
 """Of so many distances between settlements the shortest counts: a missing one can only make a distance longer."""

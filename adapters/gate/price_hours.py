@@ -12,7 +12,7 @@ from adapters.gate.prices import Past, judge, why
 from adapters.gate.suspects import Suspects
 from adapters.gate.table import Table
 from adapters.gate.values import Flags
-from engine.market import Floats
+from engine.market.data import Floats
 
 FALL_WITH_PRICE = ("bid_ask_spread", "depth_usd")
 """They come from the same book."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from adapters.gate.limits import GateSettings
 from adapters.gate.values import Flags
-from engine.market import Floats, Ints
+from engine.market.data import Floats, Ints
 
 MOST_OF_AN_EXCHANGE = 0.75
 """Share of an exchange's coins that must be off before the exchange is: real outliers are single coins."""

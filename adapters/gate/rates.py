@@ -10,7 +10,7 @@ from adapters.gate.limits import GateSettings
 from adapters.gate.past import distances, largest_move
 from adapters.gate.prices import MOST_OF_AN_EXCHANGE
 from adapters.gate.values import Flags
-from engine.market import Floats, Ints
+from engine.market.data import Floats, Ints
 
 DAY = 24
 SETTLEMENTS_OF_A_PAST = 3

@@ -10,7 +10,7 @@ from adapters.gate.limits import GateSettings
 from adapters.gate.market import Gated
 from adapters.gate.refusals import Refusal, as_given
 from adapters.gate.values import Flags
-from engine.market import Floats, MarketData, Pairs, directed_pairs
+from engine.market.data import Floats, MarketData, Pairs, directed_pairs
 
 MAX_COST_PERCENT = 10.0
 """Of the four fills; the dearest fee table in use makes 0.4 %."""

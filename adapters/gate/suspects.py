@@ -12,7 +12,7 @@ from adapters.gate.limits import GateSettings
 from adapters.gate.past import carried
 from adapters.gate.prices import COINS_OF_AN_EXCHANGE, MOST_OF_AN_EXCHANGE
 from adapters.gate.values import Flags
-from engine.market import Floats, MarketData
+from engine.market.data import Floats, MarketData
 
 
 class Suspects:

@@ -10,7 +10,7 @@ import numpy as np
 
 from adapters.gate.limits import GateSettings
 from adapters.gate.refusals import Refusal, as_given
-from engine.market import Floats, MarketData
+from engine.market.data import Floats, MarketData
 
 Cells = Iterable[tuple[int, int]]
 """(leg, column)."""

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.gate.limits import GateSettings
-from engine.market import Floats
+from engine.market.data import Floats
 
 Flags = NDArray[np.bool_]
 

@@ -10,13 +10,13 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from adapters.configuration import ArbSettings
+from adapters.configuration.settings import ArbSettings
 from adapters.paper.session import Session
 from adapters.paper.settings import PaperSettings
 from adapters.paper.setup import LIVE, LIVE_GRACE_HOURS, Player, prepare_player, start_state, universe
-from engine.answers import ask
-from engine.rolling import FACTS, HourFacts, Settled
-from engine.view import Enter, Exit, Order, Strategy, View
+from engine.live_window import FACTS, HourFacts, Settled
+from engine.observation.answers import ask
+from engine.observation.view import Enter, Exit, Order, Strategy, View
 
 LEGS = 4
 PLAYED_HOURS = 4

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from engine.errors import UserError
-from engine.market import PER_LEG_FLOATS, MarketData
-from engine.rolling import FACTS, MAX_DELAY_HOURS, HourFacts, Settled
+from engine.live_window import FACTS, MAX_DELAY_HOURS, HourFacts, Settled
+from engine.market.data import PER_LEG_FLOATS, MarketData
 
 
 def without_hours(market: MarketData) -> MarketData:

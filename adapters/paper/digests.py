@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.rolling import HourFacts
+from engine.live_window import HourFacts
 
 HEX_DIGITS = 16
 NOTHING = 0

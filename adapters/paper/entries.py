@@ -8,8 +8,8 @@ from typing import Any
 
 from adapters.gate.refusals import Refusal
 from adapters.paper.schema import HOUR_COLUMNS
-from engine.records import Records
-from engine.rolling import HourFacts
+from engine.accounting.records import Records
+from engine.live_window import HourFacts
 
 RECORD_FIELDS = {"ledger": "ledger", "trades": "trades", "notes": "notes", "equity": "hours"}
 """Tables of the journal by the part of ``Records`` that they hold."""

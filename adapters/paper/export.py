@@ -5,20 +5,20 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from pathlib import Path
 
-from adapters.datasets.atomic import new_directory
-from adapters.datasets.giving_way import check_place
 from adapters.datasets.layout import DatasetInfo
 from adapters.datasets.load import Dataset
-from adapters.manifest import build_manifest
 from adapters.paper.journal import Journal
 from adapters.paper.recorded_run import one_blank_hour, played_hours, records_of
 from adapters.paper.setup import settings_of
-from adapters.report.page import write_report
-from adapters.run_files import write_run
-from engine.market import time_of
-from engine.metrics import Metrics, compute_metrics
+from adapters.reporting.page.page import write_report
+from adapters.research.manifest import build_manifest
+from adapters.storage.atomic import new_directory
+from adapters.storage.giving_way import check_place
+from adapters.storage.run_files import write_run
+from engine.accounting.tape import prepare
+from engine.analysis.metrics import Metrics, compute_metrics
+from engine.market.data import time_of
 from engine.settings import hash_of
-from engine.tape import prepare
 
 
 def export_run(journal: Journal, out: Path) -> Metrics:

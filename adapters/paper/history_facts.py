@@ -11,13 +11,14 @@ import numpy as np
 from adapters.datasets.hourly_intervals import intervals_of_hours, shown_intervals
 from adapters.exchanges.history import ExchangeHistory
 from adapters.exchanges.leg_source import LegHistory
-from adapters.exchanges.paging import HOUR_MS, Row
+from adapters.exchanges.paging import Row
 from adapters.exchanges.quotes import ExchangeOutcome
 from adapters.gate.frozen import frozen_bars
 from adapters.gate.refusals import Refusal
 from adapters.paper.live_facts import LegName
-from engine.market import Floats
-from engine.rolling import FACTS, MAX_DELAY_HOURS, HourFacts, Settled
+from adapters.storage.stamps import HOUR_MS
+from engine.live_window import FACTS, MAX_DELAY_HOURS, HourFacts, Settled
+from engine.market.data import Floats
 
 VOLUME_BARS = 24
 

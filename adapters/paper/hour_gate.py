@@ -17,8 +17,8 @@ from adapters.gate.refusals import Refusal
 from adapters.gate.values import INTERVAL, RATE
 from adapters.paper.entries import Event
 from adapters.paper.journal import Journal
-from engine.market import PER_LEG_FLOATS, Floats, MarketData
-from engine.rolling import FACTS, MAX_DELAY_HOURS, HourFacts, RollingMarket
+from engine.live_window import FACTS, MAX_DELAY_HOURS, HourFacts, RollingMarket
+from engine.market.data import PER_LEG_FLOATS, Floats, MarketData
 
 REFUSED = "refused"
 """Kind of the events that tell of values that are not believed."""

@@ -13,9 +13,9 @@ from adapters.paper.digests import NOTHING, chained, chained_records, observatio
 from adapters.paper.log import LOG_FILE
 from adapters.paper.schema import DIGESTED, RECORD_TABLES
 from adapters.paper.state_folder import RESTORE, UNREADABLE
-from engine.books import PORTFOLIO
+from engine.accounting.books import PORTFOLIO
 from engine.errors import DataError, in_words
-from engine.market import time_of
+from engine.market.data import time_of
 
 if TYPE_CHECKING:
     from adapters.paper.journal_reader import JournalReader

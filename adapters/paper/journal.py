@@ -31,7 +31,7 @@ from adapters.paper.state_folder import (
     told,
 )
 from engine.errors import ArbError, DataError
-from engine.rolling import HourFacts
+from engine.live_window import HourFacts
 
 __all__ = ["DATABASE", "Journal", "is_started"]
 

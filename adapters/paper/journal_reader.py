@@ -16,9 +16,9 @@ from adapters.paper.entries import Decision, Snapshot
 from adapters.paper.schema import META, RECORD_TABLES
 from adapters.paper.state_folder import DATABASE, RESTORE, UNREADABLE, told
 from engine.errors import DataError, in_words
-from engine.market import time_of
-from engine.notices import Notice
-from engine.rolling import FACTS, HourFacts, Settled
+from engine.live_window import FACTS, HourFacts, Settled
+from engine.market.data import time_of
+from engine.market.notices import Notice
 
 
 class JournalReader:

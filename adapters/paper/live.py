@@ -13,7 +13,6 @@ import numpy as np
 from adapters.exchanges.history import ExchangeHistory
 from adapters.exchanges.leg_source import Wanted
 from adapters.exchanges.live import LiveMarket
-from adapters.exchanges.paging import HOUR_MS
 from adapters.exchanges.settings import ExchangesSettings
 from adapters.exchanges.their_clocks import Stamp, another_time, stamps_of
 from adapters.naming.symbols import coin_of, symbol_of
@@ -30,10 +29,11 @@ from adapters.paper.notices import news_of_ends
 from adapters.paper.session import Played, Session
 from adapters.paper.settings import PaperSettings
 from adapters.paper.setup import LIVE, LIVE_GRACE_HOURS, Player, reopened, start_state, universe
+from adapters.storage.stamps import HOUR_MS
 from engine.errors import ArbError, UserError
-from engine.features import HISTORY_HOURS
-from engine.rolling import MAX_DELAY_HOURS, NOW, HourFacts
-from engine.schedule import LONGEST_INTERVAL_HOURS
+from engine.live_window import MAX_DELAY_HOURS, NOW, HourFacts
+from engine.market.schedule import LONGEST_INTERVAL_HOURS
+from engine.observation.features import HISTORY_HOURS
 from engine.settings import EngineSettings
 
 HISTORY_LIMIT_SECONDS = 900.0

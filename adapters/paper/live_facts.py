@@ -13,7 +13,7 @@ from adapters.gate.limits import GateSettings
 from adapters.gate.refusals import Refusal, as_given
 from adapters.paper.entries import Event
 from adapters.paper.hour_gate import HourGate
-from engine.rolling import FACTS, HourFacts, Settled
+from engine.live_window import FACTS, HourFacts, Settled
 
 HARMLESS_FAULTS = frozenset({"no funding rate", "no funding interval"})
 """Running estimates decide nothing and intervals are carried; any other fault voids the quote."""

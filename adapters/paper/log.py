@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from adapters.causes import cause
+from adapters.storage.causes import cause
 from engine.errors import in_words
 
 LOG_FILE = "paper.log.jsonl"

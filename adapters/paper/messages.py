@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.paper.session import Played
-from engine.books import Reason
-from engine.market import time_of
-from engine.records import trade_pnl
+from engine.accounting.books import Reason
+from engine.accounting.records import trade_pnl
+from engine.market.data import time_of
 
 PairName = Callable[[int], str]
 GOOD = ("ok", "history", "closed")

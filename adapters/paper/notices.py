@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from adapters.paper.entries import Event
 from adapters.paper.live_facts import LegName
-from engine.market import NEVER, MarketData, time_of
-from engine.notices import Notice, later_word
+from engine.market.data import NEVER, MarketData, time_of
+from engine.market.notices import Notice, later_word
 
 
 def news_of_ends(

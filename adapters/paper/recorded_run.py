@@ -11,11 +11,11 @@ from adapters.paper.dataset_hours import without_hours
 from adapters.paper.entries import RECORD_FIELDS, Snapshot, shifted
 from adapters.paper.journal import Journal
 from adapters.paper.setup import legs_market
-from engine.books import PORTFOLIO
+from engine.accounting.books import PORTFOLIO
+from engine.accounting.records import NO_RECORDS, Records, join
 from engine.errors import UserError
-from engine.market import PER_LEG_FLOATS, MarketData, RecordedOpportunities
-from engine.records import NO_RECORDS, Records, join
-from engine.rolling import FACTS, MAX_DELAY_HOURS
+from engine.live_window import FACTS, MAX_DELAY_HOURS
+from engine.market.data import PER_LEG_FLOATS, MarketData, RecordedOpportunities
 
 
 def records_of(journal: Journal, first_hour: int) -> Records:

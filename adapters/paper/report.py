@@ -6,10 +6,10 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from engine.books import Leg, Status
-from engine.kernel import position_pnl, unrealised_price_pnl
-from engine.loop import HourlyLoop
-from engine.schedule import NOT_YET
+from engine.accounting.books import Leg, Status
+from engine.accounting.codes import position_pnl, unrealised_price_pnl
+from engine.accounting.loop import HourlyLoop
+from engine.market.schedule import NOT_YET
 
 RunningRate = Callable[[int, int], float | None]
 """(leg, hour number) to the exchange's estimate, at that hour, of the next rate."""

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from engine.before import LEG_BEFORE
-from engine.books import GHOST, HOUR, LEDGER, NOTE, PORTFOLIO, SLOT, TRADE, WALLET
-from engine.rolling import FACTS
-from engine.schedule import ASSUMED, SCHEDULE
+from engine.accounting.books import GHOST, HOUR, LEDGER, NOTE, PORTFOLIO, SLOT, TRADE, WALLET
+from engine.live_window import FACTS
+from engine.market.earlier_hours import LEG_BEFORE
+from engine.market.schedule import ASSUMED, SCHEDULE
 
 RECORD_TABLES = {"ledger": LEDGER, "trades": TRADE, "notes": NOTE, "equity": HOUR}
 """Tables of what the kernel recorded, with their rows; their ``hour`` columns are hour numbers since 1970."""

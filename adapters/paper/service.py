@@ -15,7 +15,6 @@ from typing import Any
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 
-from adapters.causes import cause
 from adapters.exchanges.clients import clock_at
 from adapters.exchanges.live import LiveMarket
 from adapters.exchanges.settings import ExchangesSettings
@@ -28,6 +27,7 @@ from adapters.paper.notify import Notifier
 from adapters.paper.session import Played, Session
 from adapters.paper.settings import PaperConfig
 from adapters.paper.setup import prepare_player, session_of
+from adapters.storage.causes import cause
 from engine.errors import ArbError, in_words
 
 MISFIRE_GRACE_SECONDS = 3000

@@ -15,18 +15,18 @@ from adapters.paper.digests import observation_hash
 from adapters.paper.entries import Decision, Event, HourEntry, Snapshot, shifted
 from adapters.paper.journal import Journal
 from adapters.paper.report import hour_report
-from engine.answers import answer
-from engine.before import load_before
-from engine.books import Books, open_books, seen_from
+from engine.accounting.books import Books, open_books, seen_from
+from engine.accounting.loop import HourlyLoop, order_records
+from engine.accounting.records import Records
+from engine.accounting.tape import wallet_shares
 from engine.errors import DataError, in_words
-from engine.loop import HourlyLoop, order_records
-from engine.market import Floats, MarketData
-from engine.opportunities import OpportunityBuilder
-from engine.records import Records
-from engine.rolling import MAX_DELAY_HOURS, NOW, WALKED_ROWS, WINDOW_ROWS, HourFacts, RollingMarket
+from engine.live_window import MAX_DELAY_HOURS, NOW, WALKED_ROWS, WINDOW_ROWS, HourFacts, RollingMarket
+from engine.market.data import Floats, MarketData
+from engine.market.earlier_hours import load_before
+from engine.observation.answers import answer
+from engine.observation.opportunities import OpportunityBuilder
+from engine.observation.view import Strategy, View
 from engine.settings import EngineSettings
-from engine.tape import wallet_shares
-from engine.view import Strategy, View
 
 RECORDING_HOURS = 64
 """Far more than an hour needs: late settlements of days may be booked in one."""

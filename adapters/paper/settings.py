@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from adapters.configuration import CONFIGS, ArbSettings, read_yaml, settings_over_shipped
+from adapters.configuration.settings import CONFIGS, ArbSettings, read_yaml, settings_over_shipped
 from adapters.exchanges.settings import ExchangesSettings, exchanges_settings
 from engine.errors import SettingsError
 from engine.settings import Positive, Seed, Settings, parse_settings

@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from adapters.configuration import ArbSettings
-from adapters.manifest import code_version
+from adapters.configuration.settings import ArbSettings
+from adapters.configuration.strategy_registry import build_strategy, load_strategy_class, parse_parameters
 from adapters.paper.dataset_hours import without_hours
 from adapters.paper.journal import Journal
 from adapters.paper.session import Session
 from adapters.paper.state_folder import is_started
-from adapters.strategy_registry import build_strategy, load_strategy_class, parse_parameters
+from adapters.storage.provenance import code_version
 from engine.errors import UserError
-from engine.market import NEVER, PER_LEG_FLOATS, MarketData
-from engine.notices import with_notices
+from engine.market.data import NEVER, PER_LEG_FLOATS, MarketData
+from engine.market.notices import with_notices
+from engine.observation.view import Strategy
 from engine.settings import EngineSettings, parse_settings
-from engine.view import Strategy
-from strategies.base import Context
+from strategies.plugin import Context
 
 if TYPE_CHECKING:
-    from adapters.bundles import LoadedBundle
+    from adapters.storage.bundles import LoadedBundle
 
 LIVE, REPLAY = "live", "replay"
 LIVE_GRACE_HOURS = 1
@@ -81,7 +81,7 @@ def _engine_part(settings: ArbSettings) -> dict[str, Any]:
 
 
 def _models(models: Sequence[str], settings: ArbSettings) -> tuple[LoadedBundle, ...]:
-    from adapters.bundles import deployed_models, load_model
+    from adapters.storage.bundles import deployed_models, load_model
 
     paths = tuple(Path(model) for model in models) or deployed_models()
     return tuple(load_model(path, settings) for path in paths)

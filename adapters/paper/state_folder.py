@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from adapters.datasets.aside import file_aside
-from adapters.datasets.giving_way import check_parents
 from adapters.paper.log import LOG_FILE
 from adapters.paper.schema import FORMAT
-from adapters.sqlite_words import BUSY, DAMAGED, code_of, in_words
+from adapters.storage.aside import file_aside
+from adapters.storage.giving_way import check_parents
+from adapters.storage.sqlite_words import BUSY, DAMAGED, code_of, in_words
 from engine.errors import DataError, UserError
 
 DATABASE = "paper.sqlite"

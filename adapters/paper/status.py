@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from adapters.assumed import METRIC, assumed_words
 from adapters.paper.journal import Journal
 from adapters.paper.messages import in_short, shown
-from engine.books import Kind
-from engine.market import EPOCH
-from engine.metrics import assumed_share_pct
-from engine.schedule import ACTUAL
+from engine.accounting.books import Kind
+from engine.analysis.assumed_funding import METRIC, assumed_words
+from engine.analysis.metrics import assumed_share_pct
+from engine.market.data import EPOCH
+from engine.market.schedule import ACTUAL
 
 OK, DEGRADED, STALE = "ok", "degraded", "stale"
 EXIT_CODES = {OK: 0, DEGRADED: 1, STALE: 2}

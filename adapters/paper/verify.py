@@ -14,15 +14,15 @@ from adapters.paper.recorded_run import market_of, played_hours, records_of
 from adapters.paper.replay import CLOSED
 from adapters.paper.session import blank_books
 from adapters.paper.setup import Player, settings_of
-from engine.answers import answer
-from engine.books import seen_from
-from engine.loop import HourlyLoop, order_records
-from engine.market import MarketData, time_of
-from engine.opportunities import OpportunityBuilder
-from engine.records import Records, join
-from engine.rolling import MAX_DELAY_HOURS
-from engine.tape import prepare
-from engine.view import View
+from engine.accounting.books import seen_from
+from engine.accounting.loop import HourlyLoop, order_records
+from engine.accounting.records import Records, join
+from engine.accounting.tape import prepare
+from engine.live_window import MAX_DELAY_HOURS
+from engine.market.data import MarketData, time_of
+from engine.observation.answers import answer
+from engine.observation.opportunities import OpportunityBuilder
+from engine.observation.view import View
 
 NOT_REPLAYED = ("meta", "legs")
 """Tables that the replay is made from; what the others hold must come out of it."""

@@ -9,7 +9,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from adapters.configuration import CONFIGS, read_yaml
+from adapters.configuration.settings import CONFIGS, read_yaml
 from adapters.sample.statistics import Figures
 from engine.errors import SettingsError
 from engine.settings import Positive, Settings, parse_settings

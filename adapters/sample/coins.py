@@ -9,7 +9,7 @@ import numpy as np
 
 from adapters.sample.processes import normal_scores
 from adapters.sample.settings import CoinSettings, SampleSettings
-from engine.market import Floats
+from engine.market.data import Floats
 
 LEADERS = "leader"
 """Traits of this tier are taken as they are: its coins are the market factor."""

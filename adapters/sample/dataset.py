@@ -11,7 +11,7 @@ from adapters.sample.coins import choose_coins
 from adapters.sample.generator import generate
 from adapters.sample.settings import SampleSettings, read_sample_settings
 from engine.errors import SettingsError
-from engine.market import NEVER, MarketData, time_of
+from engine.market.data import NEVER, MarketData, time_of
 from engine.settings import parse_settings
 
 SOURCE = (

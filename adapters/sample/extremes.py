@@ -10,7 +10,7 @@ import numpy as np
 from adapters.sample.coins import Coin
 from adapters.sample.processes import ornstein_uhlenbeck
 from adapters.sample.settings import SampleSettings
-from engine.market import Floats
+from engine.market.data import Floats
 
 PER_8H = 1 / 3
 MIDDLE = (0.2, 0.8)

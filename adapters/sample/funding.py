@@ -10,7 +10,7 @@ from adapters.sample.coins import Coin
 from adapters.sample.extremes import Episode
 from adapters.sample.processes import ornstein_uhlenbeck, standardised
 from adapters.sample.settings import ExchangeSettings, SampleSettings
-from engine.market import Floats, Ints
+from engine.market.data import Floats, Ints
 
 MARKET = "market"
 RATE_DECIMALS = 8

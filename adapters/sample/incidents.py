@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from adapters.sample.coins import Coin
 from adapters.sample.settings import IncidentSettings, NoticedDelisting
-from engine.market import Floats
+from engine.market.data import Floats
 
 EDGE_HOURS = 48
 """Drawn incidents keep this far from both ends of the span."""

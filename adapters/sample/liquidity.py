@@ -9,7 +9,7 @@ import numpy as np
 from adapters.sample.coins import Coin
 from adapters.sample.processes import ornstein_uhlenbeck, significant
 from adapters.sample.settings import SampleSettings
-from engine.market import Floats
+from engine.market.data import Floats
 
 DIGITS = 3
 SMOOTH_HALF_LIFE_HOURS = 24.0

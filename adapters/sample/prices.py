@@ -9,7 +9,7 @@ import numpy as np
 from adapters.sample.coins import Coin
 from adapters.sample.processes import noise_with_memory, ornstein_uhlenbeck, student
 from adapters.sample.settings import BASELINE_BPS, ReturnSettings, SampleSettings
-from engine.market import Floats
+from engine.market.data import Floats
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from engine.market import Floats
+from engine.market.data import Floats
 
 
 def ornstein_uhlenbeck(rng: np.random.Generator, rows: int, hours: int, half_life_hours: float) -> Floats:

@@ -10,7 +10,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from adapters.configuration import CONFIGS, read_yaml
+from adapters.configuration.settings import CONFIGS, read_yaml
 from engine.settings import NotNegative, Positive, Seed, Settings, parse_settings
 
 SAMPLE_CONFIG = CONFIGS / "sample.yaml"

@@ -12,7 +12,7 @@ from itertools import combinations
 import numpy as np
 
 from adapters.sample.settings import BASELINE_BPS
-from engine.market import Floats, Ints, MarketData
+from engine.market.data import Floats, Ints, MarketData
 
 Figures = dict[str, float]
 QUANTILES = {

@@ -15,11 +15,11 @@ import torch
 from altered_bytes import Rng, altered, altered_values, something_else
 from support_environment import SPEC, random_policy
 
-from adapters import sealed
-from adapters.bundles import DESCRIPTION, WEIGHTS, WEIGHTS_SHA256, read_model, save_bundle
-from adapters.regular_files import sha256_of
+from adapters.storage import sealed
+from adapters.storage.bundles import DESCRIPTION, WEIGHTS, WEIGHTS_SHA256, read_model, save_bundle
+from adapters.storage.regular_files import sha256_of
 from engine.errors import ArbError
-from rl_training.extraction import HEAD, HIDDEN
+from rl_training.learners.extraction import HEAD, HIDDEN
 from strategies.policy import Policy, best_action
 
 NAME = "bundles"

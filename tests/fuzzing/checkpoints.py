@@ -13,17 +13,17 @@ import numpy as np
 from altered_bytes import Rng, altered, something_else
 from support_environment import SPEC
 
-from adapters import sealed, training
-from adapters.configuration import load_settings
-from adapters.datasets import array_store
-from adapters.pbt.job import JOB, PBTJob, begin, read_job
-from adapters.pbt.results import AgentResult, StateFolder
-from adapters.pbt.run_names import SUMMARY, read_summary
-from adapters.training import CHECKPOINT, PLAN, TrainingPlan, read_checkpoint, read_plan
-from adapters.tuning import Measured
-from adapters.walk_forward.point_log import PointLog
+from adapters.configuration.settings import load_settings
+from adapters.research import training
+from adapters.research.pbt.job import PBTJob, begin, read_job
+from adapters.research.pbt.state_folder import AgentResult, StateFolder
+from adapters.research.training import CHECKPOINT, PLAN, TrainingPlan, read_checkpoint, read_plan
+from adapters.research.tuning import Measured
+from adapters.research.walk_forward.point_log import PointLog
+from adapters.storage import array_store, sealed
+from adapters.storage.pbt_names import JOB, SUMMARY, read_summary
 from engine.errors import ArbError
-from engine.observation import Scaler
+from engine.observation.encoding import Scaler
 
 NAME = "checkpoints"
 POINTS = ({"x": 1}, {"x": 2})

@@ -31,8 +31,8 @@ from adapters.gate.market import Gated, gate_market
 from adapters.paper.history_facts import past_hours
 from adapters.paper.live_facts import facts_of_quote, is_usable
 from adapters.paper.setup import universe
-from engine.market import PER_LEG_FLOATS, MarketData
-from engine.rolling import FACTS, HourFacts
+from engine.live_window import FACTS, HourFacts
+from engine.market.data import PER_LEG_FLOATS, MarketData
 
 NAME = "exchange answers"
 EXCHANGES = ("binanceusdm", "bybit", "gate", "hyperliquid", "okx")

@@ -22,7 +22,7 @@ from adapters.datasets.write import write_dataset
 from adapters.paper.log import LOG_FILE, PaperLog
 from adapters.paper.schema import APPEND_ONLY
 from adapters.paper.state_folder import DATABASE
-from engine.market import MarketData
+from engine.market.data import MarketData
 
 NAME = "journals"
 Rng = np.random.Generator
@@ -70,7 +70,7 @@ def _cut_state(place: Path) -> None:
     from adapters.paper.replay import open_replay
     from adapters.paper.settings import load_config
     from adapters.paper.setup import prepare_player, session_of
-    from adapters.preparation import window_of
+    from adapters.research.markets import window_of
 
     config, dataset = load_config(place / "paper.yaml"), load_dataset(place / "data")
     hours = window_of(dataset, None, None)

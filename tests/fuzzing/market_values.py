@@ -10,7 +10,7 @@ from support_gate import COINS, EXCHANGES, changed, plausible
 
 from adapters.gate.limits import GateSettings
 from adapters.gate.market import gate_market
-from engine.market import PER_LEG_FLOATS, MarketData
+from engine.market.data import PER_LEG_FLOATS, MarketData
 
 NAME = "market values"
 HOURS, FROM = 80, 40

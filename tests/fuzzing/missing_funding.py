@@ -21,13 +21,13 @@ from support_datasets import bars, settlements, write_raw
 
 from adapters.cli import main
 from adapters.datasets.load import load_dataset
+from engine.accounting.records import Records
+from engine.accounting.tape import SILENT, Tape, prepare
 from engine.backtest import run_backtest
-from engine.market import MarketData
-from engine.opportunities import OpportunityBuilder
-from engine.records import Records
-from engine.schedule import ACTUAL, IMPUTED, REVERSAL
+from engine.market.data import MarketData
+from engine.market.schedule import ACTUAL, IMPUTED, REVERSAL
+from engine.observation.opportunities import OpportunityBuilder
 from engine.settings import EngineSettings, FeeRow
-from engine.tape import SILENT, Tape, prepare
 
 NAME = "missing funding"
 HOURS = 120

@@ -19,7 +19,8 @@ from support_datasets import (
     write_frame,
 )
 
-from adapters.configuration import load_settings
+from adapters.configuration.settings import load_settings
+from adapters.configuration.strategy_registry import load_strategy_class
 from adapters.datasets.load import load_dataset
 from adapters.datasets.selection import selection_of
 from adapters.datasets.write import write_dataset
@@ -29,8 +30,7 @@ from adapters.exchanges.settings import chosen_exchanges, exchanges_settings
 from adapters.naming.exchanges import ALIASES, canonical_exchange
 from adapters.naming.names import contract_stem, file_stem, name_of_stem, problem_of, stem_of_text
 from adapters.naming.symbols import coin_of
-from adapters.preparation import filtered
-from adapters.strategy_registry import load_strategy_class
+from adapters.research.markets import filtered
 from engine.errors import ArbError
 
 NAME = "names"

@@ -16,7 +16,7 @@ from support_raw import Tables, assert_same_but_for, clean
 
 from adapters.cli import main
 from adapters.datasets.load import load_dataset
-from engine.market import MarketData
+from engine.market.data import MarketData
 
 NAME = "raw tables"
 HOURS = 96

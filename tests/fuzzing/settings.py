@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from adapters.configuration import CONFIGS, ArbSettings, load_settings
+from adapters.configuration.settings import CONFIGS, ArbSettings, load_settings
+from adapters.configuration.tuning_grids import read_grid
 from adapters.paper.settings import load_config
-from adapters.stress.settings import load_stress
-from adapters.tuning_grid import read_grid
+from adapters.research.stress.settings import load_stress
+from engine.accounting.tape import rules_record
 from engine.errors import UserError
 from engine.settings import parse_settings
-from engine.tape import rules_record
 
 NAME = "settings"
 Rng = np.random.Generator

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from support_datasets import small_market
 
-from adapters.configuration import load_settings
+from adapters.configuration.settings import load_settings
+from engine.accounting.books import MAX_ORDERS
+from engine.accounting.records import Records
+from engine.accounting.tape import prepare
 from engine.backtest import run_backtest
-from engine.books import MAX_ORDERS
 from engine.errors import StrategyError
-from engine.opportunities import OpportunityBuilder
-from engine.records import Records
-from engine.tape import prepare
-from engine.view import Enter, Exit, View
+from engine.observation.opportunities import OpportunityBuilder
+from engine.observation.view import Enter, Exit, View
 
 NAME = "strategy answers"
 Rng = np.random.Generator

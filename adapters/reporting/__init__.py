@@ -1,0 +1,1 @@
+"""What people see of results: tables, pages, cards. It shows what was measured and plays nothing."""

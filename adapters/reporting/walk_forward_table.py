@@ -1,0 +1,80 @@
+"""The table of a walk-forward: a row for each fold, and one over all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from adapters.research.walk_forward.account import Account, Tested
+from adapters.research.walk_forward.choices import Choice
+from adapters.research.walk_forward.plan import WalkForwardPlan
+from engine.analysis.folds import Span
+from engine.market.data import time_of
+
+PNL = "pnl_pct_per_7d"
+
+
+def print_folds(account: Account, plan: WalkForwardPlan, console: Console) -> None:
+    """Print the folds of one strategy; what the grid varied stands in one column, its names above the table."""
+    varied = _varied(plan, account.strategy)
+    table = Table(title=_title(account, varied), title_justify="left", box=None, pad_edge=False, padding=(0, 1))
+    for head in ("fold", "train\nfrom", "validation\nfrom", "test\nfrom"):
+        table.add_column(head, no_wrap=True)
+    table.add_column("chosen", overflow="fold")
+    for head in ("validation\n%/7d", "test\n%/7d", "test\n%", "trades"):
+        table.add_column(head, justify="right", no_wrap=True)
+    for tested in account.folds:
+        table.add_row(*_row(tested, varied))
+    table.add_row(*_total(account), style="bold")
+    console.print(table)
+
+
+def _title(account: Account, varied: Sequence[str]) -> str:
+    chosen = f" ({', '.join(varied)})" if varied else ""
+    return f"{account.strategy}{chosen}"
+
+
+def _row(tested: Tested, varied: Sequence[str]) -> list[str]:
+    fold, metrics = tested.choice.fold, tested.metrics
+    return [
+        str(fold.number), _day(fold.train), _day(fold.validation), _day(fold.test), _chosen(tested.choice, varied),
+        _number(tested.choice.validation[PNL], "+.3f"), _number(metrics[PNL], "+.3f"),
+        _number(metrics["pnl_pct"], "+.2f"), str(metrics["trades"]),
+    ]  # fmt: skip
+
+
+def _total(account: Account) -> list[str]:
+    """Validation is the mean over folds, the test that of the whole account."""
+    validation = [float(tested.choice.validation[PNL] or 0.0) for tested in account.folds]
+    metrics = account.metrics
+    return [
+        "all", "", "", "", "", _number(float(np.mean(validation)), "+.3f"), _number(metrics[PNL], "+.3f"),
+        _number(metrics["pnl_pct"], "+.2f"), str(metrics["trades"]),
+    ]  # fmt: skip
+
+
+def _varied(plan: WalkForwardPlan, strategy: str) -> list[str]:
+    return [name for name, values in plan.grids.get(strategy, {}).items() if len(values) > 1]
+
+
+def _chosen(choice: Choice, varied: Sequence[str]) -> str:
+    if choice.training:
+        agent = f", agent {choice.training['agent']}" if "agent" in choice.training else ""
+        return f"{choice.training['steps']:,} steps{agent}"
+    return ", ".join(_short(choice.parameters[name]) for name in varied) or ("as set" if choice.parameters else "")
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _number(value: float | int | None, form: str) -> str:
+    return "-" if value is None else f"{value:{form}}"
+
+
+def _day(span: Span) -> str:
+    return f"{time_of(span.first):%Y-%m-%d}"

@@ -1,0 +1,126 @@
+"""Who takes part in ``arb evaluate``: trained models, all agents of a run, votes of its best, and rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from adapters.configuration.settings import ArbSettings, load_settings, overridden
+from adapters.configuration.strategy_registry import build_strategy
+from adapters.research.evaluation import alone
+from adapters.research.pbt.job import read_job
+from adapters.storage.bundles import load_policy
+from adapters.storage.pbt_names import JOB, SUMMARY, agent_zip, read_summary
+from engine.errors import DataError, UserError, in_words
+from engine.observation.view import Strategy
+from strategies.ensemble import Ensemble
+from strategies.plugin import Context, NoParameters
+from strategies.policy import Policy
+
+RULES = ("hold", "greedy", "carry", "basis")
+
+
+@dataclass(frozen=True, eq=False)
+class Contestant:
+    """One row of the table. Looks at it are counted beside ``model`` (rules have none), in a run by ``look_name``."""
+
+    name: str
+    make: Callable[[], Strategy]
+    model: Path | None = None
+    look_name: str | None = None
+
+
+def is_population(path: Path) -> bool:
+    """Whether a folder is a run of ``arb train-pbt``."""
+    return (path / JOB).is_file()
+
+
+def settings_for(models: Sequence[Path], config: Path | None, overrides: Sequence[str]) -> ArbSettings:
+    """Settings of the evaluation: without ``config`` those of the first population, so that its costs are the same."""
+    populations = [model for model in models if is_population(model)]
+    if config is not None or not populations:
+        return load_settings(config, overrides)
+    values = read_job(populations[0] / JOB).settings.model_dump(mode="json")
+    return overridden(values, overrides, origin="--set" if overrides else str(populations[0] / JOB))
+
+
+def contestants(
+    models: Sequence[Path],
+    settings: ArbSettings,
+    *,
+    ensemble: int | None,
+    baselines: Sequence[str],
+    allow_other_costs: bool,
+) -> list[Contestant]:
+    """In the order of the table; the agents of a run stand best first by its own validation.
+
+    Raises ``UserError`` for an unknown rule, for an ensemble without a run or of more agents than it has, and for
+    models that do not fit the settings.
+    """
+    if ensemble is not None and not any(is_population(model) for model in models):
+        raise UserError("--ensemble lets the best agents of a run vote; give the folder of a run of `arb train-pbt`")
+    found: list[Contestant] = []
+    for model in models:
+        if is_population(model):
+            found += _population(model, settings, ensemble, allow_other_costs)
+        else:
+            policy = load_policy(model, settings, allow_other_costs=allow_other_costs)
+            found.append(_single(model, policy, None))
+    return found + list(rules_of(baselines, settings))
+
+
+def _population(run: Path, settings: ArbSettings, ensemble: int | None, allow_other_costs: bool) -> list[Contestant]:
+    order = ranking(run)
+    zips = {agent: run / agent_zip(agent) for agent in order}
+    policies = {agent: load_policy(path, settings, allow_other_costs=allow_other_costs) for agent, path in zips.items()}
+    found = [_single(path, policies[agent], path.name) for agent, path in zips.items()]
+    if ensemble is not None:
+        members = best_of(order, ensemble, run)
+        name = f"vote of agents {', '.join(map(str, members))}"
+        voters = tuple(policies[agent] for agent in members)
+        found.append(Contestant(f"{run}: {name}", lambda: vote(voters), run, name))
+    return found
+
+
+def _single(path: Path, policy: Policy, look_name: str | None) -> Contestant:
+    return Contestant(str(path), lambda: alone(policy), path, look_name)
+
+
+def rules_of(names: Sequence[str], settings: ArbSettings) -> Iterator[Contestant]:
+    """Rules by name, with the parameters in force."""
+    for name in names:
+        parameters = settings.strategies.get(name, {})
+        # Asked for once here, so that a mistake in the name is told before anything is played.
+        build_strategy(name, parameters, Context(np.random.default_rng(0)))
+        yield Contestant(name, _maker(name, settings))
+
+
+def _maker(name: str, settings: ArbSettings) -> Callable[[], Strategy]:
+    parameters = settings.strategies.get(name, {})
+    return lambda: build_strategy(name, parameters, Context(np.random.default_rng(0)))
+
+
+def vote(policies: tuple[Policy, ...]) -> Strategy:
+    """The majority vote of policies as a strategy."""
+    return Ensemble(NoParameters(), Context(np.random.default_rng(0), policies))
+
+
+def ranking(run: Path) -> list[int]:
+    """The agents of a finished run, best first by its validation. Raises ``UserError`` when it has not finished."""
+    summary = read_summary(run)
+    if not summary.get("finished"):
+        raise UserError(f"{run} has not finished; go on with `arb train-pbt --resume {run}`")
+    try:
+        return [int(agent) for agent in summary["ranking"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"is damaged: its ranking ({in_words(error)})", file=str(run / SUMMARY)) from None
+
+
+def best_of(order: Sequence[int], count: int, run: Path) -> list[int]:
+    """The first ``count`` agents. Raises ``UserError`` when there are fewer, or too few to vote."""
+    if not 2 <= count <= len(order):
+        raise UserError(f"--ensemble {count}: {run} has {len(order)} agents, and at least 2 must vote")
+    return list(order[:count])

@@ -1,0 +1,44 @@
+"""What every run says about itself: settings, costs, data, code, seed, command and times."""
+
+from __future__ import annotations
+
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+from adapters.configuration.settings import ArbSettings
+from adapters.datasets.load import Dataset
+from adapters.storage.provenance import code_version, command_line
+from adapters.storage.saved_run import RUN_FORMAT
+
+_PACKAGES = ("numpy", "numba", "pandas", "pyarrow")
+
+
+def build_manifest(
+    settings: ArbSettings, dataset: Dataset, *, written_by: str, seed: int, started: datetime, **more: Any
+) -> dict[str, Any]:
+    """The manifest of a run that ends now; ``written_by``: the command whose results it stands beside."""
+    return {
+        "format": RUN_FORMAT,
+        **more,
+        "written_by": written_by,
+        "settings": settings.model_dump(mode="json"),
+        "settings_hash": settings.hash(),
+        "cost_table": {name: [row.model_dump(mode="json") for row in rows] for name, rows in settings.fees.items()},
+        "cost_table_hash": settings.cost_table_hash(),
+        "dataset": {
+            "path": str(dataset.path),
+            "name": dataset.info.name,
+            "source": dataset.info.source,
+            "fingerprint": dataset.fingerprint,
+            "notes": list(dataset.notes),
+        },
+        "code_version": code_version(),
+        "python": platform.python_version(),
+        "packages": {name: version(name) for name in _PACKAGES},
+        "seed": seed,
+        "command": command_line(),
+        "started": started.isoformat(),
+        "finished": datetime.now(UTC).isoformat(),
+    }

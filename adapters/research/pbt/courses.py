@@ -1,0 +1,139 @@
+"""The market of a run as files that workers map: made once, and the same memory for all of them.
+
+What a worker needs of a market is what the kernel reads and the ranked candidates. Preparing that takes three times
+the memory that it fills, so the parent does it once, into ``courses/`` of the run, which it removes at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adapters.research.pbt.job import PBTJob, load_job_data
+from adapters.storage.atomic import new_directory
+from adapters.storage.giving_way import unfamiliar
+from engine.accounting.tape import LEG, PAIR, QUOTE, RULES, Tape, TapeArrays
+from engine.market.data import Floats, Ints
+from engine.market.schedule import BOOKING
+from engine.observation.opportunities import OpportunityBuilder
+from engine.settings import EngineSettings
+from rl_training.environments.candidates import Candidates
+from rl_training.environments.episodes import Course
+from rl_training.pbt.interval import Gym
+
+FOLDER = "courses"
+LAYOUT = "layout.json"
+RECORDS = {"quotes": QUOTE, "bookings": BOOKING, "pairs": PAIR, "rules": RULES, "legs": LEG}
+"""Arrays of a tape that .npy files would give back with another alignment: they are kept as bytes."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Settlements:
+    """What the hourly loop asks about settlements."""
+
+    max_delay_hours: int
+    counts: Ints
+
+
+@dataclass(frozen=True, eq=False)
+class _MappedTape:
+    """The part of a ``Tape`` that training uses."""
+
+    arrays: TapeArrays
+    settings: EngineSettings
+    settlements: _Settlements
+    hours: int
+    wallet_shares: Floats
+
+
+@contextmanager
+def courses_of(folder: Path, job: PBTJob) -> Iterator[None]:
+    """The files of a run's courses, as long as the context lasts; the prepared market itself is not kept."""
+    write_courses(folder / FOLDER, job, load_job_data(job)[1])
+    try:
+        yield
+    finally:
+        if courses_only(folder / FOLDER) is None:
+            shutil.rmtree(folder / FOLDER, ignore_errors=True)
+
+
+def write_courses(folder: Path, job: PBTJob, builder: OpportunityBuilder) -> None:
+    """Write tape and candidates of training and validation; a folder that was left there gives way."""
+    tape = builder.tape
+    layout: dict[str, Any] = {
+        "hours": tape.hours,
+        "wallet_shares": tape.wallet_shares.tolist(),
+        "max_delay_hours": int(tape.settlements.max_delay_hours),
+        "most_bookings": int(tape.settlements.counts.max(initial=1)),
+    }
+    with new_directory(folder, instead_of=courses_only) as aside:
+        for name, array in tape.arrays._asdict().items():
+            layout[name] = array.shape
+            flat = np.ascontiguousarray(array).reshape(-1)
+            np.save(aside / f"{name}.npy", flat.view(np.uint8) if name in RECORDS else flat)
+        for which, (start, end) in _windows(job).items():
+            course = _course(job, builder, start, end)
+            layout[which] = (course.first, course.last)
+            for part, array in course.candidates._asdict().items():
+                np.save(aside / f"{which}_{part}.npy", array)
+        (aside / LAYOUT).write_text(json.dumps(layout), encoding="utf-8")
+
+
+def courses_only(folder: Path) -> str | None:
+    """What in a folder is not from ``write_courses``; None when all of it is."""
+    return unfamiliar(folder, (LAYOUT, "*.npy"))
+
+
+def _windows(job: PBTJob) -> dict[str, tuple[datetime, datetime]]:
+    return {"train": (job.train_from, job.train_to), "validation": (job.validate_from, job.validate_to)}
+
+
+def _course(job: PBTJob, builder: OpportunityBuilder, start: datetime, end: datetime) -> Course:
+    index_of = builder.tape.market.index_of
+    return Course.over(builder, job.settings.observation, job.scaler, index_of(start), index_of(end))
+
+
+def read_gym(folder: Path, job: PBTJob) -> Gym:
+    """Where a worker trains and examines, over mapped files."""
+    layout = json.loads((folder / LAYOUT).read_text(encoding="utf-8"))
+    arrays = {name: _mapped(folder / f"{name}.npy") for name in TapeArrays._fields}
+    records = {
+        name: (array.view(RECORDS[name]) if name in RECORDS else array).reshape(layout[name])
+        for name, array in arrays.items()
+    }
+    settlements = _Settlements(layout["max_delay_hours"], np.array([layout["most_bookings"]]))
+    tape = _MappedTape(
+        TapeArrays(**records), job.settings, settlements, layout["hours"], np.array(layout["wallet_shares"], float)
+    )
+    courses = {
+        which: Course(
+            cast(Tape, tape),  # all of a tape that a course is asked for
+            job.settings.observation,
+            Candidates(*(_mapped(folder / f"{which}_{part}.npy") for part in Candidates._fields)),
+            *layout[which],
+        )
+        for which in ("train", "validation")
+    }
+    return Gym(
+        **courses,
+        training=job.settings.training,
+        scaler=job.scaler,
+        cost_table_hash=job.settings.cost_table_hash(),
+        learner=job.learner,
+        seed=job.seed,
+        drawdown_weight=job.settings.pbt.drawdown_weight,
+    )
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    """An array over a file's own pages. Copy-on-write, since compiled code tells read-only arrays apart."""
+    return np.asarray(np.load(path, mmap_mode="c", allow_pickle=False))

@@ -1,0 +1,115 @@
+"""What is written once a population has trained to its end: the winner's bundle and the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from adapters.research.evaluation import play
+from adapters.research.manifest import build_manifest
+from adapters.research.markets import Window
+from adapters.research.pbt.job import PBTJob, load_job_data
+from adapters.research.pbt.loop import Iteration
+from adapters.research.pbt.machine import machine
+from adapters.research.pbt.reports import write_hyperparameters, write_whole
+from adapters.research.pbt.tried import tried
+from adapters.storage.bundles import FILES_SHA256, MOST_MODEL_BYTES, read_model_file, require_listed, save_bundle
+from adapters.storage.pbt_names import agent_zip
+from adapters.storage.policy_zip import layers_of_zip
+from adapters.storage.regular_files import read_regular, sha256_of
+from adapters.storage.trials import FILE as TRIALS
+from engine.analysis.metrics import Metrics
+from engine.observation.opportunities import OpportunityBuilder
+from engine.worlds import late
+from strategies.policy import Policy
+
+
+def finish(
+    folder: Path,
+    job: PBTJob,
+    iterations: Sequence[Iteration],
+    *,
+    started: datetime,
+    **more: Any,
+) -> dict[str, Metrics]:
+    """Hyperparameters, ``bundle/`` of the winner and ``manifest.json``; returns the winner's validation metrics."""
+    last = iterations[-1]
+    dataset, builder = load_job_data(job)
+    write_hyperparameters(folder, job, last)
+    winner = last.ranking[0]
+    files = _files(folder, last)
+    policy = agent_policy(folder, job, winner, files)
+    metrics = validation_metrics(job, builder, policy)
+    trials = tried(folder, job, iterations)
+    manifest = build_manifest(
+        job.settings,
+        dataset,
+        written_by="arb train-pbt",
+        seed=job.seed,
+        started=started,
+        learner=job.learner,
+        windows=windows_in_words(job),
+        schedule={
+            "iterations": job.schedule.iterations,
+            "steps_asked": job.schedule.timesteps,
+            "steps_made": job.environment_steps,
+            "rollout_steps": job.schedule.rollout_steps,
+        },
+        search_budget={"agents": len(last.results), "scores_on_validation": len(last.results) * len(iterations)},
+        trials=None if trials is None else trials.model_dump(mode="json"),
+        winner=winner,
+        machine=machine(),
+        **more,
+    )
+    facts = bundle_facts(folder, job, winner, metrics, manifest)
+    save_bundle(policy, {**facts, FILES_SHA256: files}, folder / "bundle")
+    write_whole(folder / "manifest.json", manifest)
+    return metrics
+
+
+def _files(folder: Path, last: Iteration) -> dict[str, str]:
+    """SHA-256 of what a run leaves for others to read: the agents as they were trained, and the record of trials."""
+    files = {agent_zip(agent): result.model_sha256 for agent, result in last.results.items()}
+    found = {name: sha256 for name, sha256 in files.items() if sha256 is not None}
+    record = folder / TRIALS
+    return {**found, TRIALS: sha256_of(read_regular(record, MOST_MODEL_BYTES))} if record.is_file() else found
+
+
+def agent_policy(folder: Path, job: PBTJob, agent: int, listed: Mapping[str, str]) -> Policy:
+    """The policy of an agent at the end of a run. Raises ``BundleError`` for another file than the one ``listed``."""
+    path = folder / agent_zip(agent)
+    content = read_model_file(path)
+    require_listed(listed, path, content)
+    weights, biases = layers_of_zip(content, path)
+    costs = job.settings.cost_table_hash()
+    return Policy(f"{folder.name}-agent_{agent}", job.settings.observation, job.scaler, weights, biases, costs)
+
+
+def validation_metrics(job: PBTJob, builder: OpportunityBuilder, policy: Policy) -> dict[str, Metrics]:
+    """Metrics on the validation window, filled at once and one hour late, by the backtest itself."""
+    market, reward = builder.tape.market, job.settings.training.reward
+    window = Window(market.index_of(job.validate_from), market.index_of(job.validate_to))
+    return {
+        "validation": play(builder, policy, [window], reward)[0].metrics,
+        "validation_1h_late": play(late(builder), policy, [window], reward)[0].metrics,
+    }
+
+
+def windows_in_words(job: PBTJob) -> dict[str, str]:
+    """First and last hours of training and validation."""
+    return {name: getattr(job, name).isoformat() for name in ("train_from", "train_to", "validate_from", "validate_to")}
+
+
+def bundle_facts(
+    folder: Path, job: PBTJob, agent: int, metrics: dict[str, Metrics], manifest: dict[str, Any]
+) -> dict[str, Any]:
+    """What a bundle says besides the policy."""
+    return {
+        "dataset_fingerprint": job.fingerprint,
+        "training": manifest,
+        "metrics": metrics,
+        "run": folder.name,
+        "agent": agent,
+    }

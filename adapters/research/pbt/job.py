@@ -1,0 +1,135 @@
+"""What a population is trained for: everything that its result depends on, in one file that resuming reads."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from pydantic import AwareDatetime, ValidationError
+
+from adapters.configuration.settings import ArbSettings
+from adapters.datasets.load import Dataset, load_dataset
+from adapters.datasets.windows import WindowEdges, check_windows
+from adapters.research.markets import prepare_dataset
+from adapters.storage.giving_way import check_place
+from adapters.storage.pbt_names import JOB
+from adapters.storage.sealed import SealError, read_sealed, write_sealed
+from engine.errors import DataError, SettingsError, UserError
+from engine.market.data import time_of
+from engine.observation.encoding import Scaler, fit_scaler
+from engine.observation.opportunities import OpportunityBuilder
+from engine.settings import Settings, first_problem
+from rl_training.pbt.schedule import Schedule, schedule_of
+from rl_training.pbt.settings import Learner
+
+
+class PBTJob(Settings):
+    """One run. It travels to the workers, and lies in the run's folder, as JSON."""
+
+    dataset: Path
+    fingerprint: str
+    train_from: AwareDatetime
+    train_to: AwareDatetime
+    validate_from: AwareDatetime
+    validate_to: AwareDatetime
+    settings: ArbSettings
+    scaler: Scaler
+    seed: int
+    learner: Learner
+    started: AwareDatetime
+    command: str
+
+    @property
+    def schedule(self) -> Schedule:
+        """How many rollouts each iteration has."""
+        return schedule_of(self.settings.training, self.settings.pbt)
+
+    @property
+    def environment_steps(self) -> int:
+        """Steps that each agent makes by the end."""
+        return self.schedule.steps_until(self.schedule.iterations)
+
+
+def new_job(
+    dataset: Dataset,
+    builder: OpportunityBuilder,
+    settings: ArbSettings,
+    edges: WindowEdges,
+    *,
+    seed: int,
+    learner: Learner,
+    started: datetime,
+    command: str,
+) -> tuple[PBTJob, list[str]]:
+    """A job on a data set's windows with stated edges in their place, and warnings about the embargo.
+
+    Raises ``UserError`` when a window is missing, and when training, validation or test overlap or stand in another
+    order: validation chooses the winner, so it must lie after training, and neither may see the test.
+    """
+    schedule_of(settings.training, settings.pbt)
+    check_batches(settings)
+    hours = dataset.market.hours
+    first, last = time_of(int(hours[0])), time_of(int(hours[-1]))
+    windows = edges.over(dataset.info.windows, first, last)
+    for name, option in (("train", "--train-to"), ("validation", "--validate-from and --validate-to")):
+        if name not in windows:
+            raise UserError(f"{dataset.path} has no window {name!r}; give {option}, or define it with `arb data split`")
+    warnings = check_windows(windows, first, last)
+    train, validation = windows["train"], windows["validation"]
+    rows = (dataset.market.index_of(train.start), dataset.market.index_of(train.end))
+    job = PBTJob(
+        dataset=dataset.path.absolute(),
+        fingerprint=dataset.fingerprint,
+        train_from=train.start,
+        train_to=train.end,
+        validate_from=validation.start,
+        validate_to=validation.end,
+        settings=settings,
+        scaler=fit_scaler(builder, settings.observation, *rows),
+        seed=seed,
+        learner=learner,
+        started=started,
+        command=command,
+    )
+    return job, warnings
+
+
+def check_batches(settings: ArbSettings) -> None:
+    """Raise ``SettingsError`` for what every worker would stumble over."""
+    ppo, training = settings.training.ppo, settings.training
+    if ppo.n_steps % training.n_envs:
+        raise SettingsError(
+            f"training.ppo.n_steps = {ppo.n_steps} must be a multiple of training.n_envs = {training.n_envs}"
+        )
+    if settings.observation.positions != settings.max_positions:
+        raise SettingsError(
+            f"the observation has {settings.observation.positions} positions and max_positions is "
+            f"{settings.max_positions}; make them equal"
+        )
+
+
+def begin(folder: Path, job: PBTJob) -> None:
+    """Make the folder of a new run. Raises ``UserError`` when something stands there."""
+    check_place(folder, otherwise=f"choose another --out, or go on with --resume {folder}")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_sealed(folder / JOB, job.model_dump(mode="json"))
+
+
+def read_job(path: Path) -> PBTJob:
+    """The job of a run. Raises ``DataError`` when the file is missing, not whole, or altered."""
+    try:
+        return PBTJob.model_validate(read_sealed(path))
+    except OSError as error:
+        raise DataError(f"cannot be read: {error.strerror}; is it a run of `arb train-pbt`?", file=str(path)) from None
+    except SealError as error:
+        raise DataError(str(error), file=str(path)) from None
+    except ValidationError as error:
+        raise DataError(f"is no job of this version: {first_problem(PBTJob, error)}", file=str(path)) from None
+
+
+def load_job_data(job: PBTJob) -> tuple[Dataset, OpportunityBuilder]:
+    """The data set of a job, prepared. Raises ``DataError`` when it is not the one that the run began with."""
+    dataset = load_dataset(job.dataset, job.settings.gate)
+    if dataset.fingerprint != job.fingerprint:
+        raise DataError("is not what the run began with (another fingerprint); it cannot go on", file=str(job.dataset))
+    return dataset, prepare_dataset(dataset, job.settings)

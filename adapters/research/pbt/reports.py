@@ -1,0 +1,79 @@
+"""Files about a whole run: ``training_summary.json``, ``lineage.json``, ``agent_N_hyperparams.json``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from adapters.research.pbt.job import PBTJob
+from adapters.research.pbt.loop import Iteration
+from adapters.research.pbt.reward_check import as_json, reward_check
+from adapters.research.pbt.state_folder import AgentResult
+from adapters.storage.atomic import replacing_file
+from adapters.storage.pbt_names import SUMMARY
+from adapters.storage.sealed import write_sealed
+from rl_training.pbt.lineage import ancestry, copies
+
+
+def write_reports(folder: Path, job: PBTJob, iterations: Sequence[Iteration]) -> None:
+    """Summary and lineage of the iterations so far. They hold no times: equal runs write equal files."""
+    write_sealed(folder / SUMMARY, summary(job, iterations))
+    write_whole(folder / "lineage.json", lineage(iterations))
+
+
+def summary(job: PBTJob, iterations: Sequence[Iteration]) -> dict[str, Any]:
+    """Every agent x iteration: score, metrics, hyperparameters, parent."""
+    last = iterations[-1]
+    return {
+        "finished": last.number == job.schedule.iterations,
+        "iterations": job.schedule.iterations,
+        "population": job.settings.pbt.population,
+        "steps_asked": job.schedule.timesteps,
+        "steps_made": job.schedule.steps_until(last.number),
+        "fitness": f"pnl_pct - {job.settings.pbt.drawdown_weight:g} * max_drawdown_pct on validation",
+        "ranking": last.ranking,
+        "winner": last.ranking[0],
+        "reward_check": as_json(reward_check(iterations)),
+        "results": [_entry(result) for iteration in iterations for result in iteration.results.values()],
+    }
+
+
+def _entry(result: AgentResult) -> dict[str, Any]:
+    checksums = {"checkpoint_sha256", "returns_sha256", "model_sha256"}
+    entry = result.model_dump(mode="json", exclude={"log", "source", *checksums})
+    return {**entry, "parent": result.agent if result.source is None else result.source}
+
+
+def lineage(iterations: Sequence[Iteration]) -> dict[str, Any]:
+    """Copies in order, and whose weights each agent carried in each iteration."""
+    history = [iteration.assignments for iteration in iterations]
+    return {
+        "copies": copies(history),
+        "ancestry": {str(agent): ancestry(history, agent) for agent in iterations[-1].results},
+    }
+
+
+def write_hyperparameters(folder: Path, job: PBTJob, last: Iteration) -> None:
+    """``agent_N_hyperparams.json``: what each agent was trained with at the end, tuned and fixed, and how it did."""
+    for rank, agent in enumerate(last.ranking, start=1):
+        result = last.results[agent]
+        ppo = job.settings.training.ppo.model_copy(update=dict(result.hyperparameters))
+        values = {
+            "agent": agent,
+            "rank": rank,
+            "tuned": result.hyperparameters,
+            "ppo": ppo.model_dump(mode="json"),
+            "n_envs": job.settings.training.n_envs,
+            "steps": result.steps,
+            "fitness": result.fitness,
+            "metrics": result.metrics,
+        }
+        write_whole(folder / f"agent_{agent}_hyperparams.json", values)
+
+
+def write_whole(path: Path, values: Mapping[str, Any]) -> None:
+    """JSON that appears whole or not at all; a number that is not finite is an error."""
+    with replacing_file(path) as aside:
+        aside.write_text(json.dumps(values, indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,0 +1,84 @@
+"""What a policy must be before anything runs it: spec, scaler and layers fit together and cannot overflow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.errors import BundleError, SettingsError
+from engine.observation.encoding import MOST_OBSERVED, ObservationSpec, Scaler
+from engine.settings import Settings, parse_settings
+from strategies.policy import Policy
+
+LONGEST_NAME = 200
+
+
+def action_names(spec: ObservationSpec) -> list[str]:
+    """What each action means, in order."""
+    entries = [f"enter opportunity {k + 1}" for k in range(spec.opportunities)]
+    return ["hold", *entries, *(f"exit position {k + 1}" for k in range(spec.positions))]
+
+
+def policy_from(
+    description: Mapping[str, Any], weights: tuple[Any, ...], biases: tuple[Any, ...], *, origin: Path
+) -> Policy:
+    """The policy of a description and its layers. Raises ``BundleError`` unless they fit together and can compute."""
+    spec = _parsed(ObservationSpec, description, "observation", origin)
+    scaler = _parsed(Scaler, description, "scaler", origin)
+    if spec.hash() != description.get("observation_hash"):
+        raise BundleError(f"{origin}: the observation spec does not match its hash; the bundle was altered")
+    if description.get("actions") != action_names(spec):
+        raise BundleError(f"{origin}: the actions are not those of this version")
+    if not len(scaler.mean) == len(scaler.deviation) == len(spec.features):
+        raise BundleError(f"{origin}: the scaler has {len(scaler.mean)} features, the spec {len(spec.features)}")
+    cost_table_hash = description.get("cost_table_hash")
+    if not isinstance(cost_table_hash, str):
+        raise BundleError(f"{origin}: the cost table's hash is missing")
+    policy = Policy(_name(description, origin), spec, scaler, weights, biases, cost_table_hash)
+    check_shapes(policy, origin)
+    check_weights(policy)
+    return policy
+
+
+def _name(description: Mapping[str, Any], origin: Path) -> str:
+    name = description.get("name", origin.name)
+    if not isinstance(name, str) or not name.isprintable() or len(name) > LONGEST_NAME:
+        raise BundleError(f"{origin}: the name of the policy is no text of at most {LONGEST_NAME} characters")
+    return name
+
+
+def check_shapes(policy: Policy, origin: Path) -> None:
+    """Raise ``BundleError`` unless the layers lead from the observation to the actions, in float32."""
+    width = policy.spec.size
+    for matrix, vector in zip(policy.weights, policy.biases, strict=True):
+        fits = matrix.ndim == 2 and matrix.size and vector.shape == matrix.shape[1:] and matrix.shape[0] == width
+        if not fits or matrix.dtype != np.float32 or vector.dtype != np.float32:
+            raise BundleError(f"{origin}: a layer of shape {matrix.shape} does not follow one of width {width}")
+        width = matrix.shape[1]
+    if width != policy.spec.actions:
+        raise BundleError(f"{origin}: the network has {width} actions, the observation spec {policy.spec.actions}")
+
+
+def check_weights(policy: Policy) -> None:
+    """Raise ``BundleError`` when a weight is not finite, or weights are so large that their sums may not be."""
+    if not all(np.isfinite(array).all() for array in (*policy.weights, *policy.biases)):
+        raise BundleError(f"policy {policy.name} has weights that are not finite; it cannot be used")
+    largest = MOST_OBSERVED  # of the inputs of a layer: observations first, then what tanh gives
+    for matrix, vector in zip(policy.weights, policy.biases, strict=True):
+        sums = largest * np.abs(matrix.astype(np.float64)).sum(axis=0) + np.abs(vector.astype(np.float64))
+        if sums.max() > np.finfo(np.float32).max:
+            raise BundleError(f"policy {policy.name} has weights so large that it cannot compute; train it anew")
+        largest = 1.0
+
+
+def _parsed(model: type[Settings], description: Mapping[str, Any], key: str, origin: Path) -> Any:
+    value = description.get(key)
+    if not isinstance(value, dict):
+        raise BundleError(f"{origin}: {key} is missing from the description")
+    try:
+        return parse_settings(model, value, origin=f"{origin}: {key}")
+    except SettingsError as error:
+        raise BundleError(str(error)) from None

@@ -1,0 +1,26 @@
+"""The actor's layers in a stable-baselines3 zip, read without unpickling."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from engine.errors import BundleError
+from rl_training.learners.extraction import actor_layers
+from rl_training.learners.torch_archive import policy_arrays
+
+Layers = tuple[tuple[Any, ...], tuple[Any, ...]]
+
+
+def layers_of_zip(content: bytes, path: Path) -> Layers:
+    """Weights and biases, as ``strategies.policy.Policy`` holds them, in the content of the zip at ``path``.
+
+    Raises ``BundleError``.
+    """
+    try:
+        return actor_layers(policy_arrays(BytesIO(content)))
+    except KeyError as error:
+        raise BundleError(f"{path} is not a policy with one actor network: {error} is missing") from None
+    except Exception as error:  # zipfile and what it calls raise a dozen unrelated classes for a malformed file
+        raise BundleError(f"{path}: not a readable policy: {' '.join(str(error).split())[:200]}") from None

@@ -1,0 +1,219 @@
+"""Worker processes that may die: each does one task at a time, and what a dead one was at is done again by another."""
+
+from __future__ import annotations
+
+import os
+import signal
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from multiprocessing import connection, get_context
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any, Generic, Protocol, TypeVar
+
+from adapters.storage.causes import cause
+from adapters.workers.processes import end_with_parent, one_thread_each
+from engine.errors import ArbError, WorkerError, in_words
+
+MOST_DEATHS_IN_A_ROW = 3
+OUT_OF_MEMORY = 77
+"""Exit code of a worker that could not get memory: it may succeed when it is started again."""
+
+Task = TypeVar("Task")
+
+
+class Tell(Protocol):
+    """How work in progress speaks to the parent."""
+
+    def __call__(self, message: Any, /) -> None: ...
+
+
+Work = Callable[[str, Any, Tell], Any]
+"""(what all tasks share, the task, how to tell) -> result. It must be importable, and is called in a worker."""
+
+
+class WorkerDeathsError(ArbError):
+    """Workers died too often in a row."""
+
+
+class TaskFailedError(WorkerError):
+    """A task raised; doing it again would raise again."""
+
+
+@dataclass(frozen=True)
+class Told(Generic[Task]):
+    """Work in progress has something to say."""
+
+    task: Task
+    message: Any
+
+
+@dataclass(frozen=True)
+class Finished(Generic[Task]):
+    """A task is done."""
+
+    task: Task
+    result: Any
+
+
+@dataclass(frozen=True)
+class WorkerDied(Generic[Task]):
+    """A worker is gone and was replaced; its task, if it had one, will be done again."""
+
+    task: Task | None
+    exit_code: int | None
+    deaths: int
+
+
+@dataclass(eq=False)
+class _Worker(Generic[Task]):
+    process: BaseProcess
+    pipe: Connection
+    task: Task | None = None
+
+
+class WorkerPool(Generic[Task]):
+    """``count`` spawned processes with one thread of linear algebra each, as a context."""
+
+    def __init__(self, work: Work, shared: str, count: int) -> None:
+        self._work, self._shared, self._count = work, shared, count
+        self._workers: list[_Worker[Task]] = []
+        self.deaths = 0
+        self._deaths_in_a_row = 0
+
+    def __enter__(self) -> WorkerPool[Task]:
+        for _ in range(self._count):
+            self._start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Workers are stopped at once: whatever they write appears whole or not at all."""
+        for worker in self._workers:
+            worker.process.terminate()
+        for worker in self._workers:
+            worker.process.join()
+            worker.pipe.close()
+        self._workers.clear()
+
+    @property
+    def process_ids(self) -> list[int]:
+        """Of the workers that run now."""
+        return [worker.process.pid for worker in self._workers if worker.process.pid is not None]
+
+    def run(self, tasks: Sequence[Task]) -> Iterator[Told[Task] | Finished[Task] | WorkerDied[Task]]:
+        """Do all tasks, begun in the order given; events come as they happen.
+
+        Raises ``TaskFailedError`` when a task raised, ``WorkerDeathsError`` after three deaths in a row.
+        """
+        waiting, unfinished = list(tasks), len(tasks)
+        while unfinished:
+            self._hand_out(waiting)
+            for worker in self._speaking():
+                event = self._hear(worker)
+                if isinstance(event, WorkerDied):
+                    if event.task is not None:
+                        waiting.insert(0, event.task)
+                    yield event
+                    self._stop_after_too_many(event)
+                    continue
+                if isinstance(event, Finished):
+                    unfinished -= 1
+                    self._deaths_in_a_row = 0
+                    worker.task = None
+                    self._hand_out(waiting)
+                yield event
+
+    def _hand_out(self, waiting: list[Task]) -> None:
+        for worker in self._workers:
+            if worker.task is None and waiting:
+                worker.task = waiting.pop(0)
+                with suppress(OSError):  # it is dead, which is noticed by reading from it
+                    worker.pipe.send(worker.task)
+
+    def _speaking(self) -> list[_Worker[Task]]:
+        ready = connection.wait([worker.pipe for worker in self._workers])
+        return [worker for worker in self._workers if worker.pipe in ready]
+
+    def _hear(self, worker: _Worker[Task]) -> Told[Task] | Finished[Task] | WorkerDied[Task]:
+        try:
+            kind, content = worker.pipe.recv()
+        except (EOFError, OSError):
+            return self._replace(worker)
+        assert worker.task is not None
+        if kind == "failed":
+            raise TaskFailedError(*content)
+        return Told(worker.task, content) if kind == "told" else Finished(worker.task, content)
+
+    def _replace(self, worker: _Worker[Task]) -> WorkerDied[Task]:
+        worker.process.join()
+        worker.pipe.close()
+        self._workers.remove(worker)
+        self.deaths += 1
+        self._deaths_in_a_row += 1
+        if self._deaths_in_a_row < MOST_DEATHS_IN_A_ROW:
+            self._start()
+        return WorkerDied(worker.task, worker.process.exitcode, self.deaths)
+
+    def _stop_after_too_many(self, event: WorkerDied[Task]) -> None:
+        if self._deaths_in_a_row >= MOST_DEATHS_IN_A_ROW:
+            raise WorkerDeathsError(
+                f"{MOST_DEATHS_IN_A_ROW} workers in a row died ({why_it_died(event.exit_code)}); "
+                "if memory is short, try fewer --workers"
+            )
+
+    def _start(self) -> None:
+        context = get_context("spawn")
+        ours, theirs = context.Pipe()
+        # A forked child would inherit locks that threads of ours hold, and hang on them.
+        process = context.Process(target=_serve, args=(self._work, self._shared, theirs), daemon=True)
+        with one_thread_each(), _interrupts_blocked():
+            process.start()
+        # With our copy closed, reading ends when the worker dies.
+        theirs.close()
+        self._workers.append(_Worker(process, ours))
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """A child started meanwhile never sees Ctrl-C, not even while it starts; here it comes through afterwards."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def why_it_died(exit_code: int | None) -> str:
+    """In words: the signal that ended a process, or its exit code."""
+    if exit_code == OUT_OF_MEMORY:
+        return "out of memory"
+    if exit_code is not None and exit_code < 0:
+        name = signal.Signals(-exit_code).name
+        return f"{name}, perhaps out of memory" if name == "SIGKILL" else name
+    return f"exit code {exit_code}"
+
+
+def _serve(work: Work, shared: str, pipe: Connection) -> None:
+    """The life of a worker. It ends with the parent, however that ends."""
+    end_with_parent()
+    try:
+        while True:
+            task = pipe.recv()
+            pipe.send(_outcome(work, shared, task, lambda message: pipe.send(("told", message))))
+    except (EOFError, OSError):
+        return
+
+
+def _outcome(work: Work, shared: str, task: Any, tell: Tell) -> tuple[str, Any]:
+    try:
+        return "finished", work(shared, task, tell)
+    except MemoryError:
+        os._exit(OUT_OF_MEMORY)
+    except ArbError as error:
+        return "failed", (str(error),)
+    except Exception as error:
+        told = cause(error)
+        # Without a cause outside it is a defect: its traceback must reach a person.
+        return "failed", (f"a worker failed: {in_words(error)}", traceback.format_exc()) if told is None else (told,)

@@ -1,0 +1,1 @@
+"""Money, laid out as the hour protocol; ``booking`` is the only place that moves cash."""

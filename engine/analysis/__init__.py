@@ -1,0 +1,1 @@
+"""Measured afterwards from the records of a run: metrics, luck, hindsight, leaks."""

@@ -1,0 +1,120 @@
+"""What one unit of a pair costs to open and brings when it is left, at any hour, by the kernel's own cost of a fill.
+
+Per unit of base quantity: USD paid for the long leg less USD got for the short one, fees, spread and slippage
+included. ``notional`` is the fixed N of every position.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.accounting.codes import LONG, SHORT, _cost, _is_charged
+from engine.accounting.tape import TapeArrays, is_offered
+from engine.compiled import compiled
+from engine.market.data import Floats
+from engine.market.schedule import ACTUAL
+
+
+@compiled
+def raw_fill(tape: TapeArrays, leg: int, t: int) -> float:
+    """The first trade after t, or the last known price where it is unknown."""
+    quote = tape.quotes[leg, t]
+    return float(quote.price if np.isnan(quote.fill) else quote.fill)
+
+
+@compiled
+def spread_of_fills(tape: TapeArrays, pair: int, t: int) -> float:
+    """(short - long) / mid of the raw fills at t: high is good to enter and bad to leave."""
+    long_fill, short_fill = raw_fill(tape, tape.pairs[pair].long, t), raw_fill(tape, tape.pairs[pair].short, t)
+    return float((short_fill - long_fill) / ((long_fill + short_fill) / 2.0))
+
+
+@compiled
+def worse_hour(tape: TapeArrays, pair: int, t: int, last: int, entering: bool) -> int:
+    """Of t and t+1 the hour whose fills have the worse spread for an entry (or exit); t where t+1 is after ``last``."""
+    if t >= last:
+        return t
+    now, next_hour = spread_of_fills(tape, pair, t), spread_of_fills(tape, pair, t + 1)
+    is_worse = next_hour < now if entering else next_hour > now
+    return t + 1 if is_worse else t
+
+
+@compiled
+def fills(tape: TapeArrays, pair: int, t: int, source: int) -> tuple[float, float]:
+    """Raw fills (long, short) with the spread of hour ``source``, at the level of prices of hour t."""
+    long_leg, short_leg = tape.pairs[pair].long, tape.pairs[pair].short
+    long_fill, short_fill = raw_fill(tape, long_leg, source), raw_fill(tape, short_leg, source)
+    if source == t:
+        return long_fill, short_fill
+    level = (raw_fill(tape, long_leg, t) + raw_fill(tape, short_leg, t)) / (long_fill + short_fill)
+    return long_fill * level, short_fill * level
+
+
+@compiled
+def entry_cost(tape: TapeArrays, pair: int, t: int, source: int, notional: float) -> float:
+    """USD per unit to open the pair at t."""
+    long_leg, short_leg = tape.pairs[pair].long, tape.pairs[pair].short
+    long_fill, short_fill = fills(tape, pair, t, source)
+    bought = long_fill * (1.0 + _cost(tape, long_leg, t, notional, 0.0))
+    sold = short_fill * (1.0 - _cost(tape, short_leg, t, notional, 0.0))
+    fees = bought * tape.quotes[long_leg, t].fee_rate + sold * tape.quotes[short_leg, t].fee_rate
+    return float(bought - sold + fees)
+
+
+@compiled
+def exit_value(tape: TapeArrays, pair: int, t: int, source: int, notional: float, outage: bool) -> float:
+    """USD per unit from leaving the pair at t; in an outage a silent leg is filled at its last known price."""
+    long_leg, short_leg = tape.pairs[pair].long, tape.pairs[pair].short
+    long_fill, short_fill = fills(tape, pair, t, source)
+    extra = 0.0
+    if outage:
+        extra = tape.rules[0].outage_slippage
+        if tape.quotes[long_leg, t].stale > 0:
+            long_fill = tape.quotes[long_leg, t].price
+        if tape.quotes[short_leg, t].stale > 0:
+            short_fill = tape.quotes[short_leg, t].price
+    sold = long_fill * (1.0 - _cost(tape, long_leg, t, notional, extra))
+    bought = short_fill * (1.0 + _cost(tape, short_leg, t, notional, extra))
+    fees = sold * tape.quotes[long_leg, t].fee_rate + bought * tape.quotes[short_leg, t].fee_rate
+    return float(sold - bought - fees)
+
+
+@compiled
+def units(tape: TapeArrays, pair: int, t: int, notional: float) -> float:
+    """Base quantity of a position of ``notional`` USD per leg that is opened at t."""
+    long_price, short_price = tape.quotes[tape.pairs[pair].long, t].price, tape.quotes[tape.pairs[pair].short, t].price
+    return float(notional / ((long_price + short_price) / 2.0))
+
+
+@compiled
+def may_enter(tape: TapeArrays, pair: int, t: int) -> bool:
+    """Whether the kernel would fill an entry at t, capital aside."""
+    if tape.rules[0].impact > 0:
+        long_volume = tape.quotes[tape.pairs[pair].long, t].volume
+        if np.isnan(long_volume) or np.isnan(tape.quotes[tape.pairs[pair].short, t].volume):
+            return False
+    return bool(is_offered(tape, pair, t) and tape.rules[0].position_size >= tape.rules[0].min_notional)
+
+
+@compiled
+def funding_received(tape: TapeArrays, first: int, last: int) -> Floats:
+    """USD that a unit long or short of each leg has received by row ``first + k``, ``[LONG and SHORT, legs, rows]``.
+
+    Counted by the hour of the settlement, for those that are booked by ``last``, however late.
+    """
+    received = np.zeros((2, tape.quotes.shape[0], last - first + 1))
+    for leg in range(tape.quotes.shape[0]):
+        for t in range(first, last + 1):
+            quote = tape.quotes[leg, t]
+            for k in range(quote.booking_start, quote.booking_start + quote.booking_count):
+                booking = tape.bookings[k]
+                # Settlements from before the first price have no mark; no position can be open yet.
+                if booking.settle_hour > first and not np.isnan(booking.mark):
+                    gain = booking.mark * booking.rate
+                    for side, signed in ((LONG, -gain), (SHORT, gain)):
+                        if booking.kind == ACTUAL or _is_charged(signed, booking.kind):
+                            received[side, leg, booking.settle_hour - first] += signed
+        for t in range(1, received.shape[2]):
+            for side in (LONG, SHORT):
+                received[side, leg, t] += received[side, leg, t - 1]
+    return received

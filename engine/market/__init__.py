@@ -1,0 +1,1 @@
+"""The facts of a market by leg and hour: prices, settlements, schedules, notices, outages."""

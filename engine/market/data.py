@@ -1,0 +1,210 @@
+"""The market as indexed arrays: what every adapter delivers and the whole engine reads.
+
+A leg is one symbol on one exchange. All per-leg arrays have the shape ``[legs, hours]`` so that the consecutive
+hours of a leg lie next to each other. ``nan`` means "not known at that hour"; it is never replaced by zero.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import DataError, UserError
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NEVER = np.iinfo(np.int64).max
+"""An hour that does not come: the delisting hour of a leg without a notice."""
+
+
+def hour_of(time: datetime) -> int:
+    """Number of whole hours since 1970-01-01T00:00Z of an aware time that lies on a whole hour."""
+    if time.tzinfo is None:
+        raise UserError(f"{time.isoformat()} has no time zone; write it as UTC, for example {time.isoformat()}Z")
+    seconds = (time - EPOCH).total_seconds()
+    if seconds % 3600:
+        raise UserError(f"{time.isoformat()} is not a whole hour")
+    return int(seconds // 3600)
+
+
+def time_of(hour: int) -> datetime:
+    """The aware UTC time of an hour number."""
+    return EPOCH + timedelta(hours=int(hour))
+
+
+@dataclass(frozen=True, eq=False)
+class RecordedOpportunities:
+    """Opportunities that a data set brings along instead of having them derived (rows sorted by hour, pair).
+
+    Row ``r`` belongs to hour index ``i`` when ``offsets[i] <= r < offsets[i + 1]``. ``pair`` indexes
+    ``MarketData.pairs``. ``features`` has one column per name in ``columns`` (the feature vocabulary of
+    ``engine.observation.features``); ``nan`` falls back to the derived value.
+    """
+
+    offsets: Ints  # [hours + 1]
+    pair: Ints  # [rows]
+    features: Floats  # [rows, columns]
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class MarketData:
+    """Raw hourly facts of one data set or one live collection; no value is carried forward here.
+
+    Source: DESIGN.md sections 3 to 5. ``hours`` are consecutive hour numbers (see ``hour_of``).
+    """
+
+    hours: Ints  # [hours], consecutive
+    symbols: tuple[str, ...]  # sorted
+    exchanges: tuple[str, ...]  # sorted
+    leg_symbol: Ints  # [legs] index into symbols; legs are sorted by (symbol, exchange)
+    leg_exchange: Ints  # [legs] index into exchanges
+    price: Floats  # last trade at or before t, USD per coin (or the mid, live)
+    fill_price: Floats  # first trade after t; never visible at t
+    mark_price: Floats
+    funding_rate: Floats  # decimal per settlement, of the settlement in (t-1h, t]; nan: nothing settled
+    funding_interval_hours: Floats  # interval in force as stated at t; nan where the source does not say
+    volume_24h_usd: Floats
+    bid_ask_spread: Floats  # whole quoted spread as a fraction of price
+    depth_usd: Floats
+    funding_known_hour: Ints | None = None  # [legs, hours] hour number at which that settlement was known; None: t
+    delisting_hour: Ints = field(default_factory=lambda: np.empty(0, np.int64))  # [legs]; NEVER without a notice
+    delisting_known_hour: Ints = field(default_factory=lambda: np.empty(0, np.int64))  # [legs]
+    settlement_grace_hours: int = 0  # hours a due settlement may stay pending before it counts as missing (live: 1)
+    recorded: RecordedOpportunities | None = None
+
+    def __post_init__(self) -> None:
+        if not self.delisting_hour.size:
+            object.__setattr__(self, "delisting_hour", np.full(self.legs, NEVER, np.int64))
+            object.__setattr__(self, "delisting_known_hour", np.full(self.legs, NEVER, np.int64))
+        if self.hours.size and np.any(np.diff(self.hours) != 1):
+            raise DataError("the hours of a market must be consecutive")
+        order = [(int(s), int(e)) for s, e in zip(self.leg_symbol, self.leg_exchange, strict=True)]
+        if order != sorted(set(order)):
+            raise DataError("legs must be unique and sorted by symbol and exchange")
+
+    @property
+    def legs(self) -> int:
+        return len(self.leg_symbol)
+
+    def leg(self, symbol: str, exchange: str) -> int:
+        """Index of a leg. Raises ``UserError`` when the market does not have it."""
+        for i in range(self.legs):
+            if self.symbols[self.leg_symbol[i]] == symbol and self.exchanges[self.leg_exchange[i]] == exchange:
+                return i
+        raise UserError(f"{symbol} on {exchange} is not in this data set")
+
+    def leg_name(self, leg: int) -> tuple[str, str]:
+        """(symbol, exchange) of a leg."""
+        return self.symbols[self.leg_symbol[leg]], self.exchanges[self.leg_exchange[leg]]
+
+    def index_of(self, time: datetime) -> int:
+        """Row of a whole hour. Raises ``UserError`` outside the data."""
+        index = hour_of(time) - int(self.hours[0])
+        if not 0 <= index < len(self.hours):
+            first, last = time_of(self.hours[0]), time_of(self.hours[-1])
+            raise UserError(
+                f"{time:%Y-%m-%dT%H:%MZ} is outside the data ({first:%Y-%m-%dT%H:%MZ} to {last:%Y-%m-%dT%H:%MZ})"
+            )
+        return index
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Every directed pair of two legs of one symbol, sorted by (symbol, long exchange, short exchange).
+
+    The order is the tie-break of every ranking. ``mirror[p]`` is the pair with the legs swapped.
+    """
+
+    long_leg: Ints
+    short_leg: Ints
+    mirror: Ints
+
+    def __len__(self) -> int:
+        return len(self.long_leg)
+
+
+def directed_pairs(market: MarketData) -> Pairs:
+    """All directed pairs of a market."""
+    rows = [
+        (long_leg, short_leg)
+        for long_leg in range(market.legs)
+        for short_leg in range(market.legs)
+        if long_leg != short_leg and market.leg_symbol[long_leg] == market.leg_symbol[short_leg]
+    ]
+    index = {row: i for i, row in enumerate(rows)}
+    mirror = np.array([index[(short_leg, long_leg)] for long_leg, short_leg in rows], np.int64)
+    columns = np.array(rows, np.int64).reshape(-1, 2)
+    return Pairs(np.ascontiguousarray(columns[:, 0]), np.ascontiguousarray(columns[:, 1]), mirror)
+
+
+PER_LEG_FLOATS = (
+    "price",
+    "fill_price",
+    "mark_price",
+    "funding_rate",
+    "funding_interval_hours",
+    "volume_24h_usd",
+    "bid_ask_spread",
+    "depth_usd",
+)
+"""The ``[legs, hours]`` float arrays of ``MarketData``, in the order in which they are stored."""
+
+
+def select(
+    market: MarketData, *, symbols: Sequence[str] | None = None, exchanges: Sequence[str] | None = None
+) -> MarketData:
+    """The same market with only the named symbols and exchanges (None keeps all).
+
+    Raises ``UserError`` for a name that the market does not have, or when nothing is left.
+    """
+    for wanted, present, kind in (
+        (symbols, market.symbols, "symbol"),
+        (exchanges, market.exchanges, "exchange"),
+    ):
+        for name in wanted or ():
+            if name not in present:
+                near = difflib.get_close_matches(name, present, n=1, cutoff=0.0)[0]
+                raise UserError(f"{kind} {name} is not in this data set; nearest: {near} (of {', '.join(present)})")
+    keep = np.array(
+        [
+            (symbols is None or market.leg_name(i)[0] in symbols)
+            and (exchanges is None or market.leg_name(i)[1] in exchanges)
+            for i in range(market.legs)
+        ],
+        dtype=bool,
+    )
+    if keep.all():
+        return market
+    if not keep.any():
+        raise UserError("the filters leave no symbol and exchange at all")
+    if market.recorded is not None:
+        raise UserError("filters on symbols or exchanges cannot be combined with recorded opportunities")
+    return with_legs(market, keep)
+
+
+def with_legs(market: MarketData, keep: NDArray[np.bool_]) -> MarketData:
+    """The same hours of the legs to ``keep``, without recorded opportunities: these name pairs of all legs."""
+    arrays = {name: getattr(market, name)[keep] for name in PER_LEG_FLOATS}
+    known = market.funding_known_hour
+    names = [market.leg_name(int(leg)) for leg in np.flatnonzero(keep)]
+    symbols, exchanges = sorted({symbol for symbol, _ in names}), sorted({exchange for _, exchange in names})
+    return replace(
+        market,
+        symbols=tuple(symbols),
+        exchanges=tuple(exchanges),
+        leg_symbol=np.array([symbols.index(symbol) for symbol, _ in names], np.int64),
+        leg_exchange=np.array([exchanges.index(exchange) for _, exchange in names], np.int64),
+        recorded=None,
+        funding_known_hour=None if known is None else known[keep],
+        delisting_hour=market.delisting_hour[keep],
+        delisting_known_hour=market.delisting_known_hour[keep],
+        **arrays,
+    )

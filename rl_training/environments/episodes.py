@@ -1,0 +1,186 @@
+"""B portfolios that live through episodes: what the gymnasium and the vectorised environment share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from gymnasium import spaces
+from numpy.typing import NDArray
+
+from engine.accounting.loop import HourlyLoop
+from engine.accounting.records import Records, join
+from engine.accounting.tape import Tape
+from engine.compiled import bind
+from engine.errors import UserError
+from engine.market.data import Ints
+from engine.observation.encoding import Float32s, ObservationSpec, Scaler
+from engine.observation.opportunities import OpportunityBuilder
+from rl_training.environments.candidates import Candidates, candidate_table, check_positions
+from rl_training.environments.rewards import reward_terms
+from rl_training.environments.stepping import BAD_ACTION, Clock, Flags, blank_screen, mask, observe, step
+from rl_training.settings import EpisodeSettings, RewardSettings
+
+StateArrays = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """The hours that environments may use, with what can be seen there: made once, shared by any number of them."""
+
+    tape: Tape
+    spec: ObservationSpec
+    candidates: Candidates
+    first: int
+    last: int
+
+    @classmethod
+    def over(cls, builder: OpportunityBuilder, spec: ObservationSpec, scaler: Scaler, first: int, last: int) -> Course:
+        """Rows ``first..last``, both included; nothing after ``last`` is looked at."""
+        return cls(builder.tape, spec, candidate_table(builder, spec, scaler, first, last), first, last)
+
+    def observation_space(self) -> Any:
+        """A ``Box`` of any finite float32: opportunities are standardised but not clipped."""
+        limit = float(np.finfo(np.float32).max)
+        return spaces.Box(-limit, limit, (self.spec.size,), np.float32)
+
+    def action_space(self) -> spaces.Discrete:
+        """Hold, enter opportunity 1..O, exit position 1..P."""
+        return spaces.Discrete(self.spec.actions)
+
+    def draw(self, rng: np.random.Generator, length_hours: int, count: int) -> tuple[Ints, Ints]:
+        """First and last rows of random windows in which ``length_hours`` decisions are made, each ``[count]``."""
+        latest = self.last - length_hours
+        if latest < self.first:
+            raise UserError(
+                f"an episode of {length_hours} h does not fit into {self.last - self.first + 1} h of data; "
+                "lower training.episode.length_hours"
+            )
+        first = rng.integers(self.first, latest, size=count, endpoint=True)
+        return first, first + length_hours
+
+    def window(self, options: Mapping[str, Any]) -> tuple[int, int]:
+        """The rows ``first`` and ``last`` of reset options. Raises ``UserError`` unless they are a window in here."""
+        if set(options) != {"first", "last"}:
+            raise UserError(f"reset options are the rows 'first' and 'last', not {sorted(options)}")
+        first, last = int(options["first"]), int(options["last"])
+        if not self.first <= first < last <= self.last:
+            raise UserError(f"rows {first} to {last} are no window within rows {self.first} to {self.last}")
+        return first, last
+
+
+class Episodes:
+    """Steps B portfolios of a course; a step is one compiled call."""
+
+    def __init__(
+        self,
+        course: Course,
+        portfolios: int,
+        episode: EpisodeSettings,
+        reward: RewardSettings,
+        *,
+        recording_hours: int = 0,
+    ) -> None:
+        check_positions(course.spec, course.tape)
+        self.course, self.length_hours, self.close_at_end = course, episode.length_hours, episode.close_at_end
+        self.loop = HourlyLoop(
+            course.tape, portfolios, close_at_end=episode.close_at_end, recording_hours=recording_hours
+        )
+        self.clock = Clock(self.loop.rows, self.loop.last_rows)
+        self.screen = blank_screen(portfolios, course.spec.opportunities)
+        self.lengths: Ints = np.zeros(portfolios, np.int64)
+        self._terms = reward_terms(reward, course.tape.settings.initial_capital_usd)
+        self._recording = recording_hours > 0
+        self._parts: list[list[Records]] = [[] for _ in range(portfolios)]
+        self._finished: list[Records | None] = [None] * portfolios
+        self._everyone = np.arange(portfolios)
+        self._masks: Flags = np.zeros((portfolios, course.spec.actions), np.bool_)
+        self._bind(portfolios)
+
+    def _bind(self, portfolios: int) -> None:
+        course, books = self.course, self.loop.books
+        self._constant = (course.tape.arrays, books, course.candidates)
+        self._rules = (self.clock, self.close_at_end, self._terms, self.screen)
+        observations = np.empty((portfolios, course.spec.size), np.float32)
+        rewards, dones = np.empty(portfolios, np.float32), np.empty(portfolios, np.bool_)
+        self._step = bind(step, *self._constant, *self._rules, self._everyone, observations, rewards, dones)
+        self._observe = bind(
+            observe, *self._constant, self.loop.rows, self._everyone, self.screen.visible, observations
+        )
+        self._mask = bind(mask, books, self.screen.visible, self._masks)
+
+    def start(self, first: Ints, last: Ints, which: Ints, out: Float32s) -> None:
+        """Begin an episode for each portfolio in ``which`` and write its observation into its row of ``out``."""
+        self.loop.start(first, last, which)
+        self.screen.returns[which] = 0.0
+        self.lengths[which] = last - first
+        self._observe(*self._constant, self.loop.rows, which, self.screen.visible, out)
+
+    def start_random(self, rng: np.random.Generator, which: Ints, out: Float32s) -> None:
+        """Begin an episode in a random window for each portfolio in ``which``."""
+        self.start(*self.course.draw(rng, self.length_hours, len(which)), which, out)
+
+    def step(self, actions: Any, observations: Float32s, rewards: Float32s, dones: Flags) -> int:
+        """Carry out ``actions`` ``[B]`` and fill the given arrays; returns how many episodes are over.
+
+        Raises ``UserError`` for an action that does not exist; nothing has happened then.
+        """
+        numbers = np.ascontiguousarray(actions, np.int64)
+        if len(numbers) != len(rewards):
+            raise UserError(f"{len(numbers)} actions were given for {len(rewards)} environments")
+        over: int = self._step(*self._constant, *self._rules, numbers, observations, rewards, dones)
+        if over == BAD_ACTION:
+            raise UserError(f"there is an action outside 0..{self.course.spec.actions - 1} in {numbers.tolist()}")
+        if self._recording:
+            self._record(dones, over)
+        return over
+
+    def masks(self) -> Flags:
+        """Which actions would not be refused for want of an opportunity, slot or position, ``[B, actions]``."""
+        self._mask(self.loop.books, self.screen.visible, self._masks)
+        return self._masks.copy()
+
+    def _record(self, dones: Flags, over: int) -> None:
+        self.loop.undrained += 1
+        if not over and not self.loop.must_drain():
+            return
+        for b in self._everyone:
+            self._parts[b].append(self.loop.drain(int(b)))
+        for b in np.flatnonzero(dones):
+            self._finished[b], self._parts[b] = join(self._parts[b]), []
+
+    def records(self, b: int) -> Records:
+        """What portfolio b has recorded: of the episode it is in, or before its first step, of the one before."""
+        if not self._recording:
+            raise UserError("nothing is recorded; make the environment with recording_hours above 0")
+        for other in self._everyone:
+            self._parts[other].append(self.loop.drain(int(other)))
+        current = join(self._parts[b])
+        finished = self._finished[b]
+        return finished if finished is not None and not len(current.hours) else current
+
+    def state(self) -> StateArrays:
+        """All that continuing needs besides the settings, as arrays; records are not part of it."""
+        return {name: array.copy() for name, array in self._arrays().items()}
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Continue where ``state()`` was taken. Raises ``UserError`` when it is of other environments."""
+        arrays = self._arrays()
+        for name, array in arrays.items():
+            saved = state.get(name)
+            if saved is None or saved.shape != array.shape or saved.dtype != array.dtype:
+                raise UserError(f"the saved state is of other environments: {name} does not fit")
+        for name, array in arrays.items():
+            array[...] = state[name]
+
+    def _arrays(self) -> StateArrays:
+        books, screen = self.loop.books, self.screen
+        return {
+            "portfolios": books.portfolios, "slots": books.slots, "ghosts": books.ghosts,
+            "wallets": books.wallets,
+            "rows": self.loop.rows, "last_rows": self.loop.last_rows,
+            "lengths": self.lengths,
+            "visible": screen.visible, "returns": screen.returns,
+        }  # fmt: skip

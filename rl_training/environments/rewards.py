@@ -1,0 +1,46 @@
+"""Reward of a step: change of mark-to-market equity, costs included, and optional shaping (DESIGN.md section 6)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.accounting.books import NoteKind
+from engine.accounting.records import Records
+from engine.market.data import Floats
+from engine.observation.opportunities import OpportunityBuilder
+from rl_training.environments.candidates import is_quality
+from rl_training.settings import RewardSettings
+
+
+def reward_terms(reward: RewardSettings, initial_capital_usd: float) -> Floats:
+    """For the compiled step: reward per USD, invalid action penalty, quality entry bonus, other entry's penalty."""
+    return np.array(
+        [
+            100.0 * reward.pnl_reward_scale / initial_capital_usd,
+            reward.invalid_action_penalty,
+            reward.quality_entry_bonus,
+            reward.quality_entry_penalty,
+        ]
+    )
+
+
+def episode_reward(records: Records, builder: OpportunityBuilder, reward: RewardSettings) -> float:
+    """The reward that an environment would have summed up over a finished run.
+
+    With a latency, an entry that was cancelled while pending is not seen here, though the environment counts it.
+    """
+    settings = builder.tape.settings
+    per_usd, invalid, bonus, penalty = reward_terms(reward, settings.initial_capital_usd)
+    gained = float(records.hours["equity"][-1]) - settings.initial_capital_usd
+    refused = int(np.count_nonzero(records.notes["kind"] == int(NoteKind.REFUSED)))
+    total = gained * per_usd - refused * invalid
+    if bonus or penalty:
+        good = sum(_was_quality(builder, trade) for trade in records.trades)
+        total += good * bonus - (len(records.trades) - good) * penalty
+    return float(total)
+
+
+def _was_quality(builder: OpportunityBuilder, trade: np.void) -> bool:
+    decided = int(trade["opened"]) - builder.tape.settings.latency_hours
+    features, _ = builder.at(decided)
+    return bool(is_quality(builder.tape, features)[trade["pair"]])

@@ -1,0 +1,123 @@
+"""One step of B portfolios from actions to observations, composed of the engine's functions in one compiled call."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.accounting.books import ORDER, Books, OrderKind
+from engine.accounting.codes import advance
+from engine.accounting.tape import TapeArrays
+from engine.compiled import hourly
+from engine.market.data import Floats, Ints
+from engine.observation.encoding import Float32s, action_mask, decode_action, encode
+from rl_training.environments.candidates import Candidates
+
+ENTER = int(OrderKind.ENTER)
+BAD_ACTION = -1
+Flags = NDArray[np.bool_]
+
+
+class Clock(NamedTuple):
+    """Hours of B portfolios: the row that each has opened, and the last of its window."""
+
+    rows: Ints
+    last_rows: Ints
+
+
+class Screen(NamedTuple):
+    """What the last observation of each portfolio showed, and the orders that its action became."""
+
+    visible: Ints  # [B, O] pairs, -1: none
+    orders: NDArray[np.void]  # [B, 1]
+    gains: Floats  # [B] USD
+    refused: Ints  # [B] orders refused before this step
+    returns: Floats  # [B] sum of rewards of the episode so far
+
+
+def blank_screen(portfolios: int, opportunities: int) -> Screen:
+    """A screen that shows nothing."""
+    return Screen(
+        np.full((portfolios, opportunities), -1, np.int64),
+        np.zeros((portfolios, 1), ORDER),
+        np.zeros(portfolios),
+        np.zeros(portfolios, np.int64),
+        np.zeros(portfolios),
+    )
+
+
+@hourly
+def observe(
+    tape: TapeArrays, books: Books, candidates: Candidates, rows: Ints, which: Ints, visible: Ints, out: Float32s
+) -> None:
+    """Observations of the portfolios in ``which`` into ``out`` ``[B, size]``."""
+    for b in which:
+        t = rows[b]
+        encode(
+            tape, books, b, t, candidates.pairs[t], candidates.values[t], visible.shape[1], visible[b], out[b]
+        )  # fmt: skip
+
+
+@hourly
+def mask(books: Books, visible: Ints, out: Flags) -> None:
+    """Action masks of all portfolios into ``out`` ``[B, actions]``."""
+    for b in range(out.shape[0]):
+        action_mask(books, b, visible[b], out[b])
+
+
+@hourly
+def _shaping(candidates: Candidates, t: int, order: Any, was_refused: bool, terms: Floats) -> float:
+    """Reward besides P&L of an order given at row t."""
+    if was_refused:
+        return float(-terms[1])
+    if order.kind != ENTER or terms[2] == terms[3] == 0.0:
+        return 0.0
+    for k in range(candidates.pairs.shape[1]):
+        if candidates.pairs[t, k] == order.target:
+            return float(terms[2] if candidates.quality[t, k] else -terms[3])
+    return 0.0
+
+
+@hourly
+def step(
+    tape: TapeArrays,
+    books: Books,
+    candidates: Candidates,
+    clock: Clock,
+    close_at_end: bool,
+    terms: Floats,
+    screen: Screen,
+    actions: Ints,
+    observations: Float32s,
+    rewards: Float32s,
+    dones: Flags,
+) -> int:
+    """Carry out ``actions`` ``[B]``, open the next hour, observe it; returns how many portfolios are done.
+
+    ``terms`` are those of ``rewards``. ``BAD_ACTION``, with nothing done, when an action does not exist.
+    """
+    count = actions.shape[0]
+    slots, opportunities = books.slots.shape[1], screen.visible.shape[1]
+    for b in range(count):
+        if not 0 <= actions[b] <= opportunities + slots:
+            return BAD_ACTION
+    for b in range(count):
+        decode_action(actions[b], screen.visible[b], screen.orders[b, 0])
+        screen.refused[b] = books.portfolios[b].refused
+    advance(tape, books, clock.rows, clock.last_rows, close_at_end, screen.orders, screen.gains)
+    done = 0
+    for b in range(count):
+        t = clock.rows[b]
+        was_refused = books.portfolios[b].refused > screen.refused[b]
+        shaping = _shaping(candidates, t - 1, screen.orders[b, 0], was_refused, terms)
+        rewards[b] = screen.gains[b] * terms[0] + shaping
+        screen.returns[b] += screen.gains[b] * terms[0] + shaping
+        dones[b] = t >= clock.last_rows[b]
+        done += dones[b]
+        encode(
+            tape, books, b, t, candidates.pairs[t], candidates.values[t], opportunities,
+            screen.visible[b], observations[b],
+        )  # fmt: skip
+    return done

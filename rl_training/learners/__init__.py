@@ -1,0 +1,1 @@
+"""What learns: algorithms behind one protocol, their state and their policies."""

@@ -1,0 +1,173 @@
+"""One interval of one agent: from a checkpoint and hyperparameters to the next checkpoint and a score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from math import isfinite, nan
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from stable_baselines3.common.logger import KVWriter, Logger
+
+from engine.analysis.metrics import Metrics, compute_metrics, fitness
+from engine.analysis.significance import returns_of
+from engine.errors import NotFiniteError
+from engine.market.data import Floats
+from engine.observation.encoding import Scaler
+from rl_training.environments.episodes import Course
+from rl_training.environments.scoring import play
+from rl_training.learners.extraction import policy_of
+from rl_training.learners.flat_ppo import DivergenceError
+from rl_training.learners.training import Training
+from rl_training.pbt.population import Assignment, generator
+from rl_training.pbt.settings import Learner
+from rl_training.settings import TrainingSettings
+from strategies.policy import Policy
+
+Checkpoint = Mapping[str, NDArray[Any]]
+Scalars = dict[str, float]
+
+LEARNED = ("weights/", "adam", "num_timesteps", "n_updates", "progress_remaining")
+"""What of a checkpoint a copy takes over: weights, optimiser state and counters, not generators and environments."""
+
+
+@dataclass(frozen=True, eq=False)
+class Gym:
+    """Where a population trains and is examined: the same for all of its agents."""
+
+    train: Course
+    validation: Course
+    training: TrainingSettings
+    scaler: Scaler
+    cost_table_hash: str
+    learner: Learner
+    seed: int
+    drawdown_weight: float
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """An agent after an interval. ``failure`` says why it cannot go on, and is None where it can."""
+
+    checkpoint: dict[str, NDArray[Any]]
+    log: list[Scalars]
+    """stable-baselines3's training scalars, one entry per rollout, each with its ``step``."""
+    steps: int
+    failure: str | None
+    policy: Policy
+    model_zip: bytes
+    """A file that ``stable_baselines3.PPO.load`` opens."""
+
+
+@dataclass(frozen=True, eq=False)
+class Score:
+    """An examination on the validation window. ``fitness`` is nan when the policy has no finite answer."""
+
+    fitness: float
+    reward: float
+    metrics: Metrics
+    returns: Floats | None = None
+    """Hourly returns over the validation course."""
+
+
+FAILED = Score(nan, nan, {})
+
+
+def train_interval(
+    gym: Gym,
+    assignment: Assignment,
+    steps: int,
+    own: Checkpoint | None,
+    source: Checkpoint | None,
+    *,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Trained:
+    """Train one agent until it has made ``steps`` steps, counted from its beginning.
+
+    ``own`` is its checkpoint of the iteration before, None in the first; ``source`` that of the agent it copies.
+    ``progress`` hears the steps done after each rollout.
+    """
+    ppo = gym.training.ppo.model_copy(update=dict(assignment.hyperparameters))
+    settings = gym.training.model_copy(update={"ppo": ppo})
+    seed = int(generator(gym.seed, "agent", assignment.agent).integers(2**31))
+    training = Training(gym.train, settings, seed=seed, learner=gym.learner)
+    if own is not None:
+        training.restore(inherited(own, source))
+    diary = _Diary()
+    training.log_to(Logger(None, [diary]))
+    failure = _run(training, steps, progress, stock=gym.learner == "sb3")
+    policy = policy_of(
+        training.agent,
+        name=f"agent_{assignment.agent}",
+        spec=gym.train.spec,
+        scaler=gym.scaler,
+        cost_table_hash=gym.cost_table_hash,
+    )
+    saved = {name: np.asarray(value) for name, value in training.state().items()}
+    return Trained(saved, diary.entries, training.steps_done, failure, policy, _zip_of(training))
+
+
+def inherited(own: Checkpoint, source: Checkpoint | None) -> Checkpoint:
+    """An agent's checkpoint with what another has learned in place of its own."""
+    if source is None:
+        return own
+    kept = {name: value for name, value in own.items() if not name.startswith(LEARNED)}
+    return kept | {name: value for name, value in source.items() if name.startswith(LEARNED)}
+
+
+def _run(training: Training, steps: int, progress: Callable[[int], None], *, stock: bool) -> str | None:
+    """Train; returns what went wrong with losses and weights, if anything did."""
+    try:
+        training.run(steps, progress=progress)
+    except DivergenceError as problem:
+        return str(problem)
+    except ValueError as problem:
+        if not stock:
+            raise
+        # What torch's distributions raise in plain PPO for logits that are not finite.
+        return str(problem).splitlines()[0]
+    finally:
+        training.agent.logger.dump(training.steps_done)
+    return None
+
+
+class _Diary(KVWriter):
+    """Keeps the scalars that stable-baselines3 logs, less those of the clock."""
+
+    def __init__(self) -> None:
+        self.entries: list[Scalars] = []
+
+    def write(
+        self,
+        key_values: dict[str, Any],
+        key_excluded: dict[str, tuple[str, ...]],  # noqa: ARG002  # the interface asks for it
+        step: int = 0,
+    ) -> None:
+        values = {name: float(value) for name, value in key_values.items() if not name.startswith("time/")}
+        if values:
+            self.entries.append({"step": step, **values})
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def _zip_of(training: Training) -> bytes:
+    content = BytesIO()
+    training.agent.save(content)
+    return content.getvalue()
+
+
+def examine(gym: Gym, trained: Trained) -> Score:
+    """How the deterministic policy does on the validation course; an agent that failed has no fitness."""
+    if trained.failure is not None or not all(isfinite(entry.get("train/loss", 0.0)) for entry in trained.log):
+        return FAILED
+    try:
+        records, reward = play(trained.policy, gym.validation, gym.training.reward)
+    except NotFiniteError:
+        return FAILED
+    capital = gym.validation.tape.settings.initial_capital_usd
+    metrics = compute_metrics(records, capital)
+    return Score(fitness(metrics, gym.drawdown_weight), reward, metrics, returns_of(records, capital))
