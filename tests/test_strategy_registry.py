@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from adapters.cli import main
 from adapters.commands.strategies import allowed, command, describe
-from adapters.configuration.settings import strategy_registry
+from adapters.configuration import strategy_registry
 from adapters.configuration.strategy_registry import build_strategy, check_names, load_strategy_class, strategy_classes
 from engine.errors import SettingsError, UserError
 from strategies.carry import Carry, CarryParameters
