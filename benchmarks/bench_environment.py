@@ -117,9 +117,10 @@ def single(course: Course, script: Script) -> Contender:
 
 def contenders(course: Course, portfolios: int, steps: int) -> tuple[list[Contender], dict[str, float]]:
     """All of them, warmed up, and the positions that their portfolios hold on average."""
-    long_steps = min(steps, LONG_WINDOW_HOURS - 1)
-    windows = course.draw(np.random.default_rng(0), LONG_WINDOW_HOURS, portfolios)
-    whole = EpisodeSettings(length_hours=LONG_WINDOW_HOURS)
+    hours = min(LONG_WINDOW_HOURS, course.last - course.first)
+    long_steps = min(steps, hours - 1)
+    windows = course.draw(np.random.default_rng(0), hours, portfolios)
+    whole = EpisodeSettings(length_hours=hours)
     long_env = FundingVecEnv(course, portfolios, np.random.default_rng(0), episode=whole)
     long_env.set_options([{"first": int(a), "last": int(b)} for a, b in zip(*windows, strict=True)])
     long_script = record(long_env, long_steps)
