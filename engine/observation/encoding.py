@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from engine.accounting.books import Books, OrderKind, Status
-from engine.accounting.codes import is_held, open_notional, position_pnl
+from engine.accounting.entries import is_held
 from engine.accounting.margin import liquidation_distance
+from engine.accounting.marking import open_notional, position_pnl
 from engine.accounting.tape import TapeArrays
 from engine.compiled import compiled, hourly
 from engine.errors import DataError, UserError

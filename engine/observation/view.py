@@ -14,9 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from engine.accounting.books import OrderKind, Status
-from engine.accounting.codes import is_held, position_pnl
+from engine.accounting.entries import is_held
 from engine.accounting.loop import HourlyLoop
 from engine.accounting.margin import liquidation_distance
+from engine.accounting.marking import position_pnl
 from engine.errors import UserError, did_you_mean, shown
 from engine.market.data import Floats, Ints, time_of
 from engine.observation.encoding import Encoding, Float32s, ObservationSpec, absurd_value, encode, rank_hour

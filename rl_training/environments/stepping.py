@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.accounting.books import ORDER, Books, OrderKind
-from engine.accounting.codes import advance
+from engine.accounting.hour import advance
 from engine.accounting.tape import TapeArrays
 from engine.compiled import hourly
 from engine.market.data import Floats, Ints
