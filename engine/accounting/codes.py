@@ -8,7 +8,7 @@ from __future__ import annotations
 from engine.accounting.books import Kind, Leg, NoteKind, OrderKind, Reason, Status
 
 FREE, PENDING, OPEN = int(Status.FREE), int(Status.PENDING), int(Status.OPEN)
-ENTER, EXIT = int(OrderKind.ENTER), int(OrderKind.EXIT)
+NO_ORDER, ENTER, EXIT = int(OrderKind.NONE), int(OrderKind.ENTER), int(OrderKind.EXIT)
 FEE, FUNDING, PRICE = int(Kind.FEE), int(Kind.FUNDING), int(Kind.PRICE)
 LIQUIDATION_FEE, TRANSFER, TRANSFER_FEE = int(Kind.LIQUIDATION_FEE), int(Kind.TRANSFER), int(Kind.TRANSFER_FEE)
 LONG, SHORT, NO_SIDE = int(Leg.LONG), int(Leg.SHORT), int(Leg.NONE)

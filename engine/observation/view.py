@@ -180,7 +180,7 @@ class View:
             raise absurd_value(self._builder, self._row, spec, encoding, absurd, pairs)
         observation, visible = np.empty(spec.size, np.float32), np.empty(spec.opportunities, np.int64)
         arrays, books = self._loop.tape.arrays, self._loop.books
-        encode(arrays, books, self._b, self._row, pairs, values, spec.opportunities, visible, observation)
+        encode(arrays, books, self._b, self._row, pairs, values, visible, observation)
         return observation, visible
 
 
