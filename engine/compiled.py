@@ -51,7 +51,10 @@ def bind(function: Any, *arguments: Any) -> Callable[..., Any]:
 
 
 def fingerprint(function: Any) -> str:
-    """Changes with the code of a function, of the compiled functions it calls, and with the constants they use."""
+    """Changes with the code of a function, of the compiled functions it calls, with constants and records they use.
+
+    Names are followed one by one: import compiled functions by name, not the module that they stand in.
+    """
     digest = hashlib.sha256()
     for part in _parts(function.py_func, set()):
         digest.update(part.encode())
@@ -74,6 +77,8 @@ def _parts(function: FunctionType, seen: set[FunctionType]) -> list[str]:
                 parts += _parts(value.py_func, seen)
             elif isinstance(value, _CONSTANTS):
                 parts.append(f"{name}={value!r}")
+            elif hasattr(value, "_fields"):  # a NamedTuple that is made here: its fields go by their order
+                parts.append(f"{name}={value._fields!r}")
     return parts
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.accounting.books import ORDER, OrderKind
 from engine.market.data import Ints
-from engine.observation.encoding import decode_action
+from engine.observation.actions import decode_action
 from engine.observation.view import Enter, Exit, Order, View
 from engine.settings import Settings
 from strategies.plugin import Context, NoParameters

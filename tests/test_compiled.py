@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from types import FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 from numba import njit
 
-from engine.accounting.codes import advance
+from engine.accounting.hour import advance
 from engine.compiled import bind, compiled, fingerprint, hourly
 from rl_training.environments.stepping import step
 
@@ -44,9 +44,31 @@ def test_fingerprint_knows_what_is_called_and_which_constants_are_used() -> None
     assert fingerprint(outer) == fingerprint(with_globals(outer, unrelated=3.0))
 
 
+class Sum(NamedTuple):
+    amount: float
+    fee: float
+
+
+class TurnedSum(NamedTuple):
+    fee: float
+    amount: float
+
+
+@njit
+def after_fee(x: float) -> float:
+    both = Sum(x, 1.0)
+    return both.amount - both.fee
+
+
+def test_fingerprint_knows_the_order_of_fields_of_records_that_are_made() -> None:
+    """Without it code from before the fields changed places would be loaded, and a fee be taken for an amount."""
+    assert fingerprint(after_fee) == fingerprint(with_globals(after_fee))
+    assert fingerprint(after_fee) != fingerprint(with_globals(after_fee, Sum=TurnedSum))
+
+
 def test_fingerprint_looks_through_files() -> None:
     """The step of the environments, in another package, contains the kernel's funding."""
-    changed = with_globals(advance, open_hour=with_globals(advance.py_func.__globals__["open_hour"], _settle=inner))
+    changed = with_globals(advance, open_hour=with_globals(advance.py_func.__globals__["open_hour"], settle=inner))
     assert fingerprint(step) != fingerprint(with_globals(step, advance=changed))
 
 

@@ -15,7 +15,8 @@ from engine.accounting.tape import prepare
 from engine.analysis.lookahead import Replay, Subject, leaks, replay
 from engine.market.counterfactual import NOTICES, OPPORTUNITIES, TABLES, with_other_future
 from engine.market.data import MarketData, RecordedOpportunities
-from engine.observation.encoding import ObservationSpec, Scaler, decode_action, encoding_of, fit_scaler
+from engine.observation.actions import decode_action
+from engine.observation.encoding import ObservationSpec, Scaler, encoding_of, fit_scaler
 from engine.observation.features import COLUMN, FEATURES
 from engine.observation.opportunities import OpportunityBuilder
 from engine.observation.view import Enter, Exit, Order, Strategy, View

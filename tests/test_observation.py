@@ -17,15 +17,8 @@ from engine.backtest import run_backtest
 from engine.errors import SettingsError, UserError
 from engine.market.counterfactual import up_to
 from engine.market.data import MarketData
-from engine.observation.encoding import (
-    V1_FEATURES,
-    ObservationSpec,
-    Scaler,
-    action_mask,
-    decode_action,
-    encoding_of,
-    fit_scaler,
-)
+from engine.observation.actions import action_count, action_mask, action_names, decode_action, is_action
+from engine.observation.encoding import V1_FEATURES, ObservationSpec, Scaler, encoding_of, fit_scaler
 from engine.observation.features import COLUMN, FEATURES
 from engine.observation.opportunities import OpportunityBuilder
 from engine.observation.view import Enter, Exit, Order, View
@@ -264,6 +257,21 @@ def test_actions_are_hold_then_opportunities_then_positions() -> None:
     enter, leave = OrderKind.ENTER, OrderKind.EXIT
     # The empty third opportunity becomes an order on no pair, which is refused and recorded.
     assert decoded == [(OrderKind.NONE, 0), (enter, 11), (enter, 4), (enter, -1), (leave, 0), (leave, 1)]
+
+
+def test_names_count_and_meaning_of_actions_are_one_numbering() -> None:
+    names = action_names(3, 2)
+    entries = ["enter opportunity 1", "enter opportunity 2", "enter opportunity 3"]
+    assert names == ["hold", *entries, "exit position 1", "exit position 2"]
+    assert len(names) == action_count(3, 2) == 6
+    assert [is_action(action, 3, 2) for action in (-1, *range(6), 6)] == [False, *[True] * 6, False]
+    verbs = {OrderKind.NONE: "hold", OrderKind.ENTER: "enter", OrderKind.EXIT: "exit"}
+    for action, name in enumerate(names):
+        order: Any = np.zeros(1, ORDER)
+        decode_action(action, np.arange(3), order[0])
+        assert name.split()[0] == verbs[OrderKind(int(order["kind"][0]))]
+        if action:
+            assert int(name.split()[-1]) == int(order["target"][0]) + 1
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from engine.accounting.books import ORDER, Kind, OrderKind
 from engine.accounting.records import Records
 from engine.accounting.tape import prepare
 from engine.backtest import run_backtest
-from engine.observation.encoding import ObservationSpec, Scaler, decode_action, encoding_of, fit_scaler
+from engine.observation.actions import decode_action
+from engine.observation.encoding import ObservationSpec, Scaler, encoding_of, fit_scaler
 from engine.observation.opportunities import OpportunityBuilder
 from engine.observation.view import Enter, Exit, Order, View
 from engine.settings import FilterSettings

@@ -43,7 +43,7 @@ class Snapshot:
     before: bytes
     portfolio: bytes | None
     slots: bytes | None
-    ghosts: bytes | None
+    awaiting_settlement: bytes | None
     wallets: bytes | None
     generator: str | None
     report: Mapping[str, Any]

@@ -187,7 +187,7 @@ class Journal(JournalReader):
     def store(self, snapshot: Snapshot) -> None:
         """Replace the snapshot; inside the transaction of its hour."""
         report = json.dumps(snapshot.report, allow_nan=False)
-        books = (snapshot.portfolio, snapshot.slots, snapshot.ghosts, snapshot.wallets)
+        books = (snapshot.portfolio, snapshot.slots, snapshot.awaiting_settlement, snapshot.wallets)
         row = (snapshot.hour, snapshot.before, *books, snapshot.generator, report)
         heads = self._running_heads()
         self._insert("snapshot", [(1, *row, json.dumps(heads), snapshot_digest(row, heads))], "INSERT OR REPLACE")

@@ -78,8 +78,8 @@ class JournalReader:
         with self._reading():
             if snapshot_digest(tuple(row), self.heads()) != digest:
                 raise ValueError("what the next hour starts from was not written so")
-            hour, before, portfolio, slots, ghosts, wallets, generator, report = row
-            return Snapshot(hour, before, portfolio, slots, ghosts, wallets, generator, json.loads(report))
+            hour, before, portfolio, slots, awaiting, wallets, generator, report = row
+            return Snapshot(hour, before, portfolio, slots, awaiting, wallets, generator, json.loads(report))
 
     def heads(self) -> dict[str, int]:
         """The digests of the tables as the last hour left them; empty before the first one."""

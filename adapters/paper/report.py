@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.accounting.books import Leg, Status
-from engine.accounting.codes import position_pnl, unrealised_price_pnl
 from engine.accounting.loop import HourlyLoop
+from engine.accounting.marking import position_pnl, unrealised_price_pnl
 from engine.market.schedule import NOT_YET
 
 RunningRate = Callable[[int, int], float | None]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.accounting.books import GHOST, HOUR, LEDGER, NOTE, PORTFOLIO, SLOT, TRADE, WALLET
+from engine.accounting.books import AWAITING, HOUR, LEDGER, NOTE, PORTFOLIO, SLOT, TRADE, WALLET
 from engine.live_window import FACTS
 from engine.market.earlier_hours import LEG_BEFORE
 from engine.market.schedule import ASSUMED, SCHEDULE
@@ -22,6 +22,7 @@ HOUR_COLUMNS = {
 }
 
 # Numbers with a fraction stand in columns of type ANY: REAL would turn -0.0 into 0.0.
+# ``ghosts`` holds closed positions that await settlement: a column keeps its name, so that older states stay readable.
 _TABLES = """
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE legs (leg INTEGER PRIMARY KEY, symbol TEXT NOT NULL, exchange TEXT NOT NULL,
@@ -98,7 +99,7 @@ def _columns(dtype: np.dtype[Any]) -> str:
 
 def _format() -> int:
     """A positive number that changes with the tables and with what the snapshot holds."""
-    snapshot = [each.descr for each in (PORTFOLIO, SLOT, GHOST, WALLET, LEG_BEFORE, SCHEDULE, ASSUMED)]
+    snapshot = [each.descr for each in (PORTFOLIO, SLOT, AWAITING, WALLET, LEG_BEFORE, SCHEDULE, ASSUMED)]
     return zlib.crc32(repr((script(), snapshot)).encode()) >> 1 | 1
 
 

@@ -157,11 +157,11 @@ class Session:
     def _snapshot(self, report: Mapping[str, Any]) -> Snapshot:
         hour = self._rolling.hour
         assert hour is not None  # an hour was just added
-        portfolio, slots, ghosts, wallets = (
+        portfolio, slots, awaiting, wallets = (
             (None, None, None, None) if self._books is None else (array.tobytes() for array in self._books.state)
         )
         generator = json.dumps(self._rng.bit_generator.state)
-        return Snapshot(hour, self._rolling.before.dump(), portfolio, slots, ghosts, wallets, generator, report)
+        return Snapshot(hour, self._rolling.before.dump(), portfolio, slots, awaiting, wallets, generator, report)
 
     def _restore(self) -> None:
         snapshot = self.journal.snapshot()
@@ -195,6 +195,6 @@ def _load_books(blank: Books, snapshot: Snapshot) -> Books:
     return blank._replace(
         portfolios=array(snapshot.portfolio, blank.portfolios),
         slots=array(snapshot.slots, blank.slots),
-        ghosts=array(snapshot.ghosts, blank.ghosts),
+        awaiting_settlement=array(snapshot.awaiting_settlement, blank.awaiting_settlement),
         wallets=array(snapshot.wallets, blank.wallets),
     )

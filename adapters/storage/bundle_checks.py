@@ -9,17 +9,12 @@ from typing import Any
 import numpy as np
 
 from engine.errors import BundleError, SettingsError
+from engine.observation.actions import action_names
 from engine.observation.encoding import MOST_OBSERVED, ObservationSpec, Scaler
 from engine.settings import Settings, parse_settings
 from strategies.policy import Policy
 
 LONGEST_NAME = 200
-
-
-def action_names(spec: ObservationSpec) -> list[str]:
-    """What each action means, in order."""
-    entries = [f"enter opportunity {k + 1}" for k in range(spec.opportunities)]
-    return ["hold", *entries, *(f"exit position {k + 1}" for k in range(spec.positions))]
 
 
 def policy_from(
@@ -30,7 +25,7 @@ def policy_from(
     scaler = _parsed(Scaler, description, "scaler", origin)
     if spec.hash() != description.get("observation_hash"):
         raise BundleError(f"{origin}: the observation spec does not match its hash; the bundle was altered")
-    if description.get("actions") != action_names(spec):
+    if description.get("actions") != action_names(spec.opportunities, spec.positions):
         raise BundleError(f"{origin}: the actions are not those of this version")
     if not len(scaler.mean) == len(scaler.deviation) == len(spec.features):
         raise BundleError(f"{origin}: the scaler has {len(scaler.mean)} features, the spec {len(spec.features)}")

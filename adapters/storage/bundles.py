@@ -19,10 +19,11 @@ from safetensors.numpy import save as save_tensors
 
 from adapters.storage import sealed
 from adapters.storage.atomic import new_directory
-from adapters.storage.bundle_checks import action_names, check_weights, policy_from
+from adapters.storage.bundle_checks import check_weights, policy_from
 from adapters.storage.giving_way import unfamiliar
 from adapters.storage.regular_files import read_regular, sha256_of
 from engine.errors import BundleError
+from engine.observation.actions import action_names
 from engine.observation.encoding import ObservationSpec
 from strategies.policy import Policy
 
@@ -84,7 +85,7 @@ def save_bundle(policy: Policy, extra: Mapping[str, Any], path: Path) -> None:
         "observation": policy.spec.model_dump(mode="json"),
         "observation_hash": policy.spec.hash(),
         "scaler": policy.scaler.model_dump(mode="json"),
-        "actions": action_names(policy.spec),
+        "actions": action_names(policy.spec.opportunities, policy.spec.positions),
         "cost_table_hash": policy.cost_table_hash,
         WEIGHTS_SHA256: sha256_of(weights),
         **extra,

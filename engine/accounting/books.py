@@ -1,6 +1,7 @@
 """State of B portfolios and the records that the kernel writes about them, as plain structured arrays.
 
-The arrays are updated in place by ``engine.accounting`` alone. They can be copied, compared and stored byte by byte.
+"The kernel" is the compiled code of this package, entered at ``hour``; it alone updates the arrays, in place. They can
+be copied, compared and stored byte by byte. These are an accountant's books and not the order books of exchanges.
 """
 
 from __future__ import annotations
@@ -141,7 +142,7 @@ SLOT = np.dtype(
     ],
     align=True,
 )
-GHOST = np.dtype(
+AWAITING = np.dtype(
     [
         ("id", "i8"),
         ("pair", "i8"),
@@ -231,15 +232,15 @@ NO_WALLETS: Floats = np.zeros(0)
 
 
 class Books(NamedTuple):
-    """B portfolios. ``slots`` is ``[B, P]``, ``ghosts`` ``[B, G]``, ``wallets`` ``[B, exchanges]`` (none when the
-    account is pooled), the record buffers ``[B, capacity]``.
+    """B portfolios. ``slots`` is ``[B, P]``, ``awaiting_settlement`` ``[B, A]``, ``wallets`` ``[B, exchanges]``
+    (none when the account is pooled), the record buffers ``[B, capacity]``.
 
     A record buffer of capacity 0 records nothing; that is how training runs.
     """
 
     portfolios: NDArray[np.void]
     slots: NDArray[np.void]
-    ghosts: NDArray[np.void]
+    awaiting_settlement: NDArray[np.void]
     wallets: NDArray[np.void]
     ledger: NDArray[np.void]
     trades: NDArray[np.void]
@@ -271,12 +272,12 @@ def open_books(
     after its hour a settlement may be booked (closed positions are kept that long); ``max_bookings`` the most
     settlements that one leg has in an hour.
     """
-    ghosts = max_positions * (max_delay_hours + 1) if max_delay_hours else 0
-    entries = 16 * max_positions + 2 * max_bookings * (max_positions + ghosts) + TRANSFER_ENTRIES
+    awaiting = max_positions * (max_delay_hours + 1) if max_delay_hours else 0
+    entries = 16 * max_positions + 2 * max_bookings * (max_positions + awaiting) + TRANSFER_ENTRIES
     books = Books(
         np.zeros(portfolios, PORTFOLIO),
         np.zeros((portfolios, max_positions), SLOT),
-        np.zeros((portfolios, ghosts), GHOST),
+        np.zeros((portfolios, awaiting), AWAITING),
         np.zeros((portfolios, len(wallet_shares)), WALLET),
         np.zeros((portfolios, recording_hours * entries), LEDGER),
         np.zeros((portfolios, recording_hours * 4 * max_positions), TRADE),
@@ -296,8 +297,8 @@ def open_books(
 def seen_from(books: Books, rows: int) -> Books:
     """A copy of the state, without records, for a tape that begins ``rows`` hours later: its rows count from there."""
     state = Books(*(array.copy() for array in books.state), *(array[:, :0].copy() for array in books[STATE_ARRAYS:]))
-    slots, ghosts, portfolios = state.slots, state.ghosts, state.portfolios
-    for rows_of in (slots["opened"], *(ghosts[name] for name in ("opened", "long_closed", "short_closed"))):
+    slots, awaiting, portfolios = state.slots, state.awaiting_settlement, state.portfolios
+    for rows_of in (slots["opened"], *(awaiting[name] for name in ("opened", "long_closed", "short_closed"))):
         rows_of -= rows
     for rows_of in (slots["due"], portfolios["transit_due"]):
         rows_of[rows_of >= 0] -= rows

@@ -1,4 +1,4 @@
-"""Orders of which one leg fails: drawn from the leg, the hour and the side alone, so that every replay fails alike.
+"""Random failures of single legs: drawn from the leg, the hour and the side alone, so that every replay fails alike.
 
 A draw is a number of the splitmix64 sequence that begins at the leg's key, counted by hour, side and way; no state is
 kept. Two positions that trade the same side of a leg in the same hour fail together, as on an exchange that is down.

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.accounting.books import ORDER, Books, open_books
-from engine.accounting.codes import advance, begin, close, fill
+from engine.accounting.hour import advance, begin, close, fill
 from engine.accounting.records import Records, drain
 from engine.accounting.tape import Tape, TapeArrays
 from engine.compiled import bind

@@ -1,22 +1,20 @@
 """Margin by exchange: what wallets are worth, which leg must go, what an entry needs, where money should be sent.
 
-Nothing here moves cash: the kernel does, and asks this module. A wallet is cross margin: its equity is its balance and
-the unrealised price P&L of its legs at the mark (the mark price, else the last known price). A leg posts N / leverage.
-Only the part of an equity that is neither posted nor unrealised can be sent away. Money on its way belongs to the
-portfolio but to no wallet.
+Nothing here moves cash: ``protection`` and ``entries`` ask this module, and ``booking`` moves it. A wallet is cross
+margin: its equity is its balance and the unrealised price P&L of its legs at the mark (the mark price, else the last
+known price). A leg posts N / leverage. Only the part of an equity that is neither posted nor unrealised can be sent
+away. Money on its way belongs to the portfolio but to no wallet.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from engine.accounting.books import Books, Leg, Reason, Status
+from engine.accounting.books import Books
+from engine.accounting.codes import EXCHANGE_LIMIT, LONG, MARGIN, OPEN, SHORT
 from engine.accounting.tape import TapeArrays
 from engine.compiled import hourly, seldom
 
-OPEN = int(Status.OPEN)
-LONG, SHORT = int(Leg.LONG), int(Leg.SHORT)
-MARGIN, EXCHANGE_LIMIT = int(Reason.MARGIN), int(Reason.EXCHANGE_LIMIT)
 ROUNDING = 1e-9
 """Relative slack of margin checks, so that full use of capital in equal parts is not refused by a last bit."""
 FILLABLE = -1

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.accounting.codes import LONG, SHORT, _cost, _is_charged
+from engine.accounting.codes import LONG, SHORT
+from engine.accounting.costs import fill_cost
+from engine.accounting.settling import is_charged
 from engine.accounting.tape import TapeArrays, is_offered
 from engine.compiled import compiled
 from engine.market.data import Floats
@@ -55,9 +57,10 @@ def entry_cost(tape: TapeArrays, pair: int, t: int, source: int, notional: float
     """USD per unit to open the pair at t."""
     long_leg, short_leg = tape.pairs[pair].long, tape.pairs[pair].short
     long_fill, short_fill = fills(tape, pair, t, source)
-    bought = long_fill * (1.0 + _cost(tape, long_leg, t, notional, 0.0))
-    sold = short_fill * (1.0 - _cost(tape, short_leg, t, notional, 0.0))
-    fees = bought * tape.quotes[long_leg, t].fee_rate + sold * tape.quotes[short_leg, t].fee_rate
+    long_quote, short_quote, rules = tape.quotes[long_leg, t], tape.quotes[short_leg, t], tape.rules[0]
+    bought = long_fill * (1.0 + fill_cost(long_quote, rules, notional, 0.0))
+    sold = short_fill * (1.0 - fill_cost(short_quote, rules, notional, 0.0))
+    fees = bought * long_quote.fee_rate + sold * short_quote.fee_rate
     return float(bought - sold + fees)
 
 
@@ -66,16 +69,17 @@ def exit_value(tape: TapeArrays, pair: int, t: int, source: int, notional: float
     """USD per unit from leaving the pair at t; in an outage a silent leg is filled at its last known price."""
     long_leg, short_leg = tape.pairs[pair].long, tape.pairs[pair].short
     long_fill, short_fill = fills(tape, pair, t, source)
+    long_quote, short_quote, rules = tape.quotes[long_leg, t], tape.quotes[short_leg, t], tape.rules[0]
     extra = 0.0
     if outage:
-        extra = tape.rules[0].outage_slippage
-        if tape.quotes[long_leg, t].stale > 0:
-            long_fill = tape.quotes[long_leg, t].price
-        if tape.quotes[short_leg, t].stale > 0:
-            short_fill = tape.quotes[short_leg, t].price
-    sold = long_fill * (1.0 - _cost(tape, long_leg, t, notional, extra))
-    bought = short_fill * (1.0 + _cost(tape, short_leg, t, notional, extra))
-    fees = sold * tape.quotes[long_leg, t].fee_rate + bought * tape.quotes[short_leg, t].fee_rate
+        extra = rules.outage_slippage
+        if long_quote.stale > 0:
+            long_fill = long_quote.price
+        if short_quote.stale > 0:
+            short_fill = short_quote.price
+    sold = long_fill * (1.0 - fill_cost(long_quote, rules, notional, extra))
+    bought = short_fill * (1.0 + fill_cost(short_quote, rules, notional, extra))
+    fees = sold * long_quote.fee_rate + bought * short_quote.fee_rate
     return float(sold - bought - fees)
 
 
@@ -112,7 +116,7 @@ def funding_received(tape: TapeArrays, first: int, last: int) -> Floats:
                 if booking.settle_hour > first and not np.isnan(booking.mark):
                     gain = booking.mark * booking.rate
                     for side, signed in ((LONG, -gain), (SHORT, gain)):
-                        if booking.kind == ACTUAL or _is_charged(signed, booking.kind):
+                        if booking.kind == ACTUAL or is_charged(signed, booking.kind):
                             received[side, leg, booking.settle_hour - first] += signed
         for t in range(1, received.shape[2]):
             for side in (LONG, SHORT):

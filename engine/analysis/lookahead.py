@@ -22,8 +22,9 @@ from engine.backtest import run_backtest
 from engine.errors import in_words
 from engine.market.counterfactual import OPPORTUNITIES, TABLES, up_to, with_other_future
 from engine.market.data import Floats, MarketData
+from engine.observation.actions import action_mask
 from engine.observation.answers import ask
-from engine.observation.encoding import ObservationSpec, Scaler, action_mask, encoding_of, fit_scaler
+from engine.observation.encoding import ObservationSpec, Scaler, encoding_of, fit_scaler
 from engine.observation.opportunities import OpportunityBuilder
 from engine.observation.view import Order, Strategy, View
 from engine.settings import EngineSettings

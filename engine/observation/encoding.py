@@ -1,4 +1,4 @@
-"""What a policy sees and what its actions mean: the one observation encoder (DESIGN.md section 6).
+"""What a policy sees: the one observation encoder (DESIGN.md section 6; ``actions`` has what it may answer).
 
 An observation is built from the books of one portfolio and the ranked candidates of one hour. Training reads the
 candidates from a table that was made beforehand, backtest and paper trading rank them at the hour; both go through
@@ -13,13 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from engine.accounting.books import Books, OrderKind, Status
-from engine.accounting.codes import is_held, open_notional, position_pnl
+from engine.accounting.books import Books
+from engine.accounting.codes import OPEN
+from engine.accounting.entries import is_held
 from engine.accounting.margin import liquidation_distance
+from engine.accounting.marking import open_notional, position_pnl
 from engine.accounting.tape import TapeArrays
 from engine.compiled import compiled, hourly
 from engine.errors import DataError, UserError
 from engine.market.data import Floats, Ints, time_of
+from engine.observation.actions import action_count
 from engine.observation.features import COLUMN, FEATURES
 from engine.observation.opportunities import OpportunityBuilder, rank
 from engine.settings import Settings, hash_of
@@ -27,9 +30,6 @@ from engine.settings import Settings, hash_of
 V1_FEATURES = tuple(FEATURES)[:22]
 PORTFOLIO_VALUES = 5
 SLOT_VALUES = 3
-OPEN = int(Status.OPEN)
-FREE = int(Status.FREE)
-ENTER, EXIT = int(OrderKind.ENTER), int(OrderKind.EXIT)
 MOST_OBSERVED = 1e6
 """A value beyond this is no market: a wrong unit, a price that never was, a scaler of other data. tanh saturates long
 before, so that a policy would answer it without hesitation."""
@@ -84,8 +84,8 @@ class ObservationSpec(Settings):
 
     @property
     def actions(self) -> int:
-        """Hold, enter opportunity 1..O, exit position 1..P."""
-        return 1 + self.opportunities + self.positions
+        """Number of actions: hold, enter opportunity 1..O, exit position 1..P."""
+        return action_count(self.opportunities, self.positions)
 
     @property
     def candidates(self) -> int:
@@ -186,14 +186,13 @@ def _encode_portfolio(tape: TapeArrays, books: Books, b: int, t: int, with_dista
 
 @hourly
 def encode(
-    tape: TapeArrays, books: Books, b: int, t: int, pairs: Ints, values: Float32s, opportunities: int,
-    visible: Ints, out: Float32s,
-) -> None:  # fmt: skip
+    tape: TapeArrays, books: Books, b: int, t: int, pairs: Ints, values: Float32s, visible: Ints, out: Float32s
+) -> None:
     """Observation of portfolio b at row t into ``out``; ``visible`` ``[O]`` gets the pairs shown (-1: none).
 
     The length of ``out`` says whether each slot has the distance to liquidation.
     """
-    width = values.shape[1]
+    width, opportunities = values.shape[1], visible.shape[0]
     start = PORTFOLIO_VALUES + SLOT_VALUES * books.slots.shape[1]
     with_distance = start + width * opportunities < out.shape[0]
     if with_distance:
@@ -211,32 +210,6 @@ def encode(
             shown += 1
     visible[shown:] = -1
     out[start + shown * width :] = 0.0
-
-
-@hourly
-def decode_action(action: int, visible: Ints, order: Any) -> None:
-    """Turn an action into an order record; an action on an empty slot becomes an order that is refused, recorded."""
-    opportunities = visible.shape[0]
-    if action == 0:
-        order.kind, order.target = 0, 0
-    elif action <= opportunities:
-        order.kind, order.target = ENTER, visible[action - 1]
-    else:
-        order.kind, order.target = EXIT, action - 1 - opportunities
-
-
-@hourly
-def action_mask(books: Books, b: int, visible: Ints, out: Any) -> None:
-    """Which of the ``1 + O + P`` actions would not be refused for want of an opportunity, slot or position."""
-    slots, opportunities = books.slots.shape[1], visible.shape[0]
-    out[0] = True
-    has_free_slot = False
-    for s in range(slots):
-        slot = books.slots[b, s]
-        has_free_slot = has_free_slot or slot.status == FREE
-        out[1 + opportunities + s] = slot.status == OPEN and slot.due < 0
-    for k in range(opportunities):
-        out[1 + k] = has_free_slot and visible[k] >= 0
 
 
 def _unscaled(spec: ObservationSpec) -> Encoding:

@@ -14,9 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from engine.accounting.books import OrderKind, Status
-from engine.accounting.codes import is_held, position_pnl
+from engine.accounting.entries import is_held
 from engine.accounting.loop import HourlyLoop
 from engine.accounting.margin import liquidation_distance
+from engine.accounting.marking import position_pnl
 from engine.errors import UserError, did_you_mean, shown
 from engine.market.data import Floats, Ints, time_of
 from engine.observation.encoding import Encoding, Float32s, ObservationSpec, absurd_value, encode, rank_hour
@@ -179,7 +180,7 @@ class View:
             raise absurd_value(self._builder, self._row, spec, encoding, absurd, pairs)
         observation, visible = np.empty(spec.size, np.float32), np.empty(spec.opportunities, np.int64)
         arrays, books = self._loop.tape.arrays, self._loop.books
-        encode(arrays, books, self._b, self._row, pairs, values, spec.opportunities, visible, observation)
+        encode(arrays, books, self._b, self._row, pairs, values, visible, observation)
         return observation, visible
 
 

@@ -178,7 +178,8 @@ class Episodes:
     def _arrays(self) -> StateArrays:
         books, screen = self.loop.books, self.screen
         return {
-            "portfolios": books.portfolios, "slots": books.slots, "ghosts": books.ghosts,
+            "portfolios": books.portfolios, "slots": books.slots,
+            "ghosts": books.awaiting_settlement,  # the name in saved states, which must stay readable
             "wallets": books.wallets,
             "rows": self.loop.rows, "last_rows": self.loop.last_rows,
             "lengths": self.lengths,

@@ -7,15 +7,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.accounting.books import ORDER, Books, OrderKind
-from engine.accounting.codes import advance
+from engine.accounting.books import ORDER, Books
+from engine.accounting.codes import ENTER
+from engine.accounting.hour import advance
 from engine.accounting.tape import TapeArrays
 from engine.compiled import hourly
 from engine.market.data import Floats, Ints
-from engine.observation.encoding import Float32s, action_mask, decode_action, encode
+from engine.observation.actions import action_mask, decode_action, is_action
+from engine.observation.encoding import Float32s, encode
 from rl_training.environments.candidates import Candidates
 
-ENTER = int(OrderKind.ENTER)
 BAD_ACTION = -1
 Flags = NDArray[np.bool_]
 
@@ -55,9 +56,7 @@ def observe(
     """Observations of the portfolios in ``which`` into ``out`` ``[B, size]``."""
     for b in which:
         t = rows[b]
-        encode(
-            tape, books, b, t, candidates.pairs[t], candidates.values[t], visible.shape[1], visible[b], out[b]
-        )  # fmt: skip
+        encode(tape, books, b, t, candidates.pairs[t], candidates.values[t], visible[b], out[b])
 
 
 @hourly
@@ -101,7 +100,7 @@ def step(
     count = actions.shape[0]
     slots, opportunities = books.slots.shape[1], screen.visible.shape[1]
     for b in range(count):
-        if not 0 <= actions[b] <= opportunities + slots:
+        if not is_action(actions[b], opportunities, slots):
             return BAD_ACTION
     for b in range(count):
         decode_action(actions[b], screen.visible[b], screen.orders[b, 0])
@@ -116,8 +115,5 @@ def step(
         screen.returns[b] += screen.gains[b] * terms[0] + shaping
         dones[b] = t >= clock.last_rows[b]
         done += dones[b]
-        encode(
-            tape, books, b, t, candidates.pairs[t], candidates.values[t], opportunities,
-            screen.visible[b], observations[b],
-        )  # fmt: skip
+        encode(tape, books, b, t, candidates.pairs[t], candidates.values[t], screen.visible[b], observations[b])
     return done

@@ -1,0 +1,73 @@
+"""What a fill costs: spread, slippage and impact in its price, fees beside it; and the price P&L that it realises."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from engine.accounting.booking import Movement, book
+from engine.accounting.books import Books
+from engine.accounting.codes import FEE, LIQUIDATION_FEE, PRICE
+from engine.accounting.tape import TapeArrays
+from engine.compiled import hourly
+
+
+class Fill(NamedTuple):
+    """One leg of a position, bought or sold in full; ``price`` in USD has spread, slippage and impact in it."""
+
+    side: int
+    leg: int
+    price: float
+
+
+@hourly
+def fill_cost(quote: Any, rules: Any, notional: float, extra: float) -> float:
+    """h + i (+ extra), as a fraction of the fill price before it, cost multiple included.
+
+    ``quote`` is that of the leg at the hour of the fill, ``notional`` N in USD; ``extra`` is a fraction.
+    """
+    impact = 0.0
+    if rules.impact > 0:
+        impact = rules.impact * np.sqrt(notional / quote.volume)
+    return float((quote.half_spread + rules.slippage + impact + extra) * rules.cost_multiple)
+
+
+@hourly
+def raw_fill(portfolio: Any, quote: Any, at_last_known: bool) -> float:
+    """The first trade after the hour; where it is unknown (or must not be used) the last known price, counted."""
+    if np.isnan(quote.fill) or at_last_known:
+        portfolio.fills_at_last_trade += 1
+        return float(quote.price)
+    return float(quote.fill)
+
+
+@hourly
+def pay_fee(tape: TapeArrays, books: Books, b: int, t: int, slot: Any, fill: Fill) -> float:
+    """Book the fee of one fill; returns it in USD, positive."""
+    rate = tape.quotes[fill.leg, t].fee_rate
+    fee = rate * slot.quantity * fill.price
+    exchange = tape.legs[fill.leg].exchange
+    movement = Movement(slot.id, FEE, fill.side, fill.leg, exchange, 0, slot.quantity, fill.price, rate, -fee)
+    book(books, b, t, movement)
+    return float(fee)
+
+
+@hourly
+def pay_liquidation_fee(tape: TapeArrays, books: Books, b: int, t: int, slot: Any, fill: Fill) -> None:
+    """Book what the exchange takes for having closed a leg itself, on top of the fee of the fill."""
+    rate = tape.rules[0].liquidation_fee
+    fee = rate * slot.quantity * fill.price
+    exchange, kind = tape.legs[fill.leg].exchange, LIQUIDATION_FEE
+    movement = Movement(slot.id, kind, fill.side, fill.leg, exchange, 0, slot.quantity, fill.price, rate, -fee)
+    book(books, b, t, movement)
+    slot.liquidation_fees += fee
+
+
+@hourly
+def realise(tape: TapeArrays, books: Books, b: int, t: int, slot: Any, fill: Fill, amount: float) -> None:
+    """Book the price P&L ``amount``, USD, of a leg that has left."""
+    exchange = tape.legs[fill.leg].exchange
+    movement = Movement(slot.id, PRICE, fill.side, fill.leg, exchange, 0, slot.quantity, fill.price, np.nan, amount)
+    book(books, b, t, movement)
+    slot.price_pnl += amount

@@ -1,0 +1,195 @@
+"""Entries: how large, whether the rules allow them, and how they are filled (step 6).
+
+An entry of which one leg fails leaves the other one alone, to be closed in the next hour's step 3; one of which both
+fail is refused.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.accounting.booking import note
+from engine.accounting.books import STILL_OPEN, Books
+from engine.accounting.codes import (
+    ALREADY_HELD,
+    BELOW_MIN_NOTIONAL,
+    BY_FILTER,
+    CANCELLED,
+    DELISTING,
+    ENTER,
+    FAILED,
+    FREE,
+    LEG_FAILURE,
+    LONG,
+    MARGIN,
+    NO_FREE_SLOT,
+    NO_SUCH_OPPORTUNITY,
+    NO_VOLUME,
+    OPEN,
+    PENDING,
+    REFUSED,
+    SHORT,
+    SIGNAL,
+    SILENT_LEG,
+    STALE_LEG,
+    TOO_YOUNG,
+)
+from engine.accounting.costs import Fill, fill_cost, pay_fee, raw_fill
+from engine.accounting.leg_failure import OPENING, leg_fails
+from engine.accounting.margin import FILLABLE, ROUNDING, against_wallets, free_at_wallets
+from engine.accounting.marking import committed_notional
+from engine.accounting.tape import FILTERED, LEAVES_BY_NOTICE, SILENT, TapeArrays
+from engine.compiled import hourly
+
+
+@hourly
+def _lowest_free_slot(books: Books, b: int) -> int:
+    for s in range(books.slots.shape[1]):
+        if books.slots[b, s].status == FREE:
+            return s
+    return -1
+
+
+@hourly
+def is_held(tape: TapeArrays, books: Books, b: int, pair: int) -> bool:
+    """Whether the pair or its mirror is held or has a pending entry."""
+    for s in range(books.slots.shape[1]):
+        slot = books.slots[b, s]
+        if slot.status != FREE and (slot.pair == pair or slot.pair == tape.pairs[pair].mirror):
+            return True
+    return False
+
+
+@hourly
+def _size(tape: TapeArrays, books: Books, b: int, pair: int) -> float:
+    """N: notional per leg of a new position, USD; one that lacks margin may shrink to what is free, not to dust."""
+    rules = tape.rules[0]
+    equity = books.portfolios[b].equity_protected
+    wanted = rules.position_size
+    if np.isnan(wanted):
+        wanted = equity * rules.position_fraction / 2.0 * rules.leverage
+    if rules.fit > 0:
+        free = (equity * rules.leverage - committed_notional(books, b)) / 2.0
+        if rules.by_exchange > 0:
+            free = min(free, free_at_wallets(tape, books, b, pair))
+        if rules.min_notional <= free < wanted:
+            return float(free)
+    return float(wanted)
+
+
+@hourly
+def _against_entry(tape: TapeArrays, books: Books, b: int, t: int, pair: int, notional: float) -> int:
+    """The first reason that forbids filling an entry at t, or FILLABLE."""
+    rules = tape.rules[0]
+    long_quote, short_quote = tape.quotes[tape.pairs[pair].long, t], tape.quotes[tape.pairs[pair].short, t]
+    if long_quote.stale != 0 or short_quote.stale != 0:
+        return STALE_LEG
+    if min(long_quote.fresh_hours, short_quote.fresh_hours) < rules.min_history:
+        return TOO_YOUNG
+    flags = long_quote.flags | short_quote.flags
+    if flags & SILENT > 0:
+        return SILENT_LEG
+    if flags & LEAVES_BY_NOTICE > 0:
+        return DELISTING
+    if flags & FILTERED > 0:
+        return BY_FILTER
+    if rules.impact > 0 and (np.isnan(long_quote.volume) or np.isnan(short_quote.volume)):
+        return NO_VOLUME
+    if notional < rules.min_notional:
+        return BELOW_MIN_NOTIONAL
+    available = books.portfolios[b].equity_protected * (1.0 + ROUNDING)
+    if (committed_notional(books, b) + 2.0 * notional) / rules.leverage > available:
+        return MARGIN
+    return int(against_wallets(tape, books, b, pair, notional)) if rules.by_exchange > 0 else FILLABLE
+
+
+@hourly
+def _hold(books: Books, b: int, t: int, s: int, pair: int, quantity: float, notional: float) -> None:
+    """Give slot s to a new position of both legs, to which nothing has happened yet."""
+    portfolio, slot = books.portfolios[b], books.slots[b, s]
+    slot.status, slot.pair, slot.id, slot.opened, slot.due = OPEN, pair, portfolio.next_id, t, -1
+    slot.quantity, slot.notional, slot.funding, slot.entry_fees = quantity, notional, 0.0, 0.0
+    slot.long_held = slot.short_held = slot.quantity
+    slot.long_closed, slot.short_closed, slot.reason = STILL_OPEN, STILL_OPEN, SIGNAL
+    slot.exit_fees, slot.liquidation_fees, slot.price_pnl, slot.realised = 0.0, 0.0, 0.0, 0.0
+    portfolio.next_id += 1
+
+
+@hourly
+def _open(
+    tape: TapeArrays, books: Books, b: int, t: int, s: int, pair_index: int, notional: float, fails: tuple[bool, bool]
+) -> None:
+    """Buy the long leg, sell the short one, book the entry fees.
+
+    ``fails`` says of the long and of the short leg whether its order fails; then the other is left alone.
+    """
+    long_fails, short_fails = fails
+    portfolio, slot, rules, pair = books.portfolios[b], books.slots[b, s], tape.rules[0], tape.pairs[pair_index]
+    long_quote, short_quote = tape.quotes[pair.long, t], tape.quotes[pair.short, t]
+    mid = (long_quote.price + short_quote.price) / 2.0
+    _hold(books, b, t, s, pair_index, notional / mid, notional)
+    slippage = 0.0
+    if long_fails:
+        slot.long_held, slot.long_closed, slot.long_entry = 0.0, t, 0.0
+    else:
+        raw_long = raw_fill(portfolio, long_quote, False)
+        slot.long_entry = raw_long * (1.0 + fill_cost(long_quote, rules, notional, 0.0))
+        slippage += slot.quantity * (slot.long_entry - raw_long)
+    if short_fails:
+        slot.short_held, slot.short_closed, slot.short_entry = 0.0, t, 0.0
+    else:
+        raw_short = raw_fill(portfolio, short_quote, False)
+        slot.short_entry = raw_short * (1.0 - fill_cost(short_quote, rules, notional, 0.0))
+        slippage += slot.quantity * (raw_short - slot.short_entry)
+    slot.slippage = slippage
+    if not long_fails:
+        slot.entry_fees += pay_fee(tape, books, b, t, slot, Fill(LONG, pair.long, slot.long_entry))
+    if not short_fails:
+        slot.entry_fees += pay_fee(tape, books, b, t, slot, Fill(SHORT, pair.short, slot.short_entry))
+    if long_fails or short_fails:
+        slot.reason, slot.due = LEG_FAILURE, t + 1
+        note(books, b, t, FAILED, LEG_FAILURE, ENTER, pair_index)
+
+
+@hourly
+def _fill_entry(tape: TapeArrays, books: Books, b: int, t: int, s: int, pair: int, refusal: int) -> None:
+    """Fill an entry into slot s, or record why not (``refusal``: REFUSED, or CANCELLED for one that was pending)."""
+    notional = _size(tape, books, b, pair)
+    reason = _against_entry(tape, books, b, t, pair, notional)
+    long_fails = short_fails = False
+    if tape.rules[0].leg_failure > 0 and reason == FILLABLE:
+        long_fails = leg_fails(tape, tape.pairs[pair].long, t, LONG, OPENING)
+        short_fails = leg_fails(tape, tape.pairs[pair].short, t, SHORT, OPENING)
+        if long_fails and short_fails:
+            reason = LEG_FAILURE
+    if reason == FILLABLE:
+        _open(tape, books, b, t, s, pair, notional, (long_fails, short_fails))
+        return
+    books.slots[b, s].status, books.slots[b, s].due = FREE, -1
+    note(books, b, t, refusal, reason, ENTER, pair)
+
+
+@hourly
+def fill_due_entries(tape: TapeArrays, books: Books, b: int, t: int) -> None:
+    """Fill the pending entries that fall due at t; one that may not be filled then is cancelled."""
+    for s in range(books.slots.shape[1]):
+        slot = books.slots[b, s]
+        if slot.status == PENDING and slot.due == t:
+            _fill_entry(tape, books, b, t, s, slot.pair, CANCELLED)
+
+
+@hourly
+def take_entry(tape: TapeArrays, books: Books, b: int, t: int, pair: int) -> None:
+    """Take an order to enter a pair: fill it now, let it wait for the latency in a slot, or refuse it."""
+    s = _lowest_free_slot(books, b)
+    if not 0 <= pair < tape.pairs.shape[0]:
+        note(books, b, t, REFUSED, NO_SUCH_OPPORTUNITY, ENTER, pair)
+    elif s < 0:
+        note(books, b, t, REFUSED, NO_FREE_SLOT, ENTER, pair)
+    elif is_held(tape, books, b, pair):
+        note(books, b, t, REFUSED, ALREADY_HELD, ENTER, pair)
+    elif tape.rules[0].latency > 0:
+        slot = books.slots[b, s]
+        slot.status, slot.pair, slot.due = PENDING, pair, t + tape.rules[0].latency
+    else:
+        _fill_entry(tape, books, b, t, s, pair, REFUSED)
