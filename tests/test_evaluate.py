@@ -16,7 +16,6 @@ from support_training import tiny as tiny_settings
 
 from adapters.configuration.settings import load_settings
 from adapters.research.evaluation import Episode, draw_windows, play, rank_correlation, summary
-from adapters.research.markets import Window
 from adapters.storage.bundles import LOOKS, load_policy, save_bundle
 from adapters.storage.looks import record_look
 from adapters.storage.trials import read_trials
@@ -25,6 +24,7 @@ from engine.analysis.metrics import compute_metrics
 from engine.backtest import run_backtest
 from engine.errors import UserError
 from engine.observation.opportunities import OpportunityBuilder
+from engine.windows import Window
 from engine.worlds import late
 from rl_training.environments.episodes import Course
 from rl_training.environments.gym_env import FundingArbitrageEnv

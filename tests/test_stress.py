@@ -19,7 +19,6 @@ from adapters.cli import main
 from adapters.configuration.settings import ArbSettings, load_settings
 from adapters.datasets.write import write_dataset
 from adapters.reporting.stress_table import print_study, rows
-from adapters.research.markets import Window
 from adapters.research.stress.bench import Bench, outcome, restated
 from adapters.research.stress.break_even import BEYOND, LOSES, NEVER_EARNS, STOPS_TRADING, find_break_even
 from adapters.research.stress.capacity import capacity
@@ -33,6 +32,7 @@ from engine.errors import SettingsError
 from engine.market.outages import Outage, silenced
 from engine.observation.features import COLUMN, build_tables
 from engine.observation.opportunities import OpportunityBuilder
+from engine.windows import Window
 
 HOURS = 150
 CHURN = "plugin_strategies:Churn"

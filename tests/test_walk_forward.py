@@ -47,12 +47,13 @@ from adapters.storage.trials import read_trials
 from engine.accounting.books import HOUR
 from engine.accounting.records import NO_RECORDS, Records
 from engine.accounting.tape import prepare
-from engine.analysis.folds import Fold, Span
+from engine.analysis.folds import Fold
 from engine.analysis.metrics import Metrics, compute_metrics, fitness
 from engine.analysis.statistics import deflated_sharpe
 from engine.backtest import run_backtest
 from engine.market.data import hour_of
 from engine.observation.opportunities import OpportunityBuilder
+from engine.windows import Window
 from strategies.plugin import Context
 
 SEEN = load_settings(None, [SETTINGS[1]])
@@ -428,7 +429,7 @@ def test_an_account_that_is_lost_stays_lost(data: Path, monkeypatch: pytest.Monk
         return replace(NO_RECORDS, hours=hours)
 
     monkeypatch.setattr(account_module, "run_backtest", ruinous)
-    spans = [Span(start + 50 + 48 * k, start + 97 + 48 * k) for k in range(3)]
+    spans = [Window(start + 50 + 48 * k, start + 97 + 48 * k) for k in range(3)]
     choices = [Choice(Fold(k + 1, spans[k], spans[k], spans[k]), "hold", {}, {}, (Trial(1, {}, {}),)) for k in range(3)]
     account = play_account(builder, choices, SEEN, 0, lambda *_: None)
     assert played == [(50, 97)]

@@ -12,12 +12,12 @@ from support_training import arb, tiny, write_tiny_dataset
 from adapters.configuration.settings import load_settings
 from adapters.datasets.load import load_dataset
 from adapters.research.evaluation import play, signs_of
-from adapters.research.markets import Window
 from adapters.research.tuning import LATE, TuningJob, _builders
 from adapters.storage.json_files import read_object
 from engine.accounting.tape import prepare
 from engine.analysis.metrics import Metrics
 from engine.observation.opportunities import OpportunityBuilder
+from engine.windows import Window
 from engine.worlds import late, later
 from rl_training.settings import RewardSettings
 

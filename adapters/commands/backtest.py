@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from adapters.gate.limits import GateSettings
     from adapters.reporting.page.terminal import Story
     from adapters.research.backtest import Outcome, Stage
-    from adapters.research.markets import Window
     from adapters.research.players import Entrant, MakeEntrant
     from engine.accounting.records import Records
+    from engine.windows import Window
 
 SAMPLE = Path("data/sample")
 

@@ -17,11 +17,11 @@ from adapters.commands.seeds import SEED
 if TYPE_CHECKING:
     from adapters.research.contestants import Contestant
     from adapters.research.evaluation import Episode
-    from adapters.research.markets import Window
     from adapters.storage.trials import TrialRecord
     from engine.analysis.metrics import Metrics
     from engine.analysis.significance import Significance
     from engine.observation.opportunities import OpportunityBuilder
+    from engine.windows import Window
     from rl_training.settings import RewardSettings
 
 Played = Mapping[str, Mapping[str, Sequence["Episode"]]]
@@ -191,7 +191,7 @@ def _write(
 
 
 def _episode_rows(played: Played, builder: OpportunityBuilder) -> list[dict[str, Any]]:
-    from engine.market.data import time_of
+    from engine.windows import time_of
 
     hours = builder.tape.market.hours
     return [

@@ -68,7 +68,6 @@ def command(
     from adapters.storage.atomic import new_directory
     from adapters.storage.giving_way import check_place
     from adapters.storage.run_files import write_json
-    from engine.market.data import time_of
 
     started = datetime.now(UTC)
     chosen = strategy_names(names)
@@ -90,8 +89,7 @@ def command(
         manifest = build_manifest(settings, dataset, written_by=COMMAND, seed=seed, started=started, **more)
         write_stress(aside, studies, market, stress, manifest)
         write_json(aside / "manifest.json", manifest)
-        first, last = (time_of(int(market.hours[row])) for row in (hours.first, hours.last))
-        span = f"{dataset.info.name}: {first:%Y-%m-%dT%H:%MZ} to {last:%Y-%m-%dT%H:%MZ}, {hours.hours} h"
+        span = f"{dataset.info.name}: {hours.hours_in(market.hours)}, {hours.hours} h"
         title = f"Stress test of {', '.join(chosen)}"
         page = stress_page(studies, stress, title=title, under=span, models=[policy.name for policy in policies])
         (aside / FILE).write_text(page, encoding="utf-8")

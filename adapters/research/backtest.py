@@ -15,7 +15,6 @@ from adapters.research.dearer_costs import Worlds, an_hour_later, cost_stress, s
 from adapters.research.entries import FILE as ENTRIES
 from adapters.research.entries import write_entries
 from adapters.research.manifest import build_manifest
-from adapters.research.markets import Window
 from adapters.research.players import Entrant, MakeEntrant, caution
 from adapters.research.references import CURVES, FACTS, Play, Reference, play_references, write_references
 from adapters.research.significance import FILE as SIGNIFICANCE
@@ -29,8 +28,8 @@ from engine.analysis.assumed_funding import assumed_words
 from engine.analysis.metrics import Metrics, compute_metrics
 from engine.analysis.significance import Significance
 from engine.analysis.suspicion import suspicious_signs
-from engine.market.data import time_of
 from engine.observation.opportunities import OpportunityBuilder
+from engine.windows import Window
 from engine.worlds import late
 
 COMMAND = "arb backtest"
@@ -68,8 +67,7 @@ class Stage:
     @property
     def span(self) -> tuple[datetime, datetime]:
         """First and last hour."""
-        hours = self.dataset.market.hours
-        return time_of(int(hours[self.hours.first])), time_of(int(hours[self.hours.last]))
+        return self.hours.hours_in(self.dataset.market.hours).times
 
 
 @dataclass(frozen=True, eq=False)

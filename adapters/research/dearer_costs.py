@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from adapters.configuration.settings import ArbSettings
-from adapters.research.markets import Window
 from adapters.research.players import MakeEntrant
 from adapters.research.references import Play
 from adapters.research.stress.bench import restated
 from adapters.storage.run_files import write_json
 from engine.analysis.metrics import Metrics, compute_metrics
 from engine.observation.opportunities import OpportunityBuilder
+from engine.windows import Window
 
 FILE = "cost_stress.json"
 MULTIPLES = (1.5, 2.0, 3.0)

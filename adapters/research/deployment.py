@@ -17,7 +17,7 @@ from adapters.naming.names import stem_of_text
 from adapters.research.card_facts import CardFacts, Judged, Scores
 from adapters.research.contestants import RULES, Contestant, ranking, rules_of, vote
 from adapters.research.evaluation import Episode, alone, play_strategy, signs_of
-from adapters.research.markets import Window, prepare_dataset
+from adapters.research.markets import prepare_dataset
 from adapters.research.pbt.finish import agent_policy, bundle_facts
 from adapters.research.pbt.job import PBTJob, load_job_data, read_job
 from adapters.research.pbt.tried import trials_of_run
@@ -154,7 +154,7 @@ def _played(
         "costs doubled": prepare_dataset(dataset, dearer),
     }
     market, reward = builder.tape.market, job.settings.training.reward
-    window = [Window(market.index_of(job.validate_from), market.index_of(job.validate_to))]
+    window = [market.window(job.validate_from, job.validate_to)]
     return {
         rival.name: {
             scenario: play_strategy(of_scenario, rival.make, window, reward)[0]

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adapters.research.markets import Window
 from engine.accounting.records import NO_RECORDS, hold_hours, trade_pnl
 from engine.analysis.assumed_funding import METRIC
 from engine.analysis.metrics import Metrics, compute_metrics
@@ -21,6 +20,7 @@ from engine.errors import UserError
 from engine.market.data import Floats
 from engine.observation.opportunities import OpportunityBuilder
 from engine.observation.view import Strategy
+from engine.windows import Window
 from rl_training.environments.rewards import episode_reward
 from rl_training.settings import RewardSettings
 from strategies.plugin import Context, NoParameters

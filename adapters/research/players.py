@@ -8,9 +8,9 @@ from typing import Any
 
 from adapters.configuration.settings import ArbSettings
 from adapters.configuration.strategy_registry import build_strategy, load_strategy_class, needs_future, parse_parameters
-from adapters.research.markets import Window
 from engine.observation.opportunities import OpportunityBuilder
 from engine.observation.view import Strategy
+from engine.windows import Window
 from strategies.plugin import Context, Future
 
 

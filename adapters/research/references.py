@@ -12,13 +12,13 @@ import numpy as np
 import pandas as pd
 
 from adapters.configuration.settings import ArbSettings
-from adapters.research.markets import Window
 from adapters.research.players import Entrant, entrant_maker
 from adapters.storage.run_files import equity_frame, write_json
 from engine.accounting.records import Records
 from engine.analysis.hindsight import is_searchable
 from engine.analysis.metrics import Metrics, compute_metrics
 from engine.observation.opportunities import OpportunityBuilder
+from engine.windows import Window
 from strategies.plugin import Context
 
 CURVES, FACTS = "references.parquet", "references.json"

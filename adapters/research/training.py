@@ -17,7 +17,7 @@ from adapters.configuration.settings import ArbSettings
 from adapters.datasets.load import Dataset
 from adapters.research.evaluation import Episode, play, rank_correlation, signs_of
 from adapters.research.manifest import build_manifest
-from adapters.research.markets import Window, prepare_dataset, window_of
+from adapters.research.markets import prepare_dataset, window_of
 from adapters.storage.array_files import read_arrays, write_arrays
 from adapters.storage.atomic import replacing_file
 from adapters.storage.bundles import FILES_SHA256, save_bundle
@@ -31,6 +31,7 @@ from engine.errors import DataError, UserError, in_words
 from engine.observation.encoding import fit_scaler
 from engine.observation.opportunities import OpportunityBuilder
 from engine.settings import Settings, first_problem
+from engine.windows import Window
 from engine.worlds import late
 from rl_training.environments.episodes import Course
 from rl_training.learners.extraction import policy_of

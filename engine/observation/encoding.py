@@ -19,10 +19,11 @@ from engine.accounting.margin import liquidation_distance
 from engine.accounting.tape import TapeArrays
 from engine.compiled import compiled, hourly
 from engine.errors import DataError, UserError
-from engine.market.data import Floats, Ints, time_of
+from engine.market.data import Floats, Ints
 from engine.observation.features import COLUMN, FEATURES
 from engine.observation.opportunities import OpportunityBuilder, rank
 from engine.settings import Settings, hash_of
+from engine.windows import time_of
 
 V1_FEATURES = tuple(FEATURES)[:22]
 PORTFOLIO_VALUES = 5

@@ -9,7 +9,6 @@ from typing import Any
 
 from adapters.research.evaluation import play
 from adapters.research.manifest import build_manifest
-from adapters.research.markets import Window
 from adapters.research.pbt.job import PBTJob, load_job_data
 from adapters.research.pbt.loop import Iteration
 from adapters.research.pbt.machine import machine
@@ -90,7 +89,7 @@ def agent_policy(folder: Path, job: PBTJob, agent: int, listed: Mapping[str, str
 def validation_metrics(job: PBTJob, builder: OpportunityBuilder, policy: Policy) -> dict[str, Metrics]:
     """Metrics on the validation window, filled at once and one hour late, by the backtest itself."""
     market, reward = builder.tape.market, job.settings.training.reward
-    window = Window(market.index_of(job.validate_from), market.index_of(job.validate_to))
+    window = market.window(job.validate_from, job.validate_to)
     return {
         "validation": play(builder, policy, [window], reward)[0].metrics,
         "validation_1h_late": play(late(builder), policy, [window], reward)[0].metrics,

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 
 from adapters.configuration.settings import ArbSettings
 from adapters.configuration.strategy_registry import build_strategy
-from adapters.research.markets import Window
 from adapters.research.stress.scenarios import Scenario
 from engine.accounting.books import Reason
 from engine.accounting.records import Records
@@ -23,6 +22,7 @@ from engine.market.outages import silenced
 from engine.observation.features import Tables, build_tables
 from engine.observation.opportunities import OpportunityBuilder
 from engine.observation.view import Strategy
+from engine.windows import Window
 from strategies.plugin import Context
 from strategies.policy import Policy
 

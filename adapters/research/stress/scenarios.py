@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from adapters.configuration.settings import ArbSettings, parse_request
-from adapters.research.markets import Window
 from adapters.research.stress.settings import StressSettings
 from engine.accounting.records import Records
 from engine.accounting.tape import Tape
-from engine.market.data import MarketData, time_of
+from engine.market.data import MarketData
 from engine.market.outages import Outage, scattered_outages
+from engine.windows import Window, time_of
 from engine.worlds import later
 
 COSTS, LATE, LEG_FAILURE, OUTAGE = "costs", "late", "leg failure", "outage"

@@ -20,11 +20,11 @@ from adapters.research.walk_forward.choices import Choice, Show
 from engine.accounting.books import HOUR
 from engine.accounting.records import NO_RECORDS, Records
 from engine.accounting.tape import rules_record
-from engine.analysis.folds import Span
 from engine.analysis.joined_runs import chain
 from engine.analysis.metrics import Metrics, compute_metrics
 from engine.backtest import run_backtest
 from engine.observation.opportunities import OpportunityBuilder
+from engine.windows import Window
 from strategies.plugin import Context
 
 
@@ -73,26 +73,20 @@ def play_account(
 
 
 def _play(builder: OpportunityBuilder, choice: Choice, settings: ArbSettings, capital: float, seed: int) -> Records:
-    first, last = rows_of(builder, choice.fold.test)
+    window = choice.fold.test.rows_in(builder.tape.market.hours)
     if capital <= 0:
-        return _nothing_left(first, last, capital)
+        return _nothing_left(window, capital)
     own = settings.model_copy(update={"initial_capital_usd": capital})
     tape = replace(builder.tape, settings=own, arrays=builder.tape.arrays._replace(rules=rules_record(own)))
     policies = () if choice.policy is None else (choice.policy,)
     context = Context(np.random.default_rng([seed, choice.fold.number]), policies)
     strategy = build_strategy(choice.strategy, choice.parameters, context)
-    return run_backtest(OpportunityBuilder(tape, builder.tables), strategy, first, last)
+    return run_backtest(OpportunityBuilder(tape, builder.tables), strategy, window.first, window.last)
 
 
-def _nothing_left(first: int, last: int, capital: float) -> Records:
+def _nothing_left(window: Window, capital: float) -> Records:
     """An account that was lost stays what it is."""
-    hours = np.zeros(last - first + 1, HOUR)
-    hours["hour"] = np.arange(first, last + 1)
+    hours = np.zeros(window.hours, HOUR)
+    hours["hour"] = np.arange(window.first, window.last + 1)
     hours["equity"] = hours["cash"] = capital
     return replace(NO_RECORDS, hours=hours)
-
-
-def rows_of(builder: OpportunityBuilder, span: Span) -> tuple[int, int]:
-    """First and last row of a span in the builder's market."""
-    start = int(builder.tape.market.hours[0])
-    return span.first - start, span.last - start

@@ -13,7 +13,6 @@ from adapters.configuration.settings import ArbSettings
 from adapters.datasets.load import Dataset
 from adapters.research.entries import write_entries
 from adapters.research.manifest import build_manifest
-from adapters.research.markets import Window
 from adapters.research.players import Entrant
 from adapters.research.references import HINDSIGHT, PERSISTENT, Reference, play_references, write_references
 from adapters.research.significance import write_significance
@@ -29,11 +28,10 @@ from adapters.storage.looks import record_look
 from adapters.storage.run_files import write_json, write_run
 from adapters.storage.trials import write_trials
 from engine.accounting.records import Records
-from engine.analysis.folds import Span
 from engine.analysis.metrics import fitness
 from engine.backtest import run_backtest
-from engine.market.data import time_of
 from engine.observation.opportunities import OpportunityBuilder
+from engine.windows import Window, time_of
 
 CAPITAL = "each fold begins flat with what the fold before it ended with, and closes at its end"
 
@@ -106,8 +104,9 @@ def fold_facts(tested: Tested, overfitting: float | None) -> dict[str, Any]:
     }
 
 
-def _edges(span: Span) -> dict[str, str]:
-    return {"from": time_of(span.first).isoformat(), "to": time_of(span.last).isoformat()}
+def _edges(window: Window) -> dict[str, str]:
+    start, end = window.times
+    return {"from": start.isoformat(), "to": end.isoformat()}
 
 
 def _manifest(account: Account, plan: WalkForwardPlan, dataset: Dataset, started: datetime) -> dict[str, Any]:
