@@ -20,10 +20,11 @@ if TYPE_CHECKING:
     from adapters.datasets.load import Dataset
     from adapters.gate.limits import GateSettings
     from adapters.reporting.page.terminal import Story
-    from adapters.research.backtest import Outcome, Stage
-    from adapters.research.players import Entrant, MakeEntrant
-    from engine.accounting.records import Records
+    from adapters.research.backtest import BacktestJob, Outcome
+    from adapters.research.players import Player
+    from adapters.research.playing import Played
     from engine.windows import Window
+    from engine.worlds import AnyWorld
 
 SAMPLE = Path("data/sample")
 
@@ -77,7 +78,7 @@ def command(
       arb backtest --strategy my_rules:MyRule --data data/sample --out runs/mine
     """
     from adapters.configuration.settings import load_settings
-    from adapters.research.backtest import COMPARISON, Stage, backtest_only, perform, played_beside
+    from adapters.research.backtest import COMPARISON, BacktestJob, backtest_only, report_inputs, run_strategy
     from adapters.research.markets import prepare_dataset, window_of
     from adapters.storage.atomic import new_directory
     from adapters.storage.giving_way import check_place
@@ -92,29 +93,28 @@ def command(
     for note in dataset.notes:
         click.echo(f"note: {note}", err=True)
     hours = window_of(dataset, start, end, window)
-    fresh = _fresh_makers(chosen, settings, models, seed, allow_other_costs)
-    makers = {name: fresh(name) for name in chosen}
-    builder = prepare_dataset(dataset, settings)
+    players = _players(chosen, settings, models, seed, allow_other_costs)
+    world = prepare_dataset(dataset, settings)
     with new_directory(folder, instead_of=backtest_only) as aside, progress_bar() as bar:
-        play = partial(_run, hours=hours, bar=bar)
-        beside = played_beside(builder, settings, hours, play) if report else None
-        stage = Stage(dataset, builder, settings, hours, models, seed, started, fresh, play, late, beside, chosen)
-        places = {name: aside if len(makers) == 1 else aside / folder_name(name) for name in makers}
-        outcomes = {name: perform(stage, name, make, places[name]) for name, make in makers.items()}
-        if len(makers) > 1:
+        play = partial(_play, bar=bar)
+        inputs = report_inputs(world, hours, play) if report else None
+        job = BacktestJob(dataset, world, hours, models, seed, started, play, late, inputs, chosen)
+        places = [aside if len(players) == 1 else aside / folder_name(name) for name in chosen]
+        outcomes = {one.name: run_strategy(job, one, place) for one, place in zip(players, places, strict=True)}
+        if len(players) > 1:
             write_comparison(aside / COMPARISON, {name: one.metrics for name, one in outcomes.items()})
         stories = _write_reports(aside, [folder_name(name) for name in chosen]) if report else []
-    _tell(stage, outcomes, stories)
+    _tell(job, outcomes, stories)
     pages = [f"report: {folder / 'report.html'}"] if report else []
     click.echo("\n".join([*pages, f"written to {folder}"]))
 
 
-def _tell(stage: Stage, outcomes: Mapping[str, Outcome], stories: Sequence[Story]) -> None:
+def _tell(job: BacktestJob, outcomes: Mapping[str, Outcome], stories: Sequence[Story]) -> None:
     from adapters.reporting.results_table import output_console, print_results
     from adapters.reporting.significance_table import print_significance
 
-    first, last = stage.span
-    title = f"{stage.dataset.info.name}: {first:%Y-%m-%dT%H:%MZ} to {last:%Y-%m-%dT%H:%MZ}, {stage.hours.hours} h"
+    hours = job.window.hours_in(job.dataset.market.hours)
+    title = f"{job.dataset.info.name}: {hours}, {hours.hours} h"
     print_results({name: one.metrics for name, one in outcomes.items()}, title=title)
     print_significance({name: one.significance for name, one in outcomes.items()})
     if stories:
@@ -122,8 +122,8 @@ def _tell(stage: Stage, outcomes: Mapping[str, Outcome], stories: Sequence[Story
 
         print_stories(stories, console=output_console())
     remarks = [remark for one in outcomes.values() for remark in one.remarks]
-    remarks += [f"note: {note}" for note in stage.dataset.notes]
-    output_console().print("\n".join([*remarks, _costs_in_words(stage.settings)]), soft_wrap=True, markup=False)
+    remarks += [f"note: {note}" for note in job.dataset.notes]
+    output_console().print("\n".join([*remarks, _costs_in_words(job.world.settings)]), soft_wrap=True, markup=False)
 
 
 def _load(data: Path | None, opportunities: Path | None, price_history: Path | None, gate: GateSettings) -> Dataset:
@@ -139,28 +139,24 @@ def _load(data: Path | None, opportunities: Path | None, price_history: Path | N
     return load_pieces(opportunities, price_history, gate)
 
 
-def _fresh_makers(
+def _players(
     names: list[str], settings: ArbSettings, models: tuple[Path, ...], seed: int, allow_other_costs: bool
-) -> Callable[[str], MakeEntrant]:
-    """A function that makes a strategy anew, with the random numbers of the first time."""
-    import numpy as np
-
+) -> list[Player]:
     from adapters.configuration.strategy_registry import check_names, load_strategy_class
-    from adapters.research.players import entrant_maker
+    from adapters.research.players import make_player
     from engine.errors import UserError
-    from strategies.plugin import Context
 
     check_names(settings.strategies)
     needed = max(load_strategy_class(name).policies for name in names)
     if models and not needed:
         raise UserError("--model is given, but none of the strategies plays a trained model")
     policies = _policies(models, settings, allow_other_costs) if needed else ()
-
-    def fresh(name: str) -> MakeEntrant:
-        rng = np.random.default_rng([seed, names.index(name)])
-        return entrant_maker(name, settings, Context(rng, policies))
-
-    return fresh
+    return [
+        make_player(
+            name, settings.strategies.get(name, {}), seed=[seed, place], policies=policies, may_know_future=True
+        )
+        for place, name in enumerate(names)
+    ]
 
 
 def _policies(models: tuple[Path, ...], settings: ArbSettings, allow_other_costs: bool) -> tuple[Any, ...]:
@@ -171,18 +167,12 @@ def _policies(models: tuple[Path, ...], settings: ArbSettings, allow_other_costs
     )
 
 
-def _run(label: str, entrant: Entrant, hours: Window, bar: Callable[[str, int, int], None] | None) -> Records:
-    from engine.backtest import run_backtest
+def _play(
+    label: str, player: Player, world: AnyWorld, window: Window, *, bar: Callable[[str, int, int], None] | None
+) -> Played:
+    from adapters.research.playing import hours_shown, play
 
-    done = 0
-
-    def progress(more: int) -> None:
-        nonlocal done
-        done += more
-        if bar:
-            bar(label, done, hours.hours)
-
-    return run_backtest(entrant.builder, entrant.strategy, hours.first, hours.last, progress=progress)
+    return play(player, world, window, progress=hours_shown(bar, label, window.hours))
 
 
 def _write_reports(folder: Path, order: Sequence[str]) -> list[Story]:

@@ -15,17 +15,17 @@ from adapters.commands.progress import progress_bar
 from adapters.commands.seeds import SEED
 
 if TYPE_CHECKING:
-    from adapters.research.contestants import Contestant
-    from adapters.research.evaluation import Episode
+    from adapters.research.players import Player
+    from adapters.research.playing import Played
     from adapters.storage.trials import TrialRecord
     from engine.analysis.metrics import Metrics
     from engine.analysis.significance import Significance
-    from engine.observation.opportunities import OpportunityBuilder
     from engine.windows import Window
+    from engine.worlds import AnyWorld
     from rl_training.settings import RewardSettings
 
-Played = Mapping[str, Mapping[str, Sequence["Episode"]]]
-"""Episodes by contestant, then by lateness: at once, and ``late_`` an hour late."""
+Runs = Mapping[str, Mapping[str, Sequence["Played"]]]
+"""Episodes by player, then by lateness: at once, and ``late_`` an hour late."""
 
 
 @click.command(name="evaluate")
@@ -81,14 +81,13 @@ def command(
     from adapters.research.evaluation_trials import judge, record_of_contestants, verdict
     from adapters.research.markets import prepare_dataset, window_of
     from adapters.storage.giving_way import check_place
-    from engine.worlds import late
 
     folder = out or Path("runs") / f"evaluate-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
     settings = settings_for(models, config, overrides)
     check_place(folder)
     beside = any(is_population(model) for model in models) if baselines is None else False
     rules = RULES if beside else [name.strip() for name in (baselines or "").split(",") if name.strip()]
-    rivals = contestants(models, settings, ensemble=ensemble, baselines=rules, allow_other_costs=allow_other_costs)
+    players = contestants(models, settings, ensemble=ensemble, baselines=rules, allow_other_costs=allow_other_costs)
     dataset = load_dataset(data, settings.gate)
     if start is None or end is None:
         first, last = dataset.window("validation")
@@ -96,51 +95,44 @@ def command(
     within = window_of(dataset, start, end)
     length = episode_hours or settings.training.episode.length_hours
     windows = [within] if count is None else draw_windows(within, count, length, seed)
-    builder = prepare_dataset(dataset, settings)
-    builders = {"": builder, "late_": late(builder)} if fills_late else {"": builder}
-    played = {rival.name: _play(rival, builders, windows, settings.training.reward) for rival in rivals}
+    world = prepare_dataset(dataset, settings)
+    worlds = {"": world, "late_": world.late()} if fills_late else {"": world}
+    played = {player.name: _play(player, worlds, windows, settings.training.reward) for player in players}
     look = {
         "dataset": dataset.info.name, "dataset_fingerprint": dataset.fingerprint, "settings_hash": settings.hash(),
         "from": start.isoformat(), "to": end.isoformat(), "episodes": count, "seed": seed,
     }  # fmt: skip
-    rows = {rival.name: _row(rival, played[rival.name], look) for rival in rivals}
+    rows = {player.name: _row(player, played[player.name], look) for player in players}
     # Random windows overlap, so what is played on them is no series of hours.
     record = record_of_contestants({name: played[name][""] for name in rows}, start) if count is None else None
-    judged = judge(rivals, record, settings, dataset.fingerprint) if record else {}
-    _write(folder, rows, played, builder, record, judged)
-    _tell(rows, played, builder, f"{dataset.info.name}: {start:%Y-%m-%dT%H:%MZ} to {end:%Y-%m-%dT%H:%MZ}")
+    judged = judge(players, record, settings, dataset.fingerprint) if record else {}
+    _write(folder, rows, played, world, record, judged)
+    _tell(rows, played, world, f"{dataset.info.name}: {start:%Y-%m-%dT%H:%MZ} to {end:%Y-%m-%dT%H:%MZ}")
     for line in _suspicions(played) if count is None else ():
         click.echo(line)
     if record:
         print_significance({str(number): one for number, one in enumerate(judged.values(), 1)})
-        if len(rivals) > 1:
+        if len(players) > 1:
             click.echo("\n".join(wrap(verdict(record, settings.significance, dataset.fingerprint), 99)))
     click.echo(f"written to {folder}")
 
 
 def _play(
-    rival: Contestant, builders: Mapping[str, OpportunityBuilder], windows: Sequence[Window], reward: RewardSettings
-) -> dict[str, list[Episode]]:
-    from adapters.research.evaluation import play_strategy
+    player: Player, worlds: Mapping[str, AnyWorld], windows: Sequence[Window], reward: RewardSettings
+) -> dict[str, list[Played]]:
+    from adapters.research.playing import hours_shown, play
 
-    done, total = 0, len(builders) * sum(window.hours for window in windows)
     with progress_bar() as bar:
-
-        def progress(more: int) -> None:
-            nonlocal done
-            done += more
-            if bar:
-                bar(rival.name, done, total)
-
+        progress = hours_shown(bar, player.name, len(worlds) * sum(window.hours for window in windows))
         return {
-            prefix: play_strategy(builder, rival.make, windows, reward, progress)
-            for prefix, builder in builders.items()
+            prefix: [play(player, world, window, reward=reward, progress=progress) for window in windows]
+            for prefix, world in worlds.items()
         }
 
 
-def _suspicions(played: Played) -> Iterator[str]:
+def _suspicions(played: Runs) -> Iterator[str]:
     """What looks like profits that nobody can earn; random windows say nothing of trades a week."""
-    from adapters.research.evaluation import signs_of
+    from adapters.research.playing import signs_of
 
     for model, by_lateness in played.items():
         (at_once,), late = by_lateness[""], by_lateness.get("late_", [None])
@@ -149,24 +141,24 @@ def _suspicions(played: Played) -> Iterator[str]:
             yield f"{model} looks like last-trade bounce: {'; '.join(signs)}"
 
 
-def _row(rival: Contestant, episodes: Mapping[str, Sequence[Episode]], look: Mapping[str, Any]) -> dict[str, Any]:
+def _row(player: Player, episodes: Mapping[str, Sequence[Played]], look: Mapping[str, Any]) -> dict[str, Any]:
     """One row of the table; recording the look is part of making it."""
     from adapters.research.evaluation import summary
     from adapters.storage.looks import record_look
 
     scores: dict[str, Metrics] = {prefix: summary(played) for prefix, played in episodes.items()}
     row: dict[str, Any] = {prefix + key: value for prefix, score in scores.items() for key, value in score.items()}
-    if rival.model is None:
+    if player.model is None:
         return row | {"look": None}
-    named = {"model": rival.look_name} if rival.look_name else {}
-    return row | {"look": record_look(rival.model, {**look, **named, "pnl_pct": row["pnl_pct"]})}
+    named = {"model": player.look_name} if player.look_name else {}
+    return row | {"look": record_look(player.model, {**look, **named, "pnl_pct": row["pnl_pct"]})}
 
 
 def _write(
     out: Path,
     rows: Mapping[str, Mapping[str, Any]],
-    played: Played,
-    builder: OpportunityBuilder,
+    played: Runs,
+    world: AnyWorld,
     record: TrialRecord | None,
     judged: Mapping[str, Significance],
 ) -> None:
@@ -182,24 +174,21 @@ def _write(
     with new_directory(out) as aside:
         table = pd.DataFrame([{"model": model, **row} for model, row in rows.items()])
         write_table(aside / "evaluation.csv", table)
-        write_table(aside / "episodes.csv", pd.DataFrame(_episode_rows(played, builder)))
+        write_table(aside / "episodes.csv", pd.DataFrame(_episode_rows(played)))
         for model, name in file_names(played).items():
-            write_table(aside / name, trades_of(played[model][""], builder.tape))
+            write_table(aside / name, trades_of(played[model][""], world.tape))
         if record:
             write_trials(aside / FILE, record)
             write_json(aside / SIGNIFICANCE, {name: one.model_dump(mode="json") for name, one in judged.items()})
 
 
-def _episode_rows(played: Played, builder: OpportunityBuilder) -> list[dict[str, Any]]:
-    from engine.windows import time_of
-
-    hours = builder.tape.market.hours
+def _episode_rows(played: Runs) -> list[dict[str, Any]]:
     return [
         {
             "model": model,
             "hours_late": 1 if prefix else 0,
-            "from": time_of(int(hours[episode.window.first])).isoformat(),
-            "to": time_of(int(hours[episode.window.last])).isoformat(),
+            "from": episode.times[0].isoformat(),
+            "to": episode.times[1].isoformat(),
             "reward": episode.reward,
             **episode.metrics,
         }
@@ -209,7 +198,7 @@ def _episode_rows(played: Played, builder: OpportunityBuilder) -> list[dict[str,
     ]
 
 
-def _tell(rows: Mapping[str, Mapping[str, Any]], played: Played, builder: OpportunityBuilder, title: str) -> None:
+def _tell(rows: Mapping[str, Mapping[str, Any]], played: Runs, world: AnyWorld, title: str) -> None:
     from adapters.reporting.evaluation_table import print_scores, print_top_trades
     from adapters.research.evaluation import rank_correlation
     from adapters.research.evaluation_trades import top_trades
@@ -220,4 +209,4 @@ def _tell(rows: Mapping[str, Mapping[str, Any]], played: Played, builder: Opport
     if correlation is not None:
         click.echo(f"rank correlation of reward and P&L over episodes: {correlation:.3f}")
     best = max(trained, key=lambda model: float(rows[model]["pnl_pct"]))
-    print_top_trades(top_trades(played[best][""], builder.tape), list(rows).index(best) + 1)
+    print_top_trades(top_trades(played[best][""], world.tape), list(rows).index(best) + 1)

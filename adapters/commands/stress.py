@@ -61,6 +61,7 @@ def command(
     from adapters.reporting.stress_page import FILE, stress_page
     from adapters.research.manifest import build_manifest
     from adapters.research.markets import prepare_dataset, window_of
+    from adapters.research.players import make_player
     from adapters.research.stress.bench import Bench
     from adapters.research.stress.files import COMMAND, stress_only, write_stress
     from adapters.research.stress.settings import load_stress
@@ -74,14 +75,16 @@ def command(
     settings, stress = load_settings(config, overrides), load_stress(scenarios)
     check_names(settings.strategies)
     policies, paths = _policies(chosen, settings, models)
+    players = tuple(
+        make_player(name, settings.strategies.get(name, {}), seed=[seed, place], policies=policies)
+        for place, name in enumerate(chosen)
+    )
     folder = out or Path("runs") / f"stress-{started:%Y%m%dT%H%M%SZ}"
     check_place(folder, stress_only)
     dataset = load_dataset(data, settings.gate)
     hours = window_of(dataset, start, end, window)
-    bench = Bench(prepare_dataset(dataset, settings), settings, hours, tuple(chosen), policies, seed)
-    for name in chosen:
-        bench.strategy(name)  # a mistake in the name or the parameters is told before anything is played
-    market = bench.builder.tape.market
+    bench = Bench(prepare_dataset(dataset, settings), hours, players, seed)
+    market = bench.base.tape.market
     with new_directory(folder, instead_of=stress_only) as aside:
         with progress_bar() as bar:
             studies = study(bench, stress, lambda done, total: bar(names, done, total) if bar else None)

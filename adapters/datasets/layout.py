@@ -117,7 +117,7 @@ WindowName = Literal["train", "validation", "test"]
 
 
 class NamedWindow(Settings):
-    """A span of hours, both ends included."""
+    """The edges of a window as a data set's file names them, both included; ``engine.windows`` has the span itself."""
 
     model_config = ConfigDict(populate_by_name=True)
 

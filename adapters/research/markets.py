@@ -12,9 +12,9 @@ from adapters.naming.symbols import symbol_among
 from engine.accounting.tape import prepare
 from engine.errors import UserError
 from engine.market.data import MarketData, select
-from engine.observation.opportunities import OpportunityBuilder
 from engine.settings import FilterSettings
 from engine.windows import Window, time_of
+from engine.worlds import World
 
 
 def filtered(market: MarketData, filters: FilterSettings) -> MarketData:
@@ -27,10 +27,10 @@ def filtered(market: MarketData, filters: FilterSettings) -> MarketData:
     return select(market, symbols=symbols, exchanges=filters.exchanges)
 
 
-def prepare_dataset(dataset: Dataset, settings: ArbSettings) -> OpportunityBuilder:
-    """Tape and features of a data set under the settings' filters and costs."""
+def prepare_dataset(dataset: Dataset, settings: ArbSettings) -> World[ArbSettings]:
+    """The world of a data set under the settings' filters and costs, with features from the cache where it has them."""
     tape = prepare(filtered(dataset.market, settings.filters), settings)
-    return OpportunityBuilder(tape, feature_tables(dataset.fingerprint, tape))
+    return World(tape, settings, feature_tables(dataset.fingerprint, tape))
 
 
 def window_of(dataset: Dataset, start: datetime | None, end: datetime | None, name: str | None = None) -> Window:

@@ -20,7 +20,7 @@ from adapters.storage.sealed import SealError, read_sealed, write_sealed
 from engine.analysis.folds import Fold, FoldLengths, folds_of
 from engine.errors import SettingsError, UserError
 from engine.settings import Settings, first_problem
-from engine.windows import time_of
+from engine.windows import Window, time_of
 
 PLAN = "plan.json"
 UNFINISHED = ".unfinished"
