@@ -14,7 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from adapters.configuration.settings import ArbSettings
 from adapters.configuration.strategy_registry import build_strategy, load_strategy_class, needs_future, parse_parameters
+from adapters.storage.bundles import deployed_models, load_policy
+from engine.errors import UserError
 from engine.observation.view import Strategy
 from engine.windows import Window
 from engine.worlds import AnyWorld, World
@@ -103,3 +106,30 @@ def voting_player(
         return Ready(Ensemble(NoParameters(), Context(np.random.default_rng(0), tuple(policies))), world)
 
     return Player(name, make, model=model, look_name=look_name)
+
+
+def players_named(
+    names: Sequence[str], settings: ArbSettings, seed: int, policies: Sequence[Policy], *, may_know_future: bool = False
+) -> list[Player]:
+    """The strategies of a command, each with the parameters in force and random numbers of its own."""
+    return [
+        make_player(
+            name, settings.strategies.get(name, {}), seed=[seed, place], policies=policies,
+            may_know_future=may_know_future,
+        )
+        for place, name in enumerate(names)
+    ]  # fmt: skip
+
+
+def policies_for(
+    names: Sequence[str], settings: ArbSettings, models: Sequence[Path], *, allow_other_costs: bool
+) -> tuple[tuple[Policy, ...], tuple[Path, ...]]:
+    """The trained models that strategies need, with where they lie; without ``models`` those that are shipped.
+
+    Raises ``UserError`` for models that none of the strategies plays, ``BundleError`` like ``load_policy``.
+    """
+    needed = any(load_strategy_class(name).policies for name in names)
+    if models and not needed:
+        raise UserError("--model is given, but none of the strategies plays a trained model")
+    paths = tuple(models or deployed_models()) if needed else ()
+    return tuple(load_policy(path, settings, allow_other_costs=allow_other_costs) for path in paths), paths

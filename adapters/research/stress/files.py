@@ -19,7 +19,8 @@ from engine.market.data import MarketData
 from engine.windows import time_of
 
 COMMAND = "arb stress"
-FILES = ("stress.csv", "stress.json", "stress.html", "manifest.json")
+PAGE = "stress.html"
+FILES = ("stress.csv", "stress.json", PAGE, "manifest.json")
 
 
 def stress_only(folder: Path) -> str | None:
