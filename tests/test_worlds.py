@@ -17,7 +17,7 @@ from adapters.research.tuning import LATE, TuningJob, _worlds
 from adapters.storage.json_files import read_object
 from engine.analysis.metrics import Metrics
 from engine.windows import Window
-from engine.worlds import AnyWorld, World, later
+from engine.worlds import ONLY_RULES, AnyWorld, World, later, ruled
 from rl_training.settings import RewardSettings
 
 
@@ -94,3 +94,33 @@ def test_signs_of_an_episode_are_those_of_the_one_judge() -> None:
     assert "Sharpe 9.0" in signs_of(rich, None)
     assert "P&L +0.09 % filled at once, -0.09 % filled one hour late" in signs_of(rich, poor)
     assert signs_of(poor, None) == []
+
+
+def test_dearer_is_on_top_of_the_runs_own_costs() -> None:
+    made = builder(cost_multiple=2.0)
+    assert made.dearer(1.5).settings.cost_multiple == 3.0
+    assert played(made.dearer(1.5)) == played(
+        World.of(market(), made.settings.model_copy(update={"cost_multiple": 3.0}))
+    )
+
+
+def test_only_what_the_rules_alone_know_is_shared_between_worlds() -> None:
+    made = builder()
+    richer = made.under(made.settings.model_copy(update={"initial_capital_usd": 5e4}))
+    assert richer.tape.arrays.quotes is made.tape.arrays.quotes
+    assert richer.tape.arrays.rules["initial_capital"][0] == 5e4
+    with pytest.raises(ValueError, match="slippage_bps"):
+        ruled(made.tape, made.settings.model_copy(update={"slippage_bps": 9.0}))
+
+
+def test_every_setting_of_the_rules_alone_makes_the_world_prepared_anew() -> None:
+    made = builder()
+    others: dict[str, float] = {
+        "initial_capital_usd": 5e4, "position_size_usd": 700.0, "max_position_loss_pct": -1.0, "latency_hours": 2,
+    }  # fmt: skip
+    assert set(others) == ONLY_RULES
+    for name, value in others.items():
+        settings = made.settings.model_copy(update={name: value})
+        ours, anew = made.under(settings).tape.arrays, World.of(market(), settings).tape.arrays
+        for mine, other in zip(ours, anew, strict=True):
+            assert mine.tobytes() == other.tobytes(), name

@@ -17,9 +17,7 @@ DATA = "Data set or folder of older files. [default: data/sample]"
 
 @click.command(name="backtest")
 @click.option("--strategy", "names", default="ppo", show_default=True, help="Names, comma-separated, or module:Class.")
-@click.option(
-    "--data", type=click.Path(path_type=Path), help="Data set or folder of older files. [default: data/sample]"
-)
+@click.option("--data", type=click.Path(path_type=Path), help=DATA)
 @click.option("--opportunities", type=click.Path(path_type=Path), help="Older opportunities file (CSV or parquet).")
 @click.option("--price-history", type=click.Path(path_type=Path), help="Folder of older price files.")
 @click.option("--from", "start", type=hour, help="First hour, like 2025-02-03T00:00Z; default: of the data.")

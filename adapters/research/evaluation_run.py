@@ -15,7 +15,7 @@ from adapters.datasets.load import Dataset, load_dataset
 from adapters.research.contestants import RULES, contestants, is_population, settings_for
 from adapters.research.evaluation import draw_windows, summary
 from adapters.research.evaluation_trades import file_names, trades_of
-from adapters.research.evaluation_trials import judge, record_of_contestants
+from adapters.research.evaluation_trials import judge, record_of_players
 from adapters.research.markets import prepare_dataset, window_of
 from adapters.research.players import Player
 from adapters.research.playing import Bar, Played, hours_shown, play, signs_of
@@ -106,7 +106,7 @@ def evaluate(asked: EvaluationRequest, bar: Bar | None) -> Evaluation:
     rows = {player.name: _row(player, runs[player.name], look) for player in players}
     # Random windows overlap, so what is played on them is no series of hours.
     whole = asked.count is None
-    record = record_of_contestants({name: runs[name][AT_ONCE] for name in rows}, start) if whole else None
+    record = record_of_players({name: runs[name][AT_ONCE] for name in rows}, start) if whole else None
     judged = judge(players, record, settings, dataset.fingerprint) if record else {}
     found = Evaluation(dataset, world, (start, end), rows, runs, record, judged, folder)
     _write(found)

@@ -1,4 +1,4 @@
-"""An evaluation as trials: every contestant is one, and each is judged against what it was itself chosen from."""
+"""An evaluation as trials: every player is one, and each is judged against what it was itself chosen from."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from engine.analysis.significance import NO_RECORD, Significance, SignificanceSe
 from engine.analysis.statistics import sharpe
 
 
-def record_of_contestants(played: Mapping[str, Sequence[Played]], start: datetime) -> TrialRecord:
-    """Hourly returns of each contestant over the one window that all have played."""
+def record_of_players(played: Mapping[str, Sequence[Played]], start: datetime) -> TrialRecord:
+    """Hourly returns of each player over the one window that all have played."""
     return record_of({name: episodes[0].returns for name, episodes in played.items()}, start)
 
 
 def judge(
     players: Sequence[Player], record: TrialRecord, settings: ArbSettings, fingerprint: str
 ) -> dict[str, Significance]:
-    """Each contestant against the search that it came from, by name."""
+    """Each player against the search that it came from, by name."""
     found = {}
     for place, player in enumerate(players):
         trials, without = _behind(player, settings)
@@ -40,7 +40,7 @@ def _behind(player: Player, settings: ArbSettings) -> tuple[Trials | None, str]:
 
 
 def verdict(record: TrialRecord, settings: SignificanceSettings, fingerprint: str) -> str:
-    """What the contestant with the best Sharpe ratio is worth as the best of all of them, in words."""
+    """What the player with the best Sharpe ratio is worth as the best of all of them, in words."""
     best = int(sharpe(record.returns.T).argmax())
     tried = summarise(record, "contestants of `arb evaluate`", fingerprint)
     return after_all(significance(record.returns[:, best], settings, tried), "contestants")
