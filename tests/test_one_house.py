@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -19,10 +19,11 @@ def found(pattern: str, *, under: tuple[str, ...] = ROOMS) -> set[str]:
     return {name for name, text in sources(under) if re.search(pattern, text)}
 
 
-def sources(rooms: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    for room in rooms:
-        for path in sorted((HOUSE / room).rglob("*.py")):
-            yield path.relative_to(HOUSE).as_posix(), path.read_text(encoding="utf-8")
+@cache
+def sources(rooms: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Path and text of every file of the product in some folders."""
+    paths = [path for room in rooms for path in sorted((HOUSE / room).rglob("*.py"))]
+    return [(path.relative_to(HOUSE).as_posix(), path.read_text(encoding="utf-8")) for path in paths]
 
 
 @pytest.mark.parametrize(

@@ -149,7 +149,7 @@ def train(
     seconds = (datetime.now(UTC) - started).total_seconds()
     weeks = reward_by_week(world, dataset, policy, settings)
     outcome = Outcome(steps, before, seconds, None, None, rank_correlation(weeks), len(weeks))
-    if (played := validate(world, dataset, policy, settings)) is not None:
+    if (played := validate(world, dataset, policy)) is not None:
         at_once, delayed = played
         signs = signs_of(at_once, delayed)
         outcome = replace(outcome, validation=at_once.metrics, late=delayed.metrics, signs=signs)
@@ -157,13 +157,13 @@ def train(
     return outcome
 
 
-def validate(world: AnyWorld, dataset: Dataset, policy: Policy, settings: ArbSettings) -> tuple[Played, Played] | None:
+def validate(world: AnyWorld, dataset: Dataset, policy: Policy) -> tuple[Played, Played] | None:
     """The validation window, filled at once and one hour late; None where the data set has none."""
     if VALIDATION not in dataset.windows:
         return None
     window = window_of(dataset, None, None, VALIDATION)
-    player, reward = policy_player(policy), settings.training.reward
-    return play(player, world, window, reward=reward), play(player, world.late(), window, reward=reward)
+    player = policy_player(policy)
+    return play(player, world, window), play(player, world.late(), window)
 
 
 def reward_by_week(world: AnyWorld, dataset: Dataset, policy: Policy, settings: ArbSettings) -> list[Played]:

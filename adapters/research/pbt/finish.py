@@ -88,11 +88,11 @@ def agent_policy(folder: Path, job: PBTJob, agent: int, listed: Mapping[str, str
 
 def validation_metrics(job: PBTJob, world: AnyWorld, policy: Policy) -> dict[str, Metrics]:
     """Metrics on the validation window, filled at once and one hour late, by the backtest itself."""
-    player, reward = policy_player(policy), job.settings.training.reward
+    player = policy_player(policy)
     window = world.tape.market.window(job.validate_from, job.validate_to)
     return {
-        "validation": play(player, world, window, reward=reward).metrics,
-        "validation_1h_late": play(player, world.late(), window, reward=reward).metrics,
+        "validation": play(player, world, window).metrics,
+        "validation_1h_late": play(player, world.late(), window).metrics,
     }
 
 
