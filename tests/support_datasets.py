@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from adapters.datasets.arrays import market_of
 from adapters.datasets.hourly_intervals import hourly_intervals
-from adapters.datasets.layout import DatasetInfo, Window
+from adapters.datasets.layout import DatasetInfo, NamedWindow
 from engine.market.data import PER_LEG_FLOATS, MarketData, hour_of, time_of
 
 START = "2024-05-01T00:00Z"
@@ -63,9 +63,9 @@ def info_of(market: MarketData, **changes: Any) -> DatasetInfo:
     return DatasetInfo(**(values | changes))
 
 
-def window(start: int, end: int) -> Window:
+def window(start: int, end: int) -> NamedWindow:
     """A window by hours counted from ``FIRST``."""
-    return Window(start=time_of(FIRST + start), end=time_of(FIRST + end))
+    return NamedWindow(start=time_of(FIRST + start), end=time_of(FIRST + end))
 
 
 def as_loaded(market: MarketData) -> MarketData:

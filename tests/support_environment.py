@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 from market_strategies import EXCHANGES, random_market
 
-from engine.accounting.tape import prepare
 from engine.market.data import MarketData
 from engine.observation.encoding import ObservationSpec, Scaler, fit_scaler
-from engine.observation.opportunities import OpportunityBuilder
 from engine.settings import EngineSettings, FeeRow
+from engine.worlds import World
 from rl_training.environments.episodes import Course
 from rl_training.environments.vec_env import FundingVecEnv
 from strategies.policy import Policy
@@ -35,9 +34,9 @@ def settings(**changes: Any) -> EngineSettings:
     return EngineSettings(**({"min_history_hours": 8, "fees": fees} | changes))
 
 
-def builder(**changes: Any) -> OpportunityBuilder:
+def builder(**changes: Any) -> World[EngineSettings]:
     """Tape and tables of the random market."""
-    return OpportunityBuilder(prepare(market(), settings(**changes)))
+    return World.of(market(), settings(**changes))
 
 
 def course(spec: ObservationSpec = SPEC, **changes: Any) -> Course:

@@ -13,13 +13,13 @@ from adapters.datasets.load import Dataset
 from adapters.paper.journal import Journal
 from adapters.paper.replay import open_replay, replay
 from adapters.paper.setup import Player, prepare_player, session_of
-from adapters.research.markets import Window
 from engine.accounting.records import Records
 from engine.accounting.tape import prepare
 from engine.backtest import run_backtest
 from engine.market.data import MarketData, time_of
 from engine.observation.opportunities import OpportunityBuilder
 from engine.settings import EngineSettings
+from engine.windows import Window
 
 
 def dataset_of(market: MarketData, name: str = "made-up") -> Dataset:

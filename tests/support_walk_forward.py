@@ -12,7 +12,7 @@ import yaml
 from small_market import wandering_market
 from support_training import arb
 
-from adapters.datasets.layout import DatasetInfo, Window
+from adapters.datasets.layout import DatasetInfo, NamedWindow
 from adapters.datasets.write import write_dataset
 from engine.market.data import MarketData, time_of
 
@@ -46,7 +46,7 @@ def write_market(data: MarketData, folder: Path, **windows: tuple[int, int]) -> 
         last_hour=time_of(int(data.hours[-1])),
         how_made="by hand",
         windows={
-            name: Window(start=time_of(int(data.hours[first])), end=time_of(int(data.hours[last])))
+            name: NamedWindow(start=time_of(int(data.hours[first])), end=time_of(int(data.hours[last])))
             for name, (first, last) in windows.items()
         },  # type: ignore[arg-type]  # names are checked by the model
     )

@@ -685,7 +685,7 @@ def test_hindsight_is_marked_and_played_with_fixed_size(
 def test_signs_of_bounce_stand_under_the_table(
     dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adapters.research.backtest.suspicious_signs", lambda *_: ["Sharpe 9.9", "median hold 2 h"])
+    monkeypatch.setattr("adapters.research.playing.suspicious_signs", lambda *_: ["Sharpe 9.9", "median hold 2 h"])
     backtest(dataset, tmp_path / "run")
     assert "Churn looks like last-trade bounce: Sharpe 9.9; median hold 2 h" in capsys.readouterr().out
 

@@ -25,7 +25,6 @@ from adapters.datasets.write import write_dataset
 from adapters.paper.export import export_run
 from adapters.research.comparison.causes import CAUSES
 from adapters.research.comparison.compare import Comparison, compare
-from adapters.research.markets import Window
 from adapters.storage.run_files import write_run
 from adapters.storage.saved_run import SavedRun, read_run
 from engine.accounting.tape import prepare
@@ -33,6 +32,7 @@ from engine.analysis.metrics import compute_metrics
 from engine.backtest import run_backtest
 from engine.errors import DataError, UserError
 from engine.observation.opportunities import OpportunityBuilder
+from engine.windows import Window
 
 HOURS = range(12)
 FUNDED = ((4, "short", 3.0), (8, "short", 3.0))

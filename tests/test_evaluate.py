@@ -15,17 +15,18 @@ from support_training import arb, write_tiny_dataset
 from support_training import tiny as tiny_settings
 
 from adapters.configuration.settings import load_settings
-from adapters.research.evaluation import Episode, draw_windows, play, rank_correlation, summary
-from adapters.research.markets import Window
+from adapters.research.evaluation import draw_windows, rank_correlation, summary
+from adapters.research.players import policy_player
+from adapters.research.playing import Played, play
 from adapters.storage.bundles import LOOKS, load_policy, save_bundle
 from adapters.storage.looks import record_look
 from adapters.storage.trials import read_trials
-from engine.accounting.tape import prepare
+from engine.accounting.records import NO_RECORDS
 from engine.analysis.metrics import compute_metrics
 from engine.backtest import run_backtest
 from engine.errors import UserError
-from engine.observation.opportunities import OpportunityBuilder
-from engine.worlds import late
+from engine.windows import Window
+from engine.worlds import World
 from rl_training.environments.episodes import Course
 from rl_training.environments.gym_env import FundingArbitrageEnv
 from rl_training.environments.rewards import episode_reward
@@ -56,7 +57,7 @@ def eager(seed: int = 1) -> Policy:
 
 def test_an_evaluation_is_a_backtest() -> None:
     made = builder()
-    (episode,) = play(made, eager(), [Window(FIRST, LAST)], PLAIN)
+    episode = play(policy_player(eager()), made, Window(FIRST, LAST), reward=PLAIN)
     strategy = Ppo(NoParameters(), Context(np.random.default_rng(0), (eager(),)))
     records = run_backtest(made, strategy, FIRST, LAST)
     assert episode.metrics == compute_metrics(records, 10_000.0)
@@ -69,7 +70,7 @@ def test_an_evaluation_is_a_backtest() -> None:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_trap_16_the_reward_of_an_evaluation_is_what_the_environment_pays(reward: RewardSettings, seed: int) -> None:
     made, policy = builder(), eager(seed)
-    (episode,) = play(made, policy, [Window(FIRST, LAST)], reward)
+    episode = play(policy_player(policy), made, Window(FIRST, LAST), reward=reward)
     env = FundingArbitrageEnv(
         Course.over(made, policy.spec, policy.scaler, FIRST, LAST),
         episode=EpisodeSettings(length_hours=LAST - FIRST, close_at_end=True),
@@ -85,11 +86,11 @@ def test_trap_16_the_reward_of_an_evaluation_is_what_the_environment_pays(reward
 
 def test_filling_late_is_the_latency_setting() -> None:
     made = builder()
-    window = Window(FIRST, LAST)
-    delayed = play(late(made), eager(), [window], PLAIN)[0]
-    slow = OpportunityBuilder(prepare(made.tape.market, made.tape.settings.model_copy(update={"latency_hours": 1})))
-    assert delayed.metrics == play(slow, eager(), [window], PLAIN)[0].metrics
-    assert delayed.metrics != play(made, eager(), [window], PLAIN)[0].metrics
+    window, player = Window(FIRST, LAST), policy_player(eager())
+    delayed = play(player, made.late(), window)
+    slow = World.of(made.tape.market, made.settings.model_copy(update={"latency_hours": 1}))
+    assert delayed.metrics == play(player, slow, window).metrics
+    assert delayed.metrics != play(player, made, window).metrics
 
 
 def test_windows_repeat_by_seed_and_stay_inside() -> None:
@@ -106,9 +107,12 @@ def test_windows_that_do_not_fit_are_refused() -> None:
         draw_windows(Window(0, 20), 3, 24, seed=0)
 
 
-def episode(reward: float, pnl: list[float]) -> Episode:
+def episode(reward: float, pnl: list[float]) -> Played:
     metrics: Any = {"pnl_pct": sum(pnl) / 100, "pnl_pct_per_7d": 1.0, "pnl_usd": sum(pnl), "max_drawdown_pct": 0.5}
-    return Episode(Window(0, 24), reward, metrics, np.array(pnl))
+    trades = np.zeros(len(pnl), NO_RECORDS.trades.dtype)
+    trades["price_pnl"] = pnl
+    records = replace(NO_RECORDS, trades=trades)
+    return Played(policy_player(random_policy()), builder(), Window(0, 24), records, metrics, np.zeros(24), reward)
 
 
 def test_summary_by_hand() -> None:

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from engine.accounting.books import HOUR, LEDGER, NOTE, TRADE
 from engine.accounting.records import NO_RECORDS, Records
-from engine.analysis.folds import Fold, FoldLengths, Span, folds_of, shrunk
+from engine.analysis.folds import Fold, FoldLengths, folds_of, shrunk
 from engine.analysis.joined_runs import chain
 from engine.errors import UserError
+from engine.windows import Window
 
 START = 482_000
 DAYS = st.integers(1, 40)
@@ -27,15 +28,15 @@ def lengths(train: int, validate: int, test: int, embargo: int, *, anchored: boo
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[Span, FoldLengths]:
+def cases(draw: st.DrawFn) -> tuple[Window, FoldLengths]:
     """A stretch of data, long enough for at least one fold, and lengths."""
     asked = lengths(draw(DAYS), draw(DAYS), draw(DAYS), draw(st.integers(0, 200)), anchored=draw(st.booleans()))
     more = draw(st.integers(0, 24 * asked.test_days * 6))
-    return Span(START, START + asked.hours + more - 1), asked
+    return Window(START, START + asked.hours + more - 1), asked
 
 
 @given(cases())
-def test_windows_never_overlap_and_the_embargo_lies_between_them(case: tuple[Span, FoldLengths]) -> None:
+def test_windows_never_overlap_and_the_embargo_lies_between_them(case: tuple[Window, FoldLengths]) -> None:
     hours, asked = case
     for fold in folds_of(hours, asked):
         assert fold.validation.first - fold.train.last == asked.embargo_hours + 1
@@ -47,7 +48,7 @@ def test_windows_never_overlap_and_the_embargo_lies_between_them(case: tuple[Spa
 
 
 @given(cases())
-def test_test_windows_tile_and_no_whole_one_is_left_out(case: tuple[Span, FoldLengths]) -> None:
+def test_test_windows_tile_and_no_whole_one_is_left_out(case: tuple[Window, FoldLengths]) -> None:
     hours, asked = case
     folds = folds_of(hours, asked)
     assert [fold.number for fold in folds] == list(range(1, len(folds) + 1))
@@ -57,7 +58,7 @@ def test_test_windows_tile_and_no_whole_one_is_left_out(case: tuple[Span, FoldLe
 
 
 @given(cases())
-def test_training_rolls_or_stays_anchored(case: tuple[Span, FoldLengths]) -> None:
+def test_training_rolls_or_stays_anchored(case: tuple[Window, FoldLengths]) -> None:
     hours, asked = case
     for fold in folds_of(hours, asked):
         if asked.anchored:
@@ -68,19 +69,19 @@ def test_training_rolls_or_stays_anchored(case: tuple[Span, FoldLengths]) -> Non
 
 
 def test_folds_by_hand() -> None:
-    folds = folds_of(Span(1000, 1000 + 24 * 12 - 1), lengths(3, 2, 2, 12))
+    folds = folds_of(Window(1000, 1000 + 24 * 12 - 1), lengths(3, 2, 2, 12))
     assert folds == [
-        Fold(1, Span(1000, 1071), Span(1084, 1131), Span(1144, 1191)),
-        Fold(2, Span(1048, 1119), Span(1132, 1179), Span(1192, 1239)),
-        Fold(3, Span(1096, 1167), Span(1180, 1227), Span(1240, 1287)),
+        Fold(1, Window(1000, 1071), Window(1084, 1131), Window(1144, 1191)),
+        Fold(2, Window(1048, 1119), Window(1132, 1179), Window(1192, 1239)),
+        Fold(3, Window(1096, 1167), Window(1180, 1227), Window(1240, 1287)),
     ]
-    assert len(folds_of(Span(1000, 1000 + 24 * 12 - 2), lengths(3, 2, 2, 12))) == 2
+    assert len(folds_of(Window(1000, 1000 + 24 * 12 - 2), lengths(3, 2, 2, 12))) == 2
 
 
 @given(cases(), st.integers(1, 24 * 60))
-def test_data_that_is_too_short_is_told_with_lengths_that_fit(case: tuple[Span, FoldLengths], missing: int) -> None:
+def test_data_that_is_too_short_is_told_with_lengths_that_fit(case: tuple[Window, FoldLengths], missing: int) -> None:
     _, asked = case
-    short = Span(START, START + asked.hours - missing - 1)
+    short = Window(START, START + asked.hours - missing - 1)
     assume(short.hours > 0)
     with pytest.raises(UserError, match=f"needs {asked.hours} h") as caught:
         folds_of(short, asked)

@@ -32,9 +32,9 @@ from adapters.paper.replay import open_replay
 from adapters.paper.service import STOP, TICK, _served
 from adapters.paper.setup import prepare_player, session_of
 from adapters.paper.state_folder import LOCK, is_started
-from adapters.research.markets import Window
 from engine.errors import DataError, UserError
 from engine.live_window import FACTS, HourFacts
+from engine.windows import Window
 
 HOURS = 60
 MARKET = random_market(np.random.default_rng(5), 2, 3, HOURS)

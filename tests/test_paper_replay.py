@@ -14,10 +14,10 @@ from adapters.paper.journal import Journal
 from adapters.paper.recorded_run import records_of
 from adapters.paper.setup import prepare_player
 from adapters.paper.verify import verify
-from adapters.research.markets import Window
 from engine.accounting.records import Records
 from engine.errors import UserError
 from engine.market.data import MarketData, RecordedOpportunities, directed_pairs, select
+from engine.windows import Window
 
 EAGER = {"random": {"enter_probability": 0.4, "exit_probability": 0.2}}
 SAMPLE = Path(__file__).parent.parent / "data" / "sample"

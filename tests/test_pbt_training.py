@@ -12,7 +12,6 @@ import pytest
 from stable_baselines3 import PPO
 from support_environment import FIRST, SPEC, builder, random_policy
 
-from adapters.research.evaluation import alone
 from engine.analysis.metrics import fitness
 from engine.backtest import run_backtest
 from engine.observation.encoding import fit_scaler
@@ -24,7 +23,9 @@ from rl_training.learners.training import Training
 from rl_training.pbt.interval import Gym, Trained, examine, inherited, train_interval
 from rl_training.pbt.population import Assignment
 from rl_training.settings import EpisodeSettings, PPOSettings, RewardSettings, TrainingSettings
-from strategies.policy import best_action
+from strategies.plugin import Context, NoParameters
+from strategies.policy import Policy, best_action
+from strategies.ppo import Ppo
 
 ROLLOUT = 64
 SPLIT = 200
@@ -189,7 +190,7 @@ def test_scoring_is_the_backtest(seed: int, latency: int) -> None:
     policy = random_policy(seed)
     course = Course.over(made, SPEC, policy.scaler, FIRST, 280)
     records, reward = play(policy, course, RewardSettings())
-    expected = run_backtest(made, alone(policy), FIRST, 280)
+    expected = run_backtest(made, strategy_of(policy), FIRST, 280)
     assert len(expected.trades) > 3
     for name in ("ledger", "trades", "notes", "hours"):
         assert getattr(records, name).tobytes() == getattr(expected, name).tobytes(), name
@@ -201,10 +202,14 @@ def test_scoring_is_the_backtest(seed: int, latency: int) -> None:
 def test_trap_17_agents_are_scored_on_validation_rows_only() -> None:
     agent = trained(0, 2)
     score = examine(gym(), agent)
-    expected = run_backtest(gym_builder(), alone(agent.policy), SPLIT + 1, 299)
+    expected = run_backtest(gym_builder(), strategy_of(agent.policy), SPLIT + 1, 299)
     assert score.metrics["final_equity_usd"] == expected.hours["equity"][-1]
     assert score.metrics["hours"] == 299 - SPLIT
     assert score.fitness == fitness(score.metrics, 0.5)
+
+
+def strategy_of(policy: Policy) -> Ppo:
+    return Ppo(NoParameters(), Context(np.random.default_rng(0), (policy,)))
 
 
 def gym_builder() -> Any:
@@ -227,7 +232,7 @@ def test_batch_and_single_rows_give_the_same_action_on_every_validation_hour() -
 def _seen_while_playing(policy: Any) -> Any:
     """Every observation of the validation range along the policy's own path."""
     seen: list[Any] = []
-    strategy = alone(policy)
+    strategy = strategy_of(policy)
 
     class Watching:
         def decide(self, view: Any) -> Any:

@@ -19,8 +19,8 @@ from adapters.cli import main
 from adapters.configuration.settings import ArbSettings, load_settings
 from adapters.datasets.write import write_dataset
 from adapters.reporting.stress_table import print_study, rows
-from adapters.research.markets import Window
-from adapters.research.stress.bench import Bench, outcome, restated
+from adapters.research.players import make_player
+from adapters.research.stress.bench import Bench, outcome
 from adapters.research.stress.break_even import BEYOND, LOSES, NEVER_EARNS, STOPS_TRADING, find_break_even
 from adapters.research.stress.capacity import capacity
 from adapters.research.stress.scenarios import BASE, Scenario, costs, scenarios_of, worst_outages
@@ -32,10 +32,12 @@ from engine.analysis.metrics import compute_metrics
 from engine.errors import SettingsError
 from engine.market.outages import Outage, silenced
 from engine.observation.features import COLUMN, build_tables
-from engine.observation.opportunities import OpportunityBuilder
+from engine.windows import Window
+from engine.worlds import World
 
 HOURS = 150
 CHURN = "plugin_strategies:Churn"
+RANDOM, CHURNING = (make_player(name, {}, seed=[0, place]) for place, name in enumerate(("random", CHURN)))
 
 
 @pytest.fixture
@@ -45,8 +47,7 @@ def settings() -> ArbSettings:
 
 @pytest.fixture
 def bench(settings: ArbSettings) -> Bench:
-    builder = OpportunityBuilder(prepare(small_market(HOURS), settings))
-    return Bench(builder, settings, Window(10, HOURS - 1), ("random", CHURN), (), 0)
+    return Bench(World.of(small_market(HOURS), settings), Window(10, HOURS - 1), (RANDOM, CHURNING), 0)
 
 
 def same(ours: Any, theirs: Any) -> None:
@@ -70,28 +71,28 @@ def same(ours: Any, theirs: Any) -> None:
     ],
 )
 def test_a_restated_market_is_the_market_prepared_anew(bench: Bench, changes: dict[str, Any]) -> None:
-    other = Scenario("any", "any", changes=changes).settings(bench.settings)
-    ours, tape = restated(bench.builder, other), prepare(bench.builder.tape.market, other)
+    other = Scenario("any", "any", changes=changes).settings(bench.base.settings)
+    ours, tape = bench.base.under(other), prepare(bench.base.tape.market, other)
     same(ours.tape.arrays, tape.arrays)
     same(ours.tables, build_tables(tape))
     assert ours.tape.settings == other
 
 
 def test_features_show_the_costs_of_the_scenario(bench: Bench) -> None:
-    dear = bench.world(costs(3.0, bench.settings))
-    plain, tripled = (one.at(50)[0][:, COLUMN["positionCostPercent"]] for one in (bench.builder, dear))
+    dear = bench.world(costs(3.0, bench.base.settings))
+    plain, tripled = (one.at(50)[0][:, COLUMN["positionCostPercent"]] for one in (bench.base, dear))
     np.testing.assert_allclose(tripled, 3 * plain, rtol=1e-12)
 
 
 def test_settings_that_reach_other_features_are_not_restated(bench: Bench) -> None:
     with pytest.raises(ValueError, match="features of their own"):
-        restated(bench.builder, bench.settings.model_copy(update={"max_stale_hours": 3}))
+        bench.base.under(bench.base.settings.model_copy(update={"max_stale_hours": 3}))
 
 
 def test_the_world_of_an_outage_has_features_of_the_silent_market(bench: Bench) -> None:
     scenario = Scenario("outage", "any", outages=(Outage(1, 40, 50),))
     world = bench.world(scenario)
-    tape = prepare(silenced(bench.builder.tape.market, scenario.outages), bench.settings)
+    tape = prepare(silenced(bench.base.tape.market, scenario.outages), bench.base.settings)
     same(world.tape.arrays, tape.arrays)
     whole = build_tables(tape)
     first = bench.window.first
@@ -99,7 +100,7 @@ def test_the_world_of_an_outage_has_features_of_the_silent_market(bench: Bench) 
 
 
 def test_a_strategy_begins_every_scenario_anew_with_the_same_random_numbers(bench: Bench) -> None:
-    one, two = (bench.play("random", bench.builder) for _ in range(2))
+    one, two = (bench.play(RANDOM, bench.base).records for _ in range(2))
     assert len(one.trades) > 2
     same((one.ledger, one.trades, one.notes), (two.ledger, two.trades, two.notes))
 
@@ -136,15 +137,15 @@ def test_the_scenarios_change_what_they_say(settings: ArbSettings) -> None:
 
 
 def test_the_worst_outage_begins_an_hour_after_the_largest_position_there_was_opened(bench: Bench) -> None:
-    records = bench.play("random", bench.builder)
-    tape = bench.builder.tape
+    records = bench.play(RANDOM, bench.base).records
+    tape = bench.base.tape
     found = worst_outages(load_stress(), tape, bench.window, records)
     assert [one.outages[0].exchange for one in found] == [0, 1]
     largest = records.trades[records.trades["notional"] == records.trades["notional"].max()]
     for one in found:
         assert one.outages[0].first == int(largest["opened"].min()) + 1
         assert one.outages[0].stop == min(one.outages[0].first + 24, HOURS)
-    none = bench.play("random", bench.builder)
+    none = bench.play(RANDOM, bench.base).records
     nothing = type(none)(none.ledger[:0], none.trades[:0], none.notes[:0], none.hours)
     assert worst_outages(load_stress(), tape, bench.window, nothing) == []
 
@@ -194,16 +195,16 @@ def test_the_break_even_says_how_it_ends() -> None:
 
 
 def test_the_break_even_of_a_study_is_found_by_running_anew(bench: Bench) -> None:
-    fees = {name: _cheap(table) for name, table in bench.settings.fees.items()}
-    cheap = bench.settings.model_copy(update={"slippage_bps": 0.0, "fees": fees})
-    paid = Bench(restated(bench.builder, cheap), cheap, bench.window, ("random",), (), 0)
-    free = paid.play("random", paid.world(costs(0.0, cheap)))
+    fees = {name: _cheap(table) for name, table in bench.base.settings.fees.items()}
+    cheap = bench.base.settings.model_copy(update={"slippage_bps": 0.0, "fees": fees})
+    paid = Bench(bench.base.under(cheap), bench.window, (RANDOM,), 0)
+    free = paid.play(RANDOM, paid.world(costs(0.0, cheap))).records
     (result,) = study(paid, load_stress())
     assert result.break_even is not None
     probed = result.break_even.probed
     assert set(probed) >= {1.0}
     for multiple, (pnl, trades) in probed.items():
-        records = paid.play("random", paid.world(costs(multiple, cheap)))
+        records = paid.play(RANDOM, paid.world(costs(multiple, cheap))).records
         assert (pnl, trades) == (float(records.hours["equity"][-1]) - 10_000, len(records.trades))
     if 0.0 in probed:
         assert probed[0.0][0] == float(free.hours["equity"][-1]) - 10_000
@@ -234,12 +235,13 @@ def test_capacity_of_what_does_not_earn_and_of_what_never_falls() -> None:
 
 
 def test_what_a_silent_leg_yields_over_the_real_price_is_told(bench: Bench) -> None:
-    real = bench.builder.tape
-    scenario = worst_outages(load_stress(), real, bench.window, bench.play(CHURN, bench.builder))[1]
+    real = bench.base.tape
+    scenario = worst_outages(load_stress(), real, bench.window, bench.play(CHURNING, bench.base).records)[1]
     first, stop = scenario.outages[0].first, scenario.outages[0].stop
     world = bench.world(scenario)
-    records = bench.play(CHURN, world)
-    found = outcome(CHURN, scenario, records, world.tape, real)
+    played = bench.play(CHURNING, world)
+    records = played.records
+    found = outcome(played, scenario, real)
     expected = 0.0
     for trade in records.trades[records.trades["reason"] == int(Reason.DATA_OUTAGE)]:
         pair, t = int(trade["pair"]), int(trade["closed"])
@@ -249,14 +251,15 @@ def test_what_a_silent_leg_yields_over_the_real_price_is_told(bench: Bench) -> N
     assert found.exits.get("data_outage", 0) > 0
     assert expected != 0
     assert found.phantom_usd == pytest.approx(expected, rel=1e-12)
-    assert outcome(CHURN, BASE, records, world.tape, real).phantom_usd == 0
+    assert outcome(played, BASE, real).phantom_usd == 0
 
 
 def test_what_legs_earned_alone_is_told(bench: Bench) -> None:
     """Legs that fail to open leave the other alone for an hour, those that fail to close until they are closed."""
     scenario = Scenario("leg failure", "any", changes={"leg_failure_probability": 0.3, "leg_failure_seed": 1})
     world = bench.world(scenario)
-    records = bench.play(CHURN, world)
+    played = bench.play(CHURNING, world)
+    records = played.records
     prices, pairs = world.tape.arrays.quotes["price"], world.tape.pairs
     expected, never_opened, left_later = 0.0, 0, 0
     for trade in records.trades:
@@ -274,10 +277,10 @@ def test_what_legs_earned_alone_is_told(bench: Bench) -> None:
         expected += trade["quantity"] * gain
     assert never_opened > 0
     assert left_later > 0
-    found = outcome(CHURN, scenario, records, world.tape, bench.builder.tape)
+    found = outcome(played, scenario, bench.base.tape)
     assert found.naked_usd == pytest.approx(expected, rel=1e-12)
     assert found.metrics["leg_failures"] == found.refused["leg_failure"] > 0
-    assert outcome(CHURN, BASE, bench.play(CHURN, bench.builder), bench.builder.tape, world.tape).naked_usd == 0
+    assert outcome(bench.play(CHURNING, bench.base), BASE, world.tape).naked_usd == 0
 
 
 # --- the command ---
@@ -370,8 +373,8 @@ def test_what_knows_the_future_is_not_stressed(
 
 
 def test_rows_alike_but_for_the_seed_show_the_median_and_the_worst(bench: Bench) -> None:
-    (result,) = study(Bench(bench.builder, bench.settings, bench.window, ("random",), (), 0), load_stress())
-    played = bench.play("random", bench.builder)
+    (result,) = study(Bench(bench.base, bench.window, (RANDOM,), 0), load_stress())
+    played = bench.play(RANDOM, bench.base).records
     base = compute_metrics(played, 10_000.0)
     several = [
         type(result.base)("random", Scenario("leg failure", "legs fail", seed=k), {**base, "pnl_usd": pnl}, {}, {})

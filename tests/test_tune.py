@@ -15,7 +15,7 @@ from adapters.cli import main
 from adapters.configuration.settings import load_settings
 from adapters.configuration.strategy_registry import build_strategy, load_strategy_class
 from adapters.configuration.tuning_grids import SHIPPED_GRIDS, points_of, read_grid
-from adapters.datasets.layout import DatasetInfo, Window
+from adapters.datasets.layout import DatasetInfo, NamedWindow
 from adapters.datasets.load import load_dataset
 from adapters.datasets.write import write_dataset
 from adapters.research.tuning import Trial, TuningJob, fitness, measure, ranked
@@ -62,8 +62,8 @@ def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     data = wandering_market(HOURS)
 
-    def window(first: int, last: int) -> Window:
-        return Window(start=time_of(int(data.hours[first])), end=time_of(int(data.hours[last])))
+    def window(first: int, last: int) -> NamedWindow:
+        return NamedWindow(start=time_of(int(data.hours[first])), end=time_of(int(data.hours[last])))
 
     info = DatasetInfo(
         name="small",

@@ -36,9 +36,9 @@ from adapters.cli import main
 from adapters.configuration.settings import load_settings
 from adapters.configuration.strategy_registry import build_strategy
 from adapters.datasets.load import load_dataset
+from adapters.research import playing
 from adapters.research.markets import prepare_dataset
 from adapters.research.tuning import Trial
-from adapters.research.walk_forward import account as account_module
 from adapters.research.walk_forward.account import play_account
 from adapters.research.walk_forward.choices import Choice
 from adapters.research.walk_forward.stated import stated_settings
@@ -47,12 +47,13 @@ from adapters.storage.trials import read_trials
 from engine.accounting.books import HOUR
 from engine.accounting.records import NO_RECORDS, Records
 from engine.accounting.tape import prepare
-from engine.analysis.folds import Fold, Span
+from engine.analysis.folds import Fold
 from engine.analysis.metrics import Metrics, compute_metrics, fitness
 from engine.analysis.statistics import deflated_sharpe
 from engine.backtest import run_backtest
 from engine.market.data import hour_of
 from engine.observation.opportunities import OpportunityBuilder
+from engine.windows import Window
 from strategies.plugin import Context
 
 SEEN = load_settings(None, [SETTINGS[1]])
@@ -421,14 +422,14 @@ def test_an_account_that_is_lost_stays_lost(data: Path, monkeypatch: pytest.Monk
     builder, start = prepare_dataset(dataset, SEEN), int(dataset.market.hours[0])
     played = []
 
-    def ruinous(_: Any, __: Any, first: int, last: int) -> Records:
+    def ruinous(_: Any, __: Any, first: int, last: int, **___: Any) -> Records:
         played.append((first, last))
         hours = np.zeros(last - first + 1, HOUR)
         hours["hour"], hours["equity"], hours["cash"] = np.arange(first, last + 1), -3.5, -3.5
         return replace(NO_RECORDS, hours=hours)
 
-    monkeypatch.setattr(account_module, "run_backtest", ruinous)
-    spans = [Span(start + 50 + 48 * k, start + 97 + 48 * k) for k in range(3)]
+    monkeypatch.setattr(playing, "run_backtest", ruinous)
+    spans = [Window(start + 50 + 48 * k, start + 97 + 48 * k) for k in range(3)]
     choices = [Choice(Fold(k + 1, spans[k], spans[k], spans[k]), "hold", {}, {}, (Trial(1, {}, {}),)) for k in range(3)]
     account = play_account(builder, choices, SEEN, 0, lambda *_: None)
     assert played == [(50, 97)]

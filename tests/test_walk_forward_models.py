@@ -19,7 +19,7 @@ from adapters.configuration.settings import load_settings
 from adapters.configuration.strategy_registry import build_strategy
 from adapters.datasets.load import load_dataset
 from adapters.datasets.write import write_dataset
-from adapters.research.markets import Window, prepare_dataset
+from adapters.research.markets import prepare_dataset
 from adapters.research.walk_forward import models as models_module
 from adapters.storage.bundles import load_bundle
 from adapters.storage.saved_run import read_run
@@ -27,6 +27,7 @@ from engine.analysis.metrics import compute_metrics
 from engine.backtest import run_backtest
 from engine.market.data import MarketData, time_of
 from engine.observation.encoding import fit_scaler
+from engine.windows import Window
 from strategies.plugin import Context
 
 WALK = (

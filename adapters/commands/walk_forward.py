@@ -186,7 +186,7 @@ def _run(out: Path, workers: int, started: datetime) -> None:
         with progress_bar() as bar:
             show = bar or (lambda *_: None)
             accounts, builder = walk_forward(work, plan, dataset, workers, show, partial(click.echo, err=True))
-            references = play_beside(builder, accounts, plan.settings, show) if plan.report else []
+            references = play_beside(builder, accounts, show) if plan.report else []
         judged = [judge(account, plan) for account in accounts]
         with new_directory(out) as aside:
             for account, judgement in zip(accounts, judged, strict=True):

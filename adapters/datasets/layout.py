@@ -116,8 +116,8 @@ ExchangeName = Annotated[str, AfterValidator(canonical_exchange)]
 WindowName = Literal["train", "validation", "test"]
 
 
-class Window(Settings):
-    """A span of hours, both ends included."""
+class NamedWindow(Settings):
+    """The edges of a window as a data set's file names them, both included; ``engine.windows`` has the span itself."""
 
     model_config = ConfigDict(populate_by_name=True)
 
@@ -149,7 +149,7 @@ class DatasetInfo(Settings):
     first_hour: Hour
     last_hour: Hour
     how_made: str
-    windows: dict[WindowName, Window] = Field(default_factory=dict)
+    windows: dict[WindowName, NamedWindow] = Field(default_factory=dict)
     delistings: tuple[Delisting, ...] = ()
     frozen_bars_left_out: bool = False
     """Whether the bars that it was made from were searched for frozen ones; else loading judges by hourly prices."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from adapters.datasets.layout import Window, WindowName
+from adapters.datasets.layout import NamedWindow, WindowName
 from engine.errors import UserError
 from engine.market.data import hour_of, time_of
 
@@ -18,16 +18,16 @@ MIN_EMBARGO_HOURS = 24
 SHORTEST_WINDOW_HOURS = 24
 
 
-def default_windows(first: datetime, last: datetime) -> dict[WindowName, Window]:
+def default_windows(first: datetime, last: datetime) -> dict[WindowName, NamedWindow]:
     """70/15/15 in time with 48 h of embargo between; empty when a part would be shorter than a day."""
     start = hour_of(first)
     usable = hour_of(last) - start + 1 - 2 * EMBARGO_HOURS
     lengths = [int(usable * share) for share in SHARES]
     if min(lengths) < SHORTEST_WINDOW_HOURS:
         return {}
-    windows: dict[WindowName, Window] = {}
+    windows: dict[WindowName, NamedWindow] = {}
     for name, length in zip(ORDER, lengths, strict=True):
-        windows[name] = Window(start=time_of(start), end=time_of(start + length - 1))
+        windows[name] = NamedWindow(start=time_of(start), end=time_of(start + length - 1))
         start += length + EMBARGO_HOURS
     return windows
 
@@ -43,7 +43,9 @@ class WindowEdges:
     test_from: datetime | None = None
     test_to: datetime | None = None
 
-    def over(self, known: Mapping[WindowName, Window], first: datetime, last: datetime) -> dict[WindowName, Window]:
+    def over(
+        self, known: Mapping[WindowName, NamedWindow], first: datetime, last: datetime
+    ) -> dict[WindowName, NamedWindow]:
         """``known`` windows with the stated edges in their place.
 
         A training window that is new starts at ``first``, a new test window ends at ``last``; a new window that
@@ -54,7 +56,7 @@ class WindowEdges:
             "validation": (self.validate_from, self.validate_to),
             "test": (self.test_from, self.test_to),
         }
-        windows: dict[WindowName, Window] = {}
+        windows: dict[WindowName, NamedWindow] = {}
         for name, (start, end) in stated.items():
             if name in known:
                 start, end = start or known[name].start, end or known[name].end
@@ -66,16 +68,16 @@ class WindowEdges:
         return windows
 
 
-def _window(name: str, start: datetime | None, end: datetime | None) -> Window:
+def _window(name: str, start: datetime | None, end: datetime | None) -> NamedWindow:
     option = "validate" if name == "validation" else name
     if start is None or end is None:
         raise UserError(f"window {name} lacks an edge; give --{option}-from and --{option}-to")
     if start >= end:
         raise UserError(f"window {name} would end at {end:%Y-%m-%dT%HZ}, not after its start {start:%Y-%m-%dT%HZ}")
-    return Window(start=start, end=end)
+    return NamedWindow(start=start, end=end)
 
 
-def check_windows(windows: Mapping[WindowName, Window], first: datetime, last: datetime) -> list[str]:
+def check_windows(windows: Mapping[WindowName, NamedWindow], first: datetime, last: datetime) -> list[str]:
     """Warnings about short embargoes.
 
     Raises ``UserError`` when windows overlap, are out of order, or leave the data.

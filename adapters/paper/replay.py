@@ -10,8 +10,8 @@ from adapters.paper.dataset_hours import hours_of
 from adapters.paper.journal import Journal
 from adapters.paper.session import Session
 from adapters.paper.setup import REPLAY, Player, reopened, start_state
-from adapters.research.markets import Window
 from engine.market.data import MarketData
+from engine.windows import Window
 
 CLOSED = "closed"
 """Status of the last hour of a replay: the books are closed like a backtest's."""

@@ -12,8 +12,6 @@ from adapters.research.stress.scenarios import CAPITAL, COSTS
 from adapters.research.stress.settings import StressSettings
 from adapters.research.stress.study import Study
 
-FILE = "stress.html"
-
 
 def stress_page(
     studies: Sequence[Study], stress: StressSettings, *, title: str, under: str, models: Sequence[str]

@@ -12,8 +12,8 @@ from rich.table import Table
 from adapters.research.walk_forward.account import Account, Tested
 from adapters.research.walk_forward.choices import Choice
 from adapters.research.walk_forward.plan import WalkForwardPlan
-from engine.analysis.folds import Span
 from engine.market.data import time_of
+from engine.windows import Window
 
 PNL = "pnl_pct_per_7d"
 
@@ -76,5 +76,5 @@ def _number(value: float | int | None, form: str) -> str:
     return "-" if value is None else f"{value:{form}}"
 
 
-def _day(span: Span) -> str:
-    return f"{time_of(span.first):%Y-%m-%d}"
+def _day(window: Window) -> str:
+    return f"{time_of(window.first):%Y-%m-%d}"

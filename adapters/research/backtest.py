@@ -2,36 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from pathlib import Path
 
 from adapters.configuration.settings import ArbSettings
 from adapters.datasets.load import Dataset
 from adapters.research.dearer_costs import FILE as STRESS
-from adapters.research.dearer_costs import Worlds, an_hour_later, cost_stress, stress_worlds, write_stress
+from adapters.research.dearer_costs import Worlds, an_hour_later, cost_stress, dearer_worlds, write_stress
 from adapters.research.entries import FILE as ENTRIES
 from adapters.research.entries import write_entries
 from adapters.research.manifest import build_manifest
-from adapters.research.markets import Window
-from adapters.research.players import Entrant, MakeEntrant, caution
-from adapters.research.references import CURVES, FACTS, Play, Reference, play_references, write_references
+from adapters.research.players import Player
+from adapters.research.playing import Play, Played, caution, signs_of
+from adapters.research.references import CURVES, FACTS, Benchmark, play_references, write_references
 from adapters.research.significance import FILE as SIGNIFICANCE
 from adapters.research.significance import significance_of, write_significance
 from adapters.storage.giving_way import unfamiliar, unsigned
 from adapters.storage.json_files import read_object
 from adapters.storage.run_files import folder_name, write_run
 from adapters.storage.saved_run import REPORT, RUN_FILES
-from engine.accounting.records import Records, hold_hours
 from engine.analysis.assumed_funding import assumed_words
-from engine.analysis.metrics import Metrics, compute_metrics
+from engine.analysis.metrics import Metrics
 from engine.analysis.significance import Significance
-from engine.analysis.suspicion import suspicious_signs
-from engine.market.data import time_of
-from engine.observation.opportunities import OpportunityBuilder
-from engine.worlds import late
+from engine.windows import Window
+from engine.worlds import World
 
 COMMAND = "arb backtest"
 COMPARISON = "comparison.csv"
@@ -40,36 +36,35 @@ RUN_NAMES = (*RUN_FILES, SIGNIFICANCE, CURVES, FACTS, STRESS, ENTRIES, REPORT)
 
 
 @dataclass(frozen=True, eq=False)
-class Beside:
+class ReportInputs:
     """What is played once for the reports of all strategies."""
 
-    references: Sequence[Reference]
+    references: Sequence[Benchmark]
     worlds: Worlds
 
 
 @dataclass(frozen=True, eq=False)
-class Stage:
-    """What all strategies of a command share: ``names`` are theirs. ``fresh`` makes one that has not played;
-    ``beside`` None: no report."""
+class BacktestJob:
+    """What all strategies of a command share: ``names`` are theirs, ``window`` is in rows.
+
+    ``late``: somebody asks for fills one hour later; ``inputs`` None: no report.
+    """
 
     dataset: Dataset
-    builder: OpportunityBuilder
-    settings: ArbSettings
-    hours: Window
+    world: World[ArbSettings]
+    window: Window
     models: Sequence[Path]
     seed: int
     started: datetime
-    fresh: Callable[[str], MakeEntrant]
     play: Play
     late: bool
-    beside: Beside | None
+    inputs: ReportInputs | None
     names: Sequence[str]
 
     @property
-    def span(self) -> tuple[datetime, datetime]:
+    def times(self) -> tuple[datetime, datetime]:
         """First and last hour."""
-        hours = self.dataset.market.hours
-        return time_of(int(hours[self.hours.first])), time_of(int(hours[self.hours.last]))
+        return self.window.hours_in(self.dataset.market.hours).times
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,35 +76,32 @@ class Outcome:
     remarks: Sequence[str]
 
 
-def played_beside(builder: OpportunityBuilder, settings: ArbSettings, hours: Window, play: Play) -> Beside:
+def report_inputs(world: World[ArbSettings], window: Window, play: Play) -> ReportInputs:
     """The references and the dearer markets."""
-    return Beside(play_references(builder, settings, hours, play), stress_worlds(builder, settings))
+    return ReportInputs(play_references(world, window, play), dearer_worlds(world))
 
 
-def perform(stage: Stage, name: str, make: MakeEntrant, folder: Path) -> Outcome:
+def run_strategy(job: BacktestJob, player: Player, folder: Path) -> Outcome:
     """Play a strategy and write the files of its run, but for the report, into a folder that is made."""
-    entrant = make(stage.builder, stage.hours)
-    records = stage.play(name, entrant)
-    metrics = compute_metrics(records, entrant.settings.initial_capital_usd)
-    models = [str(model) for model in stage.models]
+    played = job.play(player.name, player, job.world, job.window)
+    settings = played.world.settings
     manifest = build_manifest(
-        entrant.settings, stage.dataset, written_by=COMMAND, seed=stage.seed, started=stage.started,
-        strategy=name, strategies=list(stage.names), models=models, **entrant.marks,
+        settings, job.dataset, written_by=COMMAND, seed=job.seed, started=job.started,
+        strategy=player.name, strategies=list(job.names), models=[str(model) for model in job.models], **played.marks,
     )  # fmt: skip
-    write_run(folder, records, entrant.builder.tape, metrics, manifest)
+    write_run(folder, played.records, played.world.tape, played.metrics, manifest)
     found = significance_of(
-        name, records, entrant.settings, stage.span, stage.dataset.fingerprint,
-        models=stage.models, knows_future=entrant.knows_future,
+        player.name, played.records, settings, job.times, job.dataset.fingerprint,
+        models=job.models, knows_future=player.knows_future,
     )  # fmt: skip
     write_significance(folder, found)
-    delayed = _delayed(stage, name, entrant, metrics)
-    if stage.beside:
-        again = partial(stage.fresh, name)
-        stress = cost_stress(name, again, stage.beside.worlds, stage.hours, stage.play, metrics)
-        write_stress(folder, stress, delayed)
-        write_references(folder, stage.beside.references)
-        write_entries(folder, records, entrant.builder)
-    return Outcome(metrics, found, _remarks(stage, name, entrant, records, metrics, delayed))
+    delayed = _delayed(job, played)
+    if job.inputs:
+        stress = cost_stress(player, job.inputs.worlds, job.window, job.play, played.metrics)
+        write_stress(folder, stress, None if delayed is None else delayed.metrics)
+        write_references(folder, job.inputs.references)
+        write_entries(folder, played.records, played.world)
+    return Outcome(played.metrics, found, _remarks(job, played, delayed))
 
 
 def backtest_only(folder: Path) -> str | None:
@@ -131,25 +123,22 @@ def _run_only(folder: Path) -> str | None:
     return unsigned(folder / "manifest.json", COMMAND) or unfamiliar(folder, RUN_NAMES)
 
 
-def _delayed(stage: Stage, name: str, entrant: Entrant, metrics: Metrics) -> Metrics | None:
-    """Metrics with late fills where somebody asks for them; a plan that knows the future would be another one."""
-    wanted = stage.late or (stage.beside is not None and metrics["trades"])
-    if not wanted or entrant.knows_future:
+def _delayed(job: BacktestJob, played: Played) -> Played | None:
+    """With late fills, where somebody asks for them; a plan that knows the future would be another one."""
+    wanted = job.late or (job.inputs is not None and played.metrics["trades"])
+    if not wanted or played.player.knows_future:
         return None
-    return an_hour_later(name, partial(stage.fresh, name), late(stage.builder), stage.hours, stage.play)
+    return an_hour_later(played.player, job.world, job.window, job.play)
 
 
-def _remarks(
-    stage: Stage, name: str, entrant: Entrant, records: Records, metrics: Metrics, delayed: Metrics | None
-) -> list[str]:
-    if entrant.knows_future:
-        return [caution(name, entrant)]
-    found = []
-    if stage.late and delayed is not None:
-        assumed = assumed_words(delayed)
-        late = f"{name}, every fill one hour later: P&L {delayed['pnl_pct']:+.2f} %"
+def _remarks(job: BacktestJob, played: Played, delayed: Played | None) -> list[str]:
+    if played.player.knows_future:
+        return [caution(played)]
+    name, found = played.player.name, []
+    if job.late and delayed is not None:
+        assumed = assumed_words(delayed.metrics)
+        late = f"{name}, every fill one hour later: P&L {delayed.metrics['pnl_pct']:+.2f} %"
         found.append(f"{late}, {assumed}" if assumed else late)
-    signs = suspicious_signs(metrics, hold_hours(records.trades).tolist(), delayed)
-    if signs:
+    if signs := signs_of(played, delayed):
         found.append(f"{name} looks like last-trade bounce: {'; '.join(signs)}")
     return found

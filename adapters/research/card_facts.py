@@ -13,9 +13,9 @@ from engine.analysis.metrics import Metrics
 from engine.analysis.significance import Significance
 
 Scores = Mapping[str, Mapping[str, Metrics]]
-"""Validation metrics by contestant, then by scenario; the model first."""
+"""Validation metrics by player, then by scenario; the model first."""
 Judged = Mapping[str, Mapping[str, Significance]]
-"""By contestant, then by scenario."""
+"""By player, then by scenario."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from adapters.configuration.settings import ArbSettings, load_settings, overridden
-from adapters.configuration.strategy_registry import build_strategy
-from adapters.research.evaluation import alone
 from adapters.research.pbt.job import read_job
+from adapters.research.players import Player, make_player, policy_player, voting_player
 from adapters.storage.bundles import load_policy
 from adapters.storage.pbt_names import JOB, SUMMARY, agent_zip, read_summary
 from engine.errors import DataError, UserError, in_words
-from engine.observation.view import Strategy
-from strategies.ensemble import Ensemble
-from strategies.plugin import Context, NoParameters
-from strategies.policy import Policy
 
 RULES = ("hold", "greedy", "carry", "basis")
-
-
-@dataclass(frozen=True, eq=False)
-class Contestant:
-    """One row of the table. Looks at it are counted beside ``model`` (rules have none), in a run by ``look_name``."""
-
-    name: str
-    make: Callable[[], Strategy]
-    model: Path | None = None
-    look_name: str | None = None
 
 
 def is_population(path: Path) -> bool:
@@ -54,7 +36,7 @@ def contestants(
     ensemble: int | None,
     baselines: Sequence[str],
     allow_other_costs: bool,
-) -> list[Contestant]:
+) -> list[Player]:
     """In the order of the table; the agents of a run stand best first by its own validation.
 
     Raises ``UserError`` for an unknown rule, for an ensemble without a run or of more agents than it has, and for
@@ -62,50 +44,34 @@ def contestants(
     """
     if ensemble is not None and not any(is_population(model) for model in models):
         raise UserError("--ensemble lets the best agents of a run vote; give the folder of a run of `arb train-pbt`")
-    found: list[Contestant] = []
+    found: list[Player] = []
     for model in models:
         if is_population(model):
             found += _population(model, settings, ensemble, allow_other_costs)
         else:
             policy = load_policy(model, settings, allow_other_costs=allow_other_costs)
-            found.append(_single(model, policy, None))
-    return found + list(rules_of(baselines, settings))
+            found.append(policy_player(policy, name=str(model), model=model))
+    return found + rules_of(baselines, settings)
 
 
-def _population(run: Path, settings: ArbSettings, ensemble: int | None, allow_other_costs: bool) -> list[Contestant]:
+def _population(run: Path, settings: ArbSettings, ensemble: int | None, allow_other_costs: bool) -> list[Player]:
     order = ranking(run)
     zips = {agent: run / agent_zip(agent) for agent in order}
     policies = {agent: load_policy(path, settings, allow_other_costs=allow_other_costs) for agent, path in zips.items()}
-    found = [_single(path, policies[agent], path.name) for agent, path in zips.items()]
+    found = [
+        policy_player(policies[agent], name=str(path), model=path, look_name=path.name) for agent, path in zips.items()
+    ]
     if ensemble is not None:
         members = best_of(order, ensemble, run)
         name = f"vote of agents {', '.join(map(str, members))}"
-        voters = tuple(policies[agent] for agent in members)
-        found.append(Contestant(f"{run}: {name}", lambda: vote(voters), run, name))
+        voters = [policies[agent] for agent in members]
+        found.append(voting_player(voters, f"{run}: {name}", model=run, look_name=name))
     return found
 
 
-def _single(path: Path, policy: Policy, look_name: str | None) -> Contestant:
-    return Contestant(str(path), lambda: alone(policy), path, look_name)
-
-
-def rules_of(names: Sequence[str], settings: ArbSettings) -> Iterator[Contestant]:
+def rules_of(names: Sequence[str], settings: ArbSettings) -> list[Player]:
     """Rules by name, with the parameters in force."""
-    for name in names:
-        parameters = settings.strategies.get(name, {})
-        # Asked for once here, so that a mistake in the name is told before anything is played.
-        build_strategy(name, parameters, Context(np.random.default_rng(0)))
-        yield Contestant(name, _maker(name, settings))
-
-
-def _maker(name: str, settings: ArbSettings) -> Callable[[], Strategy]:
-    parameters = settings.strategies.get(name, {})
-    return lambda: build_strategy(name, parameters, Context(np.random.default_rng(0)))
-
-
-def vote(policies: tuple[Policy, ...]) -> Strategy:
-    """The majority vote of policies as a strategy."""
-    return Ensemble(NoParameters(), Context(np.random.default_rng(0), policies))
+    return [make_player(name, settings.strategies.get(name, {})) for name in names]
 
 
 def ranking(run: Path) -> list[int]:

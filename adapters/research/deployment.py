@@ -15,12 +15,12 @@ from adapters.configuration.settings import ArbSettings
 from adapters.datasets.load import Dataset
 from adapters.naming.names import stem_of_text
 from adapters.research.card_facts import CardFacts, Judged, Scores
-from adapters.research.contestants import RULES, Contestant, ranking, rules_of, vote
-from adapters.research.evaluation import Episode, alone, play_strategy, signs_of
-from adapters.research.markets import Window, prepare_dataset
+from adapters.research.contestants import RULES, ranking, rules_of
 from adapters.research.pbt.finish import agent_policy, bundle_facts
 from adapters.research.pbt.job import PBTJob, load_job_data, read_job
 from adapters.research.pbt.tried import trials_of_run
+from adapters.research.players import policy_player, voting_player
+from adapters.research.playing import Played, play, signs_of
 from adapters.research.significance import TRIALS, trials_behind
 from adapters.storage.atomic import new_directory
 from adapters.storage.bundles import (
@@ -39,14 +39,13 @@ from adapters.storage.looks import record_look
 from adapters.storage.pbt_names import JOB, read_summary
 from engine.analysis.significance import NO_RECORD, Trials, significance
 from engine.errors import DataError, UserError, in_words
-from engine.observation.opportunities import OpportunityBuilder
-from engine.worlds import late
+from engine.worlds import World
 from strategies.policy import Policy
 
 CARD = "MODEL_CARD.md"
 
-Played = Mapping[str, Mapping[str, Episode]]
-"""By contestant, then by scenario; the model first."""
+Runs = Mapping[str, Mapping[str, Played]]
+"""By player, then by scenario; the model first."""
 
 
 def deploy(
@@ -62,11 +61,11 @@ def deploy(
     unknown = [agent for agent in agents if agent not in order]
     if unknown:
         raise UserError(f"{run} has no agent {unknown[0]}; it has {', '.join(map(str, sorted(order)))}")
-    dataset, builder = load_job_data(job)
+    dataset, world = load_job_data(job)
     listed = listed_files(run)
     policies = [agent_policy(run, job, agent, listed) for agent in agents]
     comparison = rules or job.settings
-    played = _played(job, dataset, builder, policies, comparison)
+    played = _played(job, world, policies, comparison)
     scores = {who: {how: one.metrics for how, one in by_fills.items()} for who, by_fills in played.items()}
     tried = trials_of_run(run, job)
     judged = _judged(job, played, comparison, tried)
@@ -140,31 +139,19 @@ def _fill(
     (aside / CARD).write_text(card, encoding="utf-8")
 
 
-def _played(
-    job: PBTJob, dataset: Dataset, builder: OpportunityBuilder, policies: Sequence[Policy], rules: ArbSettings
-) -> Played:
-    """One pass over validation by contestant and scenario: the model first, then the rules."""
+def _played(job: PBTJob, world: World[ArbSettings], policies: Sequence[Policy], rules: ArbSettings) -> Runs:
+    """One pass over validation by player and scenario: the model first, then the rules."""
     names = ", ".join(policy.name for policy in policies)
-    voters = tuple(policies)
-    model = Contestant(names, lambda: vote(voters) if len(voters) > 1 else alone(voters[0]))
-    dearer = job.settings.model_copy(update={"cost_multiple": 2 * job.settings.cost_multiple})
-    scenarios = {
-        "at once": builder,
-        "1 h late": late(builder),
-        "costs doubled": prepare_dataset(dataset, dearer),
-    }
-    market, reward = builder.tape.market, job.settings.training.reward
-    window = [Window(market.index_of(job.validate_from), market.index_of(job.validate_to))]
+    model = voting_player(policies, names) if len(policies) > 1 else policy_player(policies[0])
+    worlds = {"at once": world, "1 h late": world.late(), "costs doubled": world.dearer(2.0)}
+    window = world.tape.market.window(job.validate_from, job.validate_to)
     return {
-        rival.name: {
-            scenario: play_strategy(of_scenario, rival.make, window, reward)[0]
-            for scenario, of_scenario in scenarios.items()
-        }
-        for rival in [model, *rules_of(RULES, rules)]
+        player.name: {scenario: play(player, one, window) for scenario, one in worlds.items()}
+        for player in [model, *rules_of(RULES, rules)]
     }
 
 
-def _judged(job: PBTJob, played: Played, rules: ArbSettings, tried: Trials | None) -> Judged:
+def _judged(job: PBTJob, played: Runs, rules: ArbSettings, tried: Trials | None) -> Judged:
     """How much may be luck: the model against the scores of its run, rules against the search behind them."""
     found = {}
     for who, by_fills in played.items():

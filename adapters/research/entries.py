@@ -10,9 +10,9 @@ import pandas as pd
 
 from adapters.storage.csv_files import write_table
 from engine.accounting.records import Records
-from engine.market.data import time_of
 from engine.observation.features import COLUMN
 from engine.observation.opportunities import OpportunityBuilder
+from engine.windows import time_of
 
 FILE = "entries.csv"
 SHOWN = {

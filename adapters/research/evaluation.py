@@ -1,79 +1,17 @@
-"""Scoring policies: the backtest itself over a whole window or over seeded windows of one length."""
+"""Scoring players: over a whole window, or over seeded windows of one length (episodes)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from adapters.research.markets import Window
-from engine.accounting.records import NO_RECORDS, hold_hours, trade_pnl
+from adapters.research.playing import Played
 from engine.analysis.assumed_funding import METRIC
-from engine.analysis.metrics import Metrics, compute_metrics
+from engine.analysis.metrics import Metrics
 from engine.analysis.rank_correlation import spearman
-from engine.analysis.significance import returns_of
-from engine.analysis.suspicion import suspicious_signs
-from engine.backtest import run_backtest
 from engine.errors import UserError
-from engine.market.data import Floats
-from engine.observation.opportunities import OpportunityBuilder
-from engine.observation.view import Strategy
-from rl_training.environments.rewards import episode_reward
-from rl_training.settings import RewardSettings
-from strategies.plugin import Context, NoParameters
-from strategies.policy import Policy
-from strategies.ppo import Ppo
-
-
-@dataclass(frozen=True, eq=False)
-class Episode:
-    """One pass of a policy over a window."""
-
-    window: Window
-    reward: float
-    metrics: Metrics
-    trade_pnl_usd: NDArray[np.float64]
-    trades: NDArray[Any] = field(default_factory=lambda: NO_RECORDS.trades)
-    returns: Floats = field(default_factory=lambda: np.zeros(0))
-    """Hourly."""
-
-
-def play(
-    builder: OpportunityBuilder,
-    policy: Policy,
-    windows: Sequence[Window],
-    reward: RewardSettings,
-    progress: Callable[[int], None] = lambda _: None,
-) -> list[Episode]:
-    """Backtest a policy over each window; ``progress`` hears the hours done since the last call."""
-    return play_strategy(builder, lambda: alone(policy), windows, reward, progress)
-
-
-def alone(policy: Policy) -> Strategy:
-    """A policy as a strategy."""
-    return Ppo(NoParameters(), Context(np.random.default_rng(0), (policy,)))
-
-
-def play_strategy(
-    builder: OpportunityBuilder,
-    make: Callable[[], Strategy],
-    windows: Sequence[Window],
-    reward: RewardSettings,
-    progress: Callable[[int], None] = lambda _: None,
-) -> list[Episode]:
-    """Backtest a strategy, made anew for each window; the reward is what an environment would have given."""
-    capital = builder.tape.settings.initial_capital_usd
-    episodes = []
-    for window in windows:
-        records = run_backtest(builder, make(), window.first, window.last, progress=progress)
-        metrics = compute_metrics(records, capital)
-        earned = episode_reward(records, builder, reward)
-        returns = returns_of(records, capital)
-        episodes.append(Episode(window, earned, metrics, trade_pnl(records.trades), records.trades, returns))
-    return episodes
+from engine.windows import Window
 
 
 def draw_windows(within: Window, count: int, length_hours: int, seed: int) -> list[Window]:
@@ -85,7 +23,7 @@ def draw_windows(within: Window, count: int, length_hours: int, seed: int) -> li
     return [Window(int(start), int(start) + length_hours) for start in starts]
 
 
-def summary(episodes: Sequence[Episode]) -> Metrics:
+def summary(episodes: Sequence[Played]) -> Metrics:
     """One row over episodes: rewards and P&L are means per episode, trades are those of all episodes together.
 
     Drawdown and share of assumed funding are those of the worst episode.
@@ -96,7 +34,7 @@ def summary(episodes: Sequence[Episode]) -> Metrics:
     return {
         "episodes": len(episodes),
         "steps": steps,
-        "reward": float(np.mean([episode.reward for episode in episodes])),
+        "reward": float(np.mean([_reward(episode) for episode in episodes])),
         "pnl_pct": _mean_of(episodes, "pnl_pct"),
         "pnl_pct_per_7d": _mean_of(episodes, "pnl_pct_per_7d"),
         "max_drawdown_pct": max(float(episode.metrics["max_drawdown_pct"] or 0) for episode in episodes),
@@ -109,17 +47,17 @@ def summary(episodes: Sequence[Episode]) -> Metrics:
     }
 
 
-def _mean_of(episodes: Sequence[Episode], name: str) -> float:
+def _mean_of(episodes: Sequence[Played], name: str) -> float:
     return float(np.mean([float(episode.metrics[name] or 0.0) for episode in episodes]))
 
 
-def rank_correlation(episodes: Sequence[Episode]) -> float | None:
+def rank_correlation(episodes: Sequence[Played]) -> float | None:
     """Spearman's correlation of reward and P&L over episodes; None where one of them never varies."""
-    rewards = np.array([episode.reward for episode in episodes])
+    rewards = np.array([_reward(episode) for episode in episodes])
     return spearman(rewards, np.array([float(episode.metrics["pnl_usd"] or 0.0) for episode in episodes]))
 
 
-def signs_of(at_once: Episode, late: Episode | None) -> list[str]:
-    """Signs that an episode's profit is bounce or error; ``late`` is the same window with fills one hour later."""
-    holds = hold_hours(at_once.trades).tolist()
-    return suspicious_signs(at_once.metrics, holds, None if late is None else late.metrics)
+def _reward(episode: Played) -> float:
+    if episode.reward is None:
+        raise ValueError("played without asking for the reward")
+    return episode.reward

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from adapters.research.evaluation import Episode
+from adapters.research.playing import Played
 from adapters.storage.run_files import trades_frame
 from engine.accounting.records import NO_RECORDS
 from engine.accounting.tape import Tape
@@ -17,7 +17,7 @@ from engine.accounting.tape import Tape
 TOP = 5
 
 
-def trades_of(episodes: Sequence[Episode], tape: Tape) -> pd.DataFrame:
+def trades_of(episodes: Sequence[Played], tape: Tape) -> pd.DataFrame:
     """Closed trades of all episodes in order, with the episode's number from 1."""
     trades = np.concatenate([episode.trades for episode in episodes])
     frame = trades_frame(replace(NO_RECORDS, trades=trades), tape)
@@ -26,7 +26,7 @@ def trades_of(episodes: Sequence[Episode], tape: Tape) -> pd.DataFrame:
     return frame
 
 
-def top_trades(episodes: Sequence[Episode], tape: Tape) -> pd.DataFrame:
+def top_trades(episodes: Sequence[Played], tape: Tape) -> pd.DataFrame:
     """The trades that earned most, best first."""
     return trades_of(episodes, tape).sort_values("pnl_usd", ascending=False, kind="stable").head(TOP)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from adapters.configuration.settings import ArbSettings
@@ -12,21 +11,10 @@ from adapters.naming.names import plain, shown
 from adapters.naming.symbols import symbol_among
 from engine.accounting.tape import prepare
 from engine.errors import UserError
-from engine.market.data import MarketData, select, time_of
-from engine.observation.opportunities import OpportunityBuilder
+from engine.market.data import MarketData, select
 from engine.settings import FilterSettings
-
-
-@dataclass(frozen=True)
-class Window:
-    """Rows of a market, both inclusive."""
-
-    first: int
-    last: int
-
-    @property
-    def hours(self) -> int:
-        return self.last - self.first + 1
+from engine.windows import Window, time_of
+from engine.worlds import World
 
 
 def filtered(market: MarketData, filters: FilterSettings) -> MarketData:
@@ -39,16 +27,16 @@ def filtered(market: MarketData, filters: FilterSettings) -> MarketData:
     return select(market, symbols=symbols, exchanges=filters.exchanges)
 
 
-def prepare_dataset(dataset: Dataset, settings: ArbSettings) -> OpportunityBuilder:
-    """Tape and features of a data set under the settings' filters and costs."""
+def prepare_dataset(dataset: Dataset, settings: ArbSettings) -> World[ArbSettings]:
+    """The world of a data set under the settings' filters and costs, with features from the cache where it has them."""
     tape = prepare(filtered(dataset.market, settings.filters), settings)
-    return OpportunityBuilder(tape, feature_tables(dataset.fingerprint, tape))
+    return World(tape, settings, feature_tables(dataset.fingerprint, tape))
 
 
 def window_of(dataset: Dataset, start: datetime | None, end: datetime | None, name: str | None = None) -> Window:
     """The hours asked for: a named window, or from ``start`` to ``end`` (inclusive; None: as far as the data goes).
 
-    Raises ``UserError`` outside the data and for a window in which nothing could be decided.
+    Rows of the data set. Raises ``UserError`` outside the data and for a window in which nothing could be decided.
     """
     market = dataset.market
     first, last = time_of(int(market.hours[0])), time_of(int(market.hours[-1]))
@@ -57,4 +45,4 @@ def window_of(dataset: Dataset, start: datetime | None, end: datetime | None, na
     start, end = start or first, end or last
     if start >= end:
         raise UserError(f"the window {start:%Y-%m-%dT%H:%MZ} to {end:%Y-%m-%dT%H:%MZ} is empty")
-    return Window(market.index_of(start), market.index_of(end))
+    return market.window(start, end)

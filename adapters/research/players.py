@@ -1,65 +1,135 @@
-"""Backtests of what knows the future: built from the window it is played on, on a tape of its own, and marked so."""
+"""Who decides: a rule or a trained model by name, a policy, a vote of several, or what knows the future.
+
+A player is not a strategy but how to make one: each run gets a strategy that has not played yet. What knows the
+future is made from the window that it is played on, plays in a world of its own, and is marked.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from adapters.configuration.settings import ArbSettings
 from adapters.configuration.strategy_registry import build_strategy, load_strategy_class, needs_future, parse_parameters
-from adapters.research.markets import Window
-from engine.observation.opportunities import OpportunityBuilder
+from adapters.storage.bundles import deployed_models, load_policy
+from engine.errors import UserError
 from engine.observation.view import Strategy
-from strategies.plugin import Context, Future
+from engine.windows import Window
+from engine.worlds import AnyWorld, World
+from strategies.ensemble import Ensemble
+from strategies.plugin import Context, Future, NoParameters
+from strategies.policy import Policy
+from strategies.ppo import Ppo
+
+NO_MARKS: Mapping[str, Any] = MappingProxyType({})
+Seed = int | Sequence[int]
+
+
+class Ready(NamedTuple):
+    """A strategy that has not played, the world it plays in, and ``marks`` for manifests (none: it is honest)."""
+
+    strategy: Strategy
+    world: AnyWorld
+    marks: Mapping[str, Any] = NO_MARKS
 
 
 @dataclass(frozen=True, eq=False)
-class Entrant:
-    """A strategy with what it is played on. ``marks`` go into the manifest; empty for honest strategies."""
+class Player:
+    """A name, and how to make the player ready for a world and rows of it.
 
-    strategy: Strategy
-    builder: OpportunityBuilder
-    settings: ArbSettings
-    marks: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def knows_future(self) -> bool:
-        return bool(self.marks)
-
-
-MakeEntrant = Callable[[OpportunityBuilder, Window], Entrant]
-
-
-def entrant_maker(name: str, settings: ArbSettings, context: Context) -> MakeEntrant:
-    """How to enter a strategy into a backtest; an honest one is built now, before it could see anything.
-
-    Raises ``UserError`` like ``build_strategy``.
+    Looks at a window are counted beside ``model`` (rules have none), in a run of several agents by ``look_name``.
     """
-    raw = settings.strategies.get(name, {})
+
+    name: str
+    make: Callable[[AnyWorld, Window], Ready]
+    knows_future: bool = False
+    model: Path | None = None
+    look_name: str | None = None
+
+
+def make_player(
+    name: str, parameters: Mapping[str, Any], *, seed: Seed = 0, policies: Sequence[Policy] = (),
+    may_know_future: bool = False,
+) -> Player:  # fmt: skip
+    """A strategy by name, with the same random numbers whenever it is made.
+
+    A mistake in the name or the parameters is told now, before anything is played. Raises ``UserError`` like
+    ``build_strategy``, also for what knows the future where that may not play.
+    """
     strategy_class = load_strategy_class(name)
-    if not needs_future(strategy_class):
-        strategy = build_strategy(name, raw, context)
-        return lambda builder, _: Entrant(strategy, builder, settings)
-    parse_parameters(name, strategy_class, raw)
-    return lambda builder, window: _with_future(name, settings, context, builder, window)
+
+    def context(future: Future | None = None) -> Context:
+        return Context(np.random.default_rng(seed), tuple(policies), future)
+
+    if may_know_future and needs_future(strategy_class):
+        parse_parameters(name, strategy_class, parameters)
+        return Player(
+            name,
+            lambda world, window: _foreknowing(
+                build_strategy(name, parameters, context(Future(world.tape, window.first, window.last))), world
+            ),
+            knows_future=True,
+        )
+    build_strategy(name, parameters, context())
+    return Player(name, lambda world, _: Ready(build_strategy(name, parameters, context()), world))
 
 
-def _with_future(
-    name: str, settings: ArbSettings, context: Context, builder: OpportunityBuilder, window: Window
-) -> Entrant:
-    future = Future(builder.tape, window.first, window.last)
-    strategy: Any = build_strategy(name, settings.strategies.get(name, {}), replace(context, future=future))
-    played_on = OpportunityBuilder(strategy.tape, builder.tables)
+def _foreknowing(strategy: Any, world: AnyWorld) -> Ready:
     rules = {key: getattr(strategy.tape.settings, key) for key in ("position_size_usd", "max_position_loss_pct")}
+    own = World(strategy.tape, world.settings.model_copy(update=rules), world.tables)
     plan = strategy.plan
-    marks = {"knows_future": True, "persistent": plan.persistent, "bound_usd": plan.bound_usd}
-    return Entrant(strategy, played_on, settings.model_copy(update=rules), marks)
+    return Ready(strategy, own, {"knows_future": True, "persistent": plan.persistent, "bound_usd": plan.bound_usd})
 
 
-def caution(name: str, entrant: Entrant) -> str:
-    """One line for people about an entrant that knows the future."""
-    slots, bound = entrant.settings.max_positions, entrant.marks["bound_usd"]
-    fills = "every fill at the worse spread of two hours" if entrant.marks["persistent"] else "every next trade known"
-    most = "the exact optimum" if slots == 1 else f"feasible; no plan for {slots} slots exceeds {bound:+,.0f} USD"
-    return f"{name} knew the future ({fills}; fixed size, no stop-loss): a measure, not a strategy; {most}"
+def policy_player(
+    policy: Policy, *, name: str | None = None, model: Path | None = None, look_name: str | None = None
+) -> Player:
+    """A policy that decides alone."""
+
+    def make(world: AnyWorld, _: Window) -> Ready:
+        return Ready(Ppo(NoParameters(), Context(np.random.default_rng(0), (policy,))), world)
+
+    return Player(policy.name if name is None else name, make, model=model, look_name=look_name)
+
+
+def voting_player(
+    policies: Sequence[Policy], name: str, *, model: Path | None = None, look_name: str | None = None
+) -> Player:
+    """The majority vote of policies."""
+
+    def make(world: AnyWorld, _: Window) -> Ready:
+        return Ready(Ensemble(NoParameters(), Context(np.random.default_rng(0), tuple(policies))), world)
+
+    return Player(name, make, model=model, look_name=look_name)
+
+
+def players_named(
+    names: Sequence[str], settings: ArbSettings, seed: int, policies: Sequence[Policy], *, may_know_future: bool = False
+) -> list[Player]:
+    """The strategies of a command, each with the parameters in force and random numbers of its own."""
+    return [
+        make_player(
+            name, settings.strategies.get(name, {}), seed=[seed, place], policies=policies,
+            may_know_future=may_know_future,
+        )
+        for place, name in enumerate(names)
+    ]  # fmt: skip
+
+
+def policies_for(
+    names: Sequence[str], settings: ArbSettings, models: Sequence[Path], *, allow_other_costs: bool
+) -> tuple[tuple[Policy, ...], tuple[Path, ...]]:
+    """The trained models that strategies need, with where they lie; without ``models`` those that are shipped.
+
+    Raises ``UserError`` for models that none of the strategies plays, ``BundleError`` like ``load_policy``.
+    """
+    needed = any(load_strategy_class(name).policies for name in names)
+    if models and not needed:
+        raise UserError("--model is given, but none of the strategies plays a trained model")
+    paths = tuple(models or deployed_models()) if needed else ()
+    return tuple(load_policy(path, settings, allow_other_costs=allow_other_costs) for path in paths), paths

@@ -3,23 +3,20 @@ costs. They are played once for all strategies of a command, and lie in the fold
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from adapters.configuration.settings import ArbSettings
-from adapters.research.markets import Window
-from adapters.research.players import Entrant, entrant_maker
+from adapters.research.players import make_player
+from adapters.research.playing import Play, Played
 from adapters.storage.run_files import equity_frame, write_json
-from engine.accounting.records import Records
 from engine.analysis.hindsight import is_searchable
-from engine.analysis.metrics import Metrics, compute_metrics
-from engine.observation.opportunities import OpportunityBuilder
-from strategies.plugin import Context
+from engine.windows import Window
+from engine.worlds import World
 
 CURVES, FACTS = "references.parquet", "references.json"
 HINDSIGHT, PERSISTENT = "hindsight", "hindsight persistent"
@@ -33,49 +30,46 @@ REFERENCES: Mapping[str, tuple[str, Mapping[str, Any]]] = {
 }
 """Label to strategy and the parameters that are not taken from the settings."""
 
-Play = Callable[[str, Entrant], Records]
-"""A backtest of an entrant, under a label for people who wait."""
-
 
 @dataclass(frozen=True, eq=False)
-class Reference:
-    """One reference run; ``marks`` are those of an entrant that knows the future."""
+class Benchmark:
+    """One of the runs that others are measured against."""
 
     name: str
     parameters: Mapping[str, Any]
-    marks: Mapping[str, Any]
-    metrics: Metrics
-    equity: pd.DataFrame
+    played: Played
+
+    @property
+    def equity(self) -> pd.DataFrame:
+        """Time and equity in USD."""
+        return equity_frame(self.played.records, self.played.world.tape)
 
 
 def play_references(
-    builder: OpportunityBuilder, settings: ArbSettings, window: Window, play: Play, names: Iterable[str] = REFERENCES
-) -> list[Reference]:
-    """Play the references of those names over the window, under the settings' costs and limits.
+    world: World[ArbSettings], window: Window, play: Play, names: Iterable[str] = REFERENCES
+) -> list[Benchmark]:
+    """Play the references of those names over the window, under the world's costs and limits.
 
     The optima are left out where hindsight cannot be right: margin by exchange, legs that fail.
     """
-    playable = [name for name in names if REFERENCES[name][0] != "hindsight" or is_searchable(settings)]
-    return [_played(name, builder, settings, window, play) for name in playable]
+    playable = [name for name in names if REFERENCES[name][0] != "hindsight" or is_searchable(world.settings)]
+    return [_played(name, world, window, play) for name in playable]
 
 
-def _played(name: str, builder: OpportunityBuilder, settings: ArbSettings, window: Window, play: Play) -> Reference:
+def _played(name: str, world: World[ArbSettings], window: Window, play: Play) -> Benchmark:
     strategy, forced = REFERENCES[name]
-    parameters = {**settings.strategies.get(strategy, {}), **forced}
-    configured = settings.model_copy(update={"strategies": {**settings.strategies, strategy: parameters}})
-    entrant = entrant_maker(strategy, configured, Context(np.random.default_rng(0)))(builder, window)
-    records = play(name, entrant)
-    metrics = compute_metrics(records, settings.initial_capital_usd)
-    return Reference(name, parameters, entrant.marks, metrics, equity_frame(records, entrant.builder.tape))
+    parameters = {**world.settings.strategies.get(strategy, {}), **forced}
+    player = make_player(strategy, parameters, may_know_future=True)
+    return Benchmark(name, parameters, play(name, player, world, window))
 
 
-def write_references(folder: Path, references: Sequence[Reference]) -> None:
+def write_references(folder: Path, references: Sequence[Benchmark]) -> None:
     """``references.parquet`` (time and equity in USD by reference) and ``references.json`` (what they are)."""
-    times = references[0].equity["time"]
-    curves = {one.name: one.equity["equity_usd"] for one in references}
-    pd.DataFrame({"time": times, **curves}).to_parquet(folder / CURVES, index=False)
+    equity = {one.name: one.equity for one in references}
+    curves = {name: one["equity_usd"] for name, one in equity.items()}
+    pd.DataFrame({"time": equity[references[0].name]["time"], **curves}).to_parquet(folder / CURVES, index=False)
     facts = [
-        {"name": one.name, "parameters": dict(one.parameters), **one.marks, "metrics": one.metrics}
+        {"name": one.name, "parameters": dict(one.parameters), **one.played.marks, "metrics": one.played.metrics}
         for one in references
     ]
     write_json(folder / FACTS, {"references": facts})

@@ -15,9 +15,11 @@ from stable_baselines3.common.logger import configure
 
 from adapters.configuration.settings import ArbSettings
 from adapters.datasets.load import Dataset
-from adapters.research.evaluation import Episode, play, rank_correlation, signs_of
+from adapters.research.evaluation import rank_correlation
 from adapters.research.manifest import build_manifest
-from adapters.research.markets import Window, prepare_dataset, window_of
+from adapters.research.markets import prepare_dataset, window_of
+from adapters.research.players import policy_player
+from adapters.research.playing import Played, play, signs_of
 from adapters.storage.array_files import read_arrays, write_arrays
 from adapters.storage.atomic import replacing_file
 from adapters.storage.bundles import FILES_SHA256, save_bundle
@@ -29,9 +31,9 @@ from adapters.storage.sealed import SealError, read_sealed, write_sealed
 from engine.analysis.metrics import Metrics
 from engine.errors import DataError, UserError, in_words
 from engine.observation.encoding import fit_scaler
-from engine.observation.opportunities import OpportunityBuilder
 from engine.settings import Settings, first_problem
-from engine.worlds import late
+from engine.windows import Window
+from engine.worlds import AnyWorld
 from rl_training.environments.episodes import Course
 from rl_training.learners.extraction import policy_of
 from rl_training.learners.training import Training
@@ -130,10 +132,10 @@ def train(
         raise DataError(f"is not the data set this training began with ({plan.dataset_fingerprint})", file=plan.data)
     settings = plan.settings
     window, _, _ = training_window(dataset, plan.train_from, plan.train_to)
-    builder = prepare_dataset(dataset, settings)
+    world = prepare_dataset(dataset, settings)
     spec = settings.observation
-    scaler = fit_scaler(builder, spec, window.first, window.last)
-    course = Course.over(builder, spec, scaler, window.first, window.last)
+    scaler = fit_scaler(world, spec, window.first, window.last)
+    course = Course.over(world, spec, scaler, window.first, window.last)
     training = Training(course, settings.training, seed=plan.seed, learner=plan.learner)
     if (folder / CHECKPOINT).exists():
         restore(training, folder / CHECKPOINT)
@@ -145,9 +147,9 @@ def train(
         cost_table_hash=settings.cost_table_hash(),
     )  # fmt: skip
     seconds = (datetime.now(UTC) - started).total_seconds()
-    weeks = reward_by_week(builder, dataset, policy, settings)
+    weeks = reward_by_week(world, dataset, policy, settings)
     outcome = Outcome(steps, before, seconds, None, None, rank_correlation(weeks), len(weeks))
-    if (played := validate(builder, dataset, policy, settings)) is not None:
+    if (played := validate(world, dataset, policy)) is not None:
         at_once, delayed = played
         signs = signs_of(at_once, delayed)
         outcome = replace(outcome, validation=at_once.metrics, late=delayed.metrics, signs=signs)
@@ -155,28 +157,23 @@ def train(
     return outcome
 
 
-def validate(
-    builder: OpportunityBuilder, dataset: Dataset, policy: Policy, settings: ArbSettings
-) -> tuple[Episode, Episode] | None:
+def validate(world: AnyWorld, dataset: Dataset, policy: Policy) -> tuple[Played, Played] | None:
     """The validation window, filled at once and one hour late; None where the data set has none."""
     if VALIDATION not in dataset.windows:
         return None
     window = window_of(dataset, None, None, VALIDATION)
-    reward = settings.training.reward
-    (at_once,) = play(builder, policy, [window], reward)
-    (delayed,) = play(late(builder), policy, [window], reward)
-    return at_once, delayed
+    player = policy_player(policy)
+    return play(player, world, window), play(player, world.late(), window)
 
 
-def reward_by_week(
-    builder: OpportunityBuilder, dataset: Dataset, policy: Policy, settings: ArbSettings
-) -> list[Episode]:
+def reward_by_week(world: AnyWorld, dataset: Dataset, policy: Policy, settings: ArbSettings) -> list[Played]:
     """The policy over every whole week of the validation window; none where the data set has no such window."""
     if VALIDATION not in dataset.windows:
         return []
     window = window_of(dataset, None, None, VALIDATION)
     starts = range(window.first, window.last - WEEK_HOURS + 1, WEEK_HOURS)
-    return play(builder, policy, [Window(start, start + WEEK_HOURS) for start in starts], settings.training.reward)
+    player, reward = policy_player(policy), settings.training.reward
+    return [play(player, world, Window(start, start + WEEK_HOURS), reward=reward) for start in starts]
 
 
 def write_checkpoint(folder: Path, training: Training) -> None:

@@ -21,22 +21,19 @@ import numpy as np
 from pydantic import AwareDatetime
 
 from adapters.configuration.settings import ArbSettings
-from adapters.configuration.strategy_registry import build_strategy
 from adapters.configuration.tuning_grids import Point
 from adapters.datasets.load import load_dataset
 from adapters.research.markets import filtered
+from adapters.research.players import make_player
+from adapters.research.playing import play
 from adapters.workers.processes import end_with_parent, one_thread_each
-from engine.accounting.records import Records, hold_hours
-from engine.accounting.tape import prepare
-from engine.analysis.metrics import Metrics, compute_metrics, fitness
-from engine.analysis.significance import returns_of
-from engine.backtest import run_backtest
+from engine.accounting.records import hold_hours
+from engine.analysis.metrics import Metrics, fitness
 from engine.errors import ArbError, DataError
 from engine.market.data import Floats
-from engine.observation.opportunities import OpportunityBuilder
 from engine.settings import Settings
-from engine.worlds import late
-from strategies.plugin import Context
+from engine.windows import Window
+from engine.worlds import World
 
 LATE = "late_"
 """Prefix of the metrics of the same point with every fill one hour later."""
@@ -130,17 +127,11 @@ def _task(job: TuningJob) -> Callable[[Point], Measured]:
 def measure(job_json: str, point: Point) -> Measured:
     """Backtest one point, at once and, if asked for, late."""
     bench = _bench(job_json)
-    capital = bench.job.settings.initial_capital_usd
-    metrics: Metrics = {}
-    played: dict[str, Records] = {}
-    for prefix, builder in bench.builders.items():
-        context = Context(np.random.default_rng(bench.job.seed))
-        strategy = build_strategy(bench.job.strategy, point, context)
-        played[prefix] = run_backtest(builder, strategy, bench.first, bench.last)
-        run = compute_metrics(played[prefix], capital)
-        metrics |= {prefix + name: value for name, value in run.items()}
+    player = make_player(bench.job.strategy, point, seed=bench.job.seed)
+    played = {prefix: play(player, world, bench.window) for prefix, world in bench.worlds.items()}
+    metrics: Metrics = {prefix + name: value for prefix, one in played.items() for name, value in one.metrics.items()}
     at_once = played[""]
-    return Measured(metrics, returns_of(at_once, capital), tuple(hold_hours(at_once.trades).tolist()))
+    return Measured(metrics, at_once.returns, tuple(hold_hours(at_once.trades).tolist()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,17 +139,15 @@ class _Bench:
     """A prepared market: what a process keeps from point to point."""
 
     job: TuningJob
-    builders: dict[str, OpportunityBuilder]
-    first: int
-    last: int
+    worlds: dict[str, World[ArbSettings]]
+    window: Window
 
 
 @lru_cache(maxsize=1)
 def _bench(job_json: str) -> _Bench:
     job = TuningJob.model_validate_json(job_json)
-    builders = _builders(job.model_dump_json(include={"dataset", "fingerprint", "settings", "late"}))
-    market = builders[""].tape.market
-    return _Bench(job, builders, market.index_of(job.start), market.index_of(job.end))
+    worlds = _worlds(job.model_dump_json(include={"dataset", "fingerprint", "settings", "late"}))
+    return _Bench(job, worlds, worlds[""].tape.market.window(job.start, job.end))
 
 
 class _Market(Settings):
@@ -171,17 +160,14 @@ class _Market(Settings):
 
 
 @lru_cache(maxsize=1)
-def _builders(market_json: str) -> dict[str, OpportunityBuilder]:
+def _worlds(market_json: str) -> dict[str, World[ArbSettings]]:
     """Kept apart from the rest of a job: searches on other windows or of other rules share it."""
     asked = _Market.model_validate_json(market_json)
     dataset = load_dataset(asked.dataset, asked.settings.gate)
     if dataset.fingerprint != asked.fingerprint:
         raise DataError("changed while it was being searched; start again", file=str(asked.dataset))
-    tape = prepare(filtered(dataset.market, asked.settings.filters), asked.settings)
-    builders = {"": OpportunityBuilder(tape)}
-    if asked.late:
-        builders[LATE] = late(builders[""])
-    return builders
+    world = World.of(filtered(dataset.market, asked.settings.filters), asked.settings)
+    return {"": world, LATE: world.late()} if asked.late else {"": world}
 
 
 def _begin_worker() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
-from adapters.datasets.layout import DatasetInfo, Delisting, Window, WindowName
+from adapters.datasets.layout import DatasetInfo, Delisting, NamedWindow, WindowName
 from adapters.datasets.write import Progress, refuse_target, write_dataset
 from adapters.sample.coins import choose_coins
 from adapters.sample.generator import generate
@@ -68,15 +68,15 @@ def describe(settings: SampleSettings, market: MarketData) -> DatasetInfo:
     )
 
 
-def windows(settings: SampleSettings) -> dict[WindowName, Window]:
+def windows(settings: SampleSettings) -> dict[WindowName, NamedWindow]:
     """Whole days: 60 % train, 20 % validation, the rest test, with two days of embargo between."""
     usable = settings.days - 2 * EMBARGO_DAYS
     train, validation = round(TRAIN_SHARE * usable), round(VALIDATION_SHARE * usable)
     lengths: dict[WindowName, int] = {"train": train, "validation": validation, "test": usable - train - validation}
     start = datetime.combine(settings.first_day, time(), UTC)
-    chosen: dict[WindowName, Window] = {}
+    chosen: dict[WindowName, NamedWindow] = {}
     for name, days in lengths.items():
-        chosen[name] = Window(start=start, end=start + timedelta(days=days, hours=-1))
+        chosen[name] = NamedWindow(start=start, end=start + timedelta(days=days, hours=-1))
         start += timedelta(days=days + EMBARGO_DAYS)
     return chosen
 

@@ -13,8 +13,8 @@ from typing import Annotated
 from pydantic import Field
 
 from engine.errors import UserError
-from engine.market.data import time_of
 from engine.settings import Settings
+from engine.windows import Window
 
 Days = Annotated[int, Field(ge=1)]
 
@@ -35,31 +35,16 @@ class FoldLengths(Settings):
 
 
 @dataclass(frozen=True)
-class Span:
-    """Hour numbers, both included."""
-
-    first: int
-    last: int
-
-    @property
-    def hours(self) -> int:
-        return self.last - self.first + 1
-
-    def __str__(self) -> str:
-        return f"{time_of(self.first):%Y-%m-%dT%H:%MZ} to {time_of(self.last):%Y-%m-%dT%H:%MZ}"
-
-
-@dataclass(frozen=True)
 class Fold:
-    """One choice and its test; ``number`` counts from 1."""
+    """One choice and its test, in hour numbers; ``number`` counts from 1."""
 
     number: int
-    train: Span
-    validation: Span
-    test: Span
+    train: Window
+    validation: Window
+    test: Window
 
 
-def folds_of(hours: Span, lengths: FoldLengths) -> list[Fold]:
+def folds_of(hours: Window, lengths: FoldLengths) -> list[Fold]:
     """All folds that fit into ``hours``, the first of them at its start.
 
     Raises ``UserError`` when not even one fits, with lengths that would.
@@ -72,17 +57,17 @@ def folds_of(hours: Span, lengths: FoldLengths) -> list[Fold]:
 
 def _fold(start: int, lengths: FoldLengths, k: int) -> Fold:
     moved = 24 * lengths.test_days * k
-    train = Span(start if lengths.anchored else start + moved, start + moved + 24 * lengths.train_days - 1)
+    train = Window(start if lengths.anchored else start + moved, start + moved + 24 * lengths.train_days - 1)
     validation = _after(train, lengths.embargo_hours, lengths.validate_days)
     return Fold(k + 1, train, validation, _after(validation, lengths.embargo_hours, lengths.test_days))
 
 
-def _after(span: Span, embargo_hours: int, days: int) -> Span:
-    first = span.last + 1 + embargo_hours
-    return Span(first, first + 24 * days - 1)
+def _after(before: Window, embargo_hours: int, days: int) -> Window:
+    first = before.last + 1 + embargo_hours
+    return Window(first, first + 24 * days - 1)
 
 
-def _too_short(hours: Span, lengths: FoldLengths) -> str:
+def _too_short(hours: Window, lengths: FoldLengths) -> str:
     asked = (lengths.train_days, lengths.validate_days, lengths.test_days)
     words = " + ".join(str(days) for days in asked)
     problem = (

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.accounting.codes import LONG, SHORT
-from engine.accounting.tape import LEAVES_BY_NOTICE, SILENT, Tape, TapeArrays, rules_record
+from engine.accounting.tape import LEAVES_BY_NOTICE, SILENT, Tape, TapeArrays
 from engine.analysis.hindsight_values import (
     entry_cost,
     exit_value,
@@ -34,6 +34,7 @@ from engine.compiled import compiled
 from engine.errors import UserError
 from engine.market.data import Floats, Ints
 from engine.settings import EngineSettings
+from engine.worlds import ruled
 
 PLANNED = np.dtype(
     [
@@ -98,8 +99,7 @@ def fixed_size(tape: Tape, notional_usd: float | None = None) -> Tape:
     fraction = settings.position_fraction or 1.0 / settings.max_positions
     by_settings = settings.position_size_usd or settings.initial_capital_usd * fraction / 2.0 * settings.leverage
     changes = {"position_size_usd": notional_usd or by_settings, "max_position_loss_pct": None}
-    fixed = settings.model_copy(update=changes)
-    return replace(tape, settings=fixed, arrays=tape.arrays._replace(rules=rules_record(fixed)))
+    return ruled(tape, settings.model_copy(update=changes))
 
 
 def _task(tape: Tape, first: int, last: int, persistent: bool) -> _Task:

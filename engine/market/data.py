@@ -9,34 +9,22 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import DataError, UserError
+from engine.windows import EPOCH as EPOCH
+from engine.windows import Window
+from engine.windows import hour_of as hour_of
+from engine.windows import time_of as time_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NEVER = np.iinfo(np.int64).max
 """An hour that does not come: the delisting hour of a leg without a notice."""
-
-
-def hour_of(time: datetime) -> int:
-    """Number of whole hours since 1970-01-01T00:00Z of an aware time that lies on a whole hour."""
-    if time.tzinfo is None:
-        raise UserError(f"{time.isoformat()} has no time zone; write it as UTC, for example {time.isoformat()}Z")
-    seconds = (time - EPOCH).total_seconds()
-    if seconds % 3600:
-        raise UserError(f"{time.isoformat()} is not a whole hour")
-    return int(seconds // 3600)
-
-
-def time_of(hour: int) -> datetime:
-    """The aware UTC time of an hour number."""
-    return EPOCH + timedelta(hours=int(hour))
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,6 +102,10 @@ class MarketData:
                 f"{time:%Y-%m-%dT%H:%MZ} is outside the data ({first:%Y-%m-%dT%H:%MZ} to {last:%Y-%m-%dT%H:%MZ})"
             )
         return index
+
+    def window(self, start: datetime, end: datetime) -> Window:
+        """Rows of the hours from ``start`` to ``end``, both included. Raises ``UserError`` outside the data."""
+        return Window(self.index_of(start), self.index_of(end))
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,11 +21,12 @@ from engine.accounting.marking import open_notional, position_pnl
 from engine.accounting.tape import TapeArrays
 from engine.compiled import compiled, hourly
 from engine.errors import DataError, UserError
-from engine.market.data import Floats, Ints, time_of
+from engine.market.data import Floats, Ints
 from engine.observation.actions import action_count
 from engine.observation.features import COLUMN, FEATURES
 from engine.observation.opportunities import OpportunityBuilder, rank
 from engine.settings import Settings, hash_of
+from engine.windows import time_of
 
 V1_FEATURES = tuple(FEATURES)[:22]
 PORTFOLIO_VALUES = 5

@@ -19,10 +19,11 @@ from engine.accounting.loop import HourlyLoop
 from engine.accounting.margin import liquidation_distance
 from engine.accounting.marking import position_pnl
 from engine.errors import UserError, did_you_mean, shown
-from engine.market.data import Floats, Ints, time_of
+from engine.market.data import Floats, Ints
 from engine.observation.encoding import Encoding, Float32s, ObservationSpec, absurd_value, encode, rank_hour
 from engine.observation.features import COLUMN
 from engine.observation.opportunities import OpportunityBuilder
+from engine.windows import time_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,12 +18,13 @@ from adapters.research.audit.file_watch import FileWatch, Touch
 from engine.analysis.lookahead import NO_FILL, NO_FUTURE, Leak, Replay, Subject, guilty_tables, leaks, replay
 from engine.errors import UserError
 from engine.market.counterfactual import rows_of
-from engine.market.data import MarketData, time_of
+from engine.market.data import MarketData
 from engine.observation.answers import ask
 from engine.observation.encoding import ObservationSpec, Scaler
 from engine.observation.opportunities import OpportunityBuilder
 from engine.observation.view import Order, Strategy, View
 from engine.settings import EngineSettings
+from engine.windows import time_of
 
 HISTORY_HOURS = 240
 """Rows before the first decision of a replay: the longest window of a feature, and more."""

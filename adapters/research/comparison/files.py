@@ -11,7 +11,7 @@ from adapters.research.comparison.held import Held
 from adapters.storage.csv_files import write_table
 from adapters.storage.giving_way import unfamiliar, unsigned
 from adapters.storage.run_files import write_json
-from engine.market.data import time_of
+from engine.windows import time_of
 
 COMMAND = "arb compare"
 HOURS_FILE, CAUSES_FILE = "compare.csv", "compare.json"

@@ -7,22 +7,21 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from adapters.research.evaluation import play
 from adapters.research.manifest import build_manifest
-from adapters.research.markets import Window
 from adapters.research.pbt.job import PBTJob, load_job_data
 from adapters.research.pbt.loop import Iteration
 from adapters.research.pbt.machine import machine
 from adapters.research.pbt.reports import write_hyperparameters, write_whole
 from adapters.research.pbt.tried import tried
+from adapters.research.players import policy_player
+from adapters.research.playing import play
 from adapters.storage.bundles import FILES_SHA256, MOST_MODEL_BYTES, read_model_file, require_listed, save_bundle
 from adapters.storage.pbt_names import agent_zip
 from adapters.storage.policy_zip import layers_of_zip
 from adapters.storage.regular_files import read_regular, sha256_of
 from adapters.storage.trials import FILE as TRIALS
 from engine.analysis.metrics import Metrics
-from engine.observation.opportunities import OpportunityBuilder
-from engine.worlds import late
+from engine.worlds import AnyWorld
 from strategies.policy import Policy
 
 
@@ -36,12 +35,12 @@ def finish(
 ) -> dict[str, Metrics]:
     """Hyperparameters, ``bundle/`` of the winner and ``manifest.json``; returns the winner's validation metrics."""
     last = iterations[-1]
-    dataset, builder = load_job_data(job)
+    dataset, world = load_job_data(job)
     write_hyperparameters(folder, job, last)
     winner = last.ranking[0]
     files = _files(folder, last)
     policy = agent_policy(folder, job, winner, files)
-    metrics = validation_metrics(job, builder, policy)
+    metrics = validation_metrics(job, world, policy)
     trials = tried(folder, job, iterations)
     manifest = build_manifest(
         job.settings,
@@ -87,13 +86,13 @@ def agent_policy(folder: Path, job: PBTJob, agent: int, listed: Mapping[str, str
     return Policy(f"{folder.name}-agent_{agent}", job.settings.observation, job.scaler, weights, biases, costs)
 
 
-def validation_metrics(job: PBTJob, builder: OpportunityBuilder, policy: Policy) -> dict[str, Metrics]:
+def validation_metrics(job: PBTJob, world: AnyWorld, policy: Policy) -> dict[str, Metrics]:
     """Metrics on the validation window, filled at once and one hour late, by the backtest itself."""
-    market, reward = builder.tape.market, job.settings.training.reward
-    window = Window(market.index_of(job.validate_from), market.index_of(job.validate_to))
+    player = policy_player(policy)
+    window = world.tape.market.window(job.validate_from, job.validate_to)
     return {
-        "validation": play(builder, policy, [window], reward)[0].metrics,
-        "validation_1h_late": play(late(builder), policy, [window], reward)[0].metrics,
+        "validation": play(player, world, window).metrics,
+        "validation_1h_late": play(player, world.late(), window).metrics,
     }
 
 

@@ -19,6 +19,7 @@ from engine.market.data import time_of
 from engine.observation.encoding import Scaler, fit_scaler
 from engine.observation.opportunities import OpportunityBuilder
 from engine.settings import Settings, first_problem
+from engine.worlds import World
 from rl_training.pbt.schedule import Schedule, schedule_of
 from rl_training.pbt.settings import Learner
 
@@ -127,7 +128,7 @@ def read_job(path: Path) -> PBTJob:
         raise DataError(f"is no job of this version: {first_problem(PBTJob, error)}", file=str(path)) from None
 
 
-def load_job_data(job: PBTJob) -> tuple[Dataset, OpportunityBuilder]:
+def load_job_data(job: PBTJob) -> tuple[Dataset, World[ArbSettings]]:
     """The data set of a job, prepared. Raises ``DataError`` when it is not the one that the run began with."""
     dataset = load_dataset(job.dataset, job.settings.gate)
     if dataset.fingerprint != job.fingerprint:

@@ -1,9 +1,9 @@
-"""Playing scenarios: the same data under changed settings or a changed market, each strategy made anew."""
+"""Playing scenarios: the same data under changed settings or a changed market, each player made ready anew."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,20 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adapters.configuration.settings import ArbSettings
-from adapters.configuration.strategy_registry import build_strategy
-from adapters.research.markets import Window
+from adapters.research.players import Player
+from adapters.research.playing import Played, play
 from adapters.research.stress.scenarios import Scenario
 from engine.accounting.books import Reason
 from engine.accounting.records import Records
-from engine.accounting.tape import Tape, prepare
-from engine.analysis.metrics import Metrics, compute_metrics
-from engine.backtest import run_backtest
-from engine.market.outages import silenced
-from engine.observation.features import Tables, build_tables
-from engine.observation.opportunities import OpportunityBuilder
-from engine.observation.view import Strategy
-from strategies.plugin import Context
-from strategies.policy import Policy
+from engine.accounting.tape import Tape
+from engine.analysis.metrics import Metrics
+from engine.windows import Window
+from engine.worlds import World
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,60 +42,30 @@ class Outcome:
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """A prepared market and the strategies that are played on it."""
+    """A prepared world, the players that are played on it, and rows ``window``; ``seed`` is that of the outages."""
 
-    builder: OpportunityBuilder
-    settings: ArbSettings
+    base: World[ArbSettings]
     window: Window
-    names: tuple[str, ...]
-    policies: tuple[Policy, ...]
+    players: tuple[Player, ...]
     seed: int
 
-    def strategy(self, name: str) -> Strategy:
-        """A strategy as if it had never played, with the random numbers of every other scenario."""
-        rng = np.random.default_rng([self.seed, self.names.index(name)])
-        return build_strategy(name, self.settings.strategies.get(name, {}), Context(rng, self.policies))
+    def world(self, scenario: Scenario) -> World[ArbSettings]:
+        """The world of a scenario."""
+        changed = self.base.under(scenario.settings(self.base.settings))
+        return changed.silenced(scenario.outages, since=self.window.first) if scenario.outages else changed
 
-    def world(self, scenario: Scenario) -> OpportunityBuilder:
-        """The market of a scenario under its settings."""
-        settings = scenario.settings(self.settings)
-        if scenario.outages:
-            tape = prepare(silenced(self.builder.tape.market, scenario.outages), settings)
-            return OpportunityBuilder(tape, _protected(build_tables(tape, since=self.window.first), self.builder))
-        return restated(self.builder, settings)
-
-    def play(self, name: str, world: OpportunityBuilder, progress: Callable[[int], None] = lambda _: None) -> Records:
-        """Records of one strategy over the window."""
-        return run_backtest(world, self.strategy(name), self.window.first, self.window.last, progress=progress)
+    def play(self, player: Player, world: World[ArbSettings]) -> Played:
+        """One player over the window."""
+        return play(player, world, self.window)
 
 
-def restated(builder: OpportunityBuilder, settings: ArbSettings) -> OpportunityBuilder:
-    """The same market under other settings; of the features only the cost of a position depends on them.
-
-    Raises ``ValueError`` for other filters, and for another ``max_stale_hours``, which reaches more features.
-    """
-    old = builder.tape.settings
-    if (settings.max_stale_hours, settings.filters) != (old.max_stale_hours, old.filters):
-        raise ValueError("these settings need features of their own")
-    tape = prepare(builder.tape.market, settings, before=builder.tape.before, pairs=builder.tape.pairs)
-    fee_rate = np.ascontiguousarray(tape.arrays.quotes["fee_rate"].T)
-    return OpportunityBuilder(tape, _protected(builder.tables._replace(fee_rate=fee_rate), builder))
-
-
-def _protected(tables: Tables, like: OpportunityBuilder) -> Tables:
-    """Tables as writeable as others: compiled code is made once, not once for each kind."""
-    for mine, other in zip(tables, like.tables, strict=True):
-        if mine is not other:
-            mine.flags.writeable = other.flags.writeable
-    return tables
-
-
-def outcome(name: str, scenario: Scenario, records: Records, tape: Tape, real: Tape) -> Outcome:
+def outcome(played: Played, scenario: Scenario, real: Tape) -> Outcome:
     """The figures of a finished run; ``real`` is the tape without the outages of the scenario."""
-    metrics = compute_metrics(records, tape.settings.initial_capital_usd)
+    records, tape = played.records, played.world.tape
     phantom = _phantom_usd(records, tape, real) if scenario.outages else 0.0
     exits, refused = _by_reason(records.trades), _by_reason(records.notes)
-    return Outcome(name, scenario, metrics, exits, refused, phantom, _naked_usd(records.trades, tape))
+    naked = _naked_usd(records.trades, tape)
+    return Outcome(played.player.name, scenario, played.metrics, exits, refused, phantom, naked)
 
 
 def _naked_usd(trades: NDArray[Any], tape: Tape) -> float:

@@ -15,10 +15,12 @@ from adapters.research.stress.study import Study
 from adapters.storage.csv_files import write_table
 from adapters.storage.giving_way import unfamiliar, unsigned
 from adapters.storage.run_files import write_json
-from engine.market.data import MarketData, time_of
+from engine.market.data import MarketData
+from engine.windows import time_of
 
 COMMAND = "arb stress"
-FILES = ("stress.csv", "stress.json", "stress.html", "manifest.json")
+PAGE = "stress.html"
+FILES = ("stress.csv", "stress.json", PAGE, "manifest.json")
 
 
 def stress_only(folder: Path) -> str | None:

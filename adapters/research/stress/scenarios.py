@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from adapters.configuration.settings import ArbSettings, parse_request
-from adapters.research.markets import Window
 from adapters.research.stress.settings import StressSettings
 from engine.accounting.records import Records
 from engine.accounting.tape import Tape
-from engine.market.data import MarketData, time_of
+from engine.market.data import MarketData
 from engine.market.outages import Outage, scattered_outages
-from engine.worlds import later
+from engine.windows import Window, time_of
+from engine.worlds import dearer, later
 
 COSTS, LATE, LEG_FAILURE, OUTAGE = "costs", "late", "leg failure", "outage"
 CAPITAL, LEVERAGE = "capital", "leverage"
@@ -60,7 +60,7 @@ def scenarios_of(
 
 def costs(multiple: float, settings: ArbSettings) -> Scenario:
     """Fees, spreads and slippage times ``multiple``, on top of what the settings say already."""
-    changes = {"cost_multiple": settings.cost_multiple * multiple}
+    changes = {"cost_multiple": dearer(settings, multiple).cost_multiple}
     return Scenario(COSTS, f"costs x{multiple:g}", multiple, changes)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from adapters.research.players import Player
 from adapters.research.stress.bench import Bench, Outcome, outcome
 from adapters.research.stress.break_even import BreakEven, find_break_even
 from adapters.research.stress.capacity import Capacity, capacity
@@ -39,30 +40,29 @@ def pnl_usd(one: Outcome) -> float:
 
 
 def study(bench: Bench, stress: StressSettings, progress: Progress = lambda *_: None) -> list[Study]:
-    """Play everything; one study for each strategy of the bench, in its order. Raises ``SettingsError``."""
-    real = bench.builder.tape
-    scenarios = scenarios_of(stress, bench.settings, real.market, bench.window, bench.seed)
+    """Play everything; one study for each player of the bench, in its order. Raises ``SettingsError``."""
+    real, settings = bench.base.tape, bench.base.settings
+    scenarios = scenarios_of(stress, settings, real.market, bench.window, bench.seed)
     for scenario in scenarios:
-        scenario.settings(bench.settings)  # one that cannot be set is told before anything is played
-    counter = _Counter(progress, len(bench.names) * (1 + len(scenarios)))
-    base = {name: bench.play(name, bench.builder) for name in bench.names}
-    found: dict[str, list[Outcome]] = {name: [] for name in bench.names}
+        scenario.settings(settings)  # one that cannot be set is told before anything is played
+    counter = _Counter(progress, len(bench.players) * (1 + len(scenarios)))
+    base = [bench.play(player, bench.base) for player in bench.players]
+    found: list[list[Outcome]] = [[] for _ in bench.players]
     for scenario in scenarios:
         world = bench.world(scenario)
-        for name in bench.names:
-            found[name].append(outcome(name, scenario, bench.play(name, world), world.tape, real))
+        for player, outcomes in zip(bench.players, found, strict=True):
+            outcomes.append(outcome(bench.play(player, world), scenario, real))
             counter.finished()
     studies = []
-    for name in bench.names:
-        worst = worst_outages(stress, real, bench.window, base[name])
+    for player, as_it_is, outcomes in zip(bench.players, base, found, strict=True):
+        worst = worst_outages(stress, real, bench.window, as_it_is.records)
         counter.total += len(worst)
         for scenario in worst:
-            world = bench.world(scenario)
-            found[name].append(outcome(name, scenario, bench.play(name, world), world.tape, real))
+            outcomes.append(outcome(bench.play(player, bench.world(scenario)), scenario, real))
             counter.finished()
-        break_even = _break_even(bench, name, stress.costs) if stress.costs.multiples else None
-        as_it_is = outcome(name, BASE, base[name], real, real)
-        studies.append(Study(name, as_it_is, _in_order(found[name]), break_even, _capacity(found[name])))
+        break_even = _break_even(bench, player, stress.costs) if stress.costs.multiples else None
+        unchanged = outcome(as_it_is, BASE, real)
+        studies.append(Study(player.name, unchanged, _in_order(outcomes), break_even, _capacity(outcomes)))
         counter.finished()
     return studies
 
@@ -84,12 +84,12 @@ def _in_order(outcomes: Sequence[Outcome]) -> list[Outcome]:
     return sorted(outcomes, key=lambda one: groups.index(one.scenario.group))
 
 
-def _break_even(bench: Bench, name: str, stress: CostScenarios) -> BreakEven:
-    capital = bench.settings.initial_capital_usd
+def _break_even(bench: Bench, player: Player, stress: CostScenarios) -> BreakEven:
+    settings = bench.base.settings
 
     def probe(multiple: float) -> tuple[float, int]:
-        records = bench.play(name, bench.world(costs(multiple, bench.settings)))
-        return float(records.hours["equity"][-1]) - capital, len(records.trades)
+        records = bench.play(player, bench.world(costs(multiple, settings))).records
+        return float(records.hours["equity"][-1]) - settings.initial_capital_usd, len(records.trades)
 
     return find_break_even(probe, stress.multiples, highest=stress.highest, tolerance=stress.tolerance)
 

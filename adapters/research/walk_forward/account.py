@@ -14,18 +14,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from adapters.configuration.settings import ArbSettings
-from adapters.configuration.strategy_registry import build_strategy
+from adapters.research.players import make_player
+from adapters.research.playing import play
 from adapters.research.tuning import Trial
 from adapters.research.walk_forward.choices import Choice, Show
 from engine.accounting.books import HOUR
 from engine.accounting.records import NO_RECORDS, Records
-from engine.accounting.tape import rules_record
-from engine.analysis.folds import Span
 from engine.analysis.joined_runs import chain
 from engine.analysis.metrics import Metrics, compute_metrics
-from engine.backtest import run_backtest
-from engine.observation.opportunities import OpportunityBuilder
-from strategies.plugin import Context
+from engine.windows import Window
+from engine.worlds import World
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,41 +56,34 @@ class Account:
 
 
 def play_account(
-    builder: OpportunityBuilder, choices: Sequence[Choice], settings: ArbSettings, seed: int, show: Show
+    world: World[ArbSettings], choices: Sequence[Choice], settings: ArbSettings, seed: int, show: Show
 ) -> Account:
     """Play the choices of one strategy, in the order of their folds, each on its test window once."""
     capital, folds = settings.initial_capital_usd, list[Tested]()
     for done, choice in enumerate(choices, start=1):
-        records = _play(builder, choice, settings, capital, seed)
-        folds.append(Tested(choice, records, compute_metrics(records, capital)))
-        capital = float(records.hours["equity"][-1])
+        folds.append(_tested(world, choice, capital, seed))
+        capital = float(folds[-1].records.hours["equity"][-1])
         show(f"testing {choice.strategy}", done, len(choices))
     records = chain([tested.records for tested in folds])
     metrics = compute_metrics(records, settings.initial_capital_usd)
     return Account(choices[0].strategy, folds, records, metrics)
 
 
-def _play(builder: OpportunityBuilder, choice: Choice, settings: ArbSettings, capital: float, seed: int) -> Records:
-    first, last = rows_of(builder, choice.fold.test)
+def _tested(world: World[ArbSettings], choice: Choice, capital: float, seed: int) -> Tested:
+    window = choice.fold.test.rows_in(world.tape.market.hours)
     if capital <= 0:
-        return _nothing_left(first, last, capital)
-    own = settings.model_copy(update={"initial_capital_usd": capital})
-    tape = replace(builder.tape, settings=own, arrays=builder.tape.arrays._replace(rules=rules_record(own)))
+        records = _nothing_left(window, capital)
+        return Tested(choice, records, compute_metrics(records, capital))
+    own = world.settings.model_copy(update={"initial_capital_usd": capital})
     policies = () if choice.policy is None else (choice.policy,)
-    context = Context(np.random.default_rng([seed, choice.fold.number]), policies)
-    strategy = build_strategy(choice.strategy, choice.parameters, context)
-    return run_backtest(OpportunityBuilder(tape, builder.tables), strategy, first, last)
+    player = make_player(choice.strategy, choice.parameters, seed=[seed, choice.fold.number], policies=policies)
+    played = play(player, world.under(own), window)
+    return Tested(choice, played.records, played.metrics)
 
 
-def _nothing_left(first: int, last: int, capital: float) -> Records:
+def _nothing_left(window: Window, capital: float) -> Records:
     """An account that was lost stays what it is."""
-    hours = np.zeros(last - first + 1, HOUR)
-    hours["hour"] = np.arange(first, last + 1)
+    hours = np.zeros(window.hours, HOUR)
+    hours["hour"] = np.arange(window.first, window.last + 1)
     hours["equity"] = hours["cash"] = capital
     return replace(NO_RECORDS, hours=hours)
-
-
-def rows_of(builder: OpportunityBuilder, span: Span) -> tuple[int, int]:
-    """First and last row of a span in the builder's market."""
-    start = int(builder.tape.market.hours[0])
-    return span.first - start, span.last - start

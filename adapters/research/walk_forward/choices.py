@@ -13,7 +13,6 @@ from adapters.research.walk_forward.plan import WalkForwardPlan
 from adapters.research.walk_forward.point_log import PointLog
 from engine.analysis.folds import Fold
 from engine.analysis.metrics import Metrics
-from engine.market.data import time_of
 from strategies.policy import Policy
 
 Tell = Callable[[str], None]
@@ -60,10 +59,10 @@ def choose_rules(folder: Path, plan: WalkForwardPlan, measure_all: MeasureAll, s
 
 
 def _job(plan: WalkForwardPlan, name: str, fold: Fold) -> TuningJob:
-    span = fold.validation
+    start, end = fold.validation.times
     return TuningJob(
         dataset=plan.dataset, fingerprint=plan.fingerprint, strategy=name,
-        start=time_of(span.first), end=time_of(span.last), settings=plan.settings, seed=plan.seed, late=False,
+        start=start, end=end, settings=plan.settings, seed=plan.seed, late=False,
     )  # fmt: skip
 
 

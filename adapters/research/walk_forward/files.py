@@ -13,9 +13,9 @@ from adapters.configuration.settings import ArbSettings
 from adapters.datasets.load import Dataset
 from adapters.research.entries import write_entries
 from adapters.research.manifest import build_manifest
-from adapters.research.markets import Window
-from adapters.research.players import Entrant
-from adapters.research.references import HINDSIGHT, PERSISTENT, Reference, play_references, write_references
+from adapters.research.players import Player
+from adapters.research.playing import Played, play
+from adapters.research.references import HINDSIGHT, PERSISTENT, Benchmark, play_references, write_references
 from adapters.research.significance import write_significance
 from adapters.research.tuning import Trial
 from adapters.research.walk_forward.account import Account, Tested
@@ -28,12 +28,10 @@ from adapters.storage.csv_files import write_rows
 from adapters.storage.looks import record_look
 from adapters.storage.run_files import write_json, write_run
 from adapters.storage.trials import write_trials
-from engine.accounting.records import Records
-from engine.analysis.folds import Span
 from engine.analysis.metrics import fitness
-from engine.backtest import run_backtest
-from engine.market.data import time_of
 from engine.observation.opportunities import OpportunityBuilder
+from engine.windows import Window
+from engine.worlds import AnyWorld, World
 
 CAPITAL = "each fold begins flat with what the fold before it ended with, and closes at its end"
 
@@ -61,9 +59,7 @@ def write_account(
             _write_model(folder / "models" / _name(tested), tested, plan, dataset)
 
 
-def play_beside(
-    builder: OpportunityBuilder, accounts: Sequence[Account], settings: ArbSettings, show: Show
-) -> list[Reference]:
+def play_beside(world: World[ArbSettings], accounts: Sequence[Account], show: Show) -> list[Benchmark]:
     """What the report shows beside the accounts: doing nothing and both hindsight optima, over all test windows.
 
     The rules as configured are left out: their parameters may come from hours after the test windows.
@@ -71,15 +67,15 @@ def play_beside(
     hours = accounts[0].records.hours["hour"]
     window = Window(int(hours[0]), int(hours[-1]))
 
-    def play(name: str, entrant: Entrant) -> Records:
+    def shown(name: str, player: Player, where: AnyWorld, rows: Window) -> Played:
         show(name, 0, 1)
-        return run_backtest(entrant.builder, entrant.strategy, window.first, window.last)
+        return play(player, where, rows)
 
-    return play_references(builder, settings, window, play, ("hold", PERSISTENT, HINDSIGHT))
+    return play_references(world, window, shown, ("hold", PERSISTENT, HINDSIGHT))
 
 
 def write_for_report(
-    folder: Path, account: Account, references: Sequence[Reference], builder: OpportunityBuilder
+    folder: Path, account: Account, references: Sequence[Benchmark], builder: OpportunityBuilder
 ) -> None:
     """What a report shows of an account besides the run."""
     write_references(folder, references)
@@ -106,8 +102,9 @@ def fold_facts(tested: Tested, overfitting: float | None) -> dict[str, Any]:
     }
 
 
-def _edges(span: Span) -> dict[str, str]:
-    return {"from": time_of(span.first).isoformat(), "to": time_of(span.last).isoformat()}
+def _edges(window: Window) -> dict[str, str]:
+    start, end = window.times
+    return {"from": start.isoformat(), "to": end.isoformat()}
 
 
 def _manifest(account: Account, plan: WalkForwardPlan, dataset: Dataset, started: datetime) -> dict[str, Any]:
@@ -118,8 +115,8 @@ def _manifest(account: Account, plan: WalkForwardPlan, dataset: Dataset, started
             "from": plan.first.isoformat(),
             "to": plan.last.isoformat(),
             "folds": len(account.folds),
-            "test_from": time_of(account.folds[0].choice.fold.test.first).isoformat(),
-            "test_to": time_of(account.folds[-1].choice.fold.test.last).isoformat(),
+            "test_from": plan.tests.times[0].isoformat(),
+            "test_to": plan.tests.times[1].isoformat(),
             "sees_test_window_of_data_set": sees_test_window(plan, dataset),
             "grid": plan.grids.get(account.strategy),
             "points": plan.points,

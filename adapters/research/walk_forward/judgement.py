@@ -16,7 +16,8 @@ from adapters.research.walk_forward.plan import WalkForwardPlan
 from adapters.storage.trials import TrialRecord, record_of, summarise
 from engine.analysis.significance import Significance, Trials, returns_of, significance
 from engine.analysis.statistics import sharpe
-from engine.market.data import Floats, time_of
+from engine.market.data import Floats
+from engine.windows import time_of
 
 NOTHING_CHOSEN = "nothing was chosen: every fold had one setting"
 STRICTER = "nothing was chosen on the test windows, so deflating is stricter than needed"

@@ -33,9 +33,8 @@ from adapters.storage.pbt_names import JOB, SUMMARY, read_summary
 from adapters.storage.trials import FILE as TRIALS
 from adapters.storage.trials import TrialRecord, read_trials
 from adapters.workers.pool import WorkerDied, why_it_died
-from engine.analysis.folds import Fold, Span
+from engine.analysis.folds import Fold
 from engine.errors import DataError, in_words
-from engine.market.data import time_of
 from rl_training.pbt.population import Assignment
 
 Progress = Callable[[int, int], None]
@@ -97,7 +96,7 @@ def _trial(number: int, result: dict[str, Any], record: TrialRecord) -> Trial:
 
 
 def _train_one(place: Path, plan: WalkForwardPlan, fold: Fold, dataset: Dataset, progress: Progress) -> None:
-    seen = replace(dataset, windows={"train": _times(fold.train), "validation": _times(fold.validation)})
+    seen = replace(dataset, windows={"train": fold.train.times, "validation": fold.validation.times})
     if not (place / PLAN).exists():
         _start_anew(place)
         begin(place, _training_plan(plan, fold))
@@ -109,7 +108,7 @@ def _train_one(place: Path, plan: WalkForwardPlan, fold: Fold, dataset: Dataset,
 
 
 def _training_plan(plan: WalkForwardPlan, fold: Fold) -> TrainingPlan:
-    start, end = _times(fold.train)
+    start, end = fold.train.times
     return TrainingPlan(
         data=str(plan.dataset), dataset_fingerprint=plan.fingerprint, train_from=start, train_to=end,
         timesteps=plan.settings.training.timesteps, seed=plan.seed, learner="flat", settings=plan.settings,
@@ -122,7 +121,7 @@ def _train_population(
     if not (place / JOB).exists():
         _start_anew(place)
         builder = prepare_dataset(dataset, plan.settings)
-        edges = WindowEdges(*_times(fold.train), *_times(fold.validation), *_times(fold.test))
+        edges = WindowEdges(*fold.train.times, *fold.validation.times, *fold.test.times)
         job, _ = new_job(
             dataset, builder, plan.settings, edges,
             seed=plan.seed, learner="flat", started=datetime.now(UTC), command=plan.command,
@@ -170,7 +169,3 @@ def _start_anew(place: Path) -> None:
     """A kill may have left a folder without a plan; nothing was learned in it yet."""
     if place.is_dir() and unfamiliar(place, (".*.tmp", ".lock")) is None:
         shutil.rmtree(place, ignore_errors=True)
-
-
-def _times(span: Span) -> tuple[datetime, datetime]:
-    return time_of(span.first), time_of(span.last)

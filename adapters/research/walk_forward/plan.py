@@ -17,10 +17,10 @@ from adapters.research.markets import window_of
 from adapters.storage.giving_way import check_place, unfamiliar
 from adapters.storage.provenance import code_version, command_line
 from adapters.storage.sealed import SealError, read_sealed, write_sealed
-from engine.analysis.folds import Fold, FoldLengths, Span, folds_of
+from engine.analysis.folds import Fold, FoldLengths, folds_of
 from engine.errors import SettingsError, UserError
-from engine.market.data import hour_of, time_of
 from engine.settings import Settings, first_problem
+from engine.windows import Window, time_of
 
 PLAN = "plan.json"
 UNFINISHED = ".unfinished"
@@ -46,9 +46,9 @@ class WalkForwardPlan(Settings):
     code_version: str
 
     @property
-    def hours(self) -> Span:
+    def hours(self) -> Window:
         """First and last hour of everything that the walk-forward looks at."""
-        return Span(hour_of(self.first), hour_of(self.last))
+        return Window.between(self.first, self.last)
 
     @property
     def folds(self) -> list[Fold]:
@@ -56,10 +56,10 @@ class WalkForwardPlan(Settings):
         return folds_of(self.hours, self.lengths)
 
     @property
-    def tests(self) -> Span:
+    def tests(self) -> Window:
         """All test windows together."""
         folds = self.folds
-        return Span(folds[0].test.first, folds[-1].test.last)
+        return Window(folds[0].test.first, folds[-1].test.last)
 
     @property
     def untuned(self) -> tuple[str, ...]:
@@ -185,7 +185,7 @@ def _check(plan: WalkForwardPlan, grid_file: Path | None) -> None:
         _check_training(plan, folds[0].train)
 
 
-def _check_training(plan: WalkForwardPlan, train: Span) -> None:
+def _check_training(plan: WalkForwardPlan, train: Window) -> None:
     from adapters.research.pbt.job import check_batches
     from rl_training.pbt.schedule import schedule_of
 

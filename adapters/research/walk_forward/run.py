@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from adapters.configuration.settings import ArbSettings
 from adapters.datasets.load import Dataset
 from adapters.research.markets import prepare_dataset
 from adapters.research.tuning import measuring
@@ -15,12 +16,12 @@ from adapters.research.walk_forward.account import Account, play_account
 from adapters.research.walk_forward.choices import Choice, Show, Tell, choose_rules
 from adapters.research.walk_forward.plan import WalkForwardPlan
 from engine.errors import DataError
-from engine.observation.opportunities import OpportunityBuilder
+from engine.worlds import World
 
 
 def walk_forward(
     folder: Path, plan: WalkForwardPlan, dataset: Dataset, workers: int, show: Show, tell: Tell
-) -> tuple[list[Account], OpportunityBuilder]:
+) -> tuple[list[Account], World[ArbSettings]]:
     """The accounts in the order of the strategies, and the market they were played on.
 
     What was chosen, or measured for choosing, is kept in ``folder`` and taken from there. ``tell``
@@ -30,12 +31,12 @@ def walk_forward(
     if dataset.fingerprint != plan.fingerprint:
         raise DataError("is not the data set that the walk-forward began with", file=str(dataset.path))
     choices = _choices(folder, plan, dataset, workers, show, tell)
-    builder = prepare_dataset(dataset, plan.settings)
+    world = prepare_dataset(dataset, plan.settings)
     accounts = [
-        play_account(builder, [one for one in choices if one.strategy == name], plan.settings, plan.seed, show)
+        play_account(world, [one for one in choices if one.strategy == name], plan.settings, plan.seed, show)
         for name in plan.strategies
     ]
-    return accounts, builder
+    return accounts, world
 
 
 def _choices(
