@@ -21,7 +21,7 @@ from rl_training.environments.scoring import play
 from rl_training.learners.extraction import policy_of
 from rl_training.learners.flat_numerics import towers
 from rl_training.learners.training import Training
-from rl_training.pbt.interval import Gym, Trained, examine, inherited, train_interval
+from rl_training.pbt.interval import Trained, TrainingContext, evaluate, inherited, train_interval
 from rl_training.pbt.population import Assignment
 from rl_training.settings import EpisodeSettings, PPOSettings, RewardSettings, TrainingSettings
 from strategies.policy import best_action
@@ -33,12 +33,12 @@ OTHER = {"learning_rate": 3e-3, "gamma": 0.99, "gae_lambda": 0.98, "ent_coef": 0
 
 
 @cache
-def gym(learner: Any = "flat", seed: int = 5) -> Gym:
+def gym(learner: Any = "flat", seed: int = 5) -> TrainingContext:
     """Training on the first rows of the random market, validation on the rest."""
     made = builder()
     scaler = fit_scaler(made, SPEC, FIRST, SPLIT)
     ppo = PPOSettings(n_steps=ROLLOUT, batch_size=32, n_epochs=2, net_arch=(16, 8))
-    return Gym(
+    return TrainingContext(
         train=Course.over(made, SPEC, scaler, FIRST, SPLIT),
         validation=Course.over(made, SPEC, scaler, SPLIT + 1, 299),
         training=TrainingSettings(n_envs=4, ppo=ppo, episode=EpisodeSettings(length_hours=20)),
@@ -52,7 +52,7 @@ def gym(learner: Any = "flat", seed: int = 5) -> Gym:
 
 def trained(
     agent: int, rollouts: int, own: Trained | None = None, source: Trained | None = None, *, point: Any = None,
-    where: Gym | None = None,
+    where: TrainingContext | None = None,
 ) -> Trained:  # fmt: skip
     assignment = Assignment(agent, point or POINT, None if source is None else 99)
     own_state = None if own is None else own.checkpoint
@@ -165,21 +165,21 @@ def test_trap_19_losses_that_are_no_numbers_fail_the_agent_who_is_healed_by_a_co
     }
     broken = trained(0, 2, Trained(poisoned, [], sick.steps, None, sick.policy, b""), where=where)
     assert broken.failure
-    score = examine(where, broken)
+    score = evaluate(where, broken)
     assert np.isnan(score.fitness)
     assert score.metrics == {}
     healthy = trained(1, 2, where=where)
     healed = trained(0, 3, broken, healthy, where=where)
     assert healed.failure is None
     assert healed.steps == 3 * ROLLOUT
-    assert np.isfinite(examine(where, healed).fitness)
+    assert np.isfinite(evaluate(where, healed).fitness)
 
 
 def test_a_policy_without_a_finite_answer_has_no_fitness() -> None:
     agent = trained(0, 1)
     weights = (*agent.policy.weights[:-1], np.full_like(agent.policy.weights[-1], nan))
     policy = type(agent.policy)("nan", SPEC, gym().scaler, weights, agent.policy.biases, "0" * 16)
-    assert np.isnan(examine(gym(), Trained({}, [], 0, None, policy, b"")).fitness)
+    assert np.isnan(evaluate(gym(), Trained({}, [], 0, None, policy, b"")).fitness)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -200,7 +200,7 @@ def test_scoring_is_the_backtest(seed: int, latency: int) -> None:
 @pytest.mark.trap(17)
 def test_trap_17_agents_are_scored_on_validation_rows_only() -> None:
     agent = trained(0, 2)
-    score = examine(gym(), agent)
+    score = evaluate(gym(), agent)
     expected = run_backtest(gym_builder(), alone(agent.policy), SPLIT + 1, 299)
     assert score.metrics["final_equity_usd"] == expected.hours["equity"][-1]
     assert score.metrics["hours"] == 299 - SPLIT

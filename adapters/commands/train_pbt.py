@@ -18,9 +18,10 @@ from adapters.commands.seeds import SEED
 
 if TYPE_CHECKING:
     from adapters.reporting.pbt_console import Narrator
+    from adapters.research.pbt.campaign import Campaign
     from adapters.research.pbt.job import PBTJob
-    from adapters.research.pbt.loop import Iteration
     from engine.analysis.metrics import Metrics
+    from rl_training.pbt.results import Iteration
 
 RUNS = Path("trained_models") / "pbt"
 KEPT_BY_RESUME = ("--resume", "--workers")
@@ -126,19 +127,17 @@ def _begun(
 
 def _train(folder: Path, job: PBTJob, *, workers: int | None, started: datetime, warnings: list[str]) -> None:
     from adapters.reporting.pbt_console import Narrator
-    from adapters.research.pbt.courses import courses_of
-    from adapters.research.pbt.finish import finish
-    from adapters.research.pbt.reward_check import check_in_words, reward_check
+    from adapters.research.pbt.campaign import campaign
     from adapters.research.pbt.tried import winner_after_all
-    from adapters.storage.folder_lock import only_one
     from engine.errors import ArbError
+    from rl_training.pbt.reward_check import check_in_words, reward_check
 
     count = workers or os.cpu_count() or 1
-    with only_one(folder), courses_of(folder, job), _bar() as bar:
+    with campaign(folder, job, count) as running, _bar() as bar:
         narrator = Narrator(folder / "pbt_training_log.txt", job.schedule, job.settings.pbt.population, bar)
         _introduce(narrator, folder, job, count, warnings)
         try:
-            iterations = _run(folder, job, count, narrator)
+            iterations = _run(running, narrator)
         except KeyboardInterrupt:
             narrator.say(f"interrupted; go on with: arb train-pbt --resume {folder}")
             raise
@@ -146,7 +145,7 @@ def _train(folder: Path, job: PBTJob, *, workers: int | None, started: datetime,
             narrator.say(f"stopped: {error}")
             narrator.say(f"go on with: arb train-pbt --resume {folder}")
             raise
-        metrics = finish(folder, job, iterations, started=started, workers=count, worker_deaths=narrator.deaths)
+        metrics = running.finish(iterations, started=started, worker_deaths=narrator.deaths)
         _tell(narrator, folder, iterations[-1], metrics, (datetime.now(UTC) - started).total_seconds())
         narrator.say(winner_after_all(folder, job, iterations))
         narrator.say(check_in_words(reward_check(iterations)))
@@ -172,24 +171,20 @@ def _introduce(narrator: Narrator, folder: Path, job: PBTJob, workers: int, warn
         narrator.say(f"warning: {warning}")
 
 
-def _run(folder: Path, job: PBTJob, workers: int, narrator: Narrator) -> list[Iteration]:
+def _run(running: Campaign, narrator: Narrator) -> list[Iteration]:
     from collections.abc import Sequence
 
     from adapters.reporting.pbt_figure import write_figure
     from adapters.reporting.pbt_tensorboard import Scalars
-    from adapters.research.pbt.loop import run_population
-    from adapters.research.pbt.reports import write_reports
-    from adapters.research.pbt.tried import write_tried
 
+    folder, job = running.folder, running.job
     with Scalars(folder / "tensorboard", job.settings.pbt.population) as scalars:
 
         def keep(iterations: Sequence[Iteration]) -> None:
             scalars.add(iterations[-1])
-            write_reports(folder, job, iterations)
-            write_tried(folder, job, iterations)
             write_figure(folder / "pbt.html", job, iterations)
 
-        return run_population(job, folder, workers, narrator, keep=keep)
+        return running.train(narrator, keep)
 
 
 def _tell(narrator: Narrator, folder: Path, last: Iteration, metrics: dict[str, Metrics], seconds: float) -> None:

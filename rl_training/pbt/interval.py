@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
 from math import isfinite, nan
@@ -23,11 +23,12 @@ from rl_training.learners.extraction import policy_of
 from rl_training.learners.flat_ppo import DivergenceError
 from rl_training.learners.training import Training
 from rl_training.pbt.population import Assignment, generator
+from rl_training.pbt.ports import Checkpoint, Interval, StateStore
+from rl_training.pbt.results import AgentResult
 from rl_training.pbt.settings import Learner
 from rl_training.settings import TrainingSettings
 from strategies.policy import Policy
 
-Checkpoint = Mapping[str, NDArray[Any]]
 Scalars = dict[str, float]
 
 LEARNED = ("weights/", "adam", "num_timesteps", "n_updates", "progress_remaining")
@@ -35,8 +36,8 @@ LEARNED = ("weights/", "adam", "num_timesteps", "n_updates", "progress_remaining
 
 
 @dataclass(frozen=True, eq=False)
-class Gym:
-    """Where a population trains and is examined: the same for all of its agents."""
+class TrainingContext:
+    """Where a population trains and is scored: the same for all of its agents."""
 
     train: Course
     validation: Course
@@ -64,7 +65,7 @@ class Trained:
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """An examination on the validation window. ``fitness`` is nan when the policy has no finite answer."""
+    """How a policy did on the validation window. ``fitness`` is nan when the policy has no finite answer."""
 
     fitness: float
     reward: float
@@ -76,8 +77,48 @@ class Score:
 FAILED = Score(nan, nan, {})
 
 
+def run_interval(
+    context: TrainingContext,
+    store: StateStore,
+    interval: Interval,
+    *,
+    progress: Callable[[int], None] = lambda _: None,
+) -> AgentResult:
+    """An executor's task: train and score an agent, from the store's last checkpoint to its next result.
+
+    ``progress`` hears the steps done after each rollout.
+    """
+    assignment, before = interval.assignment, interval.iteration - 1
+    own = store.checkpoint(before, assignment.agent) if before else None
+    source = None if assignment.source is None else store.checkpoint(before, assignment.source)
+    trained = train_interval(context, assignment, interval.steps, own, source, progress=progress)
+    score = evaluate(context, trained)
+    result = _result(interval, trained, score)
+    returns = score.returns if result.failure is None else None
+    return store.write(result, trained.checkpoint, returns, trained.model_zip if interval.last else None)
+
+
+def _result(interval: Interval, trained: Trained, score: Score) -> AgentResult:
+    return AgentResult(
+        agent=interval.assignment.agent,
+        iteration=interval.iteration,
+        source=interval.assignment.source,
+        hyperparameters=interval.assignment.hyperparameters,
+        steps=trained.steps,
+        fitness=_finite(score.fitness),
+        reward=_finite(score.reward),
+        metrics=score.metrics,
+        failure=trained.failure or (None if isfinite(score.fitness) else "the score is not a number"),
+        log=tuple({name: _finite(value) for name, value in entry.items()} for entry in trained.log),
+    )
+
+
+def _finite(value: float) -> float | None:
+    return value if isfinite(value) else None
+
+
 def train_interval(
-    gym: Gym,
+    context: TrainingContext,
     assignment: Assignment,
     steps: int,
     own: Checkpoint | None,
@@ -90,21 +131,21 @@ def train_interval(
     ``own`` is its checkpoint of the iteration before, None in the first; ``source`` that of the agent it copies.
     ``progress`` hears the steps done after each rollout.
     """
-    ppo = gym.training.ppo.model_copy(update=dict(assignment.hyperparameters))
-    settings = gym.training.model_copy(update={"ppo": ppo})
-    seed = int(generator(gym.seed, "agent", assignment.agent).integers(2**31))
-    training = Training(gym.train, settings, seed=seed, learner=gym.learner)
+    ppo = context.training.ppo.model_copy(update=dict(assignment.hyperparameters))
+    settings = context.training.model_copy(update={"ppo": ppo})
+    seed = int(generator(context.seed, "agent", assignment.agent).integers(2**31))
+    training = Training(context.train, settings, seed=seed, learner=context.learner)
     if own is not None:
         training.restore(inherited(own, source))
     diary = _Diary()
     training.log_to(Logger(None, [diary]))
-    failure = _run(training, steps, progress, stock=gym.learner == "sb3")
+    failure = _run(training, steps, progress, stock=context.learner == "sb3")
     policy = policy_of(
         training.agent,
         name=f"agent_{assignment.agent}",
-        spec=gym.train.spec,
-        scaler=gym.scaler,
-        cost_table_hash=gym.cost_table_hash,
+        spec=context.train.spec,
+        scaler=context.scaler,
+        cost_table_hash=context.cost_table_hash,
     )
     saved = {name: np.asarray(value) for name, value in training.state().items()}
     return Trained(saved, diary.entries, training.steps_done, failure, policy, _zip_of(training))
@@ -160,14 +201,14 @@ def _zip_of(training: Training) -> bytes:
     return content.getvalue()
 
 
-def examine(gym: Gym, trained: Trained) -> Score:
+def evaluate(context: TrainingContext, trained: Trained) -> Score:
     """How the deterministic policy does on the validation course; an agent that failed has no fitness."""
     if trained.failure is not None or not all(isfinite(entry.get("train/loss", 0.0)) for entry in trained.log):
         return FAILED
     try:
-        records, reward = play(trained.policy, gym.validation, gym.training.reward)
+        records, reward = play(trained.policy, context.validation, context.training.reward)
     except NotFiniteError:
         return FAILED
-    capital = gym.validation.tape.settings.initial_capital_usd
+    capital = context.validation.tape.settings.initial_capital_usd
     metrics = compute_metrics(records, capital)
-    return Score(fitness(metrics, gym.drawdown_weight), reward, metrics, returns_of(records, capital))
+    return Score(fitness(metrics, context.drawdown_weight), reward, metrics, returns_of(records, capital))

@@ -28,7 +28,7 @@ from engine.observation.opportunities import OpportunityBuilder
 from engine.settings import EngineSettings
 from rl_training.environments.candidates import Candidates
 from rl_training.environments.episodes import Course
-from rl_training.pbt.interval import Gym
+from rl_training.pbt.interval import TrainingContext
 
 FOLDER = "courses"
 LAYOUT = "layout.json"
@@ -102,8 +102,8 @@ def _course(job: PBTJob, builder: OpportunityBuilder, start: datetime, end: date
     return Course.over(builder, job.settings.observation, job.scaler, index_of(start), index_of(end))
 
 
-def read_gym(folder: Path, job: PBTJob) -> Gym:
-    """Where a worker trains and examines, over mapped files."""
+def read_context(folder: Path, job: PBTJob) -> TrainingContext:
+    """Where a worker trains and scores, over mapped files."""
     layout = json.loads((folder / LAYOUT).read_text(encoding="utf-8"))
     arrays = {name: _mapped(folder / f"{name}.npy") for name in TapeArrays._fields}
     records = {
@@ -123,7 +123,7 @@ def read_gym(folder: Path, job: PBTJob) -> Gym:
         )
         for which in ("train", "validation")
     }
-    return Gym(
+    return TrainingContext(
         **courses,
         training=job.settings.training,
         scaler=job.scaler,

@@ -11,7 +11,6 @@ from adapters.research.evaluation import play
 from adapters.research.manifest import build_manifest
 from adapters.research.markets import Window
 from adapters.research.pbt.job import PBTJob, load_job_data
-from adapters.research.pbt.loop import Iteration
 from adapters.research.pbt.machine import machine
 from adapters.research.pbt.reports import write_hyperparameters, write_whole
 from adapters.research.pbt.tried import tried
@@ -23,6 +22,7 @@ from adapters.storage.trials import FILE as TRIALS
 from engine.analysis.metrics import Metrics
 from engine.observation.opportunities import OpportunityBuilder
 from engine.worlds import late
+from rl_training.pbt.results import Iteration
 from strategies.policy import Policy
 
 
