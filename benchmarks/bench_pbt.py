@@ -25,9 +25,9 @@ from adapters.configuration.settings import load_settings
 from adapters.datasets.load import load_dataset
 from adapters.datasets.windows import WindowEdges
 from adapters.research.markets import prepare_dataset
-from adapters.research.pbt.courses import FOLDER, write_courses
 from adapters.research.pbt.interval_work import context_of, train_and_score
 from adapters.research.pbt.job import begin, new_job, read_job
+from adapters.research.pbt.training_markets import FOLDER, write_training_markets
 from adapters.storage.pbt_names import JOB
 from adapters.workers.processes import one_thread_each
 from rl_training.learners.training import Training
@@ -84,7 +84,7 @@ def prepare_run(data: Path, folder: Path) -> None:
         dataset, builder, settings, WindowEdges(), seed=0, learner="flat", started=datetime.now(UTC), command="bench"
     )
     begin(folder / "run", job)
-    write_courses(folder / "run" / FOLDER, job, builder)
+    write_training_markets(folder / "run" / FOLDER, job, builder)
 
 
 def run_processes(data: Path, cycles: int, count: int, busy: bool) -> list[list[Row]]:

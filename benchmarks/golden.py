@@ -81,7 +81,7 @@ VOLATILE = (
 """Moments at which the commands ran (the data are older), and the version of the code."""
 DURATIONS = re.compile(r"\b(\d+(\.\d+)? (s|ms|min|MB|MiB)|\d+:\d\d(:\d\d)?)\b")
 """Taken out of what is printed and of logs only."""
-_KEYS = "seconds|machine|pid|code_version|start_time|code|\\w*_seconds|\\w*_mb|peak_\\w+"
+_KEYS = "checksum|\\w*model.zip|seconds|machine|pid|code_version|start_time|code|\\w*_seconds|\\w*_mb|peak_\\w+"
 VOLATILE_KEYS = re.compile(rf'"({_KEYS})": ("[^"]*"|[^,\n}}]+)')
 BINARY = frozenset({".parquet", ".npz", ".npy", ".safetensors"})
 LINES_SHOWN = 12

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from support_training import arb, tiny, write_tiny_dataset
 
-from adapters.research.pbt.courses import FOLDER, read_context, write_courses
 from adapters.research.pbt.job import PBTJob, load_job_data, read_job
 from adapters.research.pbt.reports import summary
 from adapters.research.pbt.state_folder import StateFolder
+from adapters.research.pbt.training_markets import FOLDER, read_context, write_training_markets
 from adapters.storage.pbt_names import JOB, STATE, SUMMARY, agent_zip
 from engine.errors import DataError
 from rl_training.pbt.interval import run_interval
@@ -117,7 +117,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def in_memory(run: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[Iteration], InMemory, Silent]:
     """The same job in this process, in memory."""
     job, folder = read_job(run / JOB), tmp_path_factory.mktemp("courses") / FOLDER
-    write_courses(folder, job, load_job_data(job)[1])
+    write_training_markets(folder, job, load_job_data(job)[1])
     context, store, watcher = read_context(folder, job), InMemory(), Silent()
     executor = InThisProcess(lambda task, tell: run_interval(context, store, task, progress=tell))
     return population(job, executor, store, watcher), store, watcher

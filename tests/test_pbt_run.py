@@ -23,9 +23,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from adapters.reporting.pbt_console import Narrator
 from adapters.research.pbt.campaign import train_population
-from adapters.research.pbt.courses import courses_of
 from adapters.research.pbt.job import read_job
 from adapters.research.pbt.state_folder import StateFolder
+from adapters.research.pbt.training_markets import training_markets_of
 from adapters.research.pbt.tried import trial_name
 from adapters.storage.bundles import load_bundle
 from adapters.storage.pbt_names import JOB
@@ -266,7 +266,7 @@ def test_trap_22_a_run_whose_workers_are_killed_ends_the_same(run: Path, tmp_pat
     (folder / JOB).write_bytes((run / JOB).read_bytes())
     job = read_job(folder / JOB)
     narrator = Killer(folder / "pbt_training_log.txt", job.schedule, AGENTS, None)
-    with courses_of(folder, job):
+    with training_markets_of(folder, job):
         iterations = train_population(job, folder, 1, narrator)
     assert not (folder / "courses").exists()
     assert len(iterations) == ITERATIONS

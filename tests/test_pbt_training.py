@@ -16,10 +16,10 @@ from adapters.research.evaluation import alone
 from engine.analysis.metrics import fitness
 from engine.backtest import run_backtest
 from engine.observation.encoding import fit_scaler
-from rl_training.environments.episodes import Course
+from rl_training.environments.episodes import TrainingMarket
 from rl_training.environments.scoring import play
-from rl_training.learners.extraction import policy_of
 from rl_training.learners.flat_numerics import towers
+from rl_training.learners.ppo import LEARNED
 from rl_training.learners.training import Training
 from rl_training.pbt.interval import Trained, TrainingContext, evaluate, inherited, train_interval
 from rl_training.pbt.population import Assignment
@@ -39,8 +39,8 @@ def gym(learner: Any = "flat", seed: int = 5) -> TrainingContext:
     scaler = fit_scaler(made, SPEC, FIRST, SPLIT)
     ppo = PPOSettings(n_steps=ROLLOUT, batch_size=32, n_epochs=2, net_arch=(16, 8))
     return TrainingContext(
-        train=Course.over(made, SPEC, scaler, FIRST, SPLIT),
-        validation=Course.over(made, SPEC, scaler, SPLIT + 1, 299),
+        train=TrainingMarket.over(made, SPEC, scaler, FIRST, SPLIT),
+        validation=TrainingMarket.over(made, SPEC, scaler, SPLIT + 1, 299),
         training=TrainingSettings(n_envs=4, ppo=ppo, episode=EpisodeSettings(length_hours=20)),
         scaler=scaler,
         cost_table_hash="0" * 16,
@@ -97,7 +97,7 @@ def test_trap_18_agents_have_weights_windows_and_draws_of_their_own() -> None:
 def test_trap_19_a_copy_takes_over_weights_optimiser_and_counters(learner: str) -> None:
     where = gym(learner)
     loser, winner = trained(0, 1, where=where), trained(1, 2, where=where)
-    copied = inherited(loser.checkpoint, winner.checkpoint)
+    copied = inherited(loser.checkpoint, winner.checkpoint, LEARNED)
     assert copied.keys() == winner.checkpoint.keys()
     moments = [name for name in copied if name.startswith("adam")]
     assert moments
@@ -187,7 +187,7 @@ def test_a_policy_without_a_finite_answer_has_no_fitness() -> None:
 def test_scoring_is_the_backtest(seed: int, latency: int) -> None:
     made = builder(latency_hours=latency)
     policy = random_policy(seed)
-    course = Course.over(made, SPEC, policy.scaler, FIRST, 280)
+    course = TrainingMarket.over(made, SPEC, policy.scaler, FIRST, 280)
     records, reward = play(policy, course, RewardSettings())
     expected = run_backtest(made, alone(policy), FIRST, 280)
     assert len(expected.trades) > 3
@@ -215,9 +215,9 @@ def test_batch_and_single_rows_give_the_same_action_on_every_validation_hour() -
     agent = trained(0, 3)
     training = Training(gym().train, gym().training, seed=1)
     training.restore(agent.checkpoint)
-    policy = policy_of(training.agent, name="x", spec=SPEC, scaler=gym().scaler, cost_table_hash="0" * 16)
+    policy = training.policy("x", gym().scaler, "0" * 16)
     observations = _seen_while_playing(policy)
-    actor, _ = towers(training.agent._parameters, len(observations))  # type: ignore[attr-defined]  # FlatPPO's
+    actor, _ = towers(training.learner.agent._parameters, len(observations))  # type: ignore[attr-defined]  # FlatPPO's
     batch = actor.forward(observations).argmax(axis=1)
     single = [best_action(policy, row) for row in observations]
     assert batch.tolist() == single

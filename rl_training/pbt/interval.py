@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO
 from math import isfinite, nan
 from typing import Any
 
@@ -17,34 +16,29 @@ from engine.analysis.significance import returns_of
 from engine.errors import NotFiniteError
 from engine.market.data import Floats
 from engine.observation.encoding import Scaler
-from rl_training.environments.episodes import Course
+from rl_training.environments.episodes import TrainingMarket
 from rl_training.environments.scoring import play
-from rl_training.learners.extraction import policy_of
-from rl_training.learners.flat_ppo import DivergenceError
+from rl_training.learners.protocol import DivergenceError
 from rl_training.learners.training import Training
 from rl_training.pbt.population import Assignment, generator
 from rl_training.pbt.ports import Checkpoint, Interval, StateStore
 from rl_training.pbt.results import AgentResult
-from rl_training.pbt.settings import Learner
 from rl_training.settings import TrainingSettings
 from strategies.policy import Policy
 
 Scalars = dict[str, float]
-
-LEARNED = ("weights/", "adam", "num_timesteps", "n_updates", "progress_remaining")
-"""What of a checkpoint a copy takes over: weights, optimiser state and counters, not generators and environments."""
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingContext:
     """Where a population trains and is scored: the same for all of its agents."""
 
-    train: Course
-    validation: Course
+    train: TrainingMarket
+    validation: TrainingMarket
     training: TrainingSettings
     scaler: Scaler
     cost_table_hash: str
-    learner: Learner
+    learner: str
     seed: int
     drawdown_weight: float
 
@@ -60,7 +54,7 @@ class Trained:
     failure: str | None
     policy: Policy
     model_zip: bytes
-    """A file that ``stable_baselines3.PPO.load`` opens."""
+    """The learner's file; of PPO one that ``stable_baselines3.PPO.load`` opens."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +65,7 @@ class Score:
     reward: float
     metrics: Metrics
     returns: Floats | None = None
-    """Hourly returns over the validation course."""
+    """Hourly returns over the validation window."""
 
 
 FAILED = Score(nan, nan, {})
@@ -136,42 +130,31 @@ def train_interval(
     seed = int(generator(context.seed, "agent", assignment.agent).integers(2**31))
     training = Training(context.train, settings, seed=seed, learner=context.learner)
     if own is not None:
-        training.restore(inherited(own, source))
+        training.restore(inherited(own, source, training.learner.learned))
     diary = _Diary()
-    training.log_to(Logger(None, [diary]))
-    failure = _run(training, steps, progress, stock=context.learner == "sb3")
-    policy = policy_of(
-        training.agent,
-        name=f"agent_{assignment.agent}",
-        spec=context.train.spec,
-        scaler=context.scaler,
-        cost_table_hash=context.cost_table_hash,
-    )
+    logger = Logger(None, [diary])
+    training.log_to(logger)
+    failure = _run(training, steps, progress)
+    logger.dump(training.steps_done)
+    policy = training.policy(f"agent_{assignment.agent}", context.scaler, context.cost_table_hash)
     saved = {name: np.asarray(value) for name, value in training.state().items()}
-    return Trained(saved, diary.entries, training.steps_done, failure, policy, _zip_of(training))
+    return Trained(saved, diary.entries, training.steps_done, failure, policy, training.learner.model_file())
 
 
-def inherited(own: Checkpoint, source: Checkpoint | None) -> Checkpoint:
-    """An agent's checkpoint with what another has learned in place of its own."""
+def inherited(own: Checkpoint, source: Checkpoint | None, learned: tuple[str, ...]) -> Checkpoint:
+    """An agent's checkpoint with what another has learned in place of its own: all under names that begin so."""
     if source is None:
         return own
-    kept = {name: value for name, value in own.items() if not name.startswith(LEARNED)}
-    return kept | {name: value for name, value in source.items() if name.startswith(LEARNED)}
+    kept = {name: value for name, value in own.items() if not name.startswith(learned)}
+    return kept | {name: value for name, value in source.items() if name.startswith(learned)}
 
 
-def _run(training: Training, steps: int, progress: Callable[[int], None], *, stock: bool) -> str | None:
+def _run(training: Training, steps: int, progress: Callable[[int], None]) -> str | None:
     """Train; returns what went wrong with losses and weights, if anything did."""
     try:
         training.run(steps, progress=progress)
     except DivergenceError as problem:
         return str(problem)
-    except ValueError as problem:
-        if not stock:
-            raise
-        # What torch's distributions raise in plain PPO for logits that are not finite.
-        return str(problem).splitlines()[0]
-    finally:
-        training.agent.logger.dump(training.steps_done)
     return None
 
 
@@ -195,14 +178,8 @@ class _Diary(KVWriter):
         """Nothing is held open."""
 
 
-def _zip_of(training: Training) -> bytes:
-    content = BytesIO()
-    training.agent.save(content)
-    return content.getvalue()
-
-
 def evaluate(context: TrainingContext, trained: Trained) -> Score:
-    """How the deterministic policy does on the validation course; an agent that failed has no fitness."""
+    """How the deterministic policy does on the validation window; an agent that failed has no fitness."""
     if trained.failure is not None or not all(isfinite(entry.get("train/loss", 0.0)) for entry in trained.log):
         return FAILED
     try:

@@ -9,15 +9,20 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from adapters.research.pbt.courses import courses_of
+from adapters.configuration.settings import ArbSettings
+from adapters.datasets.load import load_dataset
+from adapters.datasets.windows import WindowEdges
+from adapters.research.markets import prepare_dataset
 from adapters.research.pbt.finish import finish
 from adapters.research.pbt.interval_work import train_and_score
-from adapters.research.pbt.job import PBTJob
+from adapters.research.pbt.job import PBTJob, begin, new_job
 from adapters.research.pbt.reports import write_reports
 from adapters.research.pbt.state_folder import StateFolder
+from adapters.research.pbt.training_markets import training_markets_of
 from adapters.research.pbt.tried import write_tried
 from adapters.storage.folder_lock import only_one
 from adapters.storage.pbt_names import STATE
+from adapters.storage.provenance import command_line
 from adapters.workers.pool import WorkerPool
 from engine.analysis.metrics import Metrics
 from rl_training.pbt.loop import Watcher, run_population
@@ -53,13 +58,26 @@ class Campaign:
         return finish(self.folder, self.job, iterations, started=started, workers=self.workers, **facts)
 
 
+def begin_campaign(
+    folder: Path, data: Path, settings: ArbSettings, edges: WindowEdges, *, seed: int, learner: str, started: datetime
+) -> tuple[PBTJob, list[str]]:
+    """A new run in a new folder, and warnings about its windows. Raises what ``new_job`` and ``begin`` raise."""
+    dataset = load_dataset(data, settings.gate)
+    builder = prepare_dataset(dataset, settings)
+    job, warnings = new_job(
+        dataset, builder, settings, edges, seed=seed, learner=learner, started=started, command=command_line()
+    )
+    begin(folder, job)
+    return job, warnings
+
+
 @contextmanager
 def campaign(folder: Path, job: PBTJob, workers: int) -> Iterator[Campaign]:
     """Hold the folder of a run and prepare its market for the workers, as long as the context lasts.
 
     Raises ``UserError`` when another process works in it, ``DataError`` when the data set is another one by now.
     """
-    with only_one(folder), courses_of(folder, job):
+    with only_one(folder), training_markets_of(folder, job):
         yield Campaign(folder, job, workers)
 
 
@@ -68,8 +86,8 @@ def train_population(
 ) -> list[Iteration]:
     """The loop with worker processes on this machine and the state in the run's folder.
 
-    The courses of the run must lie there (``adapters.research.pbt.courses``). Raises ``WorkerDeathsError`` after three
-    deaths of workers in a row, and what ``rl_training.pbt.loop.run_population`` raises.
+    The run's market must lie there (``adapters.research.pbt.training_markets``). Raises ``WorkerDeathsError`` after
+    three deaths of workers in a row, and what ``rl_training.pbt.loop.run_population`` raises.
     """
     pbt = job.settings.pbt
     with WorkerPool[Interval](train_and_score, str(folder), min(workers, pbt.population)) as pool:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 
-from adapters.research.pbt.courses import FOLDER, read_context
 from adapters.research.pbt.job import read_job
 from adapters.research.pbt.state_folder import StateFolder
+from adapters.research.pbt.training_markets import FOLDER, read_context
 from adapters.storage.pbt_names import JOB, STATE
 from adapters.workers.pool import Tell
 from rl_training.pbt.interval import TrainingContext, run_interval

@@ -19,8 +19,8 @@ from engine.market.data import time_of
 from engine.observation.encoding import Scaler, fit_scaler
 from engine.observation.opportunities import OpportunityBuilder
 from engine.settings import Settings, first_problem
+from rl_training.learners.registry import LearnerName
 from rl_training.pbt.schedule import Schedule, schedule_of
-from rl_training.pbt.settings import Learner
 
 
 class PBTJob(Settings):
@@ -35,7 +35,7 @@ class PBTJob(Settings):
     settings: ArbSettings
     scaler: Scaler
     seed: int
-    learner: Learner
+    learner: LearnerName
     started: AwareDatetime
     command: str
 
@@ -57,7 +57,7 @@ def new_job(
     edges: WindowEdges,
     *,
     seed: int,
-    learner: Learner,
+    learner: str,
     started: datetime,
     command: str,
 ) -> tuple[PBTJob, list[str]]:
