@@ -73,7 +73,7 @@ class HillClimber:
 
     def model_file(self) -> bytes:
         head = {"weight": self.weights.T, "bias": self.biases}
-        tensors = OrderedDict((f"action_net.{name}", torch.from_numpy(np.array(one))) for name, one in head.items())
+        tensors = OrderedDict((f"action_net.{name}", torch.from_numpy(one.copy())) for name, one in head.items())
         inner, content = BytesIO(), BytesIO()
         torch.save(tensors, inner)
         with zipfile.ZipFile(content, "w") as archive:
