@@ -24,7 +24,7 @@ from adapters.research.markets import prepare_dataset, window_of
 from engine.accounting.books import Status
 from engine.accounting.loop import HourlyLoop
 from engine.observation.encoding import fit_scaler
-from rl_training.environments.episodes import Course
+from rl_training.environments.episodes import TrainingMarket
 from rl_training.environments.gym_env import FundingArbitrageEnv
 from rl_training.environments.vec_env import FundingVecEnv
 from rl_training.settings import EpisodeSettings
@@ -63,8 +63,8 @@ def record(env: FundingVecEnv, steps: int) -> Script:
     """Play random valid actions from a reset on."""
     rng, held = np.random.default_rng(1), 0
     actions, orders = [], []
-    odds = np.ones(env.episodes.course.spec.actions)
-    odds[1 + env.episodes.course.spec.opportunities :] = LEAVING_LESS_LIKELY
+    odds = np.ones(env.episodes.market.spec.actions)
+    odds[1 + env.episodes.market.spec.opportunities :] = LEAVING_LESS_LIKELY
     env.seed(0)
     env.reset()
     for _ in range(steps):
@@ -72,11 +72,11 @@ def record(env: FundingVecEnv, steps: int) -> Script:
         held += np.count_nonzero(env.episodes.loop.books.slots["status"] == int(Status.OPEN))
         actions.append((rng.random(masks.shape) * masks * odds).argmax(axis=1))
         env.step(actions[-1])
-        orders.append(env.episodes.screen.orders.copy())
+        orders.append(env.episodes.buffers.orders.copy())
     return Script(actions, orders, held / steps / env.num_envs)
 
 
-def kernel(course: Course, script: Script, windows: tuple[Any, Any]) -> Contender:
+def kernel(course: TrainingMarket, script: Script, windows: tuple[Any, Any]) -> Contender:
     """The hourly loop alone: orders in, equity gains out."""
     portfolios = len(windows[0])
     loop = HourlyLoop(course.tape, portfolios, close_at_end=False, recording_hours=0)
@@ -101,7 +101,7 @@ def vectorised(env: FundingVecEnv, script: Script) -> Contender:
     return Contender("vectorised", env.num_envs * len(script.actions), play)
 
 
-def single(course: Course, script: Script) -> Contender:
+def single(course: TrainingMarket, script: Script) -> Contender:
     """One portfolio behind the interface of gymnasium."""
     env = FundingArbitrageEnv(course, episode=EPISODE)
     actions = [int(row[0]) for row in script.actions]
@@ -115,7 +115,7 @@ def single(course: Course, script: Script) -> Contender:
     return Contender("gymnasium", len(actions), play)
 
 
-def contenders(course: Course, portfolios: int, steps: int) -> tuple[list[Contender], dict[str, float]]:
+def contenders(course: TrainingMarket, portfolios: int, steps: int) -> tuple[list[Contender], dict[str, float]]:
     """All of them, warmed up, and the positions that their portfolios hold on average."""
     hours = min(LONG_WINDOW_HOURS, course.last - course.first)
     long_steps = min(steps, hours - 1)
@@ -141,12 +141,14 @@ def run(made: Sequence[Contender], rounds: int) -> None:
             contender.seconds.append(time.perf_counter() - start)
 
 
-def course_of(path: Path) -> Course:
+def course_of(path: Path) -> TrainingMarket:
     """The training range of a data set under the shipped settings."""
     settings, dataset = load_settings(), load_dataset(path)
     builder, window = prepare_dataset(dataset, settings), window_of(dataset, None, None, "train")
     spec = settings.observation
-    return Course.over(builder, spec, fit_scaler(builder, spec, window.first, window.last), window.first, window.last)
+    return TrainingMarket.over(
+        builder, spec, fit_scaler(builder, spec, window.first, window.last), window.first, window.last
+    )
 
 
 def main() -> None:

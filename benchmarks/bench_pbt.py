@@ -25,13 +25,14 @@ from adapters.configuration.settings import load_settings
 from adapters.datasets.load import load_dataset
 from adapters.datasets.windows import WindowEdges
 from adapters.research.markets import prepare_dataset
-from adapters.research.pbt.courses import FOLDER, write_courses
-from adapters.research.pbt.interval_work import Interval, gym_of, train_and_score
+from adapters.research.pbt.interval_work import context_of, train_and_score
 from adapters.research.pbt.job import begin, new_job, read_job
+from adapters.research.pbt.training_markets import FOLDER, write_training_markets
 from adapters.storage.pbt_names import JOB
 from adapters.workers.processes import one_thread_each
 from rl_training.learners.training import Training
 from rl_training.pbt.population import first_assignments
+from rl_training.pbt.ports import Interval
 
 ROLLOUTS, PLAIN_ROLLOUTS = 10, 2
 POPULATION, TIMESTEPS = 8, 500_000
@@ -42,10 +43,10 @@ Row = dict[str, float]
 def measure(number: int, folder: str, cycles: int, busy: bool, together: Any, results: Any) -> None:
     """One process: ``cycles`` rows of seconds per step and matrix-product rates, after one that only warms up."""
     run, clock = Path(folder) / "run", time.process_time if busy else time.perf_counter
-    job, gym = read_job(run / JOB), gym_of(str(run))
+    job, context = read_job(run / JOB), context_of(str(run))
     rollout_steps = job.settings.training.ppo.n_steps
     assignment = first_assignments(job.settings.pbt, job.seed)[number]
-    plain = Training(gym.train, gym.training.model_copy(update={"n_envs": 1}), seed=number, learner="sb3")
+    plain = Training(context.train, context.training.model_copy(update={"n_envs": 1}), seed=number, learner="sb3")
     rows: list[Row] = []
     for cycle in range(cycles + 1):
         together.wait()
@@ -83,17 +84,17 @@ def prepare_run(data: Path, folder: Path) -> None:
         dataset, builder, settings, WindowEdges(), seed=0, learner="flat", started=datetime.now(UTC), command="bench"
     )
     begin(folder / "run", job)
-    write_courses(folder / "run" / FOLDER, job, builder)
+    write_training_markets(folder / "run" / FOLDER, job, builder)
 
 
 def run_processes(data: Path, cycles: int, count: int, busy: bool) -> list[list[Row]]:
     """The rows of every process."""
-    context = multiprocessing.get_context("spawn")
-    together, results = context.Barrier(count), context.Queue()
+    spawned = multiprocessing.get_context("spawn")
+    together, results = spawned.Barrier(count), spawned.Queue()
     with tempfile.TemporaryDirectory() as folder, one_thread_each():
         prepare_run(data, Path(folder))
         processes = [
-            context.Process(target=measure, args=(number, folder, cycles, busy, together, results))
+            spawned.Process(target=measure, args=(number, folder, cycles, busy, together, results))
             for number in range(count)
         ]
         for process in processes:

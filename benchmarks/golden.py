@@ -81,8 +81,10 @@ VOLATILE = (
 """Moments at which the commands ran (the data are older), and the version of the code."""
 DURATIONS = re.compile(r"\b(\d+(\.\d+)? (s|ms|min|MB|MiB)|\d+:\d\d(:\d\d)?)\b")
 """Taken out of what is printed and of logs only."""
-_KEYS = "seconds|machine|pid|code_version|start_time|code|\\w*_seconds|\\w*_mb|peak_\\w+"
+_SUMS = "checksum|\\w*model.zip|model_sha256"
+_KEYS = f"{_SUMS}|seconds|machine|pid|code_version|start_time|code|\\w*_seconds|\\w*_mb|peak_\\w+"
 VOLATILE_KEYS = re.compile(rf'"({_KEYS})": ("[^"]*"|[^,\n}}]+)')
+"""Checksums too, where they cover a moment or a path; what they stand for is compared itself."""
 BINARY = frozenset({".parquet", ".npz", ".npy", ".safetensors"})
 LINES_SHOWN = 12
 SKIPPED = re.compile(r"(^|/)(events\.out\.tfevents.*|log\.txt|.*\.lock|.*-shm|.*-wal)$")
@@ -141,7 +143,7 @@ def files_under(folder: Path) -> Iterator[Path]:
 
 def base_run(commit: str, name: str) -> dict[str, bytes]:
     """What the base gives, from ``.cache/golden`` or from a checkout made for it."""
-    kept = KEPT / commit / f"{name}-{hash_of(RUNS[name])}"
+    kept = KEPT / commit / f"{name}-{hash_of((*RUNS[name], _KEYS))}"
     if not kept.is_dir():
         tree = KEPT / commit / "tree"
         if not tree.is_dir():

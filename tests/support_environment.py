@@ -13,7 +13,7 @@ from engine.market.data import MarketData
 from engine.observation.encoding import ObservationSpec, Scaler, fit_scaler
 from engine.settings import EngineSettings, FeeRow
 from engine.worlds import World
-from rl_training.environments.episodes import Course
+from rl_training.environments.episodes import TrainingMarket
 from rl_training.environments.vec_env import FundingVecEnv
 from strategies.policy import Policy
 
@@ -39,10 +39,10 @@ def builder(**changes: Any) -> World[EngineSettings]:
     return World.of(market(), settings(**changes))
 
 
-def course(spec: ObservationSpec = SPEC, **changes: Any) -> Course:
+def course(spec: ObservationSpec = SPEC, **changes: Any) -> TrainingMarket:
     """Rows ``FIRST..LAST`` of the random market."""
     made = builder(**changes)
-    return Course.over(made, spec, fit_scaler(made, spec, FIRST, LAST), FIRST, LAST)
+    return TrainingMarket.over(made, spec, fit_scaler(made, spec, FIRST, LAST), FIRST, LAST)
 
 
 def vec_environment(portfolios: int = 4, seed: int = 0, **options: Any) -> FundingVecEnv:

@@ -40,7 +40,7 @@ from adapters.storage.bundles import (
 from adapters.storage.regular_files import sha256_of
 from engine.errors import BundleError
 from rl_training.learners import torch_archive
-from rl_training.learners.extraction import policy_of
+from rl_training.learners.extraction import layers_of
 from strategies.policy import Policy
 
 
@@ -258,7 +258,7 @@ def model(agent: PPO, settings: ArbSettings, tmp_path: Path) -> Path:
     """``model.zip`` with the bundle of its training, in which its checksum stands."""
     agent.save(tmp_path / "model.zip")
     costs = settings.cost_table_hash()
-    own = policy_of(agent, name="x", spec=SPEC, scaler=random_policy().scaler, cost_table_hash=costs)
+    own = Policy("x", SPEC, random_policy().scaler, *layers_of(agent), costs)
     listed = {"model.zip": sha256_of((tmp_path / "model.zip").read_bytes())}
     save_bundle(own, {FILES_SHA256: listed}, tmp_path / "bundle")
     return tmp_path / "model.zip"

@@ -30,7 +30,7 @@ from adapters.storage.bundles import (
 )
 from engine.errors import BundleError
 from engine.observation.encoding import ObservationSpec
-from rl_training.learners.extraction import policy_of
+from rl_training.learners.extraction import layers_of
 from strategies.policy import Policy, logits
 
 POINTER = (
@@ -244,9 +244,7 @@ def agent() -> PPO:
 @pytest.fixture
 def trained(agent: PPO, settings: ArbSettings, tmp_path: Path) -> Path:
     """A training folder: model.zip and bundle/ of the same agent."""
-    policy = policy_of(
-        agent, name="x", spec=SPEC, scaler=random_policy().scaler, cost_table_hash=settings.cost_table_hash()
-    )
+    policy = Policy("x", SPEC, random_policy().scaler, *layers_of(agent), settings.cost_table_hash())
     save_bundle(policy, {}, tmp_path / "bundle")
     agent.save(tmp_path / "model.zip")
     return tmp_path

@@ -16,7 +16,7 @@ from engine.accounting.books import NoteKind, Status
 from engine.errors import UserError
 from engine.observation.encoding import ObservationSpec, encoding_of, fit_scaler
 from engine.observation.view import View
-from rl_training.environments.episodes import Course
+from rl_training.environments.episodes import TrainingMarket
 from rl_training.environments.gym_env import FundingArbitrageEnv
 from rl_training.environments.registration import ENVIRONMENT_ID
 from rl_training.settings import EpisodeSettings, RewardSettings
@@ -44,7 +44,7 @@ def play(env: FundingArbitrageEnv, seed: int = 0, options: dict[str, Any] | None
 def test_passes_both_checkers_without_a_warning() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        made = gymnasium.make(ENVIRONMENT_ID, course=course())
+        made = gymnasium.make(ENVIRONMENT_ID, market=course())
         gymnasium_check(made.unwrapped)
         sb3_check(made.unwrapped)
 
@@ -182,14 +182,16 @@ def test_observation_is_the_view_that_a_backtest_has() -> None:
     made = builder()
     spec = ObservationSpec()
     scaler = fit_scaler(made, spec, FIRST, LAST)
-    env = FundingArbitrageEnv(Course.over(made, spec, scaler, FIRST, LAST), episode=EpisodeSettings(length_hours=100))
+    env = FundingArbitrageEnv(
+        TrainingMarket.over(made, spec, scaler, FIRST, LAST), episode=EpisodeSettings(length_hours=100)
+    )
     rng = np.random.default_rng(2)
     observation, _ = env.reset(seed=4)
     encoding = encoding_of(spec, scaler)
     for _ in range(99):
         seen, visible = View(env.episodes.loop, made).observe(encoding, spec)
         np.testing.assert_array_equal(seen, observation)
-        np.testing.assert_array_equal(visible, env.episodes.screen.visible[0])
+        np.testing.assert_array_equal(visible, env.episodes.buffers.visible[0])
         observation = env.step(int(random_valid(env.action_masks(), rng)))[0]
 
 
@@ -203,7 +205,7 @@ def test_trap_03_reward_is_the_change_of_equity_that_the_ledger_books(close_at_e
         recording_hours=256,
     )
     rewards, info = play(env, seed=6)
-    capital = env.episodes.course.tape.settings.initial_capital_usd
+    capital = env.episodes.market.tape.settings.initial_capital_usd
     assert sum(rewards) == pytest.approx(100 * scale * (info["equity"] / capital - 1), rel=1e-5)
     ledger, books = env.records().ledger, env.episodes.loop.books
     assert len(ledger) > 20
@@ -215,7 +217,7 @@ def test_trap_03_reward_is_the_change_of_equity_that_the_ledger_books(close_at_e
 @pytest.mark.trap(16)
 def test_trap_16_rewards_pay_pnl_once_whatever_the_actions() -> None:
     env = environment(episode=EpisodeSettings(length_hours=72, close_at_end=True), recording_hours=128)
-    capital = env.episodes.course.tape.settings.initial_capital_usd
+    capital = env.episodes.market.tape.settings.initial_capital_usd
     sums, pnl = [], []
     for seed in range(12):
         rewards, _ = play(env, seed=seed)
@@ -228,7 +230,7 @@ def test_trap_16_rewards_pay_pnl_once_whatever_the_actions() -> None:
 def test_rewards_of_every_step_follow_equity() -> None:
     env = environment(episode=EpisodeSettings(length_hours=80), recording_hours=128)
     rewards, _ = play(env, seed=9)
-    capital = env.episodes.course.tape.settings.initial_capital_usd
+    capital = env.episodes.market.tape.settings.initial_capital_usd
     # A reward spans from one observation to the next: this hour's fills and the next hour's settlements.
     rng = np.random.default_rng(9)
     env.reset(seed=9)
@@ -252,14 +254,14 @@ def test_shaping_is_off_by_default_and_adds_up_when_it_is_on() -> None:
     seen = set()
     for _ in range(100):
         action = int(rng.integers(9))
-        visible, row = plain.episodes.screen.visible[0].copy(), int(plain.episodes.loop.rows[0])
+        visible, row = plain.episodes.buffers.visible[0].copy(), int(plain.episodes.loop.rows[0])
         refused = plain.episodes.loop.books.portfolios["refused"][0]
         difference = -plain.step(action)[1] + shaped.step(action)[1]
         expected = 0.0
         if plain.episodes.loop.books.portfolios["refused"][0] > refused:
             expected = -0.5
         elif 1 <= action <= 5:
-            table = plain.episodes.course.candidates
+            table = plain.episodes.market.candidates
             at = table.pairs[row].tolist().index(visible[action - 1])
             expected = 0.25 if table.quality[row, at] else -0.125
         seen.add(expected)

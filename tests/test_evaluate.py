@@ -27,7 +27,7 @@ from engine.backtest import run_backtest
 from engine.errors import UserError
 from engine.windows import Window
 from engine.worlds import World
-from rl_training.environments.episodes import Course
+from rl_training.environments.episodes import TrainingMarket
 from rl_training.environments.gym_env import FundingArbitrageEnv
 from rl_training.environments.rewards import episode_reward
 from rl_training.settings import EpisodeSettings, RewardSettings
@@ -72,7 +72,7 @@ def test_trap_16_the_reward_of_an_evaluation_is_what_the_environment_pays(reward
     made, policy = builder(), eager(seed)
     episode = play(policy_player(policy), made, Window(FIRST, LAST), reward=reward)
     env = FundingArbitrageEnv(
-        Course.over(made, policy.spec, policy.scaler, FIRST, LAST),
+        TrainingMarket.over(made, policy.spec, policy.scaler, FIRST, LAST),
         episode=EpisodeSettings(length_hours=LAST - FIRST, close_at_end=True),
         reward=reward,
     )

@@ -19,7 +19,8 @@ from threadpoolctl import threadpool_limits
 
 from engine.errors import BundleError, SettingsError, UserError
 from rl_training.learners.flat_numerics import Array
-from rl_training.learners.flat_ppo import _THREADS, DivergenceError, FlatPPO, load_policy_arrays
+from rl_training.learners.flat_ppo import _THREADS, FlatPPO, load_policy_arrays
+from rl_training.learners.protocol import DivergenceError
 
 
 def train_both(monkeypatch: pytest.MonkeyPatch, stock: PPO, flat: FlatPPO, updates: int = 1) -> None:

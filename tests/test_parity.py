@@ -19,7 +19,7 @@ from engine.observation.encoding import ObservationSpec, Scaler, encoding_of, fi
 from engine.observation.opportunities import OpportunityBuilder
 from engine.observation.view import Enter, Exit, Order, View
 from engine.settings import FilterSettings
-from rl_training.environments.episodes import Course
+from rl_training.environments.episodes import TrainingMarket
 from rl_training.environments.gym_env import FundingArbitrageEnv
 from rl_training.environments.vec_env import FundingVecEnv
 from rl_training.settings import EpisodeSettings
@@ -57,7 +57,7 @@ class Case:
         self.builder = OpportunityBuilder(prepare(market, settings))
         self.spec = ObservationSpec(positions=settings.max_positions, opportunities=4, liquidation_distance=margin)
         self.scaler = fit_scaler(self.builder, self.spec, 0, HOURS - 1)
-        self.course = Course.over(self.builder, self.spec, self.scaler, 0, HOURS - 1)
+        self.market = TrainingMarket.over(self.builder, self.spec, self.scaler, 0, HOURS - 1)
         self.first, self.last = 10, HOURS - 1
         self.actions = rng.integers(0, self.spec.actions, self.last - self.first)
 
@@ -76,7 +76,7 @@ def backtest(case: Case) -> tuple[Records, list[bytes]]:
 
 
 def gym_episode(case: Case) -> tuple[Records, list[bytes]]:
-    env = FundingArbitrageEnv(case.course, episode=case.episode, recording_hours=16)
+    env = FundingArbitrageEnv(case.market, episode=case.episode, recording_hours=16)
     observation, _ = env.reset(seed=0, options=case.window)
     seen = []
     for action in case.actions:
@@ -89,7 +89,7 @@ def gym_episode(case: Case) -> tuple[Records, list[bytes]]:
 
 def vec_episode(case: Case, portfolios: int, watched: int) -> tuple[Records, list[bytes]]:
     """The watched portfolio plays the actions; the others play other ones in the same window."""
-    env = FundingVecEnv(case.course, portfolios, np.random.default_rng(5), episode=case.episode, recording_hours=16)
+    env = FundingVecEnv(case.market, portfolios, np.random.default_rng(5), episode=case.episode, recording_hours=16)
     env.set_options([case.window] * portfolios)
     observations = env.reset()
     others = np.random.default_rng(6).integers(0, case.spec.actions, (len(case.actions), portfolios))
@@ -137,7 +137,7 @@ def test_the_cases_with_margin_liquidate_and_transfer() -> None:
 
 def test_an_environment_that_begins_anew_has_fresh_wallets() -> None:
     case = Case(101, margin=True)
-    env = FundingVecEnv(case.course, 2, np.random.default_rng(5), episode=EpisodeSettings(length_hours=40))
+    env = FundingVecEnv(case.market, 2, np.random.default_rng(5), episode=EpisodeSettings(length_hours=40))
     rng, blank = np.random.default_rng(1), env.episodes.loop.books.wallets["balance"].copy()
     env.reset()
     moved = False

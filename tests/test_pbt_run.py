@@ -22,10 +22,10 @@ from support_training import arb, rewrite, tiny, write_tiny_dataset
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from adapters.reporting.pbt_console import Narrator
-from adapters.research.pbt.courses import courses_of
+from adapters.research.pbt.campaign import train_population
 from adapters.research.pbt.job import read_job
-from adapters.research.pbt.loop import run_population
 from adapters.research.pbt.state_folder import StateFolder
+from adapters.research.pbt.training_markets import training_markets_of
 from adapters.research.pbt.tried import trial_name
 from adapters.storage.bundles import load_bundle
 from adapters.storage.pbt_names import JOB
@@ -266,8 +266,8 @@ def test_trap_22_a_run_whose_workers_are_killed_ends_the_same(run: Path, tmp_pat
     (folder / JOB).write_bytes((run / JOB).read_bytes())
     job = read_job(folder / JOB)
     narrator = Killer(folder / "pbt_training_log.txt", job.schedule, AGENTS, None)
-    with courses_of(folder, job):
-        iterations = run_population(job, folder, 1, narrator)
+    with training_markets_of(folder, job):
+        iterations = train_population(job, folder, 1, narrator)
     assert not (folder / "courses").exists()
     assert len(iterations) == ITERATIONS
     assert narrator.deaths == 2
@@ -332,7 +332,7 @@ def test_results_of_another_version_are_refused(run: Path, tmp_path: Path) -> No
         target.write_bytes(path.read_bytes())
     job = read_job(folder / JOB)
     with pytest.raises(DataError, match="other hyperparameters than this version chooses"):
-        run_population(job, folder, 1, Narrator(folder / "log", job.schedule, AGENTS, None))
+        train_population(job, folder, 1, Narrator(folder / "log", job.schedule, AGENTS, None))
 
 
 def test_a_score_without_its_returns_is_refused(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

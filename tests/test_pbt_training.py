@@ -15,12 +15,12 @@ from support_environment import FIRST, SPEC, builder, random_policy
 from engine.analysis.metrics import fitness
 from engine.backtest import run_backtest
 from engine.observation.encoding import fit_scaler
-from rl_training.environments.episodes import Course
+from rl_training.environments.episodes import TrainingMarket
 from rl_training.environments.scoring import play
-from rl_training.learners.extraction import policy_of
 from rl_training.learners.flat_numerics import towers
+from rl_training.learners.ppo import LEARNED
 from rl_training.learners.training import Training
-from rl_training.pbt.interval import Gym, Trained, examine, inherited, train_interval
+from rl_training.pbt.interval import Trained, TrainingContext, evaluate, inherited, train_interval
 from rl_training.pbt.population import Assignment
 from rl_training.settings import EpisodeSettings, PPOSettings, RewardSettings, TrainingSettings
 from strategies.plugin import Context, NoParameters
@@ -34,14 +34,14 @@ OTHER = {"learning_rate": 3e-3, "gamma": 0.99, "gae_lambda": 0.98, "ent_coef": 0
 
 
 @cache
-def gym(learner: Any = "flat", seed: int = 5) -> Gym:
+def gym(learner: Any = "flat", seed: int = 5) -> TrainingContext:
     """Training on the first rows of the random market, validation on the rest."""
     made = builder()
     scaler = fit_scaler(made, SPEC, FIRST, SPLIT)
     ppo = PPOSettings(n_steps=ROLLOUT, batch_size=32, n_epochs=2, net_arch=(16, 8))
-    return Gym(
-        train=Course.over(made, SPEC, scaler, FIRST, SPLIT),
-        validation=Course.over(made, SPEC, scaler, SPLIT + 1, 299),
+    return TrainingContext(
+        train=TrainingMarket.over(made, SPEC, scaler, FIRST, SPLIT),
+        validation=TrainingMarket.over(made, SPEC, scaler, SPLIT + 1, 299),
         training=TrainingSettings(n_envs=4, ppo=ppo, episode=EpisodeSettings(length_hours=20)),
         scaler=scaler,
         cost_table_hash="0" * 16,
@@ -53,7 +53,7 @@ def gym(learner: Any = "flat", seed: int = 5) -> Gym:
 
 def trained(
     agent: int, rollouts: int, own: Trained | None = None, source: Trained | None = None, *, point: Any = None,
-    where: Gym | None = None,
+    where: TrainingContext | None = None,
 ) -> Trained:  # fmt: skip
     assignment = Assignment(agent, point or POINT, None if source is None else 99)
     own_state = None if own is None else own.checkpoint
@@ -98,7 +98,7 @@ def test_trap_18_agents_have_weights_windows_and_draws_of_their_own() -> None:
 def test_trap_19_a_copy_takes_over_weights_optimiser_and_counters(learner: str) -> None:
     where = gym(learner)
     loser, winner = trained(0, 1, where=where), trained(1, 2, where=where)
-    copied = inherited(loser.checkpoint, winner.checkpoint)
+    copied = inherited(loser.checkpoint, winner.checkpoint, LEARNED)
     assert copied.keys() == winner.checkpoint.keys()
     moments = [name for name in copied if name.startswith("adam")]
     assert moments
@@ -166,21 +166,21 @@ def test_trap_19_losses_that_are_no_numbers_fail_the_agent_who_is_healed_by_a_co
     }
     broken = trained(0, 2, Trained(poisoned, [], sick.steps, None, sick.policy, b""), where=where)
     assert broken.failure
-    score = examine(where, broken)
+    score = evaluate(where, broken)
     assert np.isnan(score.fitness)
     assert score.metrics == {}
     healthy = trained(1, 2, where=where)
     healed = trained(0, 3, broken, healthy, where=where)
     assert healed.failure is None
     assert healed.steps == 3 * ROLLOUT
-    assert np.isfinite(examine(where, healed).fitness)
+    assert np.isfinite(evaluate(where, healed).fitness)
 
 
 def test_a_policy_without_a_finite_answer_has_no_fitness() -> None:
     agent = trained(0, 1)
     weights = (*agent.policy.weights[:-1], np.full_like(agent.policy.weights[-1], nan))
     policy = type(agent.policy)("nan", SPEC, gym().scaler, weights, agent.policy.biases, "0" * 16)
-    assert np.isnan(examine(gym(), Trained({}, [], 0, None, policy, b"")).fitness)
+    assert np.isnan(evaluate(gym(), Trained({}, [], 0, None, policy, b"")).fitness)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -188,7 +188,7 @@ def test_a_policy_without_a_finite_answer_has_no_fitness() -> None:
 def test_scoring_is_the_backtest(seed: int, latency: int) -> None:
     made = builder(latency_hours=latency)
     policy = random_policy(seed)
-    course = Course.over(made, SPEC, policy.scaler, FIRST, 280)
+    course = TrainingMarket.over(made, SPEC, policy.scaler, FIRST, 280)
     records, reward = play(policy, course, RewardSettings())
     expected = run_backtest(made, strategy_of(policy), FIRST, 280)
     assert len(expected.trades) > 3
@@ -201,7 +201,7 @@ def test_scoring_is_the_backtest(seed: int, latency: int) -> None:
 @pytest.mark.trap(17)
 def test_trap_17_agents_are_scored_on_validation_rows_only() -> None:
     agent = trained(0, 2)
-    score = examine(gym(), agent)
+    score = evaluate(gym(), agent)
     expected = run_backtest(gym_builder(), strategy_of(agent.policy), SPLIT + 1, 299)
     assert score.metrics["final_equity_usd"] == expected.hours["equity"][-1]
     assert score.metrics["hours"] == 299 - SPLIT
@@ -220,9 +220,9 @@ def test_batch_and_single_rows_give_the_same_action_on_every_validation_hour() -
     agent = trained(0, 3)
     training = Training(gym().train, gym().training, seed=1)
     training.restore(agent.checkpoint)
-    policy = policy_of(training.agent, name="x", spec=SPEC, scaler=gym().scaler, cost_table_hash="0" * 16)
+    policy = training.policy("x", gym().scaler, "0" * 16)
     observations = _seen_while_playing(policy)
-    actor, _ = towers(training.agent._parameters, len(observations))  # type: ignore[attr-defined]  # FlatPPO's
+    actor, _ = towers(training.learner.agent._parameters, len(observations))  # type: ignore[attr-defined]  # FlatPPO's
     batch = actor.forward(observations).argmax(axis=1)
     single = [best_action(policy, row) for row in observations]
     assert batch.tolist() == single

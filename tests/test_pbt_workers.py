@@ -13,15 +13,8 @@ from typing import Any
 import pytest
 from pbt_work import work
 
-from adapters.workers.pool import (
-    Finished,
-    TaskFailedError,
-    Told,
-    WorkerDeathsError,
-    WorkerDied,
-    WorkerPool,
-    why_it_died,
-)
+from adapters.workers.pool import TaskFailedError, WorkerDeathsError, WorkerPool, why_it_died
+from rl_training.pbt.ports import Finished, Told, WorkerDied
 
 Task = tuple[str, str, int]
 
@@ -59,7 +52,10 @@ def test_trap_22_a_killed_worker_is_replaced_and_its_task_repeated(pool: WorkerP
     events = list(pool.run(tasks(tmp_path, "fine", "die once", "fine", "memory")))
     assert results(events) == {k: 10 * k for k in range(4)}
     deaths = [event for event in events if isinstance(event, WorkerDied)]
-    assert {(event.task[2], event.exit_code) for event in deaths} == {(1, -signal.SIGKILL), (3, 77)}
+    assert {(event.task[2], event.why) for event in deaths} == {
+        (1, "SIGKILL, perhaps out of memory"),
+        (3, "out of memory"),
+    }
     assert [event.deaths for event in deaths] == [1, 2]
     assert pool.deaths == 2
     assert [begun(tmp_path, k) for k in range(4)] == [1, 2, 1, 2]

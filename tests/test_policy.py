@@ -16,7 +16,7 @@ from engine.errors import UserError
 from engine.observation.encoding import ObservationSpec
 from engine.observation.view import Enter, Exit
 from rl_training.environments.gym_env import FundingArbitrageEnv
-from rl_training.learners.extraction import policy_of
+from rl_training.learners.extraction import layers_of
 from rl_training.settings import EpisodeSettings
 from strategies.ensemble import Ensemble, majority
 from strategies.plugin import Context, NoParameters
@@ -45,7 +45,7 @@ def strategy(*policies: Policy, kind: type[Ppo] | type[Ensemble] = Ppo) -> Ppo |
 
 
 def deployed(agent: PPO) -> Policy:
-    return policy_of(agent, name="x", spec=SPEC, scaler=random_policy().scaler, cost_table_hash="0" * 16)
+    return Policy("x", SPEC, random_policy().scaler, *layers_of(agent), "0" * 16)
 
 
 def test_logits_are_those_of_stable_baselines3(agent: PPO, observations: np.ndarray) -> None:
@@ -129,9 +129,9 @@ def test_trap_23_a_policy_plays_the_same_in_backtest_and_environment() -> None:
 
 
 def course_of(policy: Policy) -> object:
-    from rl_training.environments.episodes import Course
+    from rl_training.environments.episodes import TrainingMarket
 
-    return Course.over(builder(), policy.spec, policy.scaler, FIRST, LAST)
+    return TrainingMarket.over(builder(), policy.spec, policy.scaler, FIRST, LAST)
 
 
 def test_majority_and_its_tie() -> None:

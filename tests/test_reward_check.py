@@ -9,10 +9,9 @@ import pytest
 from scipy.stats import spearmanr
 
 from adapters.reporting.pbt_figure import reward_scatter
-from adapters.research.pbt.loop import Iteration
-from adapters.research.pbt.reward_check import RewardCheck, check_in_words, reward_check
-from adapters.research.pbt.state_folder import AgentResult
 from engine.analysis.rank_correlation import ranks, spearman
+from rl_training.pbt.results import AgentResult, Iteration
+from rl_training.pbt.reward_check import RewardCheck, check_in_words, reward_check
 
 
 @pytest.mark.parametrize("seed", range(5))

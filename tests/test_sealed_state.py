@@ -17,11 +17,12 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 
-from adapters.research.pbt.state_folder import AgentResult, StateFolder
+from adapters.research.pbt.state_folder import StateFolder
 from adapters.storage import array_files, sealed
 from adapters.storage.array_files import read_array, read_arrays, write_array, write_arrays
 from adapters.storage.regular_files import NOT_REGULAR, read_regular
 from engine.errors import DataError
+from rl_training.pbt.results import AgentResult
 
 ARRAYS = {
     "weights/a": np.arange(12, dtype=np.float32).reshape(3, 4),

@@ -21,11 +21,11 @@ from adapters.storage.bundles import load_bundle, load_policy
 from engine.errors import SettingsError, UserError
 from engine.observation.encoding import fit_scaler
 from rl_training.learners.flat_ppo import FlatPPO
-from rl_training.learners.training import Learner, Training
+from rl_training.learners.training import Training
 from rl_training.settings import EpisodeSettings, PPOSettings, TrainingSettings
 from strategies.policy import best_action
 
-LEARNERS: tuple[Learner, ...] = ("flat", "sb3")
+LEARNERS = ("flat", "sb3")
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def same_state(one: Training, two: Training) -> bool:
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
-def test_the_same_seed_gives_the_same_weights_and_another_seed_others(learner: Learner) -> None:
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(learner: str) -> None:
     runs = []
     for seed in (1, 1, 2):
         training = Training(course(), small(), seed=seed, learner=learner)
@@ -75,7 +75,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(learner: L
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
-def test_a_resumed_training_ends_bit_for_bit_where_an_uninterrupted_one_does(learner: Learner) -> None:
+def test_a_resumed_training_ends_bit_for_bit_where_an_uninterrupted_one_does(learner: str) -> None:
     whole = Training(course(), small(), seed=1, learner=learner)
     states: list[Any] = []
     whole.run(256, checkpoint=lambda: states.append(whole.state()), checkpoint_every=1)
@@ -88,7 +88,7 @@ def test_a_resumed_training_ends_bit_for_bit_where_an_uninterrupted_one_does(lea
 
 
 @pytest.mark.parametrize("learner", LEARNERS)
-def test_a_checkpoint_of_another_network_is_refused(learner: Learner) -> None:
+def test_a_checkpoint_of_another_network_is_refused(learner: str) -> None:
     state = Training(course(), small(), seed=1, learner=learner).state()
     other = Training(course(), small(net_arch=(8, 8)), seed=1, learner=learner)
     with pytest.raises((UserError, RuntimeError)):
@@ -97,7 +97,7 @@ def test_a_checkpoint_of_another_network_is_refused(learner: Learner) -> None:
 
 @pytest.mark.trap(21)
 @pytest.mark.parametrize("learner", LEARNERS)
-def test_trap_21_learning_rate_set_after_a_restore_is_the_one_used(learner: Learner) -> None:
+def test_trap_21_learning_rate_set_after_a_restore_is_the_one_used(learner: str) -> None:
     """The optimiser kept in a checkpoint carries its own rate; the settings of the run decide."""
     state = Training(course(), small(learning_rate=1e-2), seed=1, learner=learner).state()
     slow = Training(course(), small(learning_rate=1e-9), seed=1, learner=learner)
@@ -105,14 +105,14 @@ def test_trap_21_learning_rate_set_after_a_restore_is_the_one_used(learner: Lear
     slow.run(64)
     moved = np.abs(slow.state()["weights/action_net.weight"] - state["weights/action_net.weight"])
     assert 0 < moved.max() < 1e-6
-    assert slow.agent.policy.optimizer.param_groups[0]["lr"] == 1e-9
+    assert slow.learner.agent.policy.optimizer.param_groups[0]["lr"] == 1e-9
 
 
 @pytest.mark.trap(21)
 def test_trap_21_learning_rate_set_on_an_agent_is_not_overwritten_by_its_schedule() -> None:
     training = Training(course(), small(learning_rate=1e-2), seed=1)
     before = training.state()["weights/action_net.weight"]
-    training.agent.learning_rate = 1e-9
+    training.learner.agent.learning_rate = 1e-9
     training.run(64)
     moved = np.abs(training.state()["weights/action_net.weight"] - before)
     assert 0 < moved.max() < 1e-6
@@ -142,8 +142,8 @@ def test_truncated_episodes_are_bootstrapped_by_both_learners_alike() -> None:
                 return seen[-1][0], seen[-1][1].copy(), *seen[-1][2:]
 
             training.environment.step_wait = spy  # type: ignore[method-assign]
-            training.agent.learn(64)
-            stored = training.agent.rollout_buffer.rewards
+            training.learner.agent.learn(64)
+            stored = training.learner.agent.rollout_buffer.rewards
             paid = np.array([row[1] for row in seen])
             dones = np.array([row[2] for row in seen])
             assert dones.sum() == 8
@@ -204,7 +204,7 @@ def test_plain_stable_baselines3_opens_the_zip(run: Path) -> None:
 
 def test_our_learner_is_the_default(run: Path) -> None:
     assert json.loads((run / "plan.json").read_text())["learner"] == "flat"
-    assert isinstance(Training(course(), small(), seed=0).agent, FlatPPO)
+    assert isinstance(Training(course(), small(), seed=0).learner.agent, FlatPPO)
 
 
 def test_plain_stable_baselines3_can_be_chosen(dataset: Path, tmp_path: Path) -> None:

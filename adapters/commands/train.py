@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,11 +11,7 @@ from adapters.commands.hours import hour
 from adapters.commands.progress import progress_bar
 from adapters.commands.resuming import refuse_other_options
 from adapters.commands.seeds import SEED
-
-if TYPE_CHECKING:
-    from adapters.configuration.settings import ArbSettings
-    from adapters.datasets.load import Dataset
-    from adapters.research.training import Outcome, TrainingPlan
+from rl_training.learners.registry import LEARNERS
 
 
 @click.command(name="train")
@@ -27,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of weights, windows and actions.")
 @click.option(
     "--learner",
-    type=click.Choice(["flat", "sb3"]),
+    type=click.Choice(list(LEARNERS)),
     default="flat",
     show_default=True,
     help="Our PPO on one core, or plain stable-baselines3.",
@@ -65,7 +60,8 @@ def command(
     from adapters.configuration.settings import load_settings
     from adapters.datasets.load import load_dataset
     from adapters.naming.names import stem_of_text
-    from adapters.research.training import begin, read_plan, train
+    from adapters.reporting.training_outcome import print_outcome
+    from adapters.research.training import begin, new_plan, read_plan, train
 
     started = datetime.now(UTC)
     if resume is not None:
@@ -73,9 +69,11 @@ def command(
         folder, plan = resume, read_plan(resume)
         dataset = load_dataset(Path(plan.data), plan.settings.gate)
     else:
+        if data is None:
+            raise click.UsageError("Missing option '--data' (or give --resume).")
         settings = load_settings(config, overrides)
-        dataset = load_dataset(_required(data), settings.gate)
-        plan = _plan(dataset, start, end, timesteps, seed, learner, settings)
+        dataset = load_dataset(data, settings.gate)
+        plan = new_plan(dataset, settings, start, end, timesteps=timesteps, seed=seed, learner=learner)
         folder = out or Path("runs") / stem_of_text(f"ppo-{dataset.info.name}-seed{seed}")
         begin(folder, plan)
     asked = timesteps or plan.timesteps
@@ -90,53 +88,4 @@ def command(
     except KeyboardInterrupt:
         click.echo(f"go on from the last checkpoint with: arb train --resume {folder}", err=True)
         raise
-    _tell(outcome, folder, dataset, asked)
-
-
-def _required(data: Path | None) -> Path:
-    if data is None:
-        raise click.UsageError("Missing option '--data' (or give --resume).")
-    return data
-
-
-def _plan(
-    dataset: Dataset,
-    start: datetime | None,
-    end: datetime | None,
-    timesteps: int | None,
-    seed: int,
-    learner: Any,
-    settings: ArbSettings,
-) -> TrainingPlan:
-    from adapters.research.training import TrainingPlan, training_window
-
-    _, first, last = training_window(dataset, start, end)
-    return TrainingPlan(
-        data=str(dataset.path.resolve()),
-        dataset_fingerprint=dataset.fingerprint,
-        train_from=first,
-        train_to=last,
-        timesteps=timesteps or settings.training.timesteps,
-        seed=seed,
-        learner=learner,
-        settings=settings,
-    )
-
-
-def _tell(outcome: Outcome, folder: Path, dataset: Dataset, asked: int) -> None:
-    from adapters.reporting.results_table import output_console, print_results
-
-    rounded = "" if outcome.steps == asked else f" ({asked:,} were asked; rollouts are whole)"
-    console = output_console()
-    again = f", {outcome.steps_before:,} of them earlier" if outcome.steps_before else ""
-    console.print(f"{outcome.steps:,} steps{rounded}{again}; {outcome.seconds:.0f} s")
-    if outcome.validation is not None and outcome.late is not None:
-        start, end = dataset.windows["validation"]
-        title = f"{dataset.info.name}, validation: {start:%Y-%m-%dT%H:%MZ} to {end:%Y-%m-%dT%H:%MZ}"
-        print_results({"ppo": outcome.validation, "1 h late": outcome.late}, title=title)
-    if outcome.signs:
-        console.print(f"ppo looks like last-trade bounce: {'; '.join(outcome.signs)}", soft_wrap=True, markup=False)
-    if outcome.reward_rank_correlation is not None:
-        found = f"{outcome.reward_rank_correlation:+.3f}"
-        console.print(f"rank correlation of reward and P&L over {outcome.weeks} weeks of validation: {found}")
-    console.print(f"written to {folder}: model.zip, bundle, manifest.json, tensorboard", soft_wrap=True)
+    print_outcome(outcome, folder, dataset, asked)

@@ -7,7 +7,7 @@ import sys
 from contextlib import AbstractContextManager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -15,12 +15,7 @@ from adapters.commands.hours import hour
 from adapters.commands.progress import progress_bar
 from adapters.commands.resuming import refuse_other_options
 from adapters.commands.seeds import SEED
-
-if TYPE_CHECKING:
-    from adapters.reporting.pbt_console import Narrator
-    from adapters.research.pbt.job import PBTJob
-    from adapters.research.pbt.loop import Iteration
-    from engine.analysis.metrics import Metrics
+from rl_training.learners.registry import LEARNERS
 
 RUNS = Path("trained_models") / "pbt"
 KEPT_BY_RESUME = ("--resume", "--workers")
@@ -42,7 +37,7 @@ KEPT_BY_RESUME = ("--resume", "--workers")
 @click.option("--out", type=click.Path(path_type=Path), help=f"New folder; default: {RUNS}/pbt_DATE_TIME.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; default: one a core. 1 needs least memory.")
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of everything random.")
-@click.option("--learner", type=click.Choice(["flat", "sb3"]), default="flat", show_default=True,
+@click.option("--learner", type=click.Choice(list(LEARNERS)), default="flat", show_default=True,
               help="Our PPO, or plain stable-baselines3.")  # fmt: skip
 @click.option("--config", type=click.Path(path_type=Path), help="Settings as YAML, e.g. configs/pbt_edge.yaml.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated.")
@@ -61,7 +56,7 @@ def command(
     out: Path | None,
     workers: int | None,
     seed: int,
-    learner: Any,
+    learner: str,
     config: Path | None,
     overrides: tuple[str, ...],
     resume: Path | None,
@@ -80,134 +75,45 @@ def command(
       arb train-pbt --data data/sample --config configs/pbt_edge.yaml --seed 1 --out runs/edge
       arb train-pbt --resume runs/edge
     """
+    from adapters.configuration.settings import load_settings
     from adapters.datasets.windows import WindowEdges
+    from adapters.reporting.pbt_console import Narrator
+    from adapters.reporting.pbt_story import introduce, shown, tell_stop, tell_winner
+    from adapters.research.pbt.campaign import begin_campaign, campaign
     from adapters.research.pbt.job import read_job
     from adapters.storage.pbt_names import JOB
-
-    started = datetime.now(UTC)
-    if resume is not None:
-        refuse_other_options(ctx, KEPT_BY_RESUME)
-        _train(resume, read_job(resume / JOB), workers=workers, started=started, warnings=[])
-        return
-    if data is None:
-        raise click.UsageError("Missing option '--data' (or give --resume).")
-    shortcuts = {
-        "pbt.population": population,
-        "training.timesteps": timesteps,
-        "pbt.perturbation_interval": perturbation_interval,
-    }
-    overrides += tuple(f"{key}={value}" for key, value in shortcuts.items() if value is not None)
-    edges = WindowEdges(train_from, train_to, validate_from, validate_to)
-    folder = out or RUNS / f"pbt_{started:%Y%m%d_%H%M%S}"
-    job, warnings = _begun(folder, data, edges, config, overrides, seed, learner, started)
-    _train(folder, job, workers=workers, started=started, warnings=warnings)
-
-
-def _begun(
-    folder: Path, data: Path, edges: Any, config: Path | None, overrides: tuple[str, ...], seed: int, learner: Any,
-    started: datetime,
-) -> tuple[PBTJob, list[str]]:  # fmt: skip
-    """A new run in a new folder."""
-    from adapters.configuration.settings import load_settings
-    from adapters.datasets.load import load_dataset
-    from adapters.research.markets import prepare_dataset
-    from adapters.research.pbt.job import begin, new_job
-    from adapters.storage.provenance import command_line
-
-    settings = load_settings(config, overrides)
-    dataset = load_dataset(data, settings.gate)
-    builder = prepare_dataset(dataset, settings)
-    job, warnings = new_job(
-        dataset, builder, settings, edges, seed=seed, learner=learner, started=started, command=command_line()
-    )
-    begin(folder, job)
-    return job, warnings
-
-
-def _train(folder: Path, job: PBTJob, *, workers: int | None, started: datetime, warnings: list[str]) -> None:
-    from adapters.reporting.pbt_console import Narrator
-    from adapters.research.pbt.courses import courses_of
-    from adapters.research.pbt.finish import finish
-    from adapters.research.pbt.reward_check import check_in_words, reward_check
-    from adapters.research.pbt.tried import winner_after_all
-    from adapters.storage.folder_lock import only_one
     from engine.errors import ArbError
 
-    count = workers or os.cpu_count() or 1
-    with only_one(folder), courses_of(folder, job), _bar() as bar:
+    started, warnings = datetime.now(UTC), list[str]()
+    if resume is not None:
+        refuse_other_options(ctx, KEPT_BY_RESUME)
+        folder, job = resume, read_job(resume / JOB)
+    else:
+        if data is None:
+            raise click.UsageError("Missing option '--data' (or give --resume).")
+        shortcuts = {
+            "pbt.population": population,
+            "training.timesteps": timesteps,
+            "pbt.perturbation_interval": perturbation_interval,
+        }
+        overrides += tuple(f"{key}={value}" for key, value in shortcuts.items() if value is not None)
+        folder = out or RUNS / f"pbt_{started:%Y%m%d_%H%M%S}"
+        edges = WindowEdges(train_from, train_to, validate_from, validate_to)
+        settings = load_settings(config, overrides)
+        job, warnings = begin_campaign(folder, data, settings, edges, seed=seed, learner=learner, started=started)
+    with campaign(folder, job, workers or os.cpu_count() or 1) as running, _bar() as bar:
         narrator = Narrator(folder / "pbt_training_log.txt", job.schedule, job.settings.pbt.population, bar)
-        _introduce(narrator, folder, job, count, warnings)
+        introduce(narrator, running, warnings)
         try:
-            iterations = _run(folder, job, count, narrator)
-        except KeyboardInterrupt:
-            narrator.say(f"interrupted; go on with: arb train-pbt --resume {folder}")
+            with shown(running) as show:
+                iterations = running.train(narrator, show)
+        except (KeyboardInterrupt, ArbError) as stop:
+            tell_stop(narrator, running, stop)
             raise
-        except ArbError as error:
-            narrator.say(f"stopped: {error}")
-            narrator.say(f"go on with: arb train-pbt --resume {folder}")
-            raise
-        metrics = finish(folder, job, iterations, started=started, workers=count, worker_deaths=narrator.deaths)
-        _tell(narrator, folder, iterations[-1], metrics, (datetime.now(UTC) - started).total_seconds())
-        narrator.say(winner_after_all(folder, job, iterations))
-        narrator.say(check_in_words(reward_check(iterations)))
+        metrics = running.finish(iterations, started=started, worker_deaths=narrator.deaths)
+        tell_winner(narrator, running, iterations, metrics, (datetime.now(UTC) - started).total_seconds())
 
 
 def _bar() -> AbstractContextManager[Any]:
     """A bar would swallow lines that go into a pipe, so there it is left out."""
     return progress_bar() if sys.stdout.isatty() else nullcontext()
-
-
-def _introduce(narrator: Narrator, folder: Path, job: PBTJob, workers: int, warnings: list[str]) -> None:
-    schedule, pbt = job.schedule, job.settings.pbt
-    narrator.say(
-        f"{pbt.population} agents x {job.environment_steps:,} steps ({schedule.timesteps:,} asked; rollouts of "
-        f"{schedule.rollout_steps:,} are whole), {schedule.iterations} iterations, {workers} workers, seed {job.seed}"
-    )
-    narrator.say(
-        f"{job.dataset}: training {job.train_from:%Y-%m-%dT%H:%MZ} to {job.train_to:%Y-%m-%dT%H:%MZ}, "
-        f"validation {job.validate_from:%Y-%m-%dT%H:%MZ} to {job.validate_to:%Y-%m-%dT%H:%MZ}"
-    )
-    narrator.say(f"in {folder}")
-    for warning in warnings:
-        narrator.say(f"warning: {warning}")
-
-
-def _run(folder: Path, job: PBTJob, workers: int, narrator: Narrator) -> list[Iteration]:
-    from collections.abc import Sequence
-
-    from adapters.reporting.pbt_figure import write_figure
-    from adapters.reporting.pbt_tensorboard import Scalars
-    from adapters.research.pbt.loop import run_population
-    from adapters.research.pbt.reports import write_reports
-    from adapters.research.pbt.tried import write_tried
-
-    with Scalars(folder / "tensorboard", job.settings.pbt.population) as scalars:
-
-        def keep(iterations: Sequence[Iteration]) -> None:
-            scalars.add(iterations[-1])
-            write_reports(folder, job, iterations)
-            write_tried(folder, job, iterations)
-            write_figure(folder / "pbt.html", job, iterations)
-
-        return run_population(job, folder, workers, narrator, keep=keep)
-
-
-def _tell(narrator: Narrator, folder: Path, last: Iteration, metrics: dict[str, Metrics], seconds: float) -> None:
-    from adapters.reporting.pbt_console import in_words, number
-    from adapters.storage.pbt_names import agent_zip
-    from engine.analysis.assumed_funding import assumed_words
-
-    winner = last.results[last.ranking[0]]
-    late = number(metrics["validation_1h_late"]["pnl_pct"], "+.3f")
-    narrator.say()
-    narrator.say(
-        f"Winner: agent {winner.agent}, fitness {number(winner.fitness, '+.3f')}; {in_words(winner.hyperparameters)}"
-    )
-    assumed = assumed_words(metrics["validation"])
-    narrator.say(
-        f"P&L {number(winner.metrics['pnl_pct'], '+.3f')} % on validation, {late} % with fills one hour late"
-        f"{f', {assumed}' if assumed else ''}; "
-        f"{seconds:.0f} s"
-    )
-    narrator.say(f"{folder / agent_zip(winner.agent)}")
-    narrator.say(f"{folder / 'bundle'}: for --model of `arb backtest`; `arb deploy {folder}` ships it")

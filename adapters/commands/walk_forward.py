@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -19,13 +17,6 @@ from adapters.commands.resuming import refuse_other_options
 from adapters.commands.seeds import SEED
 from adapters.commands.strategy_names import strategy_names
 from adapters.datasets.windows import EMBARGO_HOURS
-
-if TYPE_CHECKING:
-    from adapters.configuration.settings import ArbSettings
-    from adapters.datasets.load import Dataset
-    from adapters.research.walk_forward.account import Account
-    from adapters.research.walk_forward.judgement import Judgement
-    from adapters.research.walk_forward.plan import WalkForwardPlan
 
 MOST_WORKERS = 8
 DONE = ("manifest.json", "comparison.csv")
@@ -81,14 +72,14 @@ def command(
           --timesteps 20000 --anchored --out runs/forward
       arb walk-forward --resume runs/forward
     """
-    from adapters.research.walk_forward.plan import unfinished
+    from adapters.research.walk_forward.plan import remove_work, unfinished
 
     started = datetime.now(UTC)
     if resume is not None:
         refuse_other_options(ctx, ("--resume", "--workers"))
         out = resume
         if any((out / name).exists() for name in DONE):
-            _clean_up(unfinished(out))
+            _say_if(remove_work(unfinished(out)))
             click.echo(f"{out} is finished already")
             return
     else:
@@ -126,7 +117,7 @@ class _Asked:
 
 def _begin(out: Path, asked: _Asked, started: datetime) -> None:
     from adapters.datasets.load import load_dataset
-    from adapters.research.walk_forward.plan import begin, new_plan
+    from adapters.research.walk_forward.plan import begin, new_plan, settings_of
     from engine.analysis.folds import FoldLengths
 
     names = strategy_names(_given("--strategy", asked.names))
@@ -137,7 +128,8 @@ def _begin(out: Path, asked: _Asked, started: datetime) -> None:
         embargo_hours=asked.embargo_hours,
         anchored=asked.anchored,
     )
-    data, settings = _given("--data", asked.data), _settings(names, asked)
+    data = _given("--data", asked.data)
+    settings = settings_of(names, asked.config, asked.overrides, timesteps=asked.timesteps, population=asked.population)
     plan = new_plan(
         load_dataset(data, settings.gate), names, settings, lengths, asked.start, asked.end, grid_file=asked.grid_file,
         points=asked.points, population=asked.population or 1, seed=asked.seed,
@@ -152,29 +144,16 @@ def _given(option: str, value: Value | None) -> Value:
     return value
 
 
-def _settings(names: list[str], asked: _Asked) -> ArbSettings:
-    from adapters.configuration.settings import load_settings
-    from adapters.configuration.strategy_registry import check_names, load_strategy_class
-    from engine.errors import UserError
-
-    shortcuts = {"training.timesteps": asked.timesteps, "pbt.population": asked.population}
-    budget = [f"{key}={value}" for key, value in shortcuts.items() if value is not None]
-    if budget and not any(load_strategy_class(name).policies for name in names):
-        raise UserError("--timesteps and --population are for training, and none of the strategies is trained")
-    settings = load_settings(asked.config, [*asked.overrides, *budget])
-    check_names(settings.strategies)
-    return settings
-
-
 def _run(out: Path, workers: int, started: datetime) -> None:
     """Read the plan, do what is missing of it, and put the results in their place."""
     from adapters.datasets.load import load_dataset
     from adapters.reporting.page.terminal import print_stories
     from adapters.reporting.page.write import write_reports
     from adapters.reporting.results_table import output_console
+    from adapters.reporting.walk_forward_story import print_walk_forward, remarks
     from adapters.research.walk_forward.files import play_beside, write_account, write_for_report
     from adapters.research.walk_forward.judgement import judge
-    from adapters.research.walk_forward.plan import read_plan, unfinished
+    from adapters.research.walk_forward.plan import read_plan, remove_work, unfinished
     from adapters.research.walk_forward.run import walk_forward
     from adapters.storage.atomic import new_directory
     from adapters.storage.folder_lock import only_one
@@ -197,60 +176,13 @@ def _run(out: Path, workers: int, started: datetime) -> None:
             stories = write_reports(aside, [folder_name(name) for name in plan.strategies]) if plan.report else []
             if len(accounts) > 1:
                 write_comparison(aside / "comparison.csv", {one.strategy: one.metrics for one in accounts})
-        _clean_up(work)
-    _tell(plan, dataset, accounts, judged)
+        _say_if(remove_work(work))
+    print_walk_forward(plan, dataset, accounts, judged)
     console = output_console()
     print_stories(stories, console=console)
-    console.print("\n".join([*_remarks(plan, dataset, accounts), f"written to {out}"]), soft_wrap=True, markup=False)
+    console.print("\n".join([*remarks(plan, dataset, accounts), f"written to {out}"]), soft_wrap=True, markup=False)
 
 
-def _clean_up(work: Path) -> None:
-    """Remove what a finished run worked with, unless somebody has put something else there."""
-    from adapters.research.walk_forward.plan import work_only
-
-    if not work.exists():
-        return
-    why = work_only(work)
-    if why is None:
-        shutil.rmtree(work, ignore_errors=True)
-    else:
-        click.echo(f"{work} is left as it is: {why}", err=True)
-
-
-def _tell(plan: WalkForwardPlan, dataset: Dataset, accounts: Sequence[Account], judged: Sequence[Judgement]) -> None:
-    from adapters.reporting.results_table import output_console, print_results
-    from adapters.reporting.significance_table import print_significance
-    from adapters.reporting.walk_forward_table import print_folds
-
-    console, lengths = output_console(), plan.lengths
-    console.print(
-        f"{dataset.info.name}, {plan.hours}: {len(plan.folds)} folds, {'anchored' if lengths.anchored else 'rolling'}, "
-        f"{lengths.train_days} + {lengths.validate_days} + {lengths.test_days} days, "
-        f"{lengths.embargo_hours} h of embargo\n",
-        soft_wrap=True,
-    )
-    for account in accounts:
-        print_folds(account, plan, console)
-        console.print()
-    names = [account.strategy for account in accounts]
-    title = f"test windows, one account: {plan.tests}, {plan.tests.hours} h"
-    print_results(dict(zip(names, (account.metrics for account in accounts), strict=True)), title=title)
-    print_significance(dict(zip(names, (one.significance for one in judged), strict=True)))
-
-
-def _remarks(plan: WalkForwardPlan, dataset: Dataset, accounts: Sequence[Account]) -> Iterator[str]:
-    from adapters.research.walk_forward.plan import sees_test_window
-    from engine.accounting.records import hold_hours
-    from engine.analysis.suspicion import suspicious_signs
-
-    for name in plan.untuned:
-        yield f"{name} has no grid: it ran with the parameters in force"
-    for account in accounts:
-        signs = suspicious_signs(account.metrics, hold_hours(account.records.trades).tolist())
-        if signs:
-            yield f"{account.strategy} looks like last-trade bounce: {'; '.join(signs)}"
-    if sees_test_window(plan, dataset):
-        yield "This looked at the data set's own test window: it no longer is unseen."
-    unused = plan.hours.last - plan.tests.last
-    if unused:
-        yield f"{unused} h at the end are left over: too short for another test window"
+def _say_if(why: str | None) -> None:
+    if why is not None:
+        click.echo(why, err=True)

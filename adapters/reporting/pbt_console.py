@@ -8,11 +8,9 @@ from pathlib import Path
 
 import click
 
-from adapters.research.pbt.interval_work import Interval
-from adapters.research.pbt.loop import Iteration
-from adapters.research.pbt.state_folder import AgentResult
-from adapters.workers.pool import WorkerDied, why_it_died
 from rl_training.pbt.population import Assignment
+from rl_training.pbt.ports import Interval, WorkerDied
+from rl_training.pbt.results import AgentResult, Iteration
 from rl_training.pbt.schedule import Schedule
 
 COLUMNS = ("ID", "Reward", "P&L%", "WinRate", "Trades", "MaxDD%", "Fitness", "Steps")
@@ -66,7 +64,7 @@ class Narrator:
         self.deaths = event.deaths
         at = f"while training agent {event.task.assignment.agent}" if event.task else "between two tasks"
         again = "; its work is done again from the last checkpoint" if event.task else ""
-        self.say(f"A worker died {at} ({why_it_died(event.exit_code)}){again}. Deaths so far: {event.deaths}")
+        self.say(f"A worker died {at} ({event.why}){again}. Deaths so far: {event.deaths}")
 
     def ended(self, iteration: Iteration, following: Sequence[Assignment]) -> None:
         """The table of an iteration and who copies whom; nothing for one that was only replayed."""

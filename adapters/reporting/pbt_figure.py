@@ -10,11 +10,10 @@ from pathlib import Path
 
 from adapters.reporting.pbt_console import in_words, number
 from adapters.research.pbt.job import PBTJob
-from adapters.research.pbt.loop import Iteration
-from adapters.research.pbt.reward_check import check_in_words, pairs_of, reward_check
-from adapters.research.pbt.state_folder import AgentResult
 from adapters.storage.atomic import replacing_file
 from rl_training.pbt.lineage import ancestry
+from rl_training.pbt.results import AgentResult, Iteration
+from rl_training.pbt.reward_check import check_in_words, pairs_of, reward_check
 from rl_training.pbt.settings import Range
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 900, 90, 20, 26, 30

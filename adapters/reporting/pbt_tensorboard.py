@@ -9,8 +9,7 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-from adapters.research.pbt.loop import Iteration
-from adapters.research.pbt.state_folder import AgentResult
+from rl_training.pbt.results import AgentResult, Iteration
 
 
 class Scalars:

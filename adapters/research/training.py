@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from pydantic import AwareDatetime, ValidationError
@@ -34,8 +33,8 @@ from engine.observation.encoding import fit_scaler
 from engine.settings import Settings, first_problem
 from engine.windows import Window
 from engine.worlds import AnyWorld
-from rl_training.environments.episodes import Course
-from rl_training.learners.extraction import policy_of
+from rl_training.environments.episodes import TrainingMarket
+from rl_training.learners.registry import LearnerName
 from rl_training.learners.training import Training
 from strategies.policy import Policy
 
@@ -59,7 +58,7 @@ class TrainingPlan(Settings):
     train_to: AwareDatetime
     timesteps: int
     seed: int
-    learner: Literal["flat", "sb3"]
+    learner: LearnerName
     settings: ArbSettings
 
 
@@ -100,6 +99,27 @@ def training_window(
     return window, start, end
 
 
+def new_plan(
+    dataset: Dataset, settings: ArbSettings, start: datetime | None, end: datetime | None, *, timesteps: int | None,
+    seed: int, learner: str,
+) -> TrainingPlan:  # fmt: skip
+    """A run on these hours of a data set; what is not stated is its training window and ``training.timesteps``.
+
+    Raises what ``training_window`` raises.
+    """
+    _, first, last = training_window(dataset, start, end)
+    return TrainingPlan(
+        data=str(dataset.path.resolve()),
+        dataset_fingerprint=dataset.fingerprint,
+        train_from=first,
+        train_to=last,
+        timesteps=timesteps or settings.training.timesteps,
+        seed=seed,
+        learner=learner,
+        settings=settings,
+    )
+
+
 def begin(folder: Path, plan: TrainingPlan) -> None:
     """Make the folder of a new run. Raises ``UserError`` when something stands there."""
     check_place(folder, otherwise=f"choose another --out, or go on with --resume {folder}")
@@ -135,17 +155,14 @@ def train(
     world = prepare_dataset(dataset, settings)
     spec = settings.observation
     scaler = fit_scaler(world, spec, window.first, window.last)
-    course = Course.over(world, spec, scaler, window.first, window.last)
-    training = Training(course, settings.training, seed=plan.seed, learner=plan.learner)
+    market = TrainingMarket.over(world, spec, scaler, window.first, window.last)
+    training = Training(market, settings.training, seed=plan.seed, learner=plan.learner)
     if (folder / CHECKPOINT).exists():
         restore(training, folder / CHECKPOINT)
     before = training.steps_done
     training.log_to(configure(str(folder / "tensorboard"), ["tensorboard"]))
     steps = training.run(timesteps, progress=progress, checkpoint=lambda: write_checkpoint(folder, training))
-    policy = policy_of(
-        training.agent, name=f"ppo-seed{plan.seed}", spec=spec, scaler=scaler,
-        cost_table_hash=settings.cost_table_hash(),
-    )  # fmt: skip
+    policy = training.policy(f"ppo-seed{plan.seed}", scaler, settings.cost_table_hash())
     seconds = (datetime.now(UTC) - started).total_seconds()
     weeks = reward_by_week(world, dataset, policy, settings)
     outcome = Outcome(steps, before, seconds, None, None, rank_correlation(weeks), len(weeks))
@@ -212,10 +229,9 @@ def _write_results(
     *,
     asked: int,
 ) -> None:
-    content = io.BytesIO()
-    training.agent.save(content)
+    content = training.learner.model_file()
     with replacing_file(folder / MODEL) as aside:
-        aside.write_bytes(content.getvalue())
+        aside.write_bytes(content)
     manifest = build_manifest(
         plan.settings, dataset, written_by="arb train", seed=plan.seed, started=started,
         learner=plan.learner, train_from=plan.train_from.isoformat(), train_to=plan.train_to.isoformat(),
@@ -225,7 +241,7 @@ def _write_results(
     metrics = {VALIDATION: outcome.validation, f"{VALIDATION}_1h_late": outcome.late}
     extra = {
         "dataset_fingerprint": dataset.fingerprint, "training": manifest, "metrics": metrics,
-        FILES_SHA256: {MODEL: sha256_of(content.getvalue())},
+        FILES_SHA256: {MODEL: sha256_of(content)},
     }  # fmt: skip
     save_bundle(policy, extra, folder / BUNDLE)
     if outcome.validation is not None:

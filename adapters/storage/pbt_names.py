@@ -11,6 +11,8 @@ from engine.errors import DataError
 JOB = "job.json"
 """What the run was asked for; a folder that holds it is one of `arb train-pbt`."""
 SUMMARY = "training_summary.json"
+STATE = "state"
+"""Folder of what agents bring back: results, checkpoints, hourly returns."""
 
 
 def agent_zip(agent: int) -> str:

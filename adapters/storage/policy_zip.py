@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 from engine.errors import BundleError
 from rl_training.learners.extraction import actor_layers
+from rl_training.learners.protocol import Layers
 from rl_training.learners.torch_archive import policy_arrays
-
-Layers = tuple[tuple[Any, ...], tuple[Any, ...]]
 
 
 def layers_of_zip(content: bytes, path: Path) -> Layers:

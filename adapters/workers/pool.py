@@ -16,6 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from adapters.storage.causes import cause
 from adapters.workers.processes import end_with_parent, one_thread_each
 from engine.errors import ArbError, WorkerError, in_words
+from rl_training.pbt.ports import Event, Finished, Told, WorkerDied
 
 MOST_DEATHS_IN_A_ROW = 3
 OUT_OF_MEMORY = 77
@@ -42,31 +43,6 @@ class TaskFailedError(WorkerError):
     """A task raised; doing it again would raise again."""
 
 
-@dataclass(frozen=True)
-class Told(Generic[Task]):
-    """Work in progress has something to say."""
-
-    task: Task
-    message: Any
-
-
-@dataclass(frozen=True)
-class Finished(Generic[Task]):
-    """A task is done."""
-
-    task: Task
-    result: Any
-
-
-@dataclass(frozen=True)
-class WorkerDied(Generic[Task]):
-    """A worker is gone and was replaced; its task, if it had one, will be done again."""
-
-    task: Task | None
-    exit_code: int | None
-    deaths: int
-
-
 @dataclass(eq=False)
 class _Worker(Generic[Task]):
     process: BaseProcess
@@ -75,7 +51,10 @@ class _Worker(Generic[Task]):
 
 
 class WorkerPool(Generic[Task]):
-    """``count`` spawned processes with one thread of linear algebra each, as a context."""
+    """An ``Executor`` on this machine: ``count`` spawned processes with one thread of linear algebra each.
+
+    It is a context; the processes start with the first thing to do.
+    """
 
     def __init__(self, work: Work, shared: str, count: int) -> None:
         self._work, self._shared, self._count = work, shared, count
@@ -84,8 +63,6 @@ class WorkerPool(Generic[Task]):
         self._deaths_in_a_row = 0
 
     def __enter__(self) -> WorkerPool[Task]:
-        for _ in range(self._count):
-            self._start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -102,12 +79,14 @@ class WorkerPool(Generic[Task]):
         """Of the workers that run now."""
         return [worker.process.pid for worker in self._workers if worker.process.pid is not None]
 
-    def run(self, tasks: Sequence[Task]) -> Iterator[Told[Task] | Finished[Task] | WorkerDied[Task]]:
+    def run(self, tasks: Sequence[Task]) -> Iterator[Event[Task]]:
         """Do all tasks, begun in the order given; events come as they happen.
 
         Raises ``TaskFailedError`` when a task raised, ``WorkerDeathsError`` after three deaths in a row.
         """
         waiting, unfinished = list(tasks), len(tasks)
+        while unfinished and len(self._workers) < self._count:
+            self._start()
         while unfinished:
             self._hand_out(waiting)
             for worker in self._speaking():
@@ -136,7 +115,7 @@ class WorkerPool(Generic[Task]):
         ready = connection.wait([worker.pipe for worker in self._workers])
         return [worker for worker in self._workers if worker.pipe in ready]
 
-    def _hear(self, worker: _Worker[Task]) -> Told[Task] | Finished[Task] | WorkerDied[Task]:
+    def _hear(self, worker: _Worker[Task]) -> Event[Task]:
         try:
             kind, content = worker.pipe.recv()
         except (EOFError, OSError):
@@ -154,13 +133,12 @@ class WorkerPool(Generic[Task]):
         self._deaths_in_a_row += 1
         if self._deaths_in_a_row < MOST_DEATHS_IN_A_ROW:
             self._start()
-        return WorkerDied(worker.task, worker.process.exitcode, self.deaths)
+        return WorkerDied(worker.task, why_it_died(worker.process.exitcode), self.deaths)
 
     def _stop_after_too_many(self, event: WorkerDied[Task]) -> None:
         if self._deaths_in_a_row >= MOST_DEATHS_IN_A_ROW:
             raise WorkerDeathsError(
-                f"{MOST_DEATHS_IN_A_ROW} workers in a row died ({why_it_died(event.exit_code)}); "
-                "if memory is short, try fewer --workers"
+                f"{MOST_DEATHS_IN_A_ROW} workers in a row died ({event.why}); if memory is short, try fewer --workers"
             )
 
     def _start(self) -> None:

@@ -20,14 +20,14 @@ from engine.observation.encoding import Float32s, ObservationSpec, Scaler
 from engine.observation.opportunities import OpportunityBuilder
 from rl_training.environments.candidates import Candidates, candidate_table, check_positions
 from rl_training.environments.rewards import reward_terms
-from rl_training.environments.stepping import BAD_ACTION, Clock, Flags, blank_screen, mask, observe, step
+from rl_training.environments.stepping import BAD_ACTION, Clock, Flags, blank_buffers, mask, observe, step
 from rl_training.settings import EpisodeSettings, RewardSettings
 
 StateArrays = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
-class Course:
+class TrainingMarket:
     """The hours that environments may use, with what can be seen there: made once, shared by any number of them."""
 
     tape: Tape
@@ -37,7 +37,9 @@ class Course:
     last: int
 
     @classmethod
-    def over(cls, builder: OpportunityBuilder, spec: ObservationSpec, scaler: Scaler, first: int, last: int) -> Course:
+    def over(
+        cls, builder: OpportunityBuilder, spec: ObservationSpec, scaler: Scaler, first: int, last: int
+    ) -> TrainingMarket:
         """Rows ``first..last``, both included; nothing after ``last`` is looked at."""
         return cls(builder.tape, spec, candidate_table(builder, spec, scaler, first, last), first, last)
 
@@ -72,55 +74,55 @@ class Course:
 
 
 class Episodes:
-    """Steps B portfolios of a course; a step is one compiled call."""
+    """Steps B portfolios of a training market; a step is one compiled call."""
 
     def __init__(
         self,
-        course: Course,
+        market: TrainingMarket,
         portfolios: int,
         episode: EpisodeSettings,
         reward: RewardSettings,
         *,
         recording_hours: int = 0,
     ) -> None:
-        check_positions(course.spec, course.tape)
-        self.course, self.length_hours, self.close_at_end = course, episode.length_hours, episode.close_at_end
+        check_positions(market.spec, market.tape)
+        self.market, self.length_hours, self.close_at_end = market, episode.length_hours, episode.close_at_end
         self.loop = HourlyLoop(
-            course.tape, portfolios, close_at_end=episode.close_at_end, recording_hours=recording_hours
+            market.tape, portfolios, close_at_end=episode.close_at_end, recording_hours=recording_hours
         )
         self.clock = Clock(self.loop.rows, self.loop.last_rows)
-        self.screen = blank_screen(portfolios, course.spec.opportunities)
+        self.buffers = blank_buffers(portfolios, market.spec.opportunities)
         self.lengths: Ints = np.zeros(portfolios, np.int64)
-        self._terms = reward_terms(reward, course.tape.settings.initial_capital_usd)
+        self._terms = reward_terms(reward, market.tape.settings.initial_capital_usd)
         self._recording = recording_hours > 0
         self._parts: list[list[Records]] = [[] for _ in range(portfolios)]
         self._finished: list[Records | None] = [None] * portfolios
         self._everyone = np.arange(portfolios)
-        self._masks: Flags = np.zeros((portfolios, course.spec.actions), np.bool_)
+        self._masks: Flags = np.zeros((portfolios, market.spec.actions), np.bool_)
         self._bind(portfolios)
 
     def _bind(self, portfolios: int) -> None:
-        course, books = self.course, self.loop.books
-        self._constant = (course.tape.arrays, books, course.candidates)
-        self._rules = (self.clock, self.close_at_end, self._terms, self.screen)
-        observations = np.empty((portfolios, course.spec.size), np.float32)
+        market, books = self.market, self.loop.books
+        self._constant = (market.tape.arrays, books, market.candidates)
+        self._rules = (self.clock, self.close_at_end, self._terms, self.buffers)
+        observations = np.empty((portfolios, market.spec.size), np.float32)
         rewards, dones = np.empty(portfolios, np.float32), np.empty(portfolios, np.bool_)
         self._step = bind(step, *self._constant, *self._rules, self._everyone, observations, rewards, dones)
         self._observe = bind(
-            observe, *self._constant, self.loop.rows, self._everyone, self.screen.visible, observations
+            observe, *self._constant, self.loop.rows, self._everyone, self.buffers.visible, observations
         )
-        self._mask = bind(mask, books, self.screen.visible, self._masks)
+        self._mask = bind(mask, books, self.buffers.visible, self._masks)
 
     def start(self, first: Ints, last: Ints, which: Ints, out: Float32s) -> None:
         """Begin an episode for each portfolio in ``which`` and write its observation into its row of ``out``."""
         self.loop.start(first, last, which)
-        self.screen.returns[which] = 0.0
+        self.buffers.returns[which] = 0.0
         self.lengths[which] = last - first
-        self._observe(*self._constant, self.loop.rows, which, self.screen.visible, out)
+        self._observe(*self._constant, self.loop.rows, which, self.buffers.visible, out)
 
     def start_random(self, rng: np.random.Generator, which: Ints, out: Float32s) -> None:
         """Begin an episode in a random window for each portfolio in ``which``."""
-        self.start(*self.course.draw(rng, self.length_hours, len(which)), which, out)
+        self.start(*self.market.draw(rng, self.length_hours, len(which)), which, out)
 
     def step(self, actions: Any, observations: Float32s, rewards: Float32s, dones: Flags) -> int:
         """Carry out ``actions`` ``[B]`` and fill the given arrays; returns how many episodes are over.
@@ -132,14 +134,14 @@ class Episodes:
             raise UserError(f"{len(numbers)} actions were given for {len(rewards)} environments")
         over: int = self._step(*self._constant, *self._rules, numbers, observations, rewards, dones)
         if over == BAD_ACTION:
-            raise UserError(f"there is an action outside 0..{self.course.spec.actions - 1} in {numbers.tolist()}")
+            raise UserError(f"there is an action outside 0..{self.market.spec.actions - 1} in {numbers.tolist()}")
         if self._recording:
             self._record(dones, over)
         return over
 
     def masks(self) -> Flags:
         """Which actions would not be refused for want of an opportunity, slot or position, ``[B, actions]``."""
-        self._mask(self.loop.books, self.screen.visible, self._masks)
+        self._mask(self.loop.books, self.buffers.visible, self._masks)
         return self._masks.copy()
 
     def _record(self, dones: Flags, over: int) -> None:
@@ -176,12 +178,12 @@ class Episodes:
             array[...] = state[name]
 
     def _arrays(self) -> StateArrays:
-        books, screen = self.loop.books, self.screen
+        books, buffers = self.loop.books, self.buffers
         return {
             "portfolios": books.portfolios, "slots": books.slots,
             "ghosts": books.awaiting_settlement,  # the name in saved states, which must stay readable
             "wallets": books.wallets,
             "rows": self.loop.rows, "last_rows": self.loop.last_rows,
             "lengths": self.lengths,
-            "visible": screen.visible, "returns": screen.returns,
+            "visible": buffers.visible, "returns": buffers.returns,
         }  # fmt: skip

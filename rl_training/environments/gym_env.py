@@ -11,7 +11,7 @@ from gymnasium import spaces
 from engine.accounting.records import Records
 from engine.errors import UserError
 from engine.observation.encoding import Float32s
-from rl_training.environments.episodes import Course, Episodes
+from rl_training.environments.episodes import Episodes, TrainingMarket
 from rl_training.environments.registration import register_environments
 from rl_training.environments.stepping import Flags
 from rl_training.settings import EpisodeSettings, RewardSettings
@@ -20,7 +20,7 @@ Info = dict[str, Any]
 
 
 class FundingArbitrageEnv(gymnasium.Env[Float32s, np.int64]):
-    """One portfolio on random windows of a course; observations and actions are those of DESIGN.md section 6.
+    """One portfolio on random windows of a market; observations and actions are those of DESIGN.md section 6.
 
     ``reset(options={"first": row, "last": row})`` names the window. An episode is truncated at its length, or closed
     there like a backtest and terminated with ``episode.close_at_end``. An action that is refused does nothing; the
@@ -31,7 +31,7 @@ class FundingArbitrageEnv(gymnasium.Env[Float32s, np.int64]):
 
     def __init__(
         self,
-        course: Course,
+        market: TrainingMarket,
         *,
         episode: EpisodeSettings = EpisodeSettings(),  # noqa: B008  # frozen
         reward: RewardSettings = RewardSettings(),  # noqa: B008  # frozen
@@ -39,9 +39,9 @@ class FundingArbitrageEnv(gymnasium.Env[Float32s, np.int64]):
         render_mode: None = None,
     ) -> None:
         self.render_mode = render_mode
-        self.observation_space: spaces.Space[Float32s] = course.observation_space()
-        self.action_space = course.action_space()
-        self.episodes = Episodes(course, 1, episode, reward, recording_hours=recording_hours)
+        self.observation_space: spaces.Space[Float32s] = market.observation_space()
+        self.action_space = market.action_space()
+        self.episodes = Episodes(market, 1, episode, reward, recording_hours=recording_hours)
         self._only = np.zeros(1, np.int64)
         self._action = np.zeros(1, np.int64)
         self._reward, self._done = np.empty(1, np.float32), np.ones(1, np.bool_)
@@ -52,13 +52,13 @@ class FundingArbitrageEnv(gymnasium.Env[Float32s, np.int64]):
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Float32s, Info]:
         """Begin an episode; ``options`` may name its rows ``first`` and ``last``."""
         super().reset(seed=seed)
-        course = self.episodes.course
+        market = self.episodes.market
         if options:
-            first, last = course.window(options)
+            first, last = market.window(options)
             window = (np.array([first]), np.array([last]))
         else:
-            window = course.draw(self.np_random, self.episodes.length_hours, 1)
-        observation = np.empty((1, course.spec.size), np.float32)
+            window = market.draw(self.np_random, self.episodes.length_hours, 1)
+        observation = np.empty((1, market.spec.size), np.float32)
         self.episodes.start(*window, self._only, observation)
         self._done[0] = False
         return observation[0], {**self._info(), "first": int(window[0][0]), "last": int(window[1][0])}
@@ -68,7 +68,7 @@ class FundingArbitrageEnv(gymnasium.Env[Float32s, np.int64]):
         if self._done[0]:
             raise UserError("the episode is over; call reset() before the next step")
         self._action[0] = action
-        observation = np.empty((1, self.episodes.course.spec.size), np.float32)
+        observation = np.empty((1, self.episodes.market.spec.size), np.float32)
         over = self.episodes.step(self._action, observation, self._reward, self._done) > 0
         closed = self.episodes.close_at_end
         return observation[0], float(self._reward[0]), over and closed, over and not closed, self._info()

@@ -8,6 +8,6 @@ ENVIRONMENT_ID = "arb/FundingArbitrage-v0"
 
 
 def register_environments() -> None:
-    """Make ``gymnasium.make("arb/FundingArbitrage-v0", course=...)`` work."""
+    """Make ``gymnasium.make("arb/FundingArbitrage-v0", market=...)`` work."""
     if ENVIRONMENT_ID not in registry:
         register(ENVIRONMENT_ID, entry_point="rl_training.environments.gym_env:FundingArbitrageEnv")

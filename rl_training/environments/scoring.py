@@ -7,25 +7,25 @@ import numpy as np
 from engine.accounting.loop import DRAIN_EVERY_HOURS
 from engine.accounting.records import Records
 from engine.errors import ArbError
-from rl_training.environments.episodes import Course, Episodes
+from rl_training.environments.episodes import Episodes, TrainingMarket
 from rl_training.settings import EpisodeSettings, RewardSettings
 from strategies.policy import Policy, best_action
 
 
-def play(policy: Policy, course: Course, reward: RewardSettings) -> tuple[Records, float]:
-    """Records and summed reward of a policy over a whole course, closed at its last row like a backtest.
+def play(policy: Policy, market: TrainingMarket, reward: RewardSettings) -> tuple[Records, float]:
+    """Records and summed reward of a policy over a whole training market, closed at its last row like a backtest.
 
     The records are those of a backtest of the same policy, bit for bit. Raises ``ArbError`` for a policy of another
     observation, and ``NotFiniteError`` when the policy has no finite answer.
     """
-    if policy.spec.hash() != course.spec.hash():
-        raise ArbError(f"policy {policy.name} is of another observation than the course")
-    episode = EpisodeSettings(length_hours=course.last - course.first, close_at_end=True)
-    episodes = Episodes(course, 1, episode, reward, recording_hours=DRAIN_EVERY_HOURS)
-    observation = np.empty((1, course.spec.size), np.float32)
+    if policy.spec.hash() != market.spec.hash():
+        raise ArbError(f"policy {policy.name} is of another observation than the market")
+    episode = EpisodeSettings(length_hours=market.last - market.first, close_at_end=True)
+    episodes = Episodes(market, 1, episode, reward, recording_hours=DRAIN_EVERY_HOURS)
+    observation = np.empty((1, market.spec.size), np.float32)
     gained, done, action = np.empty(1, np.float32), np.zeros(1, np.bool_), np.zeros(1, np.int64)
-    episodes.start(np.array([course.first]), np.array([course.last]), np.zeros(1, np.int64), observation)
+    episodes.start(np.array([market.first]), np.array([market.last]), np.zeros(1, np.int64), observation)
     while not done[0]:
         action[0] = best_action(policy, observation[0])
         episodes.step(action, observation, gained, done)
-    return episodes.records(0), float(episodes.screen.returns[0])
+    return episodes.records(0), float(episodes.buffers.returns[0])

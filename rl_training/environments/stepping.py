@@ -28,8 +28,11 @@ class Clock(NamedTuple):
     last_rows: Ints
 
 
-class Screen(NamedTuple):
-    """What the last observation of each portfolio showed, and the orders that its action became."""
+class StepBuffers(NamedTuple):
+    """What a step leaves for the next one, of each portfolio: what its observation showed, and what its action became.
+
+    Written in place, so that a step allocates nothing.
+    """
 
     visible: Ints  # [B, O] pairs, -1: none
     orders: NDArray[np.void]  # [B, 1]
@@ -38,9 +41,9 @@ class Screen(NamedTuple):
     returns: Floats  # [B] sum of rewards of the episode so far
 
 
-def blank_screen(portfolios: int, opportunities: int) -> Screen:
-    """A screen that shows nothing."""
-    return Screen(
+def blank_buffers(portfolios: int, opportunities: int) -> StepBuffers:
+    """Before the first observation: nothing is shown."""
+    return StepBuffers(
         np.full((portfolios, opportunities), -1, np.int64),
         np.zeros((portfolios, 1), ORDER),
         np.zeros(portfolios),
@@ -87,7 +90,7 @@ def step(
     clock: Clock,
     close_at_end: bool,
     terms: Floats,
-    screen: Screen,
+    buffers: StepBuffers,
     actions: Ints,
     observations: Float32s,
     rewards: Float32s,
@@ -98,22 +101,22 @@ def step(
     ``terms`` are those of ``rewards``. ``BAD_ACTION``, with nothing done, when an action does not exist.
     """
     count = actions.shape[0]
-    slots, opportunities = books.slots.shape[1], screen.visible.shape[1]
+    slots, opportunities = books.slots.shape[1], buffers.visible.shape[1]
     for b in range(count):
         if not is_action(actions[b], opportunities, slots):
             return BAD_ACTION
     for b in range(count):
-        decode_action(actions[b], screen.visible[b], screen.orders[b, 0])
-        screen.refused[b] = books.portfolios[b].refused
-    advance(tape, books, clock.rows, clock.last_rows, close_at_end, screen.orders, screen.gains)
+        decode_action(actions[b], buffers.visible[b], buffers.orders[b, 0])
+        buffers.refused[b] = books.portfolios[b].refused
+    advance(tape, books, clock.rows, clock.last_rows, close_at_end, buffers.orders, buffers.gains)
     done = 0
     for b in range(count):
         t = clock.rows[b]
-        was_refused = books.portfolios[b].refused > screen.refused[b]
-        shaping = _shaping(candidates, t - 1, screen.orders[b, 0], was_refused, terms)
-        rewards[b] = screen.gains[b] * terms[0] + shaping
-        screen.returns[b] += screen.gains[b] * terms[0] + shaping
+        was_refused = books.portfolios[b].refused > buffers.refused[b]
+        shaping = _shaping(candidates, t - 1, buffers.orders[b, 0], was_refused, terms)
+        rewards[b] = buffers.gains[b] * terms[0] + shaping
+        buffers.returns[b] += buffers.gains[b] * terms[0] + shaping
         dones[b] = t >= clock.last_rows[b]
         done += dones[b]
-        encode(tape, books, b, t, candidates.pairs[t], candidates.values[t], screen.visible[b], observations[b])
+        encode(tape, books, b, t, candidates.pairs[t], candidates.values[t], buffers.visible[b], observations[b])
     return done

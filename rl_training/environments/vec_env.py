@@ -13,7 +13,7 @@ from engine.accounting.records import Records
 from engine.errors import UserError
 from engine.market.data import Ints
 from engine.observation.encoding import Float32s
-from rl_training.environments.episodes import Course, Episodes, StateArrays
+from rl_training.environments.episodes import Episodes, StateArrays, TrainingMarket
 from rl_training.environments.stepping import Flags
 from rl_training.random_state import pack_generator, unpack_generator
 from rl_training.settings import EpisodeSettings, RewardSettings
@@ -22,7 +22,7 @@ Step = tuple[Float32s, Float32s, Flags, list[dict[str, Any]]]
 
 
 class FundingVecEnv(VecEnv):
-    """B portfolios on random windows of a course.
+    """B portfolios on random windows of a market.
 
     Episodes are cut at their length (``TimeLimit.truncated``, to be bootstrapped) or closed there like a backtest
     with ``episode.close_at_end`` (then they terminate). ``reset`` takes the windows from ``set_options``
@@ -33,7 +33,7 @@ class FundingVecEnv(VecEnv):
 
     def __init__(
         self,
-        course: Course,
+        market: TrainingMarket,
         portfolios: int,
         rng: np.random.Generator,
         *,
@@ -42,12 +42,12 @@ class FundingVecEnv(VecEnv):
         recording_hours: int = 0,
     ) -> None:
         self.render_mode = None
-        self.episodes = Episodes(course, portfolios, episode, reward, recording_hours=recording_hours)
+        self.episodes = Episodes(market, portfolios, episode, reward, recording_hours=recording_hours)
         self._rng = rng
-        self._size = course.spec.size
+        self._size = market.spec.size
         self._infos: list[dict[str, Any]] = [{} for _ in range(portfolios)]
         self._actions: Any = None
-        super().__init__(portfolios, course.observation_space(), course.action_space())
+        super().__init__(portfolios, market.observation_space(), market.action_space())
 
     def reset(self) -> Float32s:
         """Begin an episode in every portfolio; observations ``[B, size]``."""
@@ -61,9 +61,9 @@ class FundingVecEnv(VecEnv):
 
     def _windows(self) -> tuple[Ints, Ints]:
         if any(self._options):
-            windows = np.array([self.episodes.course.window(options) for options in self._options])
+            windows = np.array([self.episodes.market.window(options) for options in self._options])
             return np.ascontiguousarray(windows[:, 0]), np.ascontiguousarray(windows[:, 1])
-        return self.episodes.course.draw(self._rng, self.episodes.length_hours, self.num_envs)
+        return self.episodes.market.draw(self._rng, self.episodes.length_hours, self.num_envs)
 
     def step_async(self, actions: Any) -> None:
         """Keep the actions ``[B]`` for ``step_wait``."""
@@ -83,7 +83,7 @@ class FundingVecEnv(VecEnv):
         which = np.flatnonzero(dones)
         episodes, portfolios = self.episodes, self.episodes.loop.books.portfolios
         ended = observations[which]
-        columns = (portfolios["equity"], portfolios["refused"], episodes.screen.returns, episodes.lengths)
+        columns = (portfolios["equity"], portfolios["refused"], episodes.buffers.returns, episodes.lengths)
         rows = zip(*(column[which].tolist() for column in columns), strict=True)
         infos = list(self._infos)
         for b, observation, (equity, refused, reward, length) in zip(which.tolist(), ended, rows, strict=True):

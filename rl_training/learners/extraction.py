@@ -9,20 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3 import PPO
 
-from engine.observation.encoding import ObservationSpec, Scaler
-from strategies.policy import Policy
+from rl_training.learners.protocol import Layers
 
 HIDDEN = "mlp_extractor.policy_net."
 HEAD = "action_net"
 
 
-def policy_of(agent: PPO, *, name: str, spec: ObservationSpec, scaler: Scaler, cost_table_hash: str) -> Policy:
-    """Copies of the agent's actor with what is needed to run it."""
-    arrays = {key: tensor.detach().numpy() for key, tensor in agent.policy.state_dict().items()}
-    return Policy(name, spec, scaler, *actor_layers(arrays), cost_table_hash)
+def layers_of(agent: PPO) -> Layers:
+    """Copies of the agent's actor."""
+    return actor_layers({key: tensor.detach().numpy() for key, tensor in agent.policy.state_dict().items()})
 
 
-def actor_layers(arrays: Mapping[str, NDArray[Any]]) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+def actor_layers(arrays: Mapping[str, NDArray[Any]]) -> Layers:
     """Weights ``[inputs, outputs]`` and biases of a state dict's actor, first layer first.
 
     Raises ``KeyError`` when there is no such network in it.

@@ -30,7 +30,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from threadpoolctl import ThreadpoolController
 from torch import nn
 
-from engine.errors import ArbError, BundleError, SettingsError, UserError
+from engine.errors import BundleError, SettingsError, UserError
 from rl_training.learners.flat_numerics import (
     Array,
     FlatParameters,
@@ -40,17 +40,15 @@ from rl_training.learners.flat_numerics import (
     sample_actions,
     towers,
 )
+from rl_training.learners.protocol import DivergenceError
 from rl_training.learners.torch_archive import policy_arrays
+from rl_training.random_state import pack_generator, unpack_generator
 
 Checkpoint = dict[str, npt.NDArray[Any] | int | float]
 
 # More than one thread would change results with the machine, and several workers would fight for its cores.
 _THREADS = ThreadpoolController()
 _ROLLOUT_COLUMNS = ("observations", "actions", "values", "log_probs", "advantages", "returns")
-
-
-class DivergenceError(ArbError):
-    """Weights, losses or observations are no longer finite; the weights are those before the failing step."""
 
 
 class _Losses(NamedTuple):
@@ -310,7 +308,7 @@ class FlatPPO(PPO):
             for kind, vector in self._vectors().items()
             for name, view in self._parameters.views(vector).items()
         }
-        saved |= {"adam_step": self._parameters.adam_step, "random_state": _packed(self._random)}
+        saved |= {"adam_step": self._parameters.adam_step, "random_state": pack_generator(self._random)}
         saved |= {"num_timesteps": self.num_timesteps, "n_updates": self._n_updates}
         saved["progress_remaining"] = self._current_progress_remaining
         if self._last_obs is not None and self._last_episode_starts is not None:
@@ -324,7 +322,7 @@ class FlatPPO(PPO):
         UserError where the checkpoint is of another network.
         """
         self.adopt(saved)
-        _unpack(self._random, np.asarray(saved["random_state"]))
+        self._random = unpack_generator(np.asarray(saved["random_state"]))
         self.num_timesteps, self._n_updates = int(saved["num_timesteps"]), int(saved["n_updates"])
         self._current_progress_remaining = float(saved["progress_remaining"])
         self._last_obs, self._last_episode_starts = None, None
@@ -385,17 +383,3 @@ def _is_plain_adam(optimizer: torch.optim.Optimizer) -> bool:
     group = optimizer.param_groups[0]
     changes = any(group.get(option) for option in ("weight_decay", "amsgrad", "maximize"))
     return type(optimizer) is torch.optim.Adam and not changes
-
-
-def _packed(random: np.random.Generator) -> npt.NDArray[np.uint64]:
-    state = random.bit_generator.state
-    words = [half for key in ("state", "inc") for half in divmod(state["state"][key], 1 << 64)]
-    return np.array([*words, state["has_uint32"], state["uinteger"]], np.uint64)
-
-
-def _unpack(random: np.random.Generator, packed: npt.NDArray[Any]) -> None:
-    words = [int(word) for word in packed]
-    wide = {"state": words[0] << 64 | words[1], "inc": words[2] << 64 | words[3]}
-    random.bit_generator.state = {
-        "bit_generator": "PCG64", "state": wide, "has_uint32": words[4], "uinteger": words[5],
-    }  # fmt: skip

@@ -1,53 +1,48 @@
-"""Training one PPO agent, in legs that end where a checkpoint can be taken."""
+"""Training one agent, in legs that end where a checkpoint can be taken."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from collections.abc import Callable
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
 
-from engine.errors import SettingsError, UserError
-from rl_training.environments.episodes import Course
+from engine.errors import UserError
+from engine.observation.encoding import Scaler
+from rl_training.environments.episodes import TrainingMarket
 from rl_training.environments.vec_env import FundingVecEnv
-from rl_training.learners.agent_state import agent_state, restore_agent
-from rl_training.learners.callbacks import RolloutProgress
-from rl_training.learners.flat_ppo import FlatPPO
+from rl_training.learners.protocol import State
+from rl_training.learners.registry import maker_of
 from rl_training.settings import TrainingSettings
-
-Learner = Literal["flat", "sb3"]
-State = Mapping[str, NDArray[Any] | int | float]
+from strategies.policy import Policy
 
 ENVIRONMENT = "environment/"
 
 
 class Training:
-    """One agent on one course, reproducible by its seed.
+    """One agent on one market, reproducible by its seed.
 
-    ``learner`` is ``flat`` (our PPO, several times faster) or ``sb3`` (plain stable-baselines3). Torch is set to one
-    thread, so that results do not depend on the machine's cores.
+    ``learner`` is a name of ``rl_training.learners.registry``. Torch is set to one thread, so that results do not
+    depend on the machine's cores.
     """
 
-    def __init__(self, course: Course, settings: TrainingSettings, *, seed: int, learner: Learner = "flat") -> None:
+    def __init__(self, market: TrainingMarket, settings: TrainingSettings, *, seed: int, learner: str = "flat") -> None:
         torch.set_num_threads(1)
-        self.settings = settings
+        self.market, self.settings = market, settings
         self.environment = FundingVecEnv(
-            course,
+            market,
             settings.n_envs,
             np.random.default_rng(seed),
             episode=settings.episode,
             reward=settings.reward,
         )
-        self.agent = make_agent(self.environment, settings, seed=seed, learner=learner)
+        self.learner = maker_of(learner)(self.environment, settings, seed=seed)
 
     @property
     def steps_done(self) -> int:
         """Environment steps so far, over all environments."""
-        return int(self.agent.num_timesteps)
+        return self.learner.steps_done
 
     def run(
         self,
@@ -61,25 +56,26 @@ class Training:
 
         ``progress`` hears the steps done after every rollout; ``checkpoint`` is called after every
         ``checkpoint_every`` rollouts and at the end, when ``state()`` holds all that going on needs.
+        Raises ``DivergenceError``.
         """
         leg = checkpoint_every * self.settings.ppo.n_steps
         while self.steps_done < timesteps:
-            self.agent.learn(
-                min(leg, timesteps - self.steps_done),
-                callback=RolloutProgress(progress),
-                reset_num_timesteps=False,
-            )
+            self.learner.train(min(leg, timesteps - self.steps_done), progress)
             checkpoint()
         return self.steps_done
 
     def log_to(self, logger: Logger) -> None:
         """Send the training scalars there instead of nowhere."""
-        self.agent.set_logger(logger)
+        self.learner.log_to(logger)
 
-    def state(self) -> dict[str, NDArray[Any] | int | float]:
+    def policy(self, name: str, scaler: Scaler, cost_table_hash: str) -> Policy:
+        """A copy of what acts, with what is needed to run it."""
+        return Policy(name, self.market.spec, scaler, *self.learner.policy(), cost_table_hash)
+
+    def state(self) -> State:
         """Agent and environments as plain arrays and numbers."""
         environment = {ENVIRONMENT + name: array for name, array in self.environment.state().items()}
-        return {**agent_state(self.agent), **environment}
+        return {**self.learner.state(), **environment}
 
     def restore(self, state: State) -> None:
         """Go on where ``state()`` was taken, bit for bit. Raises ``UserError`` when it is of another training."""
@@ -88,29 +84,6 @@ class Training:
         agent = {key: value for key, value in state.items() if not key.startswith(ENVIRONMENT)}
         try:
             self.environment.restore(environment)
-            restore_agent(self.agent, agent)
+            self.learner.restore(agent)
         except KeyError as error:
             raise UserError(f"the checkpoint is of another training: {error} is missing") from None
-
-
-def make_agent(environment: FundingVecEnv, settings: TrainingSettings, *, seed: int, learner: Learner) -> PPO:
-    """A fresh agent. Raises ``SettingsError`` when rollouts cannot be split evenly."""
-    ppo, count = settings.ppo, settings.n_envs
-    if ppo.n_steps % count:
-        raise SettingsError(f"training.ppo.n_steps = {ppo.n_steps} must be a multiple of training.n_envs = {count}")
-    if ppo.n_steps % ppo.batch_size:
-        raise SettingsError(
-            f"training.ppo.batch_size = {ppo.batch_size} must divide training.ppo.n_steps = {ppo.n_steps}"
-        )
-    values = ppo.model_dump(exclude={"net_arch", "n_steps"})
-    kind = FlatPPO if learner == "flat" else PPO
-    return kind(
-        "MlpPolicy",
-        environment,
-        n_steps=ppo.n_steps // count,
-        policy_kwargs={"net_arch": list(ppo.net_arch)},
-        seed=seed,
-        device="cpu",
-        verbose=0,
-        **values,
-    )

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from io import BytesIO
 from math import isfinite, nan
 from typing import Any
 
@@ -17,33 +16,29 @@ from engine.analysis.significance import returns_of
 from engine.errors import NotFiniteError
 from engine.market.data import Floats
 from engine.observation.encoding import Scaler
-from rl_training.environments.episodes import Course
+from rl_training.environments.episodes import TrainingMarket
 from rl_training.environments.scoring import play
-from rl_training.learners.extraction import policy_of
-from rl_training.learners.flat_ppo import DivergenceError
+from rl_training.learners.protocol import DivergenceError
 from rl_training.learners.training import Training
 from rl_training.pbt.population import Assignment, generator
-from rl_training.pbt.settings import Learner
+from rl_training.pbt.ports import Checkpoint, Interval, StateStore
+from rl_training.pbt.results import AgentResult
 from rl_training.settings import TrainingSettings
 from strategies.policy import Policy
 
-Checkpoint = Mapping[str, NDArray[Any]]
 Scalars = dict[str, float]
-
-LEARNED = ("weights/", "adam", "num_timesteps", "n_updates", "progress_remaining")
-"""What of a checkpoint a copy takes over: weights, optimiser state and counters, not generators and environments."""
 
 
 @dataclass(frozen=True, eq=False)
-class Gym:
-    """Where a population trains and is examined: the same for all of its agents."""
+class TrainingContext:
+    """Where a population trains and is scored: the same for all of its agents."""
 
-    train: Course
-    validation: Course
+    train: TrainingMarket
+    validation: TrainingMarket
     training: TrainingSettings
     scaler: Scaler
     cost_table_hash: str
-    learner: Learner
+    learner: str
     seed: int
     drawdown_weight: float
 
@@ -59,25 +54,65 @@ class Trained:
     failure: str | None
     policy: Policy
     model_zip: bytes
-    """A file that ``stable_baselines3.PPO.load`` opens."""
+    """The learner's file; of PPO one that ``stable_baselines3.PPO.load`` opens."""
 
 
 @dataclass(frozen=True, eq=False)
 class Score:
-    """An examination on the validation window. ``fitness`` is nan when the policy has no finite answer."""
+    """How a policy did on the validation window. ``fitness`` is nan when the policy has no finite answer."""
 
     fitness: float
     reward: float
     metrics: Metrics
     returns: Floats | None = None
-    """Hourly returns over the validation course."""
+    """Hourly returns over the validation window."""
 
 
 FAILED = Score(nan, nan, {})
 
 
+def run_interval(
+    context: TrainingContext,
+    store: StateStore,
+    interval: Interval,
+    *,
+    progress: Callable[[int], None] = lambda _: None,
+) -> AgentResult:
+    """An executor's task: train and score an agent, from the store's last checkpoint to its next result.
+
+    ``progress`` hears the steps done after each rollout.
+    """
+    assignment, before = interval.assignment, interval.iteration - 1
+    own = store.checkpoint(before, assignment.agent) if before else None
+    source = None if assignment.source is None else store.checkpoint(before, assignment.source)
+    trained = train_interval(context, assignment, interval.steps, own, source, progress=progress)
+    score = evaluate(context, trained)
+    result = _result(interval, trained, score)
+    returns = score.returns if result.failure is None else None
+    return store.write(result, trained.checkpoint, returns, trained.model_zip if interval.last else None)
+
+
+def _result(interval: Interval, trained: Trained, score: Score) -> AgentResult:
+    return AgentResult(
+        agent=interval.assignment.agent,
+        iteration=interval.iteration,
+        source=interval.assignment.source,
+        hyperparameters=interval.assignment.hyperparameters,
+        steps=trained.steps,
+        fitness=_finite(score.fitness),
+        reward=_finite(score.reward),
+        metrics=score.metrics,
+        failure=trained.failure or (None if isfinite(score.fitness) else "the score is not a number"),
+        log=tuple({name: _finite(value) for name, value in entry.items()} for entry in trained.log),
+    )
+
+
+def _finite(value: float) -> float | None:
+    return value if isfinite(value) else None
+
+
 def train_interval(
-    gym: Gym,
+    context: TrainingContext,
     assignment: Assignment,
     steps: int,
     own: Checkpoint | None,
@@ -90,47 +125,36 @@ def train_interval(
     ``own`` is its checkpoint of the iteration before, None in the first; ``source`` that of the agent it copies.
     ``progress`` hears the steps done after each rollout.
     """
-    ppo = gym.training.ppo.model_copy(update=dict(assignment.hyperparameters))
-    settings = gym.training.model_copy(update={"ppo": ppo})
-    seed = int(generator(gym.seed, "agent", assignment.agent).integers(2**31))
-    training = Training(gym.train, settings, seed=seed, learner=gym.learner)
+    ppo = context.training.ppo.model_copy(update=dict(assignment.hyperparameters))
+    settings = context.training.model_copy(update={"ppo": ppo})
+    seed = int(generator(context.seed, "agent", assignment.agent).integers(2**31))
+    training = Training(context.train, settings, seed=seed, learner=context.learner)
     if own is not None:
-        training.restore(inherited(own, source))
+        training.restore(inherited(own, source, training.learner.learned))
     diary = _Diary()
-    training.log_to(Logger(None, [diary]))
-    failure = _run(training, steps, progress, stock=gym.learner == "sb3")
-    policy = policy_of(
-        training.agent,
-        name=f"agent_{assignment.agent}",
-        spec=gym.train.spec,
-        scaler=gym.scaler,
-        cost_table_hash=gym.cost_table_hash,
-    )
+    logger = Logger(None, [diary])
+    training.log_to(logger)
+    failure = _run(training, steps, progress)
+    logger.dump(training.steps_done)
+    policy = training.policy(f"agent_{assignment.agent}", context.scaler, context.cost_table_hash)
     saved = {name: np.asarray(value) for name, value in training.state().items()}
-    return Trained(saved, diary.entries, training.steps_done, failure, policy, _zip_of(training))
+    return Trained(saved, diary.entries, training.steps_done, failure, policy, training.learner.model_file())
 
 
-def inherited(own: Checkpoint, source: Checkpoint | None) -> Checkpoint:
-    """An agent's checkpoint with what another has learned in place of its own."""
+def inherited(own: Checkpoint, source: Checkpoint | None, learned: tuple[str, ...]) -> Checkpoint:
+    """An agent's checkpoint with what another has learned in place of its own: all under names that begin so."""
     if source is None:
         return own
-    kept = {name: value for name, value in own.items() if not name.startswith(LEARNED)}
-    return kept | {name: value for name, value in source.items() if name.startswith(LEARNED)}
+    kept = {name: value for name, value in own.items() if not name.startswith(learned)}
+    return kept | {name: value for name, value in source.items() if name.startswith(learned)}
 
 
-def _run(training: Training, steps: int, progress: Callable[[int], None], *, stock: bool) -> str | None:
+def _run(training: Training, steps: int, progress: Callable[[int], None]) -> str | None:
     """Train; returns what went wrong with losses and weights, if anything did."""
     try:
         training.run(steps, progress=progress)
     except DivergenceError as problem:
         return str(problem)
-    except ValueError as problem:
-        if not stock:
-            raise
-        # What torch's distributions raise in plain PPO for logits that are not finite.
-        return str(problem).splitlines()[0]
-    finally:
-        training.agent.logger.dump(training.steps_done)
     return None
 
 
@@ -154,20 +178,14 @@ class _Diary(KVWriter):
         """Nothing is held open."""
 
 
-def _zip_of(training: Training) -> bytes:
-    content = BytesIO()
-    training.agent.save(content)
-    return content.getvalue()
-
-
-def examine(gym: Gym, trained: Trained) -> Score:
-    """How the deterministic policy does on the validation course; an agent that failed has no fitness."""
+def evaluate(context: TrainingContext, trained: Trained) -> Score:
+    """How the deterministic policy does on the validation window; an agent that failed has no fitness."""
     if trained.failure is not None or not all(isfinite(entry.get("train/loss", 0.0)) for entry in trained.log):
         return FAILED
     try:
-        records, reward = play(trained.policy, gym.validation, gym.training.reward)
+        records, reward = play(trained.policy, context.validation, context.training.reward)
     except NotFiniteError:
         return FAILED
-    capital = gym.validation.tape.settings.initial_capital_usd
+    capital = context.validation.tape.settings.initial_capital_usd
     metrics = compute_metrics(records, capital)
-    return Score(fitness(metrics, gym.drawdown_weight), reward, metrics, returns_of(records, capital))
+    return Score(fitness(metrics, context.drawdown_weight), reward, metrics, returns_of(records, capital))

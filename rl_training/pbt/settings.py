@@ -9,9 +9,6 @@ from pydantic import Field, model_validator
 from engine.settings import NotNegative, Positive, Settings
 from rl_training.settings import MOST_STEPS, PPOSettings
 
-Learner = Literal["flat", "sb3"]
-"""Our PPO, or plain stable-baselines3's."""
-
 Share = Annotated[float, Field(ge=0, le=1)]
 
 

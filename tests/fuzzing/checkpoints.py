@@ -16,7 +16,7 @@ from support_environment import SPEC
 from adapters.configuration.settings import load_settings
 from adapters.research import training
 from adapters.research.pbt.job import PBTJob, begin, read_job
-from adapters.research.pbt.state_folder import AgentResult, StateFolder
+from adapters.research.pbt.state_folder import StateFolder
 from adapters.research.training import CHECKPOINT, PLAN, TrainingPlan, read_checkpoint, read_plan
 from adapters.research.tuning import Measured
 from adapters.research.walk_forward.point_log import PointLog
@@ -24,6 +24,7 @@ from adapters.storage import array_store, sealed
 from adapters.storage.pbt_names import JOB, SUMMARY, read_summary
 from engine.errors import ArbError
 from engine.observation.encoding import Scaler
+from rl_training.pbt.results import AgentResult
 
 NAME = "checkpoints"
 POINTS = ({"x": 1}, {"x": 2})

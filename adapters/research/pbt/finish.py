@@ -9,7 +9,6 @@ from typing import Any
 
 from adapters.research.manifest import build_manifest
 from adapters.research.pbt.job import PBTJob, load_job_data
-from adapters.research.pbt.loop import Iteration
 from adapters.research.pbt.machine import machine
 from adapters.research.pbt.reports import write_hyperparameters, write_whole
 from adapters.research.pbt.tried import tried
@@ -22,6 +21,7 @@ from adapters.storage.regular_files import read_regular, sha256_of
 from adapters.storage.trials import FILE as TRIALS
 from engine.analysis.metrics import Metrics
 from engine.worlds import AnyWorld
+from rl_training.pbt.results import Iteration
 from strategies.policy import Policy
 
 

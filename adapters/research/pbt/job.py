@@ -20,8 +20,8 @@ from engine.observation.encoding import Scaler, fit_scaler
 from engine.observation.opportunities import OpportunityBuilder
 from engine.settings import Settings, first_problem
 from engine.worlds import World
+from rl_training.learners.registry import LearnerName
 from rl_training.pbt.schedule import Schedule, schedule_of
-from rl_training.pbt.settings import Learner
 
 
 class PBTJob(Settings):
@@ -36,7 +36,7 @@ class PBTJob(Settings):
     settings: ArbSettings
     scaler: Scaler
     seed: int
-    learner: Learner
+    learner: LearnerName
     started: AwareDatetime
     command: str
 
@@ -58,7 +58,7 @@ def new_job(
     edges: WindowEdges,
     *,
     seed: int,
-    learner: Learner,
+    learner: str,
     started: datetime,
     command: str,
 ) -> tuple[PBTJob, list[str]]:

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from adapters.research.pbt.job import PBTJob
-from adapters.research.pbt.loop import Iteration
-from adapters.research.pbt.reward_check import as_json, reward_check
-from adapters.research.pbt.state_folder import AgentResult
 from adapters.storage.atomic import replacing_file
 from adapters.storage.pbt_names import SUMMARY
 from adapters.storage.sealed import write_sealed
 from rl_training.pbt.lineage import ancestry, copies
+from rl_training.pbt.results import AgentResult, Iteration
+from rl_training.pbt.reward_check import as_json, reward_check
 
 
 def write_reports(folder: Path, job: PBTJob, iterations: Sequence[Iteration]) -> None:

@@ -1,4 +1,4 @@
-"""What an agent brings back from an iteration, and the checkpoints that lie beside it.
+"""A ``StateStore`` on disk: what agents bring back from an iteration, and the checkpoints that lie beside it.
 
 A result is written after its checkpoint and its hourly returns, each whole or not at all; that a result is there means
 that the agent has finished the iteration. It is sealed, and has the checksums of the other files: whatever is altered
@@ -7,7 +7,6 @@ in a run's state is noticed. Everything else of a run follows from the job and t
 
 from __future__ import annotations
 
-from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -16,43 +15,19 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from adapters.storage.array_files import read_array, read_arrays, write_array, write_arrays
+from adapters.storage.atomic import replacing_file
+from adapters.storage.pbt_names import agent_zip
+from adapters.storage.regular_files import sha256_of
 from adapters.storage.sealed import SealError, read_sealed, write_sealed
 from engine.errors import DataError
 from engine.market.data import Floats
-from engine.settings import Settings, first_problem
-from rl_training.pbt.population import Assignment
-
-
-class AgentResult(Settings):
-    """One agent after one iteration. Numbers that are not finite are None."""
-
-    agent: int
-    iteration: int
-    source: int | None
-    hyperparameters: dict[str, float]
-    steps: int
-    fitness: float | None
-    reward: float | None
-    metrics: dict[str, float | int | None]
-    failure: str | None
-    log: tuple[dict[str, float | None], ...]
-    checkpoint_sha256: str | None = None
-    returns_sha256: str | None = None
-    model_sha256: str | None = None
-    """Of the agent's zip, at the end. Results of older versions have no checksums."""
-
-    @property
-    def score(self) -> float:
-        """The fitness, nan where there is none."""
-        return nan if self.fitness is None else self.fitness
-
-    @property
-    def assignment(self) -> Assignment:
-        return Assignment(self.agent, self.hyperparameters, self.source)
+from engine.settings import first_problem
+from rl_training.pbt.ports import Checkpoint
+from rl_training.pbt.results import AgentResult
 
 
 class StateFolder:
-    """``state/`` of a run: ``iteration_001/agent_0.json``, ``.npz`` and ``.npy``."""
+    """``state/`` of a run: ``iteration_001/agent_0.json``, ``.npz`` and ``.npy``; agents' zips lie beside it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -72,10 +47,19 @@ class StateFolder:
             problem = first_problem(AgentResult, error)
             raise DataError(f"is not a result of this version: {problem}", file=str(path)) from None
 
-    def write(self, result: AgentResult, checkpoint: dict[str, NDArray[Any]], returns: Floats | None) -> AgentResult:
-        """Keep a checkpoint and the score's hourly returns, then the result that says they are there, and return it."""
-        own = result.iteration, result.agent
-        checksums = {"checkpoint_sha256": write_arrays(self._path(*own, "npz"), checkpoint)}
+    def write(
+        self, result: AgentResult, checkpoint: Checkpoint, returns: Floats | None, model: bytes | None = None
+    ) -> AgentResult:
+        """Keep the agent's zip, a checkpoint and the score's hourly returns, then the result that says they are there.
+
+        Returns the result, with the checksums of the files.
+        """
+        own, checksums = (result.iteration, result.agent), {}
+        if model is not None:
+            with replacing_file(self._folder.parent / agent_zip(result.agent)) as aside:
+                aside.write_bytes(model)
+            checksums["model_sha256"] = sha256_of(model)
+        checksums["checkpoint_sha256"] = write_arrays(self._path(*own, "npz"), checkpoint)
         if returns is not None:
             checksums["returns_sha256"] = write_array(self._path(*own, "npy"), returns)
         kept = result.model_copy(update=checksums)

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from adapters.research.pbt.job import PBTJob
-from adapters.research.pbt.loop import Iteration
 from adapters.research.pbt.state_folder import StateFolder
 from adapters.research.significance import after_all
 from adapters.storage.bundles import listed_files, read_model_file, require_listed
+from adapters.storage.pbt_names import STATE
 from adapters.storage.trials import FILE, TrialRecord, read_trials, record_of, summarise, write_trials
 from engine.analysis.significance import Trials, significance
+from rl_training.pbt.results import Iteration
 
 
 def population_record(folder: Path, job: PBTJob, iterations: Sequence[Iteration]) -> TrialRecord | None:
@@ -19,7 +20,7 @@ def population_record(folder: Path, job: PBTJob, iterations: Sequence[Iteration]
 
     Raises ``DataError`` when the returns of a score are missing (a run begun by an older version has none).
     """
-    state = StateFolder(folder / "state")
+    state = StateFolder(folder / STATE)
     returns = {
         trial_name(iteration.number, agent): state.returns(iteration.number, agent)
         for iteration in iterations

@@ -14,28 +14,24 @@ from adapters.configuration.tuning_grids import Point
 from adapters.datasets.load import Dataset
 from adapters.datasets.windows import WindowEdges
 from adapters.research.markets import prepare_dataset
-from adapters.research.pbt.courses import courses_of
-from adapters.research.pbt.finish import finish
-from adapters.research.pbt.interval_work import Interval
+from adapters.research.pbt.campaign import campaign
 from adapters.research.pbt.job import PBTJob, new_job, read_job
 from adapters.research.pbt.job import begin as begin_population
-from adapters.research.pbt.loop import Iteration, run_population
-from adapters.research.pbt.reports import write_reports
-from adapters.research.pbt.tried import trial_name, write_tried
+from adapters.research.pbt.tried import trial_name
 from adapters.research.training import BUNDLE, MANIFEST, PLAN, TrainingPlan, begin, read_plan, train
 from adapters.research.tuning import Trial
 from adapters.research.walk_forward.choices import Choice, Show, Tell, fold_folder
 from adapters.research.walk_forward.plan import WalkForwardPlan
 from adapters.storage.bundles import listed_files, load_bundle, read_model_file, require_listed
-from adapters.storage.folder_lock import only_one
 from adapters.storage.giving_way import unfamiliar
 from adapters.storage.pbt_names import JOB, SUMMARY, read_summary
 from adapters.storage.trials import FILE as TRIALS
 from adapters.storage.trials import TrialRecord, read_trials
-from adapters.workers.pool import WorkerDied, why_it_died
 from engine.analysis.folds import Fold
 from engine.errors import DataError, in_words
 from rl_training.pbt.population import Assignment
+from rl_training.pbt.ports import Interval, WorkerDied
+from rl_training.pbt.results import Iteration
 
 Progress = Callable[[int, int], None]
 TRAINING = "training"
@@ -128,11 +124,8 @@ def _train_population(
         )  # fmt: skip
         begin_population(place, job)
     job = read_job(place / JOB)
-    with only_one(place), courses_of(place, job):
-        iterations = run_population(job, place, workers, _Watcher(job, told))
-        write_reports(place, job, iterations)
-        write_tried(place, job, iterations)
-        finish(place, job, iterations, started=job.started, workers=workers)
+    with campaign(place, job, workers) as running:
+        running.finish(running.train(_Watcher(job, told)), started=job.started)
 
 
 class _Told(NamedTuple):
@@ -159,7 +152,7 @@ class _Watcher:
         self._progress(sum(self._steps.values()), total)
 
     def worker_died(self, event: WorkerDied[Interval]) -> None:
-        self._tell(f"a worker died ({why_it_died(event.exit_code)}); its work is done again")
+        self._tell(f"a worker died ({event.why}); its work is done again")
 
     def ended(self, iteration: Iteration, following: Sequence[Assignment]) -> None:
         pass

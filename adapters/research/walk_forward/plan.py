@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -9,8 +10,8 @@ from pathlib import Path
 
 from pydantic import AwareDatetime, ValidationError
 
-from adapters.configuration.settings import ArbSettings, read_yaml
-from adapters.configuration.strategy_registry import load_strategy_class, needs_future, parse_parameters
+from adapters.configuration.settings import ArbSettings, load_settings, read_yaml
+from adapters.configuration.strategy_registry import check_names, load_strategy_class, needs_future, parse_parameters
 from adapters.configuration.tuning_grids import SHIPPED_GRIDS, Grid, Point, points_of, read_grid
 from adapters.datasets.load import Dataset
 from adapters.research.markets import window_of
@@ -113,6 +114,24 @@ def new_plan(
     return plan
 
 
+def settings_of(
+    names: Sequence[str],
+    config: Path | None,
+    overrides: Sequence[str],
+    *,
+    timesteps: int | None,
+    population: int | None,
+) -> ArbSettings:
+    """Settings of a new walk-forward. Raises ``UserError`` for a budget of training where nothing is trained."""
+    shortcuts = {"training.timesteps": timesteps, "pbt.population": population}
+    budget = [f"{key}={value}" for key, value in shortcuts.items() if value is not None]
+    if budget and not any(load_strategy_class(name).policies for name in names):
+        raise UserError("--timesteps and --population are for training, and none of the strategies is trained")
+    settings = load_settings(config, [*overrides, *budget])
+    check_names(settings.strategies)
+    return settings
+
+
 def sees_test_window(plan: WalkForwardPlan, dataset: Dataset) -> bool:
     """Whether folds choose or test on hours of the data set's own test window."""
     test = dataset.windows.get("test")
@@ -140,6 +159,17 @@ def work_only(folder: Path) -> str | None:
         return f"{folder} is no walk-forward's"
     folds = partial(unfamiliar, files=("*.jsonl", ".*.tmp"), folders={"training": lambda _: None})
     return unfamiliar(folder, (PLAN, ".lock", ".*.tmp"), {"fold_[0-9]*": folds})
+
+
+def remove_work(folder: Path) -> str | None:
+    """Remove what a finished run worked with; where somebody has put something else there, says that it is left."""
+    if not folder.exists():
+        return None
+    why = work_only(folder)
+    if why is not None:
+        return f"{folder} is left as it is: {why}"
+    shutil.rmtree(folder, ignore_errors=True)
+    return None
 
 
 def read_plan(out: Path) -> WalkForwardPlan:

@@ -27,10 +27,11 @@ from engine.market.schedule import BOOKING
 from engine.observation.opportunities import OpportunityBuilder
 from engine.settings import EngineSettings
 from rl_training.environments.candidates import Candidates
-from rl_training.environments.episodes import Course
-from rl_training.pbt.interval import Gym
+from rl_training.environments.episodes import TrainingMarket
+from rl_training.pbt.interval import TrainingContext
 
 FOLDER = "courses"
+"""The name that runs under way have it by."""
 LAYOUT = "layout.json"
 RECORDS = {"quotes": QUOTE, "bookings": BOOKING, "pairs": PAIR, "rules": RULES, "legs": LEG}
 """Arrays of a tape that .npy files would give back with another alignment: they are kept as bytes."""
@@ -56,17 +57,17 @@ class _MappedTape:
 
 
 @contextmanager
-def courses_of(folder: Path, job: PBTJob) -> Iterator[None]:
-    """The files of a run's courses, as long as the context lasts; the prepared market itself is not kept."""
-    write_courses(folder / FOLDER, job, load_job_data(job)[1])
+def training_markets_of(folder: Path, job: PBTJob) -> Iterator[None]:
+    """The files of a run's training markets, as long as the context lasts; the prepared market itself is not kept."""
+    write_training_markets(folder / FOLDER, job, load_job_data(job)[1])
     try:
         yield
     finally:
-        if courses_only(folder / FOLDER) is None:
+        if training_markets_only(folder / FOLDER) is None:
             shutil.rmtree(folder / FOLDER, ignore_errors=True)
 
 
-def write_courses(folder: Path, job: PBTJob, builder: OpportunityBuilder) -> None:
+def write_training_markets(folder: Path, job: PBTJob, builder: OpportunityBuilder) -> None:
     """Write tape and candidates of training and validation; a folder that was left there gives way."""
     tape = builder.tape
     layout: dict[str, Any] = {
@@ -75,21 +76,21 @@ def write_courses(folder: Path, job: PBTJob, builder: OpportunityBuilder) -> Non
         "max_delay_hours": int(tape.settlements.max_delay_hours),
         "most_bookings": int(tape.settlements.counts.max(initial=1)),
     }
-    with new_directory(folder, instead_of=courses_only) as aside:
+    with new_directory(folder, instead_of=training_markets_only) as aside:
         for name, array in tape.arrays._asdict().items():
             layout[name] = array.shape
             flat = np.ascontiguousarray(array).reshape(-1)
             np.save(aside / f"{name}.npy", flat.view(np.uint8) if name in RECORDS else flat)
         for which, (start, end) in _windows(job).items():
-            course = _course(job, builder, start, end)
-            layout[which] = (course.first, course.last)
-            for part, array in course.candidates._asdict().items():
+            market = _market(job, builder, start, end)
+            layout[which] = (market.first, market.last)
+            for part, array in market.candidates._asdict().items():
                 np.save(aside / f"{which}_{part}.npy", array)
         (aside / LAYOUT).write_text(json.dumps(layout), encoding="utf-8")
 
 
-def courses_only(folder: Path) -> str | None:
-    """What in a folder is not from ``write_courses``; None when all of it is."""
+def training_markets_only(folder: Path) -> str | None:
+    """What in a folder is not from ``write_training_markets``; None when all of it is."""
     return unfamiliar(folder, (LAYOUT, "*.npy"))
 
 
@@ -97,13 +98,13 @@ def _windows(job: PBTJob) -> dict[str, tuple[datetime, datetime]]:
     return {"train": (job.train_from, job.train_to), "validation": (job.validate_from, job.validate_to)}
 
 
-def _course(job: PBTJob, builder: OpportunityBuilder, start: datetime, end: datetime) -> Course:
+def _market(job: PBTJob, builder: OpportunityBuilder, start: datetime, end: datetime) -> TrainingMarket:
     index_of = builder.tape.market.index_of
-    return Course.over(builder, job.settings.observation, job.scaler, index_of(start), index_of(end))
+    return TrainingMarket.over(builder, job.settings.observation, job.scaler, index_of(start), index_of(end))
 
 
-def read_gym(folder: Path, job: PBTJob) -> Gym:
-    """Where a worker trains and examines, over mapped files."""
+def read_context(folder: Path, job: PBTJob) -> TrainingContext:
+    """Where a worker trains and scores, over mapped files."""
     layout = json.loads((folder / LAYOUT).read_text(encoding="utf-8"))
     arrays = {name: _mapped(folder / f"{name}.npy") for name in TapeArrays._fields}
     records = {
@@ -114,17 +115,17 @@ def read_gym(folder: Path, job: PBTJob) -> Gym:
     tape = _MappedTape(
         TapeArrays(**records), job.settings, settlements, layout["hours"], np.array(layout["wallet_shares"], float)
     )
-    courses = {
-        which: Course(
-            cast(Tape, tape),  # all of a tape that a course is asked for
+    markets = {
+        which: TrainingMarket(
+            cast(Tape, tape),  # all of a tape that a training market is asked for
             job.settings.observation,
             Candidates(*(_mapped(folder / f"{which}_{part}.npy") for part in Candidates._fields)),
             *layout[which],
         )
         for which in ("train", "validation")
     }
-    return Gym(
-        **courses,
+    return TrainingContext(
+        **markets,
         training=job.settings.training,
         scaler=job.scaler,
         cost_table_hash=job.settings.cost_table_hash(),

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from adapters.research.pbt.loop import Iteration
-from adapters.research.pbt.state_folder import AgentResult
 from engine.analysis.rank_correlation import spearman
+from rl_training.pbt.results import AgentResult, Iteration
 
 ALIKE = 0.9
 """Below this the reward leads elsewhere than the P&L."""

@@ -1,0 +1,94 @@
+"""A population trained in its folder, from job to bundle: what `arb train-pbt` and `arb walk-forward` do alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from adapters.configuration.settings import ArbSettings
+from adapters.datasets.load import load_dataset
+from adapters.datasets.windows import WindowEdges
+from adapters.research.markets import prepare_dataset
+from adapters.research.pbt.finish import finish
+from adapters.research.pbt.interval_work import train_and_score
+from adapters.research.pbt.job import PBTJob, begin, new_job
+from adapters.research.pbt.reports import write_reports
+from adapters.research.pbt.state_folder import StateFolder
+from adapters.research.pbt.training_markets import training_markets_of
+from adapters.research.pbt.tried import write_tried
+from adapters.storage.folder_lock import only_one
+from adapters.storage.pbt_names import STATE
+from adapters.storage.provenance import command_line
+from adapters.workers.pool import WorkerPool
+from engine.analysis.metrics import Metrics
+from rl_training.pbt.loop import Watcher, run_population
+from rl_training.pbt.ports import Interval
+from rl_training.pbt.results import Iteration
+
+Keep = Callable[[Sequence[Iteration]], None]
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """A run whose folder is ours and whose market lies ready for the workers."""
+
+    folder: Path
+    job: PBTJob
+    workers: int
+
+    def train(self, watcher: Watcher, keep: Keep = lambda _: None) -> list[Iteration]:
+        """Train to the end. After each iteration summary, lineage and trials are written, then ``keep`` is called.
+
+        Raises what ``train_population`` raises.
+        """
+
+        def write(iterations: Sequence[Iteration]) -> None:
+            write_reports(self.folder, self.job, iterations)
+            write_tried(self.folder, self.job, iterations)
+            keep(iterations)
+
+        return train_population(self.job, self.folder, self.workers, watcher, keep=write)
+
+    def finish(self, iterations: Sequence[Iteration], *, started: datetime, **facts: Any) -> dict[str, Metrics]:
+        """Write the winner's bundle and the manifest, with these facts; returns its metrics on validation."""
+        return finish(self.folder, self.job, iterations, started=started, workers=self.workers, **facts)
+
+
+def begin_campaign(
+    folder: Path, data: Path, settings: ArbSettings, edges: WindowEdges, *, seed: int, learner: str, started: datetime
+) -> tuple[PBTJob, list[str]]:
+    """A new run in a new folder, and warnings about its windows. Raises what ``new_job`` and ``begin`` raise."""
+    dataset = load_dataset(data, settings.gate)
+    builder = prepare_dataset(dataset, settings)
+    job, warnings = new_job(
+        dataset, builder, settings, edges, seed=seed, learner=learner, started=started, command=command_line()
+    )
+    begin(folder, job)
+    return job, warnings
+
+
+@contextmanager
+def campaign(folder: Path, job: PBTJob, workers: int) -> Iterator[Campaign]:
+    """Hold the folder of a run and prepare its market for the workers, as long as the context lasts.
+
+    Raises ``UserError`` when another process works in it, ``DataError`` when the data set is another one by now.
+    """
+    with only_one(folder), training_markets_of(folder, job):
+        yield Campaign(folder, job, workers)
+
+
+def train_population(
+    job: PBTJob, folder: Path, workers: int, watcher: Watcher, *, keep: Keep = lambda _: None
+) -> list[Iteration]:
+    """The loop with worker processes on this machine and the state in the run's folder.
+
+    The run's market must lie there (``adapters.research.pbt.training_markets``). Raises ``WorkerDeathsError`` after
+    three deaths of workers in a row, and what ``rl_training.pbt.loop.run_population`` raises.
+    """
+    pbt = job.settings.pbt
+    with WorkerPool[Interval](train_and_score, str(folder), min(workers, pbt.population)) as pool:
+        return run_population(pbt, job.schedule, job.seed, pool, StateFolder(folder / STATE), watcher, keep=keep)

@@ -1,0 +1,73 @@
+"""What an algorithm has to offer to be trained by `arb train` and by a population.
+
+A second algorithm is one file with a class that has these methods, and one line in ``rl_training.learners.registry``.
+It learns in rollouts of ``training.ppo.n_steps`` steps and reads its hyperparameters from ``training.ppo``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
+
+from numpy.typing import NDArray
+
+from engine.errors import ArbError
+from rl_training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from stable_baselines3.common.logger import Logger
+
+    from rl_training.environments.vec_env import FundingVecEnv
+
+State = Mapping[str, NDArray[Any] | int | float]
+Layers = tuple[tuple[Any, ...], tuple[Any, ...]]
+"""Weights ``[inputs, outputs]`` and biases ``[outputs]`` of a tanh network, as ``Policy`` has them."""
+
+
+class DivergenceError(ArbError):
+    """Weights, losses or observations are no longer finite; the weights are those before the failing step."""
+
+
+class Learner(Protocol):
+    """An agent in its environments. Equal seeds, settings and states learn alike, bit for bit."""
+
+    learned: tuple[str, ...]
+    """How names in ``state()`` begin that a copy takes over: weights, optimiser, counters; no generators."""
+
+    @property
+    def steps_done(self) -> int:
+        """Environment steps so far, over all environments."""
+        ...
+
+    def train(self, steps: int, progress: Callable[[int], None]) -> None:
+        """At least so many steps more, in whole rollouts; ``progress`` hears the steps done after each.
+
+        Raises ``DivergenceError``.
+        """
+        ...
+
+    def log_to(self, logger: Logger) -> None:
+        """Send the training scalars there instead of nowhere."""
+        ...
+
+    def state(self) -> State:
+        """All that going on needs besides the environments, as arrays and numbers."""
+        ...
+
+    def restore(self, state: State) -> None:
+        """Go on where ``state()`` was taken. Raises ``KeyError`` when something is missing."""
+        ...
+
+    def policy(self) -> Layers:
+        """Copies of what acts: the network from observation to one logit an action."""
+        ...
+
+    def model_file(self) -> bytes:
+        """A zip of stable-baselines3's form, in which ``rl_training.learners.extraction`` finds the same layers."""
+        ...
+
+
+class Make(Protocol):
+    """How a learner begins: usually its class. Raises ``SettingsError`` for settings that do not fit each other."""
+
+    def __call__(self, environment: FundingVecEnv, settings: TrainingSettings, *, seed: int) -> Learner: ...
