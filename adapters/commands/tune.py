@@ -78,12 +78,13 @@ def command(
     )
     from adapters.storage.atomic import new_directory
     from adapters.storage.giving_way import check_place
+    from adapters.storage.run_files import folder_name
     from adapters.storage.trials import FILE as TRIALS
     from adapters.storage.trials import write_trials as write_record
     from engine.errors import UserError
 
     started = datetime.now(UTC)
-    folder = out or Path("runs") / f"tune-{name.replace(':', '.')}-{started:%Y%m%dT%H%M%SZ}"
+    folder = out or Path("runs") / f"tune-{folder_name(name)}-{started:%Y%m%dT%H%M%SZ}"
     check_place(folder)
     settings = load_settings(config, overrides)
     check_names(settings.strategies)
