@@ -193,19 +193,19 @@ def _run(folder: Path, job: PBTJob, workers: int, narrator: Narrator) -> list[It
 
 
 def _tell(narrator: Narrator, folder: Path, last: Iteration, metrics: dict[str, Metrics], seconds: float) -> None:
-    from adapters.reporting.pbt_console import in_words, number
+    from adapters.reporting.figures import cell
+    from adapters.reporting.pbt_console import in_words
     from adapters.storage.pbt_names import agent_zip
     from engine.analysis.assumed_funding import assumed_words
 
     winner = last.results[last.ranking[0]]
-    late = number(metrics["validation_1h_late"]["pnl_pct"], "+.3f")
+    late = cell("pnl_pct", metrics["validation_1h_late"]["pnl_pct"], exact=True)
     narrator.say()
-    narrator.say(
-        f"Winner: agent {winner.agent}, fitness {number(winner.fitness, '+.3f')}; {in_words(winner.hyperparameters)}"
-    )
+    best = f"fitness {cell('fitness', winner.fitness)}; {in_words(winner.hyperparameters)}"
+    narrator.say(f"Winner: agent {winner.agent}, {best}")
     assumed = assumed_words(metrics["validation"])
     narrator.say(
-        f"P&L {number(winner.metrics['pnl_pct'], '+.3f')} % on validation, {late} % with fills one hour late"
+        f"P&L {cell('pnl_pct', winner.metrics['pnl_pct'], exact=True)} % on validation, {late} % with fills one hour late"
         f"{f', {assumed}' if assumed else ''}; "
         f"{seconds:.0f} s"
     )

@@ -65,13 +65,11 @@ def command(
     from adapters.configuration.strategy_registry import check_names, load_strategy_class
     from adapters.configuration.tuning_grids import SHIPPED_GRIDS, points_of, read_grid
     from adapters.datasets.load import load_dataset
+    from adapters.reporting.tuning_table import after_all_points, cautions, table
     from adapters.research.tuning import TuningJob, ranked, search
     from adapters.research.tuning_files import (
-        after_all_points,
-        cautions,
         record_of_points,
         summary_of_points,
-        table,
         write_best,
         write_manifest,
         write_trials,

@@ -8,7 +8,8 @@ from itertools import pairwise
 from math import log10
 from pathlib import Path
 
-from adapters.reporting.pbt_console import in_words, number
+from adapters.reporting.figures import cell
+from adapters.reporting.pbt_console import in_words
 from adapters.research.pbt.job import PBTJob
 from adapters.research.pbt.loop import Iteration
 from adapters.research.pbt.reward_check import check_in_words, pairs_of, reward_check
@@ -54,7 +55,7 @@ def page(job: PBTJob, iterations: Sequence[Iteration]) -> str:
     head = (
         f"{len(last.results)} agents, iteration {last.number} of {job.schedule.iterations}, {winner.steps:,} steps "
         f"each. Validation {job.validate_from:%Y-%m-%d} to {job.validate_to:%Y-%m-%d}. Best agent {winner.agent}: "
-        f"fitness {number(winner.fitness, '+.3f')}, {in_words(winner.hyperparameters)}."
+        f"fitness {cell('fitness', winner.fitness)}, {in_words(winner.hyperparameters)}."
     )
     plots = [_plot("fitness", iterations, lambda result: result.fitness)]
     for name, dimension in job.settings.pbt.search.dimensions().items():
@@ -151,8 +152,8 @@ def _dot(result: AgentResult, worse: float, across: Place, y: float) -> str:
 
 def _hint(result: AgentResult) -> str:
     text = (
-        f"agent {result.agent}, iteration {result.iteration}: fitness {number(result.fitness, '+.3f')}, "
-        f"P&L {number(result.metrics.get('pnl_pct'), '+.3f')} %, {in_words(result.hyperparameters)}"
+        f"agent {result.agent}, iteration {result.iteration}: fitness {cell('fitness', result.fitness)}, "
+        f"P&L {cell('pnl_pct', result.metrics.get('pnl_pct'), exact=True)} %, {in_words(result.hyperparameters)}"
     )
     return f"<title>{escape(text if result.failure is None else f'{text}; failed: {result.failure}')}</title>"
 
