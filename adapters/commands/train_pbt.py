@@ -204,8 +204,9 @@ def _tell(narrator: Narrator, folder: Path, last: Iteration, metrics: dict[str, 
     best = f"fitness {cell('fitness', winner.fitness)}; {in_words(winner.hyperparameters)}"
     narrator.say(f"Winner: agent {winner.agent}, {best}")
     assumed = assumed_words(metrics["validation"])
+    at_once = cell("pnl_pct", winner.metrics["pnl_pct"], exact=True)
     narrator.say(
-        f"P&L {cell('pnl_pct', winner.metrics['pnl_pct'], exact=True)} % on validation, {late} % with fills one hour late"
+        f"P&L {at_once} % on validation, {late} % with fills one hour late"
         f"{f', {assumed}' if assumed else ''}; "
         f"{seconds:.0f} s"
     )

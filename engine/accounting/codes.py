@@ -1,6 +1,6 @@
 """The kernel of money: settle, mark, protect, fill, book, for B portfolios at once.
 
-Every cash movement of arb is made in this module and nowhere else (DESIGN.md sections 3 and 4). Portfolios do not
+Every cash movement of arb is made in this module and nowhere else (docs/design.md sections 3 and 4). Portfolios do not
 see each other, so the result of one does not depend on how many are stepped together. No fast-math: the same
 numbers come out in the same order wherever the kernel is called from.
 
