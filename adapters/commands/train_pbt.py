@@ -179,6 +179,7 @@ def _run(folder: Path, job: PBTJob, workers: int, narrator: Narrator) -> list[It
     from adapters.reporting.pbt_tensorboard import Scalars
     from adapters.research.pbt.loop import run_population
     from adapters.research.pbt.reports import write_reports
+    from adapters.research.pbt.rules import rules_on_validation
     from adapters.research.pbt.tried import write_tried
 
     with Scalars(folder / "tensorboard", job.settings.pbt.population) as scalars:
@@ -187,7 +188,8 @@ def _run(folder: Path, job: PBTJob, workers: int, narrator: Narrator) -> list[It
             scalars.add(iterations[-1])
             write_reports(folder, job, iterations)
             write_tried(folder, job, iterations)
-            write_figure(folder / "pbt.html", job, iterations)
+            ended = iterations[-1].number == job.schedule.iterations
+            write_figure(folder / "pbt.html", job, iterations, rules_on_validation(job) if ended else {})
 
         return run_population(job, folder, workers, narrator, keep=keep)
 

@@ -89,14 +89,10 @@ def run_page(run: SavedRun, extras: Extras) -> str:
 
 
 def render(template: str, **values: Any) -> str:
-    """A template with the library, styles and scripts of every page."""
-    return (
-        _environment()
-        .get_template(template)
-        .render(
-            **values, style=_asset("style.css"), charts=_asset("charts.js"), scripts=_asset("page.js"), plotly=_plotly()
-        )
-    )
+    """A template with the library, styles and scripts of every page; ``more_charts`` are scripts of its own."""
+    parts = {"style": asset("style.css"), "charts": asset("charts.js"), "scripts": asset("page.js")}
+    found = _environment().get_template(template)
+    return found.render(**{"more_charts": "", **parts, **values}, plotly=_plotly())
 
 
 @cache
@@ -117,7 +113,8 @@ def _environment() -> Environment:
 
 
 @cache
-def _asset(name: str) -> Markup:
+def asset(name: str) -> Markup:
+    """A style or a script, to stand in a page as it is."""
     return Markup((files("adapters.reporting.page") / "templates" / name).read_text(encoding="utf-8"))
 
 
