@@ -76,6 +76,7 @@ DAYS = "|".join(f"{datetime.now(UTC) - timedelta(days=ago):%Y-%m-%d}" for ago in
 VOLATILE = (
     (re.compile(rf"\b({DAYS})[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|\+00:00)?"), "NOW"),
     (re.compile(r"\b[0-9a-f]{40}\b"), "COMMIT"),
+    (re.compile(r"\b\d+\.\d+\.\d+\+[0-9a-f]{12}(-dirty)?"), "VERSION"),
     (re.compile(r"\b0x[0-9a-f]{6,}\b"), "ADDRESS"),
 )
 """Moments at which the commands ran (the data are older), and the version of the code."""

@@ -1,6 +1,6 @@
 """Settings of the engine: typed, validated once at the edge, frozen, and hashed into every manifest.
 
-The numbers that users change stand in ``configs/``; the defaults here are those of DESIGN.md section 4.
+The numbers that users change stand in ``configs/``; the defaults here are those of docs/design.md section 4.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ class MarginSettings(Settings):
 
 
 class EngineSettings(Settings):
-    """Capital, risk, costs and the fill model of one run (DESIGN.md sections 3 and 4)."""
+    """Capital, risk, costs and the fill model of one run (docs/design.md sections 3 and 4)."""
 
     initial_capital_usd: Positive = 10_000.0
     max_positions: Annotated[int, Field(ge=1, le=64)] = 3

@@ -14,7 +14,10 @@ MOST_AT_ONCE = 10**7
 
 
 class RewardSettings(Settings):
-    """Reward of a step: equity change in % of initial capital times the scale, plus optional shaping (DESIGN.md 6)."""
+    """Reward of a step: equity change in % of initial capital times the scale, plus optional shaping.
+
+    Its definition: docs/design.md section 6.
+    """
 
     pnl_reward_scale: Positive = 3.0
     quality_entry_bonus: NotNegative = 0.0

@@ -7,11 +7,8 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from engine.market.data import Floats
-from engine.observation.view import Enter, Exit, Order, View
-from engine.settings import Settings
 from strategies.costs import round_trip_bps
-from strategies.plugin import Context
+from strategies.plugin import Context, Enter, Exit, Floats, Order, Settings, View
 from strategies.ranking import best_pairs
 
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.market.data import Floats
-from engine.observation.view import View
+from strategies.plugin import Floats, View
 
 
 def round_trip_bps(view: View) -> Floats:

@@ -7,10 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from engine.errors import UserError
-from engine.observation.view import Order, View
-from engine.settings import Settings
-from strategies.plugin import Context, NoParameters
+from strategies.plugin import Context, NoParameters, Order, Settings, UserError, View
 from strategies.policy import best_action
 from strategies.ppo import orders_of
 

@@ -7,10 +7,8 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from engine.observation.view import Enter, Exit, Order, View
-from engine.settings import Settings
 from strategies.costs import round_trip_bps
-from strategies.plugin import Context
+from strategies.plugin import Context, Enter, Exit, Order, Settings, View
 from strategies.ranking import best_pairs
 
 HOURS_PER_YEAR = 8760

@@ -9,11 +9,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from engine.analysis.hindsight import best_plan, fixed_size, with_planned_fills
-from engine.errors import UserError
 from engine.market.data import hour_of
-from engine.observation.view import Enter, Exit, Order, View
-from engine.settings import Settings
-from strategies.plugin import Context
+from strategies.plugin import Context, Enter, Exit, Order, Settings, UserError, View
 
 
 class HindsightParameters(Settings):

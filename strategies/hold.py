@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from engine.observation.view import Order, View
-from engine.settings import Settings
-from strategies.plugin import Context, NoParameters
+from strategies.plugin import Context, NoParameters, Order, Settings, View
 
 
 class Hold:

@@ -1,7 +1,7 @@
-"""What a strategy plug-in is: a class with typed parameters that answers each hour with orders.
+"""All that a strategy imports: a class with typed parameters that answers each hour with orders.
 
-A strategy is built as ``StrategyClass(parameters, context)`` and then asked ``decide(view)`` once an hour.
-``engine.observation.view`` holds ``View``, ``Enter`` and ``Exit``.
+A strategy is built as ``StrategyClass(parameters, context)`` and then asked ``decide(view)`` once an hour. Its
+``Parameters`` derive from ``Settings``; it sees what the ``View`` shows and answers ``Enter(pair)`` and ``Exit(slot)``.
 """
 
 from __future__ import annotations
@@ -13,9 +13,16 @@ from typing import ClassVar, Protocol
 import numpy as np
 
 from engine.accounting.tape import Tape
-from engine.observation.view import Order, View
+from engine.errors import UserError
+from engine.market.data import Floats
+from engine.observation.view import Enter, Exit, Order, Strategy, View
 from engine.settings import Settings
 from strategies.policy import Policy
+
+__all__ = [
+    "Context", "Enter", "Exit", "Floats", "Future", "NoParameters", "Order", "Policy", "Settings", "Strategy",
+    "StrategyPlugin", "UserError", "View",
+]  # fmt: skip
 
 
 class NoParameters(Settings):

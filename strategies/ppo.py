@@ -10,9 +10,7 @@ import numpy as np
 from engine.accounting.books import ORDER, OrderKind
 from engine.market.data import Ints
 from engine.observation.actions import decode_action
-from engine.observation.view import Enter, Exit, Order, View
-from engine.settings import Settings
-from strategies.plugin import Context, NoParameters
+from strategies.plugin import Context, Enter, Exit, NoParameters, Order, Settings, View
 from strategies.policy import best_action
 
 

@@ -8,9 +8,7 @@ from typing import Annotated, ClassVar
 import numpy as np
 from pydantic import Field
 
-from engine.observation.view import Enter, Exit, Order, View
-from engine.settings import Settings
-from strategies.plugin import Context
+from strategies.plugin import Context, Enter, Exit, Order, Settings, View
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 

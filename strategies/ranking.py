@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.market.data import Floats
+from strategies.plugin import Floats
 
 
 def best_pairs(values: Floats, eligible: Any, most: int) -> list[int]:

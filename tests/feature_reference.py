@@ -1,4 +1,4 @@
-"""Features of DESIGN.md section 5 a second time: pandas over the raw market, one pair at a time.
+"""Features of docs/design.md section 5 a second time: pandas over the raw market, one pair at a time.
 
 Nothing of ``engine.observation.features`` or the tape is used. Which settlements are booked at which hour comes from
 ``reference_legs``, the slow second implementation of the settlement rules.

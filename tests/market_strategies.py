@@ -1,4 +1,4 @@
-"""Random markets, settings and orders that reach every rule of DESIGN.md sections 3 and 4.
+"""Random markets, settings and orders that reach every rule of docs/design.md sections 3 and 4.
 
 Plain generators take a ``numpy`` generator; ``cases()`` wraps them for hypothesis, which draws the seed and the sizes.
 """

@@ -1,4 +1,4 @@
-"""A second, slow implementation of DESIGN.md sections 3 and 4, made from the text to check the kernel.
+"""A second, slow implementation of docs/design.md sections 3 and 4, made from the text to check the kernel.
 
 Money is exact: every float of the market and the settings becomes the fraction that it is. Only quantities,
 sizes and the square root of the impact are rounded, to 2**-160, so that fractions stay short.

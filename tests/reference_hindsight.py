@@ -1,6 +1,7 @@
 """The best chain of trades of one slot, from scratch: every trade's gain in plain Python, every chain considered.
 
-Independent of the engine's own search: it reads the tape's quotes and bookings and follows DESIGN.md sections 3 and 4.
+Independent of the engine's own search: it reads the tape's quotes and bookings and follows docs/design.md
+sections 3 and 4.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What one leg of a market shows hour by hour: the leg's half of the slow second implementation of DESIGN.md.
+"""What one leg of a market shows hour by hour: the leg's half of the slow second implementation of docs/design.md.
 
 Independent of the engine on purpose: plain lists and exact fractions, nothing imported from the kernel.
 ``t`` and ``s`` are row indexes of ``MarketData.hours``.

@@ -12,10 +12,10 @@ import yaml
 from support_datasets import bars, info_of, raw_pair, settlements, small_market, window, write_raw
 
 from adapters.cli import main
-from adapters.commands.data_validate import report
 from adapters.datasets.findings import Finding
 from adapters.datasets.layout import read_info
 from adapters.datasets.write import write_dataset
+from adapters.reporting.findings_list import findings_list
 
 
 @pytest.fixture(autouse=True)
@@ -103,7 +103,7 @@ def test_the_report_is_limited_per_kind_and_counts_everything(tmp_path: Path) ->
     many = [Finding("warning", "gap in prices", "no price for 1 h", file, "BTCUSDT", "okx", f"h{i}") for i in range(5)]
     wrong = Finding("error", "windows", "they overlap", str(tmp_path / "dataset.yaml"))
     other = Finding("error", "data set", "is unknown", str(tmp_path / "opportunities.csv"), "X", "", "h9")
-    assert report([*many, wrong, other], tmp_path, 2) == [
+    assert findings_list([*many, wrong, other], tmp_path, 2) == [
         "error: data set (1)",
         "  opportunities.csv X h9: is unknown",
         "error: windows (1)",
@@ -114,7 +114,7 @@ def test_the_report_is_limited_per_kind_and_counts_everything(tmp_path: Path) ->
         "  ... and 3 more (--limit 0 shows all)",
         f"{tmp_path}: 2 errors, 5 warnings",
     ]
-    assert len(report(many, tmp_path, 0)) == 7
+    assert len(findings_list(many, tmp_path, 0)) == 7
 
 
 def test_a_failed_build_says_one_line_and_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""Metrics of DESIGN.md section 7: by hand on small series, by a second formula on random ones, and where undefined."""
+"""Metrics of docs/design.md section 7: by hand on small series, by a second formula on random ones, where undefined."""
 
 from __future__ import annotations
 

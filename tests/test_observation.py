@@ -76,7 +76,7 @@ def test_version_one_has_124_values_and_9_actions_for_3_positions_and_5_opportun
     spec = ObservationSpec()
     assert (spec.version, spec.positions, spec.opportunities, spec.ranking) == (1, 3, 5, "fund_apr")
     assert (spec.size, spec.actions) == (124, 9)
-    # The order of DESIGN.md section 6.
+    # The order of docs/design.md section 6.
     assert spec.features == (
         *("long_funding_rate", "short_funding_rate", "long_interval_8h", "short_interval_8h"),
         *("fund_profit_8h", "fundProfit8h24hProj", "fundProfit8h3dProj"),

@@ -36,7 +36,7 @@ def builder_of(market: MarketData, settings: EngineSettings | None = None) -> Op
 
 
 def may_be_offered(market: MarketData, settings: EngineSettings, leg: int, history: LegHistory, t: int) -> bool:
-    """The rule of DESIGN.md for one leg, written down a second time."""
+    """The rule of docs/design.md for one leg, written down a second time."""
     now = int(market.hours[t])
     leaves = now >= market.delisting_hour[leg] - 1 and now >= market.delisting_known_hour[leg]
     volume, spread = history.volume[t], history.spread[t]

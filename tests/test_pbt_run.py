@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -432,9 +433,24 @@ def test_deploying_what_is_not_there_is_refused(run: Path, tmp_path: Path, capsy
 
 def test_the_figure_stands_alone_and_draws_every_copy(run: Path) -> None:
     text = (run / "pbt.html").read_text(encoding="utf-8")
-    assert "http" not in text.replace("http-equiv", "")
-    assert text.count("<svg") == 8
-    assert "rank correlation of reward and P&amp;L over 9 scores" in text
-    assert text.count('<line class="agent') == AGENTS * (ITERATIONS - 1)
-    for name in ("fitness", "learning_rate", "gamma", "gae_lambda", "ent_coef", "clip_range"):
-        assert f">{name}</text>" in text
+    own = text.partition('<script type="text/plain" id="plotly">')[0]
+    assert "http" not in own.replace("http-equiv", "")
+    assert "rank correlation of reward and P&amp;L over 9 scores" in own
+    data = json.loads(re.findall(r'id="data">(.*?)</script>', own)[0])
+    assert len(data["links"]) == AGENTS * (ITERATIONS - 1)
+    assert len(data["dots"]) == len(data["rewards"]) == AGENTS * ITERATIONS
+    names = ["fitness", "learning_rate", "gamma", "gae_lambda", "ent_coef", "clip_range"]
+    assert [series["name"] for series in data["series"]] == names
+    assert own.count('data-chart="series') == len(names)
+
+
+def test_the_figure_shows_every_agent_and_the_winner_beside_the_rules(run: Path) -> None:
+    own = (run / "pbt.html").read_text(encoding="utf-8").partition('<script type="text/plain" id="plotly">')[0]
+    summary = json.loads((run / "training_summary.json").read_text(encoding="utf-8"))
+    best = own[own.index('<section id="winner">') : own.index('<section id="agents">')]
+    assert re.findall(r'<th scope="row" class="t">([^<]+)</th>', best) == [
+        f"agent {summary['winner']}, the best", "hold", "greedy", "carry", "basis", "target",
+    ]  # fmt: skip
+    agents = own[own.index('<section id="agents">') : own.index('<section id="copies">')]
+    ranked = [f"agent {agent}" for agent in summary["ranking"]]
+    assert re.findall(r'<th scope="row" class="t">([^<]+)</th>', agents) == ranked

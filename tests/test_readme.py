@@ -60,3 +60,16 @@ def test_the_strategy_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Mon
     words = ["backtest", "--strategy", "my_rules:MyRule", "--data", str(ROOT / "data" / "sample"), "--out", "out"]
     arb.main(words, standalone_mode=False)
     assert (tmp_path / "out" / "trades.csv").read_text(encoding="utf-8").count("\n") > 1
+
+
+def test_the_python_of_the_readme_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = re.findall(r"```python\n(import arb\n.*?)```", README, flags=re.DOTALL)[0]
+    assert len(code.split("\n\n")) == 2
+    (tmp_path / "data").symlink_to(ROOT / "data")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "README.md", "exec"), {})
+    page = tmp_path / capsys.readouterr().out.split()[-1]
+    assert page.name == "report.html"
+    assert "carry" in page.read_text(encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Funding in the reference implementation against numbers computed by hand from DESIGN.md sections 3 and 4."""
+"""Funding in the reference implementation against numbers computed by hand from docs/design.md sections 3 and 4."""
 
 from __future__ import annotations
 

@@ -10,9 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from adapters.cli import main
-from adapters.commands.strategies import allowed, command, describe
+from adapters.commands.strategies import command
 from adapters.configuration import strategy_registry
 from adapters.configuration.strategy_registry import build_strategy, check_names, load_strategy_class, strategy_classes
+from adapters.reporting.strategy_list import allowed, describe
 from engine.errors import SettingsError, UserError
 from strategies.carry import Carry, CarryParameters
 from strategies.plugin import Context

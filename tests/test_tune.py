@@ -18,8 +18,8 @@ from adapters.configuration.tuning_grids import SHIPPED_GRIDS, points_of, read_g
 from adapters.datasets.layout import DatasetInfo, NamedWindow
 from adapters.datasets.load import load_dataset
 from adapters.datasets.write import write_dataset
+from adapters.reporting.tuning_table import cautions, table
 from adapters.research.tuning import Trial, TuningJob, fitness, measure, ranked
-from adapters.research.tuning_files import cautions, table
 from adapters.storage.trials import read_trials, summarise
 from engine.accounting.tape import prepare
 from engine.analysis.metrics import compute_metrics

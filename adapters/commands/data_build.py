@@ -60,13 +60,13 @@ def command(
         --validate-from 2025-02-03T00:00Z --validate-to 2025-03-31T23:00Z \\
         --test-from 2025-04-03T00:00Z
     """
-    from adapters.commands.data_validate import report
     from adapters.configuration.settings import load_settings
     from adapters.datasets.build import build_dataset
     from adapters.datasets.left_out import LeftOut
     from adapters.datasets.selection import selection_of
     from adapters.datasets.validate import validate
     from adapters.naming.names import checked_name, stem_of_text
+    from adapters.reporting.findings_list import findings_list
 
     left, selection = LeftOut(strict=strict), selection_of(symbols, exclude)
     folder = out.resolve().name
@@ -79,22 +79,12 @@ def command(
             write(market, folder, progress)
 
         info, warnings = build_dataset(
-            raw,
-            out,
-            name=chosen_name,
-            source=source or str(raw),
-            windows=edges_of(edges),
-            replace=replace,
-            left=left,
-            selection=selection,
-            gate=load_settings(config, overrides).gate,
+            raw, out, name=chosen_name, source=source or str(raw), windows=edges_of(edges), replace=replace, left=left,
+            selection=selection, gate=load_settings(config, overrides).gate, progress=progress,
             also_write=also_write if write_opportunities else None,
-            progress=progress,
-        )
+        )  # fmt: skip
     click.echo(f"{out}: {', '.join(info.exchanges)}")
     click.echo(f"{'hours':<10} {info.first_hour:%Y-%m-%dT%H:%MZ} to {info.last_hour:%Y-%m-%dT%H:%MZ}")
     tell_windows(info, warnings)
-    for line in left.lines():
-        click.echo(line)
-    for line in report(validate(out), out, FINDINGS_SHOWN):
+    for line in [*left.lines(), *findings_list(validate(out), out, FINDINGS_SHOWN)]:
         click.echo(line)

@@ -3,31 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from adapters.commands.hours import hour
-from adapters.commands.progress import progress_bar
-from engine.errors import shown
-
-
-def day_or_hour(text: str) -> datetime:
-    """A whole hour as UTC; a date alone is its midnight."""
-    return hour(f"{text}T00:00Z") if len(text) == len("2025-01-31") else hour(text)
-
-
-def instant(text: str) -> datetime:
-    """An aware time, to the second, as UTC."""
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.BadParameter(f"{shown(text)} is not a time; write it like 2025-01-31T23:00:20Z") from None
-    if time.tzinfo is None:
-        raise click.BadParameter(f"{shown(text)} has no time zone; write it as UTC, like 2025-01-31T23:00:20Z")
-    return time.astimezone(UTC)
+from adapters.commands.hours import day_or_hour, instant
+from adapters.commands.progress import plain_progress, progress_bar
 
 
 @click.command(name="fetch")
@@ -67,30 +49,10 @@ def command(
     from adapters.exchanges.settings import chosen_exchanges
 
     present = now or datetime.now(UTC)
-    request = Request(
-        settings=chosen_exchanges(config, exchanges),
-        symbols=symbols.strip(),
-        exclude=exclude,
-        since=_milliseconds(since),
-        until=_milliseconds(min(until or present, present)),
-        folder=out,
-    )
+    first, end = (round(time.timestamp() * 1000) for time in (since, min(until or present, present)))
+    request = Request(chosen_exchanges(config, exchanges), symbols.strip(), first, end, out, exclude)
     with progress_bar() as bar:
-        show = bar or _plain
-        report = asyncio.run(download(request, clock=clock_at(now), progress=show, tell=click.echo))
+        report = asyncio.run(download(request, clock=clock_at(now), progress=bar or plain_progress, tell=click.echo))
     for line in lines_of(report):
         click.echo(line)
-    for name, exchange in report["exchanges"].items():
-        rows = [sum(leg[kind]["rows"] for leg in exchange["symbols"].values()) for kind in ("bars", "settlements")]
-        click.echo(f"{name}: {len(exchange['symbols'])} coins, {rows[0]} bars, {rows[1]} settlements")
     return 0 if report["complete"] else 1
-
-
-def _plain(exchange: str, done: int, legs: int) -> None:
-    """Progress where nobody looks: a line at the beginning, at every tenth and at the end."""
-    if done in (0, legs) or done * 10 // legs != (done - 1) * 10 // legs:
-        print(f"{exchange}: {done} of {legs} coins", file=sys.stderr, flush=True)
-
-
-def _milliseconds(time: datetime) -> int:
-    return round(time.timestamp() * 1000)

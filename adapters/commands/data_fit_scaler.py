@@ -38,38 +38,19 @@ def command(
     """
     from adapters.configuration.settings import load_settings
     from adapters.datasets.load import load_dataset
-    from adapters.research.markets import prepare_dataset
-    from adapters.research.training import training_window
+    from adapters.research.scaler_file import is_scaler, scaler_facts
     from adapters.storage.atomic import replacing_file
     from adapters.storage.giving_way import check_file
-    from engine.observation.encoding import fit_scaler
 
     if out is not None:
-        check_file(out, _is_scaler, "what `arb data fit-scaler` wrote")
+        check_file(out, is_scaler, "what `arb data fit-scaler` wrote")
     settings = load_settings(config, overrides)
-    loaded = load_dataset(dataset, settings.gate)
-    window, first, last = training_window(loaded, start, end)
-    scaler = fit_scaler(prepare_dataset(loaded, settings), settings.observation, window.first, window.last)
-    values = {
-        "observation_hash": settings.observation.hash(),
-        "dataset_fingerprint": loaded.fingerprint,
-        "from": first.isoformat(),
-        "to": last.isoformat(),
-        "features": list(settings.observation.features),
-        **scaler.model_dump(mode="json"),
-    }
-    text = json.dumps(values, indent=2) + "\n"
+    facts = scaler_facts(load_dataset(dataset, settings.gate), settings, start, end)
+    text = json.dumps(facts, indent=2) + "\n"
     if out is None:
         click.echo(text, nl=False)
         return
     with replacing_file(out) as aside:
         aside.write_text(text, encoding="utf-8")
-    click.echo(f"{out}: {len(scaler.mean)} features, {first:%Y-%m-%dT%H:%MZ} to {last:%Y-%m-%dT%H:%MZ}")
-
-
-def _is_scaler(content: bytes) -> bool:
-    try:
-        values = json.loads(content)
-    except ValueError:
-        return False
-    return isinstance(values, dict) and {"observation_hash", "mean", "deviation"} <= values.keys()
+    first, last = (datetime.fromisoformat(facts[end]) for end in ("from", "to"))
+    click.echo(f"{out}: {len(facts['mean'])} features, {first:%Y-%m-%dT%H:%MZ} to {last:%Y-%m-%dT%H:%MZ}")

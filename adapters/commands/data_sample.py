@@ -8,6 +8,8 @@ import click
 
 from adapters.commands.progress import progress_bar
 
+STATISTICS = "Only show the statistics of DATASET beside those of real markets."
+
 
 @click.command(name="sample")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder of the new data set.")
@@ -15,13 +17,7 @@ from adapters.commands.progress import progress_bar
 @click.option("--days", type=int, help="Length in days, at least 10; default 60.")
 @click.option("--coins", type=int, help="Number of coins; beyond the listed 20 they are called SYN021USDT and so on.")
 @click.option("--replace", is_flag=True, help="Replace a data set that stands at --out.")
-@click.option(
-    "--statistics",
-    "dataset",
-    metavar="DATASET",
-    type=click.Path(path_type=Path),
-    help="Only show the statistics of DATASET beside those of real markets.",
-)
+@click.option("--statistics", "dataset", metavar="DATASET", type=click.Path(path_type=Path), help=STATISTICS)
 @click.option("--markdown", is_flag=True, help="With --statistics: as Markdown tables.")
 def command(
     out: Path | None,
@@ -47,31 +43,11 @@ def command(
     if dataset is not None:
         if replace or (seed, days, coins) != (None, None, None):
             raise click.UsageError("--statistics only reads; leave out --seed, --days, --coins and --replace")
-        _show_statistics(dataset, markdown)
-    if out is not None:
-        if markdown:
-            raise click.UsageError("--markdown goes with --statistics")
-        _generate(out, seed, days, coins, replace)
+    elif markdown:
+        raise click.UsageError("--markdown goes with --statistics")
+    from adapters.sample.summary import generated, statistics_of
 
-
-def _generate(out: Path, seed: int | None, days: int | None, coins: int | None, replace: bool) -> None:
-    from adapters.sample.dataset import sample_settings, write_sample
-
-    settings = sample_settings(seed=seed, days=days, coins=coins)
-    with progress_bar() as progress:
-        info = write_sample(settings, out, replace=replace, progress=progress)
-    megabytes = sum(file.stat().st_size for file in out.rglob("*") if file.is_file()) / 1e6
-    size = f"{len(settings.coins)} coins, {settings.days} days, {megabytes:.1f} MB"
-    click.echo(f"{out}: {size}, synthetic (seed {settings.seed})")
-    for name, window in info.windows.items():
-        click.echo(f"{name:<10} {window.start:%Y-%m-%dT%H:%MZ} to {window.end:%Y-%m-%dT%H:%MZ}")
-
-
-def _show_statistics(dataset: Path, markdown: bool) -> None:
-    from adapters.datasets.load import load_dataset
-    from adapters.sample.calibration import compare, markdown_tables, read_real_figures, text_table
-    from adapters.sample.statistics import statistics
-
-    comparisons = compare(statistics(load_dataset(dataset).market), read_real_figures())
-    for line in markdown_tables(comparisons) if markdown else text_table(comparisons):
+    with progress_bar() as bar:
+        lines = statistics_of(dataset, markdown) if out is None else generated(out, seed, days, coins, replace, bar)
+    for line in lines:
         click.echo(line)

@@ -21,3 +21,19 @@ def hour(text: str) -> datetime:
     if time.minute or time.second or time.microsecond:
         raise click.BadParameter(f"{shown(text)} is not a whole hour")
     return time
+
+
+def day_or_hour(text: str) -> datetime:
+    """A whole hour as UTC; a date alone is its midnight."""
+    return hour(f"{text}T00:00Z") if len(text) == len("2025-01-31") else hour(text)
+
+
+def instant(text: str) -> datetime:
+    """An aware time, to the second, as UTC."""
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise click.BadParameter(f"{shown(text)} is not a time; write it like 2025-01-31T23:00:20Z") from None
+    if time.tzinfo is None:
+        raise click.BadParameter(f"{shown(text)} has no time zone; write it as UTC, like 2025-01-31T23:00:20Z")
+    return time.astimezone(UTC)

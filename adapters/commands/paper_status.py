@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from adapters.commands.data_fetch import instant
+from adapters.commands.hours import instant
 
 
 @click.command(name="paper-status")

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
-from adapters.commands.data_fetch import instant
+from adapters.commands.hours import instant
 from adapters.commands.progress import progress_bar
-
-if TYPE_CHECKING:
-    from adapters.paper.settings import PaperConfig
 
 STATE = Path("runs/paper")
 
@@ -48,68 +45,21 @@ def command(
       arb paper-trade --once --state runs/paper
       arb paper-trade --replay data/sample --strategy carry --state runs/replay
     """
+    from adapters.paper.run import play_dataset, trade_forever, trade_once
     from adapters.paper.settings import load_config
     from adapters.paper.state_folder import check_place_of_state
     from engine.errors import UserError
 
     check_place_of_state(state)
     chosen = load_config(config, overrides, strategy=strategy, models=models)
-    if replay is not None:
-        if once or now is not None:
-            raise UserError("--replay plays all hours of a data set; leave out --once and --now")
-        _replay(replay, state, chosen)
-        return
-    _trade(state, chosen, config, once=once, now=now)
-
-
-def _trade(state: Path, chosen: PaperConfig, path: Path | None, *, once: bool, now: datetime | None) -> None:
-    from adapters.paper.compile_ahead import compile_ahead
-    from adapters.paper.service import open_service, run_forever
-    from adapters.paper.settings import require_exchanges
-
-    exchanges = require_exchanges(chosen, path)
-    if not once and now is None:
-        compile_ahead(chosen.paper, chosen.engine)
-        with progress_bar() as bar:
-            run_forever(
-                lambda: open_service(state, chosen, exchanges, now=None, echo=click.echo, progress=bar),
-                chosen.paper.delay_seconds,
-                click.echo,
-            )
-        return
-    # A clock that stands still has one hour only.
-    with (
-        progress_bar() as bar,
-        open_service(state, chosen, exchanges, now=now, echo=_to_stderr, progress=bar) as service,
-    ):
-        line = service.run_hour(at_once=True)
+    if replay is not None and (once or now is not None):
+        raise UserError("--replay plays all hours of a data set; leave out --once and --now")
+    with progress_bar() as bar:
+        if replay is not None:
+            line = play_dataset(replay, state, chosen, bar)
+        elif once or now is not None:
+            line = trade_once(state, chosen, config, now, partial(click.echo, err=True), bar)
+        else:
+            trade_forever(state, chosen, config, click.echo, bar)
+            return
     click.echo(line)
-
-
-def _to_stderr(line: str) -> None:
-    click.echo(line, err=True)
-
-
-def _replay(path: Path, state: Path, config: PaperConfig) -> None:
-    from adapters.datasets.load import load_dataset
-    from adapters.paper.replay import open_replay, replay
-    from adapters.paper.setup import prepare_player, session_of
-    from adapters.research.markets import filtered, window_of
-
-    dataset = load_dataset(path, config.engine.gate)
-    market = filtered(dataset.market, config.engine.filters)
-    hours = window_of(dataset, None, None)
-    paper = config.paper
-    player = prepare_player(paper.strategy, config.engine, paper.models, paper.seed)
-    with open_replay(state, dataset, market, hours, player, paper.models) as journal, progress_bar() as bar:
-        done = 0
-
-        def progress(more: int) -> None:
-            nonlocal done
-            done += more
-            if bar:
-                bar(paper.strategy, done, hours.hours)
-
-        replay(session_of(journal, player, excuse_errors=False), market, hours.first, hours.last, progress=progress)
-        final = journal.rows("SELECT equity FROM equity ORDER BY id DESC LIMIT 1")[0][0]
-        click.echo(f"{hours.hours} hours played, equity {final:,.2f} USD; state in {state}")

@@ -36,3 +36,9 @@ def progress_bar() -> Iterator[Callable[[str, int, int], None] | None]:
         yield show
     finally:
         bar.stop()
+
+
+def plain_progress(exchange: str, done: int, legs: int) -> None:
+    """Progress where nobody looks: a line at the beginning, at every tenth and at the end."""
+    if done in (0, legs) or done * 10 // legs != (done - 1) * 10 // legs:
+        print(f"{exchange}: {done} of {legs} coins", file=sys.stderr, flush=True)

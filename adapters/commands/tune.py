@@ -39,7 +39,7 @@ def command(**options: Any) -> None:
       arb tune --strategy carry --data data/sample --set max_positions=1 --points 50 --seed 7
       arb backtest --strategy carry --data data/sample --config runs/tune-carry/best.yaml
     """
-    from adapters.reporting.tuning_console import search_lines
+    from adapters.reporting.tuning_table import search_lines
     from adapters.research.tuning_run import TuningRequest, tune
 
     asked = TuningRequest(**options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -132,7 +133,7 @@ def apply_override(values: dict[str, Any], override: str) -> None:
     key, separator, text = override.partition("=")
     if not separator or not key.strip() or not text.strip():
         raise SettingsError(f"--set {shown(override)}: write it as KEY=VALUE, for example --set slippage_bps=5")
-    parts = key.strip().split(".")
+    parts = key_parts(key.strip())
     _refuse_unknown(parts)
     if parts[0] == "fees" and len(parts) > 1:
         parts[1] = canonical_exchange(parts[1])
@@ -151,6 +152,12 @@ def apply_override(values: dict[str, Any], override: str) -> None:
         target[part] = dict(child or {})
         target = target[part]
     target[parts[-1]] = value
+
+
+def key_parts(key: str) -> list[str]:
+    """The parts of a dotted key; the name of a strategy with a colon is one, up to the dot after its class."""
+    found = re.fullmatch(r"(strategies|tuned)\.([^:]*:[^.]*)\.?(.*)", key)
+    return key.split(".") if found is None else [part for part in (found[1], found[2], *found[3].split(".")) if part]
 
 
 def _refuse_unknown(parts: Sequence[str]) -> None:

@@ -1,4 +1,5 @@
-"""Finding strategies: entry points of the group ``arb.strategies``, or ``module:Class`` of anything importable."""
+"""Finding strategies: entry points of the group ``arb.strategies``, ``module:Class`` of anything importable, or a class
+of a file that is named by its path, ``./mine.py:MyRule``."""
 
 from __future__ import annotations
 
@@ -7,8 +8,10 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar, cast
 
+from adapters.configuration.strategy_files import file_and_class, load_file
 from adapters.naming.names import plain
 from engine.errors import ArbError, UserError, did_you_mean, in_words, shown
 from engine.observation.answers import is_ours, what_happened
@@ -33,26 +36,32 @@ def strategy_classes() -> dict[str, EntryPoint]:
 
 
 def load_strategy_class(name: str) -> StrategyClass:
-    """The class behind an installed name or ``module:Class``; modules of the working directory are found too.
+    """The class behind an installed name, ``module:Class`` or ``./file.py:Class``; modules of the working directory are
+    found too.
 
     Raises ``UserError`` for an unknown name (with the nearest one), a module that cannot be imported, and a class
     that is no strategy.
     """
+    in_file = file_and_class(name)
+    if in_file is not None:
+        place, attribute = in_file
+        return checked_class(name, _imported(name, lambda: _attribute(load_file(place), attribute)))
     if ":" in name:
         module, _, attribute = name.partition(":")
-        return _checked(name, _imported(name, lambda: _import_class(module, attribute)))
+        return checked_class(name, _imported(name, lambda: _import_class(module, attribute)))
     check_names([name])
-    return _checked(name, _imported(name, strategy_classes()[name].load))
+    return checked_class(name, _imported(name, strategy_classes()[name].load))
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Raises ``UserError`` for the first name that is neither installed nor of the form ``module:Class``."""
+    """Raises ``UserError`` for the first name that is neither installed nor has a class after a colon."""
     known = strategy_classes()
     for name in names:
         if name not in known and ":" not in name:
             hint = did_you_mean(name, known)
             raise UserError(
-                f"unknown strategy {shown(name)}; {hint} `arb strategies` lists them; your own: module:Class"
+                f"unknown strategy {shown(name)}; {hint} `arb strategies` lists them; "
+                "your own: module:Class or ./file.py:Class"
             )
 
 
@@ -62,7 +71,13 @@ def build_strategy(name: str, raw_parameters: Mapping[str, Any], context: Contex
     Raises ``UserError`` like ``load_strategy_class``, for a parameter that is unknown or out of range, and when the
     strategy needs more policies than the context has, or the future where there is none.
     """
-    strategy_class = load_strategy_class(name)
+    return build_from_class(name, load_strategy_class(name), raw_parameters, context)
+
+
+def build_from_class(
+    name: str, strategy_class: StrategyClass, raw_parameters: Mapping[str, Any], context: Context
+) -> StrategyPlugin:
+    """``build_strategy`` for a class that is at hand; ``name`` is for messages."""
     parameters = parse_parameters(name, strategy_class, raw_parameters)
     if needs_future(strategy_class) and context.future is None:
         raise UserError(f"{name} knows the future; only `arb backtest` plays it, as a measure for the others")
@@ -89,10 +104,14 @@ def _import_class(module: str, attribute: str) -> Any:
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)
-    loaded: Any = importlib.import_module(module)
+    return _attribute(importlib.import_module(module), attribute)
+
+
+def _attribute(module: ModuleType, attribute: str) -> Any:
+    found: Any = module
     for part in attribute.split("."):
-        loaded = getattr(loaded, part)
-    return loaded
+        found = getattr(found, part)
+    return found
 
 
 def _imported(name: str, load: Callable[[], Any]) -> Any:
@@ -115,7 +134,8 @@ def _own_code(name: str, what: str, strategy_class: StrategyClass, run: Callable
         raise UserError(f"strategy {name} {what}: {what_happened(error, strategy_class)}") from error
 
 
-def _checked(name: str, found: Any) -> StrategyClass:
+def checked_class(name: str, found: Any) -> StrategyClass:
+    """Something as the class of a strategy. Raises ``UserError`` saying what it lacks."""
     parameters = getattr(found, "Parameters", None)
     problems = [
         "is not a class" if not isinstance(found, type) else "",

@@ -1,4 +1,4 @@
-"""``arb data build``: raw candles and settlements become a data set (DESIGN.md section 5).
+"""``arb data build``: raw candles and settlements become a data set (docs/design.md section 5).
 
 A bar that opened at ``t - 1h`` is finished at ``t``: its close is ``price(t)``. The bar that opens at ``t`` gives
 only its open, as ``fill_price(t)``. So nothing that a strategy may see at ``t`` comes from an unfinished bar.

@@ -49,7 +49,8 @@ def read_coin_file(path: Path, *, older: bool) -> CoinFile:
 
     ``older`` files have no ``dataset.yaml`` beside them: a 0.0 funding rate there means that nothing settled, foreign
     columns are ignored, and an exchange that lacks a column, or of which all are empty, is not a leg. Raises
-    ``DataError`` when the file is unreadable, its times are naive, or its columns are not those of DESIGN.md section 5.
+    ``DataError`` when the file is unreadable, its times are naive, or its columns are not those of docs/design.md
+    section 5.
     """
     table = read_table(path, text=("timestamp",))
     if "timestamp" not in table.column_names:

@@ -1,4 +1,4 @@
-"""What a data set looks like on disk (DESIGN.md section 5): names of files and columns, and ``dataset.yaml``."""
+"""What a data set looks like on disk (docs/design.md section 5): names of files and columns, and ``dataset.yaml``."""
 
 from __future__ import annotations
 

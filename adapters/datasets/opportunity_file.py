@@ -1,4 +1,4 @@
-"""Storing derived opportunities beside the price history, in the columns of DESIGN.md section 5.
+"""Storing derived opportunities beside the price history, in the columns of docs/design.md section 5.
 
 A data set that holds the file offers exactly the rows in it. What is stored is what the engine derives under the
 shipped settings, so that a backtest on the stored rows gives the same ledger as one that derives them.

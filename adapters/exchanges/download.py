@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -188,7 +188,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def lines_of(report: dict[str, Any]) -> Sequence[str]:
-    """A line for each thing in the report that a person should look at."""
+    """A line for each thing in the report that a person should look at, then one of totals for each exchange."""
     lines = [f"left out: {line}" for line in report["left_out"]]
     for name, exchange in report["exchanges"].items():
         if exchange["error"]:
@@ -196,7 +196,13 @@ def lines_of(report: dict[str, Any]) -> Sequence[str]:
         lines += [f"warning: {name} does not list {symbol}" for symbol in exchange["not_listed"]]
         for symbol, leg in exchange["symbols"].items():
             lines += _leg_lines(f"{name} {symbol}", leg)
-    return lines
+    return [*lines, *_totals(report)]
+
+
+def _totals(report: dict[str, Any]) -> Iterator[str]:
+    for name, exchange in report["exchanges"].items():
+        rows = [sum(leg[kind]["rows"] for leg in exchange["symbols"].values()) for kind in ("bars", "settlements")]
+        yield f"{name}: {len(exchange['symbols'])} coins, {rows[0]} bars, {rows[1]} settlements"
 
 
 def _leg_lines(place: str, leg: dict[str, Any]) -> list[str]:

@@ -1,4 +1,7 @@
-"""Machine code made by a process of its own before the first hour: a compiler keeps its 200 MB as long as it lives."""
+"""Machine code made by a process of its own before the first hour: a compiler keeps its memory as long as it lives.
+
+Measured with an empty cache: a service that compiles itself has 550 MB from then on, one that finds the code 240 MB.
+"""
 
 from __future__ import annotations
 

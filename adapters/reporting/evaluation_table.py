@@ -8,35 +8,25 @@ from typing import Any
 import pandas as pd
 from rich.table import Table
 
+from adapters.reporting.figures import LATE, cells, columns
 from adapters.reporting.results_table import output_console
 from engine.analysis.assumed_funding import assumed_line
 
-COLUMNS: tuple[tuple[str, str, str], ...] = (
-    ("reward", "reward", "{:+.2f}"),
-    ("P&L\n%", "pnl_pct", "{:+.2f}"),
-    ("P&L\n%/7d", "pnl_pct_per_7d", "{:+.3f}"),
-    ("1 h late\n%/7d", "late_pnl_pct_per_7d", "{:+.3f}"),
-    ("max DD\n%", "max_drawdown_pct", "{:.2f}"),
-    ("steps", "steps", "{:.0f}"),
-    ("trades", "trades", "{:.0f}"),
-    ("win\n%", "win_rate_pct", "{:.0f}"),
-    ("avg win\nUSD", "avg_win_usd", "{:.2f}"),
-    ("avg loss\nUSD", "avg_loss_usd", "{:.2f}"),
-    ("per trade\nUSD", "profit_per_trade_usd", "{:+.2f}"),
-    ("look", "look", "{:.0f}"),
-)
+COLUMNS = columns(
+    "reward", "pnl_pct", "pnl_pct_per_7d", f"{LATE}pnl_pct_per_7d", "max_drawdown_pct", "steps", "trades",
+    "win_rate_pct", "avg_win_usd", "avg_loss_usd", "profit_per_trade_usd", "look",
+)  # fmt: skip
 
 
 def print_scores(rows: Mapping[str, Mapping[str, Any]], *, title: str) -> None:
     """Print the table with numbered models; a dash is not defined, what was not measured has no column."""
-    columns = [column for column in COLUMNS if any(column[1] in row for row in rows.values())]
+    measured = [column for column in COLUMNS if any(column.key in row for row in rows.values())]
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     table.add_column("")
-    for head, _, _ in columns:
-        table.add_column(head, justify="right", no_wrap=True)
+    for column in measured:
+        table.add_column(column.lines, justify="right", no_wrap=True)
     for number, row in enumerate(rows.values(), 1):
-        values = [(row[key], form) for _, key, form in columns]
-        table.add_row(str(number), *["-" if value is None else form.format(value) for value, form in values])
+        table.add_row(str(number), *cells(measured, row))
     console = output_console()
     console.print(table)
     for number, model in enumerate(rows, 1):

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from adapters.configuration.settings import ArbSettings
+from adapters.reporting.figures import cell, cells, columns
 from adapters.reporting.model_card_luck import luck_section
-from adapters.reporting.pbt_console import in_words, number
+from adapters.reporting.pbt_console import in_words
 from adapters.research.card_facts import CardFacts
 from adapters.research.contestants import RULES
 from engine.analysis.assumed_funding import METRIC, assumed_words
 
-COLUMNS = (
-    ("P&L %", "pnl_pct", "+.3f"),
-    ("P&L % / 7 d", "pnl_pct_per_7d", "+.3f"),
-    ("max DD %", "max_drawdown_pct", ".3f"),
-    ("Sharpe", "sharpe", ".2f"),
-    ("trades", "trades", ".0f"),
-    ("win %", "win_rate_pct", ".0f"),
-    ("avg hours", "avg_trade_hours", ".0f"),
-    ("funding USD", "funding_usd", "+.0f"),
-    ("assumed %", METRIC, ".0f"),
-    ("price USD", "price_pnl_usd", "+.0f"),
-    ("fees USD", "fees_usd", ".0f"),
-)
+COLUMNS = columns(
+    "pnl_pct", "pnl_pct_per_7d", "max_drawdown_pct", "sharpe", "trades", "win_rate_pct", "avg_trade_hours",
+    "funding_usd", METRIC, "price_pnl_usd", "fees_usd",
+)  # fmt: skip
 
 
 def model_card(facts: CardFacts) -> str:
@@ -88,7 +80,7 @@ def _search(facts: CardFacts) -> str:
     finals = {result["agent"]: result for result in results if result["iteration"] == last}
     ranked = [finals[agent] for agent in facts.order]
     lines = [
-        f"| {rank} | {one['agent']} | {number(one['fitness'], '+.3f')} | {in_words(one['hyperparameters'])} |"
+        f"| {rank} | {one['agent']} | {cell('fitness', one['fitness'])} | {in_words(one['hyperparameters'])} |"
         for rank, one in enumerate(ranked, start=1)
     ]
     return (
@@ -101,9 +93,9 @@ def _search(facts: CardFacts) -> str:
 
 
 def _results(facts: CardFacts) -> str:
-    heads = " | ".join(head for head, _, _ in COLUMNS)
+    heads = " | ".join(column.one_line for column in COLUMNS)
     rows = [
-        f"| {name} | {scenario} | " + " | ".join(number(metrics.get(key), form) for _, key, form in COLUMNS) + " |"
+        f"| {name} | {scenario} | " + " | ".join(cells(COLUMNS, metrics, exact=True)) + " |"
         for name, scenarios in facts.scores.items()
         for scenario, metrics in scenarios.items()
     ]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from adapters.reporting.figures import between, cell, cells, columns
 from adapters.research.card_facts import Judged
 from engine.analysis.significance import Significance
 
 SCENARIOS = ("at once", "1 h late")
-HEADS = (
-    "who", "fills", "P&L % / 7 d", "P&L %", "Sharpe", "chance > 0", "trials", "luck's Sharpe", "chance > luck", "PBO",
-    "loses",
-)  # fmt: skip
+WITH_INTERVAL = columns("pnl_pct_per_7d", "pnl_pct", "sharpe")
+ALONE = columns("probabilistic_sharpe", "trials", "luck_sharpe", "deflated_sharpe", "pbo", "loss_probability")
+HEADS = ("who", "fills", *(column.one_line for column in (*WITH_INTERVAL, *ALONE)))
 
 
 def luck_section(judged: Judged) -> str:
@@ -35,7 +38,7 @@ def luck_section(judged: Judged) -> str:
 def luck_table(judged: Judged) -> list[str]:
     """The lines of the table."""
     rows = [
-        f"| {' | '.join((name, scenario, *cells(scenarios[scenario])))} |"
+        f"| {' | '.join((name, scenario, *luck_cells(scenarios[scenario])))} |"
         for name, scenarios in judged.items()
         for scenario in SCENARIOS
     ]
@@ -48,26 +51,12 @@ CAVEAT = (
 )
 
 
-def cells(one: Significance) -> tuple[str, ...]:
+def luck_cells(one: Significance) -> list[str]:
     """From P&L to losses; a dash is not defined."""
-    return (
-        _with_interval(one.pnl_pct_per_7d, one.pnl_pct_per_7d_interval, "+.3f"),
-        _with_interval(one.pnl_pct, one.pnl_pct_interval, "+.2f"),
-        _with_interval(one.sharpe, one.sharpe_interval, "+.2f"),
-        _number(one.probabilistic_sharpe),
-        "-" if one.trials is None else str(one.trials),
-        _number(one.luck_sharpe),
-        _number(one.deflated_sharpe),
-        _number(one.pbo),
-        _number(one.loss_probability),
-    )
+    values = one.model_dump()
+    return [*(_with_interval(column.key, values) for column in WITH_INTERVAL), *cells(ALONE, values)]
 
 
-def _with_interval(value: float | None, bounds: tuple[float, float] | None, form: str) -> str:
-    if value is None:
-        return "-"
-    return f"{value:{form}}" if bounds is None else f"{value:{form}} ({bounds[0]:{form}} to {bounds[1]:{form}})"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"
+def _with_interval(key: str, values: Mapping[str, Any]) -> str:
+    value, bounds = cell(key, values[key], signed=True), values[f"{key}_interval"]
+    return value if values[key] is None or bounds is None else f"{value} ({between(key, bounds)})"

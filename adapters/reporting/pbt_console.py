@@ -8,12 +8,13 @@ from pathlib import Path
 
 import click
 
+from adapters.reporting.figures import cell
 from rl_training.pbt.population import Assignment
 from rl_training.pbt.ports import Interval, WorkerDied
 from rl_training.pbt.results import AgentResult, Iteration
 from rl_training.pbt.schedule import Schedule
 
-COLUMNS = ("ID", "Reward", "P&L%", "WinRate", "Trades", "MaxDD%", "Fitness", "Steps")
+HEADS = ("ID", "Reward", "P&L%", "WinRate", "Trades", "MaxDD%", "Fitness", "Steps")
 ShowProgress = Callable[[str, int, int], None]
 
 
@@ -84,28 +85,24 @@ class Narrator:
 
 def table(iteration: Iteration) -> list[str]:
     """The agents of an iteration as lines, best first."""
-    rows = [COLUMNS, *(_row(iteration.results[agent]) for agent in iteration.ranking)]
-    widths = [max(len(row[k]) for row in rows) for k in range(len(COLUMNS))]
+    rows = [HEADS, *(_row(iteration.results[agent]) for agent in iteration.ranking)]
+    widths = [max(len(row[k]) for row in rows) for k in range(len(HEADS))]
     return ["  ".join(f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
 
 
 def _row(result: AgentResult) -> tuple[str, ...]:
     metrics = result.metrics
+    win = metrics.get("win_rate_pct")
     return (
         str(result.agent),
-        number(result.reward, "+.2f"),
-        number(metrics.get("pnl_pct"), "+.3f"),
-        number(metrics.get("win_rate_pct"), ".0f", "%"),
-        number(metrics.get("trades"), ".0f"),
-        number(metrics.get("max_drawdown_pct"), ".3f"),
-        number(result.fitness, "+.3f") if result.fitness is not None else "failed",
+        cell("reward", result.reward),
+        cell("pnl_pct", metrics.get("pnl_pct"), exact=True),
+        cell("win_rate_pct", win) + ("" if win is None else "%"),
+        cell("trades", metrics.get("trades")),
+        cell("max_drawdown_pct", metrics.get("max_drawdown_pct"), exact=True),
+        cell("fitness", result.fitness) if result.fitness is not None else "failed",
         f"{result.steps:,}",
     )
-
-
-def number(value: float | int | None, form: str, unit: str = "") -> str:
-    """A dash where there is none."""
-    return "-" if value is None else f"{value:{form}}{unit}"
 
 
 SHORT = {"learning_rate": "lr"}

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from adapters.reporting.pbt_console import Narrator, in_words, number
+from adapters.reporting.figures import cell
+from adapters.reporting.pbt_console import Narrator, in_words
 from adapters.reporting.pbt_figure import write_figure
 from adapters.reporting.pbt_tensorboard import Scalars
 from adapters.research.pbt.campaign import Campaign
+from adapters.research.pbt.rules import rules_on_validation
 from adapters.research.pbt.tried import winner_after_all
 from adapters.storage.pbt_names import agent_zip
 from engine.analysis.assumed_funding import assumed_words
@@ -42,7 +44,9 @@ def shown(running: Campaign) -> Iterator[Callable[[Sequence[Iteration]], None]]:
 
         def show(iterations: Sequence[Iteration]) -> None:
             scalars.add(iterations[-1])
-            write_figure(running.folder / "pbt.html", running.job, iterations)
+            ended = iterations[-1].number == running.job.schedule.iterations
+            rules = rules_on_validation(running.job) if ended else {}
+            write_figure(running.folder / "pbt.html", running.job, iterations, rules)
 
         yield show
 
@@ -67,14 +71,14 @@ def tell_winner(
     """The winner, what it earned at once and one hour late, how much of it may be luck, and where it lies."""
     folder, last = running.folder, iterations[-1]
     winner = last.results[last.ranking[0]]
-    late = number(metrics["validation_1h_late"]["pnl_pct"], "+.3f")
+    late = cell("pnl_pct", metrics["validation_1h_late"]["pnl_pct"], exact=True)
+    at_once = cell("pnl_pct", winner.metrics["pnl_pct"], exact=True)
     assumed = assumed_words(metrics["validation"])
     narrator.say()
+    best = f"fitness {cell('fitness', winner.fitness)}; {in_words(winner.hyperparameters)}"
+    narrator.say(f"Winner: agent {winner.agent}, {best}")
     narrator.say(
-        f"Winner: agent {winner.agent}, fitness {number(winner.fitness, '+.3f')}; {in_words(winner.hyperparameters)}"
-    )
-    narrator.say(
-        f"P&L {number(winner.metrics['pnl_pct'], '+.3f')} % on validation, {late} % with fills one hour late"
+        f"P&L {at_once} % on validation, {late} % with fills one hour late"
         f"{f', {assumed}' if assumed else ''}; "
         f"{seconds:.0f} s"
     )

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 from rich.console import Console
 from rich.table import Table
 
+from adapters.reporting.figures import between, cells, columns
 from adapters.reporting.results_table import output_console
 from engine.analysis.significance import Significance
 
-Bounds = tuple[float, float] | None
+COLUMNS = columns("probabilistic_sharpe", "trials", "luck_sharpe", "deflated_sharpe", "pbo")
 
 
 def print_significance(judged: Mapping[str, Significance], *, console: Console | None = None) -> None:
@@ -18,29 +19,15 @@ def print_significance(judged: Mapping[str, Significance], *, console: Console |
     level = f"{100 * next(iter(judged.values())).confidence:g} %"
     table = Table(title_justify="left", box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     table.add_column("how much may be luck", overflow="fold", min_width=min(14, max(map(len, judged))))
-    heads = (f"P&L %\n{level} interval", f"Sharpe\n{level} interval", "chance\n> 0", "of\ntrials", "luck's\nSharpe",
-             "chance\n> luck", "over-\nfitting")  # fmt: skip
-    for head in heads:
+    for head in (f"P&L %\n{level} interval", f"Sharpe\n{level} interval", *(column.lines for column in COLUMNS)):
         table.add_column(head, justify="right", no_wrap=True)
     for name, one in judged.items():
-        table.add_row(name, *cells(one))
+        bounds = (between("pnl_pct", one.pnl_pct_interval), between("sharpe", one.sharpe_interval))
+        table.add_row(name, *bounds, *cells(COLUMNS, one.model_dump()))
     shown = console or output_console()
     shown.print(table)
     for line in notes(judged):
         shown.print(line, soft_wrap=True, markup=False)
-
-
-def cells(one: Significance) -> list[str]:
-    """The row of one result; a dash is not defined."""
-    return [
-        _between(one.pnl_pct_interval),
-        _between(one.sharpe_interval),
-        _number(one.probabilistic_sharpe),
-        "-" if one.trials is None else str(one.trials),
-        _number(one.luck_sharpe),
-        _number(one.deflated_sharpe),
-        _number(one.pbo),
-    ]
 
 
 def notes(judged: Mapping[str, Significance]) -> Iterator[str]:
@@ -52,11 +39,3 @@ def notes(judged: Mapping[str, Significance]) -> Iterator[str]:
             if reason is not None:
                 reasons.setdefault(reason, []).append(name)
         yield from (f"{', '.join(names)}: {reason}" for reason, names in reasons.items())
-
-
-def _between(bounds: Bounds) -> str:
-    return "-" if bounds is None else f"{bounds[0]:+.2f} to {bounds[1]:+.2f}"
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2f}"

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 from rich.table import Table
 
+from adapters.reporting.figures import COSTS as COSTS_USD
+from adapters.reporting.figures import cell, columns
 from adapters.reporting.results_table import output_console
 from adapters.research.stress.bench import Outcome
 from adapters.research.stress.break_even import BEYOND, NEVER_EARNS, BreakEven
@@ -15,14 +17,7 @@ from adapters.research.stress.study import Study
 from engine.analysis.assumed_funding import assumed_line
 from engine.analysis.metrics import Metrics
 
-COLUMNS = (
-    ("P&L\n%/7d", "pnl_pct_per_7d", "{:+.3f}"),
-    ("P&L\nUSD", "pnl_usd", "{:+,.0f}"),
-    ("Sharpe", "sharpe", "{:.2f}"),
-    ("max DD\n%", "max_drawdown_pct", "{:.2f}"),
-    ("trades", "trades", "{:.0f}"),
-    ("costs\nUSD", "", "{:,.0f}"),
-)
+COLUMNS = columns("pnl_pct_per_7d", "pnl_usd", "sharpe", "max_drawdown_pct", "trades", COSTS_USD)
 
 PHANTOM = (
     "phantom: USD of the P&L that come from closing a silent leg at its last known price, as the rules of the engine "
@@ -39,8 +34,8 @@ def print_study(study: Study, *, title: str, console: Console | None = None) -> 
     out = console or output_console()
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1), header_style="bold")
     table.add_column(study.strategy, overflow="fold", min_width=25)
-    for head, _, _ in COLUMNS:
-        table.add_column(head, justify="right", no_wrap=True)
+    for column in COLUMNS:
+        table.add_column(column.lines, justify="right", no_wrap=True)
     table.add_column("what happened")
     group = ""
     for label, one in rows(study):
@@ -74,14 +69,13 @@ def costs_usd(metrics: Metrics) -> float:
 
 
 def _cells(metrics: Metrics) -> Sequence[str]:
-    paid = costs_usd(metrics)
-    values = [(metrics[key] if key else paid, form) for _, key, form in COLUMNS]
-    return ["-" if value is None else _short(value, form) for value, form in values]
+    values = {**metrics, COSTS_USD: costs_usd(metrics)}
+    return [_short(column.key, values[column.key]) for column in COLUMNS]
 
 
-def _short(value: float, form: str) -> str:
+def _short(key: str, value: float | None) -> str:
     """Hundreds of thousands in thousands, so that the table keeps its width."""
-    return form.format(value) if abs(value) < 1e5 else form.format(value / 1e3) + "k"
+    return cell(key, value) if value is None or abs(value) < 1e5 else f"{cell(key, value / 1e3)}k"
 
 
 def what_happened(one: Outcome) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from adapters.reporting.figures import cell, cells, column, columns
 from adapters.research.walk_forward.account import Account, Tested
 from adapters.research.walk_forward.choices import Choice
 from adapters.research.walk_forward.plan import WalkForwardPlan
@@ -16,6 +17,7 @@ from engine.market.data import time_of
 from engine.windows import Window
 
 PNL = "pnl_pct_per_7d"
+TESTED = columns(PNL, "pnl_pct", "trades")
 
 
 def print_folds(account: Account, plan: WalkForwardPlan, console: Console) -> None:
@@ -25,7 +27,8 @@ def print_folds(account: Account, plan: WalkForwardPlan, console: Console) -> No
     for head in ("fold", "train\nfrom", "validation\nfrom", "test\nfrom"):
         table.add_column(head, no_wrap=True)
     table.add_column("chosen", overflow="fold")
-    for head in ("validation\n%/7d", "test\n%/7d", "test\n%", "trades"):
+    heads = (("validation", PNL), ("test", PNL), ("test", "pnl_pct"), ("", "trades"))
+    for head in (f"{window}\n{column(key).unit}" if window else column(key).lines for window, key in heads):
         table.add_column(head, justify="right", no_wrap=True)
     for tested in account.folds:
         table.add_row(*_row(tested, varied))
@@ -42,18 +45,15 @@ def _row(tested: Tested, varied: Sequence[str]) -> list[str]:
     fold, metrics = tested.choice.fold, tested.metrics
     return [
         str(fold.number), _day(fold.train), _day(fold.validation), _day(fold.test), _chosen(tested.choice, varied),
-        _number(tested.choice.validation[PNL], "+.3f"), _number(metrics[PNL], "+.3f"),
-        _number(metrics["pnl_pct"], "+.2f"), str(metrics["trades"]),
+        cell(PNL, tested.choice.validation[PNL]), *cells(TESTED, metrics),
     ]  # fmt: skip
 
 
 def _total(account: Account) -> list[str]:
     """Validation is the mean over folds, the test that of the whole account."""
     validation = [float(tested.choice.validation[PNL] or 0.0) for tested in account.folds]
-    metrics = account.metrics
     return [
-        "all", "", "", "", "", _number(float(np.mean(validation)), "+.3f"), _number(metrics[PNL], "+.3f"),
-        _number(metrics["pnl_pct"], "+.2f"), str(metrics["trades"]),
+        "all", "", "", "", "", cell(PNL, float(np.mean(validation))), *cells(TESTED, account.metrics),
     ]  # fmt: skip
 
 
@@ -70,10 +70,6 @@ def _chosen(choice: Choice, varied: Sequence[str]) -> str:
 
 def _short(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _number(value: float | int | None, form: str) -> str:
-    return "-" if value is None else f"{value:{form}}"
 
 
 def _day(window: Window) -> str:

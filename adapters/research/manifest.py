@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any
 
 from adapters.configuration.settings import ArbSettings
+from adapters.configuration.strategy_files import file_facts
 from adapters.datasets.load import Dataset
 from adapters.storage.provenance import code_version, command_line
 from adapters.storage.saved_run import RUN_FORMAT
@@ -22,6 +24,7 @@ def build_manifest(
     return {
         "format": RUN_FORMAT,
         **more,
+        **_own_files(more),
         "written_by": written_by,
         "settings": settings.model_dump(mode="json"),
         "settings_hash": settings.hash(),
@@ -42,3 +45,10 @@ def build_manifest(
         "started": started.isoformat(),
         "finished": datetime.now(UTC).isoformat(),
     }
+
+
+def _own_files(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What the strategies are that are known by a path alone; nothing where all are installed or importable."""
+    names = [facts.get("strategy"), *(facts.get("strategies") or ())]
+    files = {name: found for name in names if isinstance(name, str) and (found := file_facts(name))}
+    return {"strategy_files": files} if files else {}

@@ -23,6 +23,7 @@ from adapters.research.tuning_files import (
 from adapters.storage.atomic import new_directory
 from adapters.storage.giving_way import check_place
 from adapters.storage.provenance import command_line
+from adapters.storage.run_files import folder_name
 from adapters.storage.trials import FILE as TRIALS
 from adapters.storage.trials import write_trials as write_record
 from engine.analysis.significance import Trials
@@ -68,7 +69,7 @@ def tune(asked: TuningRequest, progress: Callable[[int, int], None]) -> Search:
     """Measure every point and write the folder. ``progress`` gets the number done, of how many."""
     started = datetime.now(UTC)
     name = asked.name
-    folder = asked.out or Path("runs") / f"tune-{name.replace(':', '.')}-{started:%Y%m%dT%H%M%SZ}"
+    folder = asked.out or Path("runs") / f"tune-{folder_name(name)}-{started:%Y%m%dT%H%M%SZ}"
     check_place(folder)
     settings = load_settings(asked.config, asked.overrides)
     check_names(settings.strategies)

@@ -175,14 +175,19 @@ def load_model(path: Path, settings: PolicyRules, *, allow_other_costs: bool = F
     under another fee table (unless ``allow_other_costs``).
     """
     model = read_model(path)
-    _check_spec(model.policy, settings, path)
+    check_policy(model.policy, settings, path, allow_other_costs=allow_other_costs)
+    return model
+
+
+def check_policy(policy: Policy, settings: PolicyRules, path: Path | str, *, allow_other_costs: bool = False) -> None:
+    """Raise ``BundleError`` when a policy does not fit a run, as ``load_model`` says; ``path`` is for the message."""
+    _check_spec(policy, settings, path)
     run_costs = settings.cost_table_hash()
-    if model.policy.cost_table_hash != run_costs and not allow_other_costs:
+    if policy.cost_table_hash != run_costs and not allow_other_costs:
         raise BundleError(
-            f"{path} was trained under fee table {model.policy.cost_table_hash}, the run uses {run_costs}; "
+            f"{path} was trained under fee table {policy.cost_table_hash}, the run uses {run_costs}; "
             "give --allow-other-costs to run it all the same"
         )
-    return model
 
 
 def read_model(path: Path) -> LoadedBundle:
@@ -226,7 +231,7 @@ def bundle_folder(path: Path) -> Path:
     raise BundleError(f"{path} has no {DESCRIPTION}: observation spec and scaler are unknown, so it cannot be used")
 
 
-def _check_spec(policy: Policy, settings: PolicyRules, path: Path) -> None:
+def _check_spec(policy: Policy, settings: PolicyRules, path: Path | str) -> None:
     if policy.spec.positions != settings.max_positions:
         raise BundleError(
             f"{path} was trained with {policy.spec.positions} positions, the run has {settings.max_positions}; "

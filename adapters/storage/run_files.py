@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -36,8 +36,9 @@ def write_run(folder: Path, records: Records, tape: Tape, metrics: Metrics, mani
 
 
 def folder_name(strategy: str) -> str:
-    """The folder of a strategy beside others: a name that every file system takes."""
-    return strategy.replace(":", ".")
+    """The folder of a strategy beside others: a name that every file system takes, without the path to its file."""
+    place, colon, attribute = strategy.rpartition(":")
+    return f"{PurePath(place).name.removesuffix('.py')}.{attribute}" if colon else strategy
 
 
 def write_comparison(path: Path, results: Mapping[str, Metrics]) -> None:

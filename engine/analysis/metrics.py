@@ -1,4 +1,4 @@
-"""Metrics as pure functions of a run's records (DESIGN.md section 7). ``None`` says that a number is not defined."""
+"""Metrics as pure functions of a run's records (docs/design.md section 7). ``None``: a number is not defined."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def compute_metrics(records: Records, initial_capital_usd: float) -> Metrics:
 
 
 def fitness(metrics: Metrics, drawdown_weight: float = 0.5) -> float:
-    """P&L in % of initial capital minus the weighted maximum drawdown in % (DESIGN.md section 8); nan if undefined."""
+    """P&L in % of initial capital less the weighted max drawdown in % (docs/design.md section 8); nan: undefined."""
     pnl_pct, drawdown_pct = metrics["pnl_pct"], metrics["max_drawdown_pct"]
     if pnl_pct is None or drawdown_pct is None:
         return float("nan")

@@ -46,7 +46,7 @@ class RecordedOpportunities:
 class MarketData:
     """Raw hourly facts of one data set or one live collection; no value is carried forward here.
 
-    Source: DESIGN.md sections 3 to 5. ``hours`` are consecutive hour numbers (see ``hour_of``).
+    Source: docs/design.md sections 3 to 5. ``hours`` are consecutive hour numbers (see ``hour_of``).
     """
 
     hours: Ints  # [hours], consecutive

@@ -4,7 +4,7 @@ A settlement is due at the last one plus the interval in force. When it is absen
 grace) it is assumed: booked at the last rate, flagged, and charged by the kernel only where it costs. An actual one
 takes back every assumed one within its own interval. From the second missing in a row on, and not before the limit of
 hours since the last actual one, the leg is silent until an actual one comes: nothing more is assumed, nobody may enter,
-and who holds it leaves (DESIGN.md section 4). The schedule of a leg does not depend on any portfolio.
+and who holds it leaves (docs/design.md section 4). The schedule of a leg does not depend on any portfolio.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a policy sees: the one observation encoder (DESIGN.md section 6; ``actions`` has what it may answer).
+"""What a policy sees: the one observation encoder (docs/design.md section 6; ``actions`` has what it may answer).
 
 An observation is built from the books of one portfolio and the ranked candidates of one hour. Training reads the
 candidates from a table that was made beforehand, backtest and paper trading rank them at the hour; both go through

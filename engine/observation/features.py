@@ -1,4 +1,4 @@
-"""The one feature builder: what is known about every directed pair at an hour (DESIGN.md section 5).
+"""The one feature builder: what is known about every directed pair at an hour (docs/design.md section 5).
 
 ``build_tables`` computes window statistics once for a market; ``feature_matrix`` puts the features of one hour
 together from them. Every window is computed from its own rows alone, newest first, so that a shorter history

@@ -20,7 +20,7 @@ Info = dict[str, Any]
 
 
 class FundingArbitrageEnv(gymnasium.Env[Float32s, np.int64]):
-    """One portfolio on random windows of a market; observations and actions are those of DESIGN.md section 6.
+    """One portfolio on random windows of a market; observations and actions are those of docs/design.md section 6.
 
     ``reset(options={"first": row, "last": row})`` names the window. An episode is truncated at its length, or closed
     there like a backtest and terminated with ``episode.close_at_end``. An action that is refused does nothing; the

@@ -1,4 +1,4 @@
-"""Reward of a step: change of mark-to-market equity, costs included, and optional shaping (DESIGN.md section 6)."""
+"""Reward of a step: change of marked equity, costs included, and optional shaping (docs/design.md section 6)."""
 
 from __future__ import annotations
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from adapters.reporting.figures import column
 from adapters.reporting.page.extras import HINDSIGHT, PERSISTENT, Extras
 from adapters.reporting.page.numbers import DASH, count, interval, number, pct, usd
 from adapters.storage.saved_run import SavedRun
@@ -37,31 +38,36 @@ def figures(run: SavedRun, extras: Extras) -> list[Figure]:
             "P&L per 7 days",
             pct(metrics["pnl_pct_per_7d"], 3),
             _also(_range(level, bounds.get("pnl_pct_per_7d_interval")), assumed),
-            *_above(metrics["pnl_pct_per_7d"], 0.5, "0.5 %"),
+            *_against("pnl_pct_per_7d", metrics),
         ),
         Figure(
             "Sharpe",
             number(metrics["sharpe"], signed=True),
             _range(level, bounds.get("sharpe_interval")),
-            *_above(metrics["sharpe"], 1.0, "1"),
+            *_against("sharpe", metrics),
         ),
         Figure(
             "Max drawdown",
             pct(metrics["max_drawdown_pct"], signed=False),
             f"hourly, mark to market; Sortino {number(metrics['sortino'], signed=True)}",
         ),
-        Figure("Win rate", pct(metrics["win_rate_pct"], 0, signed=False), _trades(metrics), *_win_target(metrics)),
+        Figure(
+            "Win rate",
+            pct(metrics["win_rate_pct"], 0, signed=False),
+            _trades(metrics),
+            *_against("win_rate_pct", metrics),
+        ),
         Figure(
             "Profit factor",
             number(metrics["profit_factor"]) if metrics["profit_factor"] is not None else DASH,
             "" if metrics["profit_factor"] is not None or not metrics["trades"] else "no trade lost",
-            *_above(metrics["profit_factor"], 2.0, "2"),
+            *_against("profit_factor", metrics),
         ),
         Figure(
             "Average trade",
             _hours(metrics["avg_trade_hours"]),
             f"per trade Sharpe {number(metrics['sharpe_trades'])}",
-            *_hold_target(metrics),
+            *_against("avg_trade_hours", metrics),
         ),
         Figure("Break-even costs", _multiple(metrics["break_even_cost_multiple"]), "same trades, dearer"),
         _share("Of hindsight", HINDSIGHT, "every next trade known", run, extras),
@@ -107,17 +113,13 @@ def _range(level: str, bounds: Any) -> str:
     return f"{level}: {interval(bounds, 2)}".removeprefix(": ") if bounds else ""
 
 
-def _above(value: float | None, least: float, words: str) -> tuple[str, bool | None]:
-    return f"> {words}", None if value is None else value > least
-
-
-def _win_target(metrics: Mapping[str, Any]) -> tuple[str, bool | None]:
-    return _above(metrics["win_rate_pct"], 50.0, "50 %")
-
-
-def _hold_target(metrics: Mapping[str, Any]) -> tuple[str, bool | None]:
-    hours = metrics["avg_trade_hours"]
-    return "< 12 h", None if hours is None else hours < 12
+def _against(key: str, metrics: Mapping[str, Any]) -> tuple[str, bool | None]:
+    """The target of a metric in words, and whether it is met."""
+    target, value = column(key).target, metrics[key]
+    if target is None:
+        return "", None
+    words = f"{target.sign} {target.value:g} {target.unit}".rstrip()
+    return words, None if value is None else target.is_met(value)
 
 
 def _trades(metrics: Mapping[str, Any]) -> str:

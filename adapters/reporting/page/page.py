@@ -16,6 +16,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]  # plotly ships no types
 
+from adapters.reporting.figures import columns
 from adapters.reporting.page import attribution, headline, numbers, quality
 from adapters.reporting.page.chart_data import chart_data, is_itself
 from adapters.reporting.page.extras import Extras, read_extras
@@ -25,8 +26,13 @@ from adapters.reporting.page.story import story
 from adapters.storage.atomic import replacing_file
 from adapters.storage.giving_way import check_file
 from adapters.storage.saved_run import REPORT, SavedRun, read_run
-from engine.analysis.assumed_funding import assumed_words
+from engine.analysis.assumed_funding import METRIC, assumed_words
 
+COLUMNS = columns(
+    "pnl_pct", "pnl_pct_per_7d", "sharpe", "max_drawdown_pct", "trades", "win_rate_pct", "profit_factor",
+    "avg_trade_hours", "funding_usd", METRIC, "price_pnl_usd", "fees_usd", "break_even_cost_multiple",
+)  # fmt: skip
+"""Of every table of runs."""
 MARK = b'localStorage.getItem("arb-theme")'
 """Stands at the head of every page of ours."""
 
@@ -83,14 +89,10 @@ def run_page(run: SavedRun, extras: Extras) -> str:
 
 
 def render(template: str, **values: Any) -> str:
-    """A template with the library, styles and scripts of every page."""
-    return (
-        _environment()
-        .get_template(template)
-        .render(
-            **values, style=_asset("style.css"), charts=_asset("charts.js"), scripts=_asset("page.js"), plotly=_plotly()
-        )
-    )
+    """A template with the library, styles and scripts of every page; ``more_charts`` are scripts of its own."""
+    parts = {"style": asset("style.css"), "charts": asset("charts.js"), "scripts": asset("page.js")}
+    found = _environment().get_template(template)
+    return found.render(**{"more_charts": "", **parts, **values}, plotly=_plotly())
 
 
 @cache
@@ -106,11 +108,13 @@ def _environment() -> Environment:
         "short": attribution.short_label,
         "words": lambda text: str(text).replace("_", " "),
     }
+    environment.globals["columns"] = COLUMNS
     return environment
 
 
 @cache
-def _asset(name: str) -> Markup:
+def asset(name: str) -> Markup:
+    """A style or a script, to stand in a page as it is."""
     return Markup((files("adapters.reporting.page") / "templates" / name).read_text(encoding="utf-8"))
 
 

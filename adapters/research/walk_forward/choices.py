@@ -11,6 +11,7 @@ from adapters.configuration.tuning_grids import Point
 from adapters.research.tuning import MeasureAll, Trial, TuningJob, ranked
 from adapters.research.walk_forward.plan import WalkForwardPlan
 from adapters.research.walk_forward.point_log import PointLog
+from adapters.storage.run_files import folder_name
 from engine.analysis.folds import Fold
 from engine.analysis.metrics import Metrics
 from strategies.policy import Policy
@@ -49,7 +50,7 @@ def choose_rules(folder: Path, plan: WalkForwardPlan, measure_all: MeasureAll, s
         points = plan.points_for(name)
         total = len(points) * len(plan.folds)
         for fold in plan.folds:
-            log = PointLog(fold_folder(folder, fold) / f"{name.replace(':', '.')}.jsonl", points)
+            log = PointLog(fold_folder(folder, fold) / f"{folder_name(name)}.jsonl", points)
             log.read()
             for measured in measure_all(_job(plan, name, fold), log.missing):
                 log.append(measured)
