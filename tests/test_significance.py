@@ -10,7 +10,7 @@ import pytest
 from support_environment import random_policy
 
 from adapters.configuration.settings import load_settings
-from adapters.reporting.significance_table import cells, notes
+from adapters.reporting.significance_table import luck_cells, notes
 from adapters.research.significance import after_all, other_hours, trials_behind
 from adapters.storage.bundles import save_bundle
 from engine.analysis.significance import NO_RECORD, SignificanceSettings, Trials, hourly_returns, significance
@@ -74,7 +74,7 @@ def test_without_a_record_of_trials_the_reason_stands_in_its_place() -> None:
     assert found.deflated_sharpe_reason == found.pbo_reason == NO_RECORD == "no record of trials"
     assert found.probabilistic_sharpe is not None
     assert list(notes({"carry": found, "hold": found})) == ["carry, hold: no record of trials"]
-    assert cells(found)[3:] == ["-"] * 4
+    assert luck_cells(found)[3:] == ["-"] * 4
 
 
 def test_more_trials_leave_less() -> None:
@@ -85,7 +85,7 @@ def test_more_trials_leave_less() -> None:
     assert many.deflated_sharpe is not None
     assert many.deflated_sharpe < few.deflated_sharpe < (few.probabilistic_sharpe or 0)
     assert (many.trials, many.pbo, many.deflated_sharpe_reason) == (500, 0.5, None)
-    assert cells(many)[2:] == [f"{many.probabilistic_sharpe:.2f}", "500", f"{many.luck_sharpe:.2f}",
+    assert luck_cells(many)[2:] == [f"{many.probabilistic_sharpe:.2f}", "500", f"{many.luck_sharpe:.2f}",
                                f"{many.deflated_sharpe:.2f}", "0.50"]  # fmt: skip
     assert list(notes({"carry": many})) == []
     assert after_all(many, "settings").startswith("500 settings were tried. After that the best one's Sharpe of")
@@ -117,8 +117,8 @@ def test_what_does_not_move_or_is_too_short_has_no_sharpe() -> None:
     short = significance(np.array([0.1, 0.2]), QUICK)
     assert short.pnl_pct_interval is None
     assert "three hours" in (short.interval_reason or "")
-    assert cells(still)[:3] == ["+0.00 to +0.00", "-", "-"]
-    assert cells(short) == ["-"] * 7
+    assert luck_cells(still)[:3] == ["+0.00 to +0.00", "-", "-"]
+    assert luck_cells(short) == ["-"] * 7
     assert "none (nothing moved" in after_all(still, "settings")
 
 

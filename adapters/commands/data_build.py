@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from adapters.commands.data_windows import edges_of, tell_windows, window_options
 from adapters.commands.progress import progress_bar
-
-if TYPE_CHECKING:
-    from engine.market.data import MarketData
-
 
 FINDINGS_SHOWN = 3
 """Lines of each kind of finding; ``arb data validate`` shows more."""
@@ -63,25 +59,18 @@ def command(
     from adapters.configuration.settings import load_settings
     from adapters.datasets.build import build_dataset
     from adapters.datasets.left_out import LeftOut
+    from adapters.datasets.opportunity_file import write_opportunities as write
     from adapters.datasets.selection import selection_of
     from adapters.datasets.validate import validate
-    from adapters.naming.names import checked_name, stem_of_text
+    from adapters.naming.names import name_of_folder
     from adapters.reporting.findings_list import findings_list
 
     left, selection = LeftOut(strict=strict), selection_of(symbols, exclude)
-    folder = out.resolve().name
-    chosen_name = checked_name(name, "--name") if name else folder if folder.isprintable() else stem_of_text(folder)
-    with progress_bar() as progress:
-
-        def also_write(market: MarketData, folder: Path) -> None:
-            from adapters.datasets.opportunity_file import write_opportunities as write
-
-            write(market, folder, progress)
-
+    with progress_bar() as bar:
         info, warnings = build_dataset(
-            raw, out, name=chosen_name, source=source or str(raw), windows=edges_of(edges), replace=replace, left=left,
-            selection=selection, gate=load_settings(config, overrides).gate, progress=progress,
-            also_write=also_write if write_opportunities else None,
+            raw, out, name=name_of_folder(name, out.resolve().name), source=source or str(raw), windows=edges_of(edges),
+            replace=replace, left=left, selection=selection, gate=load_settings(config, overrides).gate, progress=bar,
+            also_write=partial(write, progress=bar) if write_opportunities else None,
         )  # fmt: skip
     click.echo(f"{out}: {', '.join(info.exchanges)}")
     click.echo(f"{'hours':<10} {info.first_hour:%Y-%m-%dT%H:%MZ} to {info.last_hour:%Y-%m-%dT%H:%MZ}")

@@ -46,7 +46,7 @@ def build_dataset(
     left: LeftOut | None = None,
     selection: Selection = EVERYTHING,
     gate: GateSettings | None = None,
-    also_write: Callable[[MarketData, Path], None] | None = None,
+    also_write: Callable[[MarketData, Path], object] | None = None,
     progress: Progress | None = None,
 ) -> tuple[DatasetInfo, list[str]]:
     """Build the data set ``out`` from the raw folder, whole or not at all.

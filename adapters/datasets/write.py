@@ -38,7 +38,7 @@ def write_dataset(
     info: DatasetInfo,
     *,
     replace: bool = False,
-    also_write: Callable[[MarketData, Path], None] | None = None,
+    also_write: Callable[[MarketData, Path], object] | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Write ``market`` to the folder ``out``, whole or not at all; ``load_dataset`` gives back an equal market.

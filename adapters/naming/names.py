@@ -85,6 +85,13 @@ def contract_stem(listed: str) -> str:
     )
 
 
+def name_of_folder(name: str | None, folder: str) -> str:
+    """The name that was given, checked, else that of the folder. Raises ``UserError`` for one that cannot be used."""
+    if name:
+        return checked_name(name, "--name")
+    return folder if folder.isprintable() else stem_of_text(folder)
+
+
 def stem_of_text(text: str) -> str:
     """A file name without suffix for any text: the text where it keeps the rule, else what is readable and a tag."""
     if problem_of(text, longest=LONGEST_STEM) is None and text.split(".")[0].upper() not in DEVICES:

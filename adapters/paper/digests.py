@@ -18,7 +18,7 @@ NOTHING = 0
 
 
 def observation_hash(facts: HourFacts) -> str:
-    """Sixteen hex digits over everything that became known at an hour; every nan counts as the same."""
+    """Sixteen hex digits over everything that became known at an hour; every nan counts as the same one."""
     digest = hashlib.sha256(str(facts.hour).encode())
     digest.update(np.where(np.isnan(facts.values), np.nan, facts.values).tobytes())
     for settled in sorted((s.leg, s.hour, s.rate) for s in facts.settled):
@@ -43,7 +43,7 @@ def chained(digest: int, rows: Iterable[tuple[Any, ...]]) -> int:
 
 
 def chained_records(digest: int, records: NDArray[Any]) -> int:
-    """The same for rows of what the kernel recorded; every nan counts as the same."""
+    """The same for rows of what the kernel recorded; every nan counts as the same one."""
     packed = records.astype(np.dtype([(name, records.dtype[name]) for name in records.dtype.names or ()]))
     for name in packed.dtype.names or ():
         if packed.dtype[name].kind == "f":

@@ -79,7 +79,7 @@ COLUMNS: Mapping[str, Column] = {
         Column("pnl_pct_per_7d", "P&L", "%/7d", "+.3f", line="P&L % / 7 d", page=("P&L", "%/7d"),
                target=Target(0.5, "%")),
         Column("pnl_pct", "P&L", "%", "+.2f", "+.3f", page=("P&L", "%")),
-        Column("pnl_usd", "P&L", "USD", "+,.0f"),
+        Column("pnl_usd", "P&L", "USD", "+,.0f", page=("P&L", "USD")),
         Column("sharpe", "Sharpe", page=("Sharpe", ""), target=Target(1), signed_on_pages=True),
         Column("max_drawdown_pct", "max DD", "%", ".2f", ".3f", page=("Max DD", "%")),
         Column("trades", "trades", "", ".0f", page=("Trades", "")),
@@ -92,7 +92,7 @@ COLUMNS: Mapping[str, Column] = {
         Column("price_pnl_usd", "price", "USD", "+.0f", page=("Price", "USD")),
         Column("fees_usd", "fees", "USD", ".0f", page=("Fees", "USD")),
         Column("break_even_cost_multiple", "costs x\nto zero", "", ".1f", page=("Break-even", "x costs")),
-        Column(COSTS, "costs", "USD", ",.0f"),
+        Column(COSTS, "costs", "USD", ",.0f", page=("Costs", "USD")),
         # Of episodes and agents.
         Column("reward", "reward", "", "+.2f"),
         Column("fitness", "fitness", "", "+.3f"),

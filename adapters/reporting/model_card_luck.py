@@ -46,8 +46,9 @@ def luck_table(judged: Judged) -> list[str]:
 
 
 CAVEAT = (
-    "- Both chances take hours for independent of each other. Hourly marks at last trades bounce, so here they are "
-    "rather too low; the intervals keep the bounce, but know nothing of the search. A few trades decide everything."
+    "- Both chances assume that one hour's return says nothing about the next one's. Marks at last trades jump between "
+    "bid and ask and back, so here they are rather too low. The intervals allow for that, but not for how many were "
+    "tried. A few trades decide everything."
 )
 
 

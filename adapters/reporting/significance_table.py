@@ -22,12 +22,17 @@ def print_significance(judged: Mapping[str, Significance], *, console: Console |
     for head in (f"P&L %\n{level} interval", f"Sharpe\n{level} interval", *(column.lines for column in COLUMNS)):
         table.add_column(head, justify="right", no_wrap=True)
     for name, one in judged.items():
-        bounds = (between("pnl_pct", one.pnl_pct_interval), between("sharpe", one.sharpe_interval))
-        table.add_row(name, *bounds, *cells(COLUMNS, one.model_dump()))
+        table.add_row(name, *luck_cells(one))
     shown = console or output_console()
     shown.print(table)
     for line in notes(judged):
         shown.print(line, soft_wrap=True, markup=False)
+
+
+def luck_cells(one: Significance) -> list[str]:
+    """The row of one result; a dash is not defined."""
+    bounds = (between("pnl_pct", one.pnl_pct_interval), between("sharpe", one.sharpe_interval))
+    return [*bounds, *cells(COLUMNS, one.model_dump())]
 
 
 def notes(judged: Mapping[str, Significance]) -> Iterator[str]:

@@ -23,10 +23,10 @@ def describe(name: str, values: Mapping[str, Any], *, must_load: bool = False) -
     except UserError as error:
         if must_load:
             raise
-        return list(_wrapped(f"{name:<10}", f"not available: {error}"))
+        return list(_wrapped(f"{name:<9} ", f"not available: {error}"))
     models = {0: "", 1: " Needs a trained model (--model)."}
     needs = models.get(strategy_class.policies, f" Needs {strategy_class.policies} trained models (--model).")
-    lines = list(_wrapped(f"{name:<10}", _first_line(strategy_class.__doc__) + needs))
+    lines = list(_wrapped(f"{name:<9} ", _first_line(strategy_class.__doc__) + needs))
     return lines + _parameter_lines(parameters)
 
 

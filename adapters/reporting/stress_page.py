@@ -7,7 +7,7 @@ from typing import Any
 
 from adapters.reporting.page.pack import embedded
 from adapters.reporting.page.page import render
-from adapters.reporting.stress_table import conclusions, costs_usd, rows, what_happened
+from adapters.reporting.stress_table import COLUMNS, conclusions, rows, what_happened, with_costs
 from adapters.research.stress.scenarios import CAPITAL, COSTS
 from adapters.research.stress.settings import StressSettings
 from adapters.research.stress.study import Study
@@ -23,6 +23,7 @@ def stress_page(
         title=title,
         under=under,
         data=embedded({"costs": curves[COSTS], "capacity": curves[CAPITAL]}),
+        columns_shown=COLUMNS,
         studies=[_study(study) for study in studies],
         impact=f"{stress.capital.impact_coefficient:g}",
         outage_hours=stress.outages.hours,
@@ -32,7 +33,7 @@ def stress_page(
 
 def _study(study: Study) -> Mapping[str, Any]:
     shown = [
-        {"label": label, "metrics": one.metrics, "costs": costs_usd(one.metrics), "happened": what_happened(one)}
+        {"label": label, "metrics": with_costs(one.metrics), "happened": what_happened(one)}
         for label, one in rows(study)
     ]
     return {"name": study.strategy, "conclusions": conclusions(study), "rows": shown}

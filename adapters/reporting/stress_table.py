@@ -68,8 +68,13 @@ def costs_usd(metrics: Metrics) -> float:
     return sum(float(metrics[name] or 0) for name in names)
 
 
+def with_costs(metrics: Metrics) -> Metrics:
+    """The metrics with everything that the run paid as one more."""
+    return {**metrics, COSTS_USD: costs_usd(metrics)}
+
+
 def _cells(metrics: Metrics) -> Sequence[str]:
-    values = {**metrics, COSTS_USD: costs_usd(metrics)}
+    values = with_costs(metrics)
     return [_short(column.key, values[column.key]) for column in COLUMNS]
 
 
