@@ -76,10 +76,10 @@ def record(env: FundingVecEnv, steps: int) -> Script:
     return Script(actions, orders, held / steps / env.num_envs)
 
 
-def kernel(course: TrainingMarket, script: Script, windows: tuple[Any, Any]) -> Contender:
+def kernel(market: TrainingMarket, script: Script, windows: tuple[Any, Any]) -> Contender:
     """The hourly loop alone: orders in, equity gains out."""
     portfolios = len(windows[0])
-    loop = HourlyLoop(course.tape, portfolios, close_at_end=False, recording_hours=0)
+    loop = HourlyLoop(market.tape, portfolios, close_at_end=False, recording_hours=0)
 
     def play() -> None:
         loop.start(*windows)
@@ -101,9 +101,9 @@ def vectorised(env: FundingVecEnv, script: Script) -> Contender:
     return Contender("vectorised", env.num_envs * len(script.actions), play)
 
 
-def single(course: TrainingMarket, script: Script) -> Contender:
+def single(market: TrainingMarket, script: Script) -> Contender:
     """One portfolio behind the interface of gymnasium."""
-    env = FundingArbitrageEnv(course, episode=EPISODE)
+    env = FundingArbitrageEnv(market, episode=EPISODE)
     actions = [int(row[0]) for row in script.actions]
 
     def play() -> None:
@@ -115,18 +115,18 @@ def single(course: TrainingMarket, script: Script) -> Contender:
     return Contender("gymnasium", len(actions), play)
 
 
-def contenders(course: TrainingMarket, portfolios: int, steps: int) -> tuple[list[Contender], dict[str, float]]:
+def contenders(market: TrainingMarket, portfolios: int, steps: int) -> tuple[list[Contender], dict[str, float]]:
     """All of them, warmed up, and the positions that their portfolios hold on average."""
-    hours = min(LONG_WINDOW_HOURS, course.last - course.first)
+    hours = min(LONG_WINDOW_HOURS, market.last - market.first)
     long_steps = min(steps, hours - 1)
-    windows = course.draw(np.random.default_rng(0), hours, portfolios)
+    windows = market.draw(np.random.default_rng(0), hours, portfolios)
     whole = EpisodeSettings(length_hours=hours)
-    long_env = FundingVecEnv(course, portfolios, np.random.default_rng(0), episode=whole)
+    long_env = FundingVecEnv(market, portfolios, np.random.default_rng(0), episode=whole)
     long_env.set_options([{"first": int(a), "last": int(b)} for a, b in zip(*windows, strict=True)])
     long_script = record(long_env, long_steps)
-    env = FundingVecEnv(course, portfolios, np.random.default_rng(0), episode=EPISODE)
+    env = FundingVecEnv(market, portfolios, np.random.default_rng(0), episode=EPISODE)
     script = record(env, steps)
-    made = [kernel(course, long_script, windows), vectorised(env, script), single(course, script)]
+    made = [kernel(market, long_script, windows), vectorised(env, script), single(market, script)]
     for contender in made:
         contender.play()
     return made, {"kernel": long_script.held, "vectorised": script.held, "gymnasium": script.held}
@@ -141,7 +141,7 @@ def run(made: Sequence[Contender], rounds: int) -> None:
             contender.seconds.append(time.perf_counter() - start)
 
 
-def course_of(path: Path) -> TrainingMarket:
+def market_of(path: Path) -> TrainingMarket:
     """The training range of a data set under the shipped settings."""
     settings, dataset = load_settings(), load_dataset(path)
     builder, window = prepare_dataset(dataset, settings), window_of(dataset, None, None, "train")
@@ -158,7 +158,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=40)
     options = parser.parse_args()
-    made, held = contenders(course_of(options.dataset), options.portfolios, options.steps)
+    made, held = contenders(market_of(options.dataset), options.portfolios, options.steps)
     run(made, options.rounds)
     print(f"{options.portfolios} portfolios (gymnasium: 1), random valid actions, one thread")
     print(f"{'steps a second':<16}{'fastest':>12}{'median':>12}{'target':>12}{'x target':>10}{'held':>8}")

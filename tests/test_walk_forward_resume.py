@@ -15,7 +15,7 @@ import pytest
 from support_training import arb, rewrite
 from support_walk_forward import FOLDS, assert_same_results, options, walk, write_data
 
-import adapters.commands.walk_forward as command_module
+import adapters.research.walk_forward.plan as plan_module
 import adapters.research.walk_forward.run as run_module
 from adapters.research.tuning import Measured
 from adapters.research.walk_forward.point_log import PointLog
@@ -135,7 +135,7 @@ def test_a_finished_run_is_left_alone(
     """Killed between the last rename and the clean-up, it only cleans up."""
     out = tmp_path / "out"
     with monkeypatch.context() as patch:
-        patch.setattr(command_module.shutil, "rmtree", _cut_at(tmp_path / "out.unfinished"))
+        patch.setattr(plan_module.shutil, "rmtree", _cut_at(tmp_path / "out.unfinished"))
         with pytest.raises(Cut):
             walk(data, out)
     assert_same_results(run, out)
