@@ -107,7 +107,7 @@ def test_a_policy_of_other_fees_is_refused() -> None:
 
 def test_stable_baselines_trains_on_the_environment_at_once(market: arb.Market) -> None:
     environment = arb.environment(market)
-    assert environment.episodes.course.last == market.rows("train").last
+    assert environment.episodes.market.last == market.rows("train").last
     model = PPO("MlpPolicy", environment, n_steps=32, batch_size=16, seed=0, device="cpu").learn(64)
     assert model.num_timesteps == 64
 

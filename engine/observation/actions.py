@@ -1,4 +1,4 @@
-"""What a policy's actions mean (DESIGN.md section 6): one numbering, with its names, its orders and its mask.
+"""What a policy's actions mean (docs/design.md section 6): one numbering, with its names, its orders and its mask.
 
 ======================  ==============================================
 0                       hold
