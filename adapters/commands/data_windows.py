@@ -19,6 +19,7 @@ _HELP = {
     "test_from": "First hour of the test window.",
     "test_to": "Last hour of the test window; default: the last of the data.",
 }
+EDGES = tuple(_HELP)
 Command = Callable[..., None]
 
 

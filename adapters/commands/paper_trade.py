@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -24,15 +25,9 @@ STATE = Path("runs/paper")
 @click.option("--model", "models", multiple=True, help="Bundle or zip instead of the configuration's; repeatable.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One engine setting; may be repeated.")
 def command(
-    config: Path | None,
-    strategy: str | None,
-    state: Path,
-    once: bool,
-    now: datetime | None,
-    replay: Path | None,
-    models: tuple[str, ...],
-    overrides: tuple[str, ...],
-) -> None:
+    config: Path | None, state: Path, once: bool, now: datetime | None, replay: Path | None,
+    overrides: tuple[str, ...], **who: Any,
+) -> None:  # fmt: skip
     """Trade on paper: live exchange data, the engine of the backtest, no orders, no keys.
 
     Runs day and night: every hour it collects quotes and settled rates, lets the strategy decide and commits the
@@ -51,7 +46,7 @@ def command(
     from engine.errors import UserError
 
     check_place_of_state(state)
-    chosen = load_config(config, overrides, strategy=strategy, models=models)
+    chosen = load_config(config, overrides, **who)
     if replay is not None and (once or now is not None):
         raise UserError("--replay plays all hours of a data set; leave out --once and --now")
     with progress_bar() as bar:

@@ -1,4 +1,4 @@
-"""The hour protocol of money (DESIGN.md section 3) for B portfolios at once: open the hour, fill its orders, close.
+"""The hour protocol of money (docs/design.md section 3) for B portfolios at once: open, fill its orders, close.
 
 ========  =================================================  ======================================
 step      what happens                                       where
