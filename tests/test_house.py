@@ -34,6 +34,13 @@ def test_little_lies_loose_in_the_adapters(house: ModuleType) -> None:
     assert len(house.plan_of(ROOT).loose) <= 3
 
 
+def test_commands_are_short(house: ModuleType) -> None:
+    """They read options, call the work, and print; what is long belongs to research or reporting."""
+    commands = house.plan_of(ROOT).commands
+    assert len(commands) > 20
+    assert {name: lines for name, lines in commands.items() if lines > 60} == {}
+
+
 def test_arrows_are_counted_from_the_imports(house: ModuleType, tmp_path: Path) -> None:
     for name, text in {
         "engine/a.py": "import os\n",

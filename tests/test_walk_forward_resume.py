@@ -82,7 +82,7 @@ def test_a_cut_after_the_choices_measures_nothing_again(
     def cut(*_: object, **__: object) -> None:
         raise Cut
 
-    module, out = {"play_account": "run", "judge": "judgement", "write_account": "files"}[place], tmp_path / "out"
+    module, out = {"play_account": "run"}.get(place, "whole"), tmp_path / "out"
     with monkeypatch.context() as patch:
         patch.setattr(f"adapters.research.walk_forward.{module}.{place}", cut)
         with pytest.raises(Cut):

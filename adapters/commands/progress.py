@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 
 @contextmanager
@@ -42,3 +43,8 @@ def plain_progress(exchange: str, done: int, legs: int) -> None:
     """Progress where nobody looks: a line at the beginning, at every tenth and at the end."""
     if done in (0, legs) or done * 10 // legs != (done - 1) * 10 // legs:
         print(f"{exchange}: {done} of {legs} coins", file=sys.stderr, flush=True)
+
+
+def bar_unless_piped() -> AbstractContextManager[Any]:
+    """The same for commands that tell lines meanwhile: a bar would swallow those that go into a pipe."""
+    return progress_bar() if sys.stdout.isatty() else nullcontext()

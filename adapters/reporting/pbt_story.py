@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 from adapters.reporting.figures import cell
-from adapters.reporting.pbt_console import Narrator, in_words
+from adapters.reporting.pbt_console import Narrator, ShowProgress, in_words
 from adapters.reporting.pbt_figure import write_figure
 from adapters.reporting.pbt_tensorboard import Scalars
 from adapters.research.pbt.campaign import Campaign
@@ -15,6 +16,7 @@ from adapters.research.pbt.tried import winner_after_all
 from adapters.storage.pbt_names import agent_zip
 from engine.analysis.assumed_funding import assumed_words
 from engine.analysis.metrics import Metrics
+from engine.errors import ArbError
 from rl_training.pbt.results import Iteration
 from rl_training.pbt.reward_check import check_in_words, reward_check
 
@@ -35,6 +37,21 @@ def introduce(narrator: Narrator, running: Campaign, warnings: Sequence[str]) ->
     narrator.say(f"in {running.folder}")
     for warning in warnings:
         narrator.say(f"warning: {warning}")
+
+
+def told(running: Campaign, bar: ShowProgress | None, started: datetime, warnings: Sequence[str]) -> None:
+    """Train to the end, with all that is said and shown meanwhile, and in ``pbt_training_log.txt``."""
+    job = running.job
+    narrator = Narrator(running.folder / "pbt_training_log.txt", job.schedule, job.settings.pbt.population, bar)
+    introduce(narrator, running, warnings)
+    try:
+        with shown(running) as show:
+            iterations = running.train(narrator, show)
+    except (KeyboardInterrupt, ArbError) as stop:
+        tell_stop(narrator, running, stop)
+        raise
+    metrics = running.finish(iterations, started=started, worker_deaths=narrator.deaths)
+    tell_winner(narrator, running, iterations, metrics, (datetime.now(UTC) - started).total_seconds())
 
 
 @contextmanager

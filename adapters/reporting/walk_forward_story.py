@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from adapters.datasets.load import Dataset
+from adapters.reporting.page.terminal import print_stories
 from adapters.reporting.results_table import output_console, print_results
 from adapters.reporting.significance_table import print_significance
 from adapters.reporting.walk_forward_table import print_folds
 from adapters.research.walk_forward.account import Account
-from adapters.research.walk_forward.judgement import Judgement
 from adapters.research.walk_forward.plan import WalkForwardPlan, sees_test_window
+from adapters.research.walk_forward.whole import Finished
 from engine.accounting.records import hold_hours
 from engine.analysis.suspicion import suspicious_signs
 
 
-def print_walk_forward(
-    plan: WalkForwardPlan, dataset: Dataset, accounts: Sequence[Account], judged: Sequence[Judgement]
-) -> None:
-    """The folds of each strategy, then all of them over the test windows, and how much of it may be luck."""
+def print_walk_forward(found: Finished) -> None:
+    """The folds of each strategy, all of them over the test windows, how much may be luck, and what to know of it."""
+    plan, dataset, accounts, judged = found.plan, found.dataset, found.accounts, found.judged
     console, lengths = output_console(), plan.lengths
     console.print(
         f"{dataset.info.name}, {plan.hours}: {len(plan.folds)} folds, {'anchored' if lengths.anchored else 'rolling'}, "
@@ -33,6 +33,9 @@ def print_walk_forward(
     title = f"test windows, one account: {plan.tests}, {plan.tests.hours} h"
     print_results(dict(zip(names, (account.metrics for account in accounts), strict=True)), title=title)
     print_significance(dict(zip(names, (one.significance for one in judged), strict=True)))
+    print_stories(found.stories, console=console)
+    last = [*remarks(plan, dataset, accounts), f"written to {found.out}"]
+    console.print("\n".join(last), soft_wrap=True, markup=False)
 
 
 def remarks(plan: WalkForwardPlan, dataset: Dataset, accounts: Sequence[Account]) -> Iterator[str]:

@@ -9,19 +9,19 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from adapters.configuration.settings import ArbSettings
+from adapters.configuration.settings import ArbSettings, load_settings
 from adapters.datasets.load import load_dataset
 from adapters.datasets.windows import WindowEdges
 from adapters.research.markets import prepare_dataset
 from adapters.research.pbt.finish import finish
 from adapters.research.pbt.interval_work import train_and_score
-from adapters.research.pbt.job import PBTJob, begin, new_job
+from adapters.research.pbt.job import PBTJob, begin, new_job, read_job
 from adapters.research.pbt.reports import write_reports
 from adapters.research.pbt.state_folder import StateFolder
 from adapters.research.pbt.training_markets import training_markets_of
 from adapters.research.pbt.tried import write_tried
 from adapters.storage.folder_lock import only_one
-from adapters.storage.pbt_names import STATE
+from adapters.storage.pbt_names import JOB, STATE
 from adapters.storage.provenance import command_line
 from adapters.workers.pool import WorkerPool
 from engine.analysis.metrics import Metrics
@@ -29,6 +29,7 @@ from rl_training.pbt.loop import Watcher, run_population
 from rl_training.pbt.ports import Interval
 from rl_training.pbt.results import Iteration
 
+RUNS = Path("trained_models") / "pbt"
 Keep = Callable[[Sequence[Iteration]], None]
 
 
@@ -58,25 +59,57 @@ class Campaign:
         return finish(self.folder, self.job, iterations, started=started, workers=self.workers, **facts)
 
 
-def begin_campaign(
-    folder: Path, data: Path, settings: ArbSettings, edges: WindowEdges, *, seed: int, learner: str, started: datetime
-) -> tuple[PBTJob, list[str]]:
-    """A new run in a new folder, and warnings about its windows. Raises what ``new_job`` and ``begin`` raise."""
-    dataset = load_dataset(data, settings.gate)
-    builder = prepare_dataset(dataset, settings)
+@dataclass(frozen=True)
+class PBTRequest:
+    """The options of a new run; what is None was not given."""
+
+    population: int | None
+    timesteps: int | None
+    perturbation_interval: int | None
+    data: Path
+    train_from: datetime | None
+    train_to: datetime | None
+    validate_from: datetime | None
+    validate_to: datetime | None
+    out: Path | None
+    seed: int
+    learner: str
+    config: Path | None
+    overrides: tuple[str, ...]
+
+    @property
+    def settings(self) -> ArbSettings:
+        """The shipped ones, those of the file, and those of the options, each over the one before."""
+        shortcuts = {
+            "pbt.population": self.population,
+            "training.timesteps": self.timesteps,
+            "pbt.perturbation_interval": self.perturbation_interval,
+        }
+        stated = [f"{key}={value}" for key, value in shortcuts.items() if value is not None]
+        return load_settings(self.config, [*self.overrides, *stated])
+
+
+def begin_campaign(asked: PBTRequest, started: datetime) -> tuple[Path, list[str]]:
+    """The new folder of a new run, and warnings about its windows. Raises what ``new_job`` and ``begin`` raise."""
+    folder = asked.out or RUNS / f"pbt_{started:%Y%m%d_%H%M%S}"
+    edges = WindowEdges(asked.train_from, asked.train_to, asked.validate_from, asked.validate_to)
+    settings = asked.settings
+    dataset = load_dataset(asked.data, settings.gate)
     job, warnings = new_job(
-        dataset, builder, settings, edges, seed=seed, learner=learner, started=started, command=command_line()
-    )
+        dataset, prepare_dataset(dataset, settings), settings, edges,
+        seed=asked.seed, learner=asked.learner, started=started, command=command_line(),
+    )  # fmt: skip
     begin(folder, job)
-    return job, warnings
+    return folder, warnings
 
 
 @contextmanager
-def campaign(folder: Path, job: PBTJob, workers: int) -> Iterator[Campaign]:
+def campaign(folder: Path, workers: int) -> Iterator[Campaign]:
     """Hold the folder of a run and prepare its market for the workers, as long as the context lasts.
 
     Raises ``UserError`` when another process works in it, ``DataError`` when the data set is another one by now.
     """
+    job = read_job(folder / JOB)
     with only_one(folder), training_markets_of(folder, job):
         yield Campaign(folder, job, workers)
 

@@ -15,7 +15,7 @@ from adapters.datasets.load import Dataset
 from adapters.datasets.windows import WindowEdges
 from adapters.research.markets import prepare_dataset
 from adapters.research.pbt.campaign import campaign
-from adapters.research.pbt.job import PBTJob, new_job, read_job
+from adapters.research.pbt.job import PBTJob, new_job
 from adapters.research.pbt.job import begin as begin_population
 from adapters.research.pbt.tried import trial_name
 from adapters.research.training import BUNDLE, MANIFEST, PLAN, TrainingPlan, begin, read_plan, train
@@ -123,9 +123,8 @@ def _train_population(
             seed=plan.seed, learner="flat", started=datetime.now(UTC), command=plan.command,
         )  # fmt: skip
         begin_population(place, job)
-    job = read_job(place / JOB)
-    with campaign(place, job, workers) as running:
-        running.finish(running.train(_Watcher(job, told)), started=job.started)
+    with campaign(place, workers) as running:
+        running.finish(running.train(_Watcher(running.job, told)), started=running.job.started)
 
 
 class _Told(NamedTuple):
