@@ -6,7 +6,7 @@
 Both runs hold one position; one of them sees NaN, 0, negative values, sixty times and a milliard times a value, or
 another coin's, in rates, marks, index and last prices, bids, asks, intervals, times and candles. Final equity must be
 within 0.5 %, everything that was believed must be what the exchanges had, and the backtester must agree with the
-journal. Exit code 1 when anything fails. ``tests/test_paper_gate.py`` does the same for two days.
+journal. Exit code 1 when anything fails. ``tests/adapters/paper/test_gate.py`` does the same for two days.
 """
 
 from __future__ import annotations

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from market_strategies import Case, random_orders, random_settings
-from test_kernel_reference import assert_same
+from same_records import assert_same
 
 from adapters.datasets.build import market_from_raw
 from adapters.datasets.raw_tables import read_bars, read_settlements
 from engine.market.data import hour_of
 
-RAW = Path(__file__).resolve().parents[2] / "shared" / "market"
+RAW = Path(__file__).resolve().parents[4] / "shared" / "market"
 pytestmark = [
     pytest.mark.market,
     pytest.mark.skipif(not RAW.is_dir(), reason="needs the real market data beside the checkout (../shared/market)"),

@@ -11,7 +11,7 @@ from adapters.reporting.figures import COLUMNS, COSTS, between, cell, cells, col
 from engine.accounting.records import NO_RECORDS
 from engine.analysis.metrics import compute_metrics
 
-REPORTING = Path(__file__).resolve().parents[1] / "adapters" / "reporting"
+REPORTING = Path(__file__).resolve().parents[3] / "adapters" / "reporting"
 
 
 def test_a_cell_has_the_digits_of_its_metric() -> None:

@@ -28,7 +28,7 @@ from engine.errors import SettingsError
 from engine.market.data import NEVER, PER_LEG_FLOATS, MarketData
 from engine.settings import parse_settings
 
-SAMPLE = Path(__file__).resolve().parents[1] / "data" / "sample"
+SAMPLE = Path(__file__).resolve().parents[3] / "data" / "sample"
 MEGABYTE = 1_000_000
 
 

@@ -117,7 +117,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 def test_every_command_tells_the_same_line(
     command: str, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent), prepend=":")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2] / "support"), prepend=":")
     grid = tmp_path / "grid.yaml"
     grid.write_text(json.dumps({NAME: {"answer": ["part of a pair", "nothing"]}}))
     words = [*COMMANDS[command], "--strategy", NAME, "--data", dataset, *YOUNG]

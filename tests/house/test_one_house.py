@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-HOUSE = Path(__file__).resolve().parent.parent
+HOUSE = Path(__file__).resolve().parents[2]
 ROOMS = ("engine", "strategies", "rl_training", "adapters")
 COMMANDS = ("backtest", "evaluate", "tune", "stress", "audit", "deploy")
 MOST_LINES = 60

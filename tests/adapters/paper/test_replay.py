@@ -20,7 +20,7 @@ from engine.market.data import MarketData, RecordedOpportunities, directed_pairs
 from engine.windows import Window
 
 EAGER = {"random": {"enter_probability": 0.4, "exit_probability": 0.2}}
-SAMPLE = Path(__file__).parent.parent / "data" / "sample"
+SAMPLE = Path(__file__).parents[3] / "data" / "sample"
 
 
 def journalled(journal: Journal, market: MarketData) -> Records:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from market_strategies import Case, margin_cases, random_margin_case
 from reference_engine import simulate
+from same_records import TOLERANCE, assert_same
 from scripted import Scripted
-from test_kernel_reference import TOLERANCE, assert_same
 
 from engine.accounting.books import IN_TRANSIT, Kind
 from engine.accounting.loop import HourlyLoop, order_records

@@ -18,7 +18,7 @@ from adapters.storage.run_files import folder_name
 from engine.errors import UserError
 from strategies import plugin
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 SAMPLE = str(ROOT / "data" / "sample")
 RULES = ("hold", "random_actions", "greedy", "carry", "basis")
 

@@ -18,7 +18,7 @@ from adapters.datasets.validate import validate
 from adapters.datasets.write import write_dataset
 from engine.market.data import MarketData
 
-RAW = Path(__file__).resolve().parents[2] / "shared" / "market2"
+RAW = Path(__file__).resolve().parents[4] / "shared" / "market2"
 LEGS = [("BTCUSDT", "binanceusdm"), ("BTCUSDT", "bybit"), ("BTCUSDT", "okx")]
 BINANCE, BYBIT, OKX = range(3)
 PRICES = ("open", "high", "low", "close")

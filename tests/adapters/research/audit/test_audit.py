@@ -9,7 +9,7 @@ import pytest
 
 from adapters.cli import main
 
-SAMPLE = Path(__file__).resolve().parents[1] / "data" / "sample"
+SAMPLE = Path(__file__).resolve().parents[4] / "data" / "sample"
 CHEATS = {
     "NextPrice": "price",
     "FillPrice": "fill_price",

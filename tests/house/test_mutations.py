@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 MUTATIONS: list[dict[str, Any]] = yaml.safe_load((ROOT / "tests" / "mutations.yaml").read_text(encoding="utf-8"))
 TRAP_TEST = re.compile(r"^def (test_trap_(\d\d)_\w+)", re.MULTILINE)
 
@@ -38,14 +38,14 @@ def test_no_two_mutations_are_the_same() -> None:
 
 def test_every_trap_test_of_the_engine_has_a_mutation_that_it_must_see() -> None:
     seen = {test for one in MUTATIONS for test in one["tests"]}
-    files = ["tests/test_backtest_cli.py", "tests/test_observation.py"]
-    files += [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "tests").glob("test_traps_*.py"))]
+    files = ["tests/adapters/commands/test_backtest.py", "tests/engine/observation/test_encoding.py"]
+    files += [path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "tests" / "traps").glob("test_traps_*.py"))]
     tests = [(file, name) for file in files for name, _ in TRAP_TEST.findall(text_of(file))]
     assert len(tests) > 40
     assert [f"{file}::{name}" for file, name in tests if f"{file}::{name}" not in seen] == []
 
 
 def test_the_engine_has_tests_for_traps_1_to_15() -> None:
-    files = (ROOT / "tests").glob("test_traps_*.py")
+    files = (ROOT / "tests" / "traps").glob("test_traps_*.py")
     numbers = {int(number) for path in files for _, number in TRAP_TEST.findall(path.read_text(encoding="utf-8"))}
     assert set(range(1, 16)) <= numbers

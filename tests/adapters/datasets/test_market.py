@@ -13,7 +13,7 @@ from adapters.datasets.build import build_dataset
 from adapters.datasets.load import Dataset, load_dataset
 from adapters.datasets.validate import validate
 
-RAW = Path(__file__).resolve().parents[2] / "shared" / "market"
+RAW = Path(__file__).resolve().parents[4] / "shared" / "market"
 pytestmark = [
     pytest.mark.market,
     pytest.mark.skipif(not RAW.is_dir(), reason="needs the real market data beside the checkout (../shared/market)"),

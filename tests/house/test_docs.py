@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
 FOLDERS = ("engine", "strategies", "rl_training", "adapters", "tests", "benchmarks", "configs", "docs")
 CITED = re.compile(r"docs/(\w+)\.md(?:\s+sections?\s+(\d+)(?:\s+(and|to)\s+(\d+))?)?")

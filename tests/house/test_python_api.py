@@ -17,7 +17,7 @@ from engine.errors import BundleError, SettingsError, UserError
 from strategies.carry import Carry
 from strategies.plugin import Enter, Order, View
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "data" / "sample"
 DEPLOYED = ROOT / "trained_models" / "deployed"
 WEEK = ("2025-07-07T00:00Z", "2025-07-13T23:00Z")

@@ -120,7 +120,7 @@ def test_trap_22_workers_end_with_a_parent_that_is_killed(tmp_path: Path) -> Non
     )
     script = tmp_path / "program.py"
     script.write_text(program, encoding="utf-8")
-    paths = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parent.parent)])
+    paths = os.pathsep.join([str(Path(__file__).parents[2] / "support"), str(Path(__file__).parents[3])])
     ran = subprocess.run(
         [sys.executable, str(script), str(tmp_path)], env={**os.environ, "PYTHONPATH": paths},
         capture_output=True, text=True, timeout=60, check=False,
