@@ -7,11 +7,12 @@ STAMP := $(VENV)/.installed
 # Worker processes share the cores; one thread of linear algebra each.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup backtest test lint check golden bench bench-pbt soak mutations fuzz lock clean
+.PHONY: help setup backtest test slow lint check golden bench bench-pbt soak mutations fuzz lock clean
 
 help:
 	@echo "make backtest   run the shipped policy and the rules on the sample data set"
 	@echo "make test       run the tests"
+	@echo "make slow       the tests that train populations or kill processes again and again"
 	@echo "make check      what CI runs: tests, lint, types, import layers"
 	@echo "make golden     run every kind of command here and at another revision: does any output differ? (minutes)"
 	@echo "make bench      benchmarks (speed claims live here, not in tests)"
@@ -36,6 +37,9 @@ backtest: $(STAMP)
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal
+
+slow: $(STAMP)
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m slow
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

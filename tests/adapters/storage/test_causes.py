@@ -223,7 +223,7 @@ def test_long_words_are_not_echoed(word: str, dataset: Path, capsys: pytest.Capt
 def test_memory_that_is_used_up_is_told_and_a_defect_is_not_hidden(
     dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from adapters.datasets import load
+    from adapters.research import backtest_run
 
     def failing(error: Exception) -> Callable[..., Any]:
         def fail(*_: Any) -> Any:
@@ -231,9 +231,9 @@ def test_memory_that_is_used_up_is_told_and_a_defect_is_not_hidden(
 
         return fail
 
-    monkeypatch.setattr(load, "load_dataset", failing(MemoryError("Unable to allocate 7.00 TiB for an array")))
+    monkeypatch.setattr(backtest_run, "load_dataset", failing(MemoryError("Unable to allocate 7.00 TiB for an array")))
     assert "out of memory" in told(capsys, *backtest(dataset, tmp_path / "out"))
-    monkeypatch.setattr(load, "load_dataset", failing(KeyError("a defect")))
+    monkeypatch.setattr(backtest_run, "load_dataset", failing(KeyError("a defect")))
     with pytest.raises(KeyError):
         main([str(word) for word in backtest(dataset, tmp_path / "out")])
     assert list(tmp_path.iterdir()) == []

@@ -13,12 +13,13 @@ import pytest
 from support_report import add_extras, played, save
 from support_training import arb
 
+from adapters.reporting.figures import cells
 from adapters.reporting.page import page
 from adapters.reporting.page.comparison import Compared, comparison_page
 from adapters.reporting.page.extras import read_extras
 from adapters.reporting.page.page import run_page
 from adapters.reporting.page.terminal import story_of
-from adapters.reporting.results_table import cells
+from adapters.reporting.results_table import COLUMNS
 from adapters.research.dearer_costs import KEPT
 from adapters.storage.saved_run import METRIC_NAMES, RUN_FORMAT, read_run
 
@@ -71,7 +72,7 @@ def page_of(folder: Path) -> str:
     """The page of a run, after everything else that shows it."""
     found, extras = read_run(folder), read_extras(folder)
     assert not STRAY.search(" ".join(story_of(found, extras).cells))
-    assert not STRAY.search(" ".join(cells(found.metrics)))
+    assert not STRAY.search(" ".join(cells(COLUMNS, found.metrics)))
     compared = comparison_page([Compared(found, extras), Compared(found, extras)])
     text_of_run = run_page(found, extras)
     for text in (compared, text_of_run):

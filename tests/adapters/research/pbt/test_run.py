@@ -230,6 +230,7 @@ def test_a_seed_repeats_a_run_whatever_the_number_of_workers(run: Path, data: Pa
     assert_same_outcome(run, tmp_path / "again")
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_and_resumed_ends_the_same(run: Path, data: Path, tmp_path: Path) -> None:
     """Two kills at moments that nobody chose."""
     folder, chance = tmp_path / "killed", random.Random(time.time_ns())

@@ -164,7 +164,7 @@ def test_rules_and_models_walk_together(data: Path, one: Path, tmp_path: Path) -
 
 
 @pytest.mark.trap(17)
-@pytest.mark.parametrize("which", ["one", "population"])
+@pytest.mark.parametrize("which", ["one", pytest.param("population", marks=pytest.mark.slow)])
 def test_trap_17_no_model_depends_on_hours_after_its_validation_window(
     tmp_path: Path, which: str, request: pytest.FixtureRequest
 ) -> None:
@@ -211,6 +211,7 @@ def test_a_training_that_is_cut_goes_on(
     assert_same_results(one, out)
 
 
+@pytest.mark.slow
 def test_a_population_that_is_cut_goes_on(
     data: Path, population: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

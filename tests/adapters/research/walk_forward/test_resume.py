@@ -94,6 +94,7 @@ def test_a_cut_after_the_choices_measures_nothing_again(
     assert_same_results(run, out)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_ends_as_if_it_had_not_been(data: Path, run: Path, tmp_path: Path) -> None:
     """SIGKILL to the command, with worker processes, each time after some more points."""
     out = tmp_path / "out"
