@@ -39,11 +39,12 @@ def command(ctx: click.Context, /, resume: Path | None, workers: int | None, **o
     """
     from adapters.reporting.page.write import write_reports
     from adapters.reporting.walk_forward_story import print_walk_forward
-    from adapters.research.walk_forward.whole import begun, finished, resumed
+    from adapters.research.walk_forward.whole import WalkForwardRequest, begun, finished, resumed
 
     started, say = datetime.now(UTC), partial(click.echo, err=True)
     if not goes_on(resume, ctx, NEEDED):
-        resume = begun(strategy_names(options.pop("strategy")), started, **options)
+        strategies = strategy_names(options.pop("strategy"))
+        resume = begun(WalkForwardRequest(strategies, **options), started)
     elif not resumed(resume, say):
         click.echo(f"{resume} is finished already")
         return

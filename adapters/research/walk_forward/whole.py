@@ -37,6 +37,40 @@ WritePages = Callable[[Path, Sequence[str]], Any]
 """Writes the reports of the runs of those names in a folder, and returns what is told of them."""
 
 
+@dataclass(frozen=True)
+class WalkForwardRequest:
+    """The options of a new run; what is None was not given."""
+
+    strategies: Sequence[str]
+    data: Path
+    train_days: int
+    validate_days: int
+    test_days: int
+    embargo_hours: int
+    anchored: bool
+    start: datetime | None
+    end: datetime | None
+    timesteps: int | None
+    population: int | None
+    grid_file: Path | None
+    points: int | None
+    config: Path | None
+    overrides: tuple[str, ...]
+    report: bool
+    seed: int
+    out: Path | None
+
+    @property
+    def lengths(self) -> FoldLengths:
+        return FoldLengths(
+            train_days=self.train_days,
+            validate_days=self.validate_days,
+            test_days=self.test_days,
+            embargo_hours=self.embargo_hours,
+            anchored=self.anchored,
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class Finished:
     """A finished walk-forward; ``stories`` are what its reports tell, empty without them."""
@@ -49,25 +83,19 @@ class Finished:
     stories: Any
 
 
-def begun(
-    strategies: Sequence[str], started: datetime, *, data: Path, train_days: int, validate_days: int, test_days: int,
-    embargo_hours: int, anchored: bool, start: datetime | None, end: datetime | None, timesteps: int | None,
-    population: int | None, grid_file: Path | None, points: int | None, config: Path | None,
-    overrides: tuple[str, ...], report: bool, seed: int, out: Path | None,
-) -> Path:  # fmt: skip
-    """Where a new walk-forward is to stand, its plan written beside it; the parameters are the command's options.
+def begun(asked: WalkForwardRequest, started: datetime) -> Path:
+    """Where a new walk-forward is to stand, its plan written beside it.
 
     Raises ``UserError`` like ``settings_of``, ``new_plan`` and ``begin``.
     """
-    out = out or Path("runs") / f"walk-forward-{started:%Y%m%dT%H%M%SZ}"
-    lengths = FoldLengths(
-        train_days=train_days, validate_days=validate_days, test_days=test_days,
-        embargo_hours=embargo_hours, anchored=anchored,
-    )  # fmt: skip
-    settings = settings_of(strategies, config, overrides, timesteps=timesteps, population=population)
+    out = asked.out or Path("runs") / f"walk-forward-{started:%Y%m%dT%H%M%SZ}"
+    settings = settings_of(
+        asked.strategies, asked.config, asked.overrides, timesteps=asked.timesteps, population=asked.population
+    )
     plan = new_plan(
-        load_dataset(data, settings.gate), strategies, settings, lengths, start, end, grid_file=grid_file,
-        points=points, population=population or 1, seed=seed, report=report, started=started,
+        load_dataset(asked.data, settings.gate), asked.strategies, settings, asked.lengths, asked.start, asked.end,
+        grid_file=asked.grid_file, points=asked.points, population=asked.population or 1, seed=asked.seed,
+        report=asked.report, started=started,
     )  # fmt: skip
     begin(out, plan)
     return out
