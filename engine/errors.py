@@ -91,6 +91,7 @@ def in_words(error: BaseException) -> str:
 
 def cut(text: str, most: int) -> str:
     """A text in one line of at most so many characters; where something is left out stand three dots."""
+    # Only its beginning is split: somebody's value may be megabytes long.
     line = " ".join(text[: 20 * most].split()) if len(text) > 20 * most else " ".join(text.split())
     return line if len(line) <= most else f"{line[: most - 3]}..."
 

@@ -92,6 +92,7 @@ class RollingMarket:
             if not 0 <= facts.hour - settled.hour <= MAX_DELAY_HOURS:
                 raise DataError(f"a settlement of hour {settled.hour} cannot be booked at hour {facts.hour}")
         if self.hour is not None:
+            # Before ``_put``: the row that leaves must still be there to be carried over.
             self.before = self._one_row_on()
         self.empty = with_notices(self.empty, facts.notices, facts.hour)
         self._put(facts)
@@ -111,6 +112,7 @@ class RollingMarket:
         self.hour, self._recorded = facts.hour, facts.recorded
         for name, values in zip(FACTS, facts.values, strict=True):
             self._values[name][:, NOW] = values
+        # A rate is put in the row of its instant, which may be an earlier one than the row at which it became known.
         self._values["funding_rate"][:, NOW] = np.nan
         self._known[:, NOW] = facts.hour
         for settled in facts.settled:

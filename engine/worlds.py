@@ -47,6 +47,7 @@ class World(OpportunityBuilder, Generic[SomeSettings]):
         if changed & {"max_stale_hours", "filters"}:
             raise ValueError("these settings need features of their own")
         tape = prepare(self.tape.market, settings, before=self.tape.before, pairs=self.tape.pairs)
+        # A cost multiple changes what a strategy is told a round trip costs, not only what it pays.
         fee_rate = np.ascontiguousarray(tape.arrays.quotes["fee_rate"].T)
         return World(tape, settings, self._as_writeable(self.tables._replace(fee_rate=fee_rate)))
 

@@ -46,6 +46,7 @@ def book(books: Books, b: int, t: int, movement: Movement) -> None:
     capacity = books.ledger.shape[1]
     if capacity == 0:
         return
+    # The cash has moved; what does not fit is only the record, and ``HourlyLoop.drain`` makes an error of the flag.
     if portfolio.ledger_rows == capacity:
         portfolio.overflow = 1
         return

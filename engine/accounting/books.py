@@ -83,6 +83,7 @@ class NoteKind(IntEnum):
     FAILED = 2
 
 
+# Later than every row, so that a settlement of an open leg always lies before its close.
 STILL_OPEN = 2**62
 """Row at which a leg closed that has not closed."""
 IN_TRANSIT = -1
@@ -272,7 +273,9 @@ def open_books(
     after its hour a settlement may be booked (closed positions are kept that long); ``max_bookings`` the most
     settlements that one leg has in an hour.
     """
+    # A slot closes at most one position an hour, and each of them is kept until the latest booking has come.
     awaiting = max_positions * (max_delay_hours + 1) if max_delay_hours else 0
+    # Twice what an hour can bring to a slot: it may close (three entries a leg) and open again (a fee a leg).
     entries = 16 * max_positions + 2 * max_bookings * (max_positions + awaiting) + TRANSFER_ENTRIES
     books = Books(
         np.zeros(portfolios, PORTFOLIO),
@@ -290,6 +293,7 @@ def open_books(
     books.wallets["share"] = wallet_shares
     for field in ("balance", "equity"):
         books.wallets[field] = initial_capital_usd * wallet_shares
+    # 0 is no position: it stands in empty places and in the ledger entries of wallets.
     books.portfolios["next_id"] = 1
     return books
 
@@ -298,8 +302,10 @@ def seen_from(books: Books, rows: int) -> Books:
     """A copy of the state, without records, for a tape that begins ``rows`` hours later: its rows count from there."""
     state = Books(*(array.copy() for array in books.state), *(array[:, :0].copy() for array in books[STATE_ARRAYS:]))
     slots, awaiting, portfolios = state.slots, state.awaiting_settlement, state.portfolios
+    # A position that awaits a settlement has no open leg: all its rows are rows.
     for rows_of in (slots["opened"], *(awaiting[name] for name in ("opened", "long_closed", "short_closed"))):
         rows_of -= rows
+    # -1 and STILL_OPEN say that there is no row; moved, they would become one.
     for rows_of in (slots["due"], portfolios["transit_due"]):
         rows_of[rows_of >= 0] -= rows
     for rows_of in (slots["long_closed"], slots["short_closed"]):

@@ -28,8 +28,10 @@ def fill_cost(quote: Any, rules: Any, notional: float, extra: float) -> float:
     ``quote`` is that of the leg at the hour of the fill, ``notional`` N in USD; ``extra`` is a fraction.
     """
     impact = 0.0
+    # Without impact the volume need not be known; nan times zero would make the price nan.
     if rules.impact > 0:
         impact = rules.impact * np.sqrt(notional / quote.volume)
+    # The multiple is on the spread too, as it is on fees: else dearer worlds would favour wide markets.
     return float((quote.half_spread + rules.slippage + impact + extra) * rules.cost_multiple)
 
 
@@ -37,6 +39,7 @@ def fill_cost(quote: Any, rules: Any, notional: float, extra: float) -> float:
 def raw_fill(portfolio: Any, quote: Any, at_last_known: bool) -> float:
     """The first trade after the hour; where it is unknown (or must not be used) the last known price, counted."""
     if np.isnan(quote.fill) or at_last_known:
+        # Last trades bounce between bid and ask; fills at them may earn what nobody can, so reports show how many.
         portfolio.fills_at_last_trade += 1
         return float(quote.price)
     return float(quote.fill)
@@ -45,6 +48,7 @@ def raw_fill(portfolio: Any, quote: Any, at_last_known: bool) -> float:
 @hourly
 def pay_fee(tape: TapeArrays, books: Books, b: int, t: int, slot: Any, fill: Fill) -> float:
     """Book the fee of one fill; returns it in USD, positive."""
+    # That of the leg's own exchange at the hour of the fill: published fees change with the date.
     rate = tape.quotes[fill.leg, t].fee_rate
     fee = rate * slot.quantity * fill.price
     exchange = tape.legs[fill.leg].exchange

@@ -55,6 +55,7 @@ def is_held(tape: TapeArrays, books: Books, b: int, pair: int) -> bool:
     """Whether the pair or its mirror is held or has a pending entry."""
     for s in range(books.slots.shape[1]):
         slot = books.slots[b, s]
+        # The mirror would cancel the position and pay four fills for it. A pending entry counts, or two could be sent.
         if slot.status != FREE and (slot.pair == pair or slot.pair == tape.pairs[pair].mirror):
             return True
     return False
@@ -64,14 +65,17 @@ def is_held(tape: TapeArrays, books: Books, b: int, pair: int) -> bool:
 def _size(tape: TapeArrays, books: Books, b: int, pair: int) -> float:
     """N: notional per leg of a new position, USD; one that lacks margin may shrink to what is free, not to dust."""
     rules = tape.rules[0]
+    # As of step 3, so that what was filled before it in this hour does not change the size of an entry.
     equity = books.portfolios[b].equity_protected
     wanted = rules.position_size
     if np.isnan(wanted):
+        # The fraction is of both legs together, N is one leg.
         wanted = equity * rules.position_fraction / 2.0 * rules.leverage
     if rules.fit > 0:
         free = (equity * rules.leverage - committed_notional(books, b)) / 2.0
         if rules.by_exchange > 0:
             free = min(free, free_at_wallets(tape, books, b, pair))
+        # Where less than the least size is free, the full size goes on and is refused for margin: dust is never opened.
         if rules.min_notional <= free < wanted:
             return float(free)
     return float(wanted)
@@ -93,6 +97,7 @@ def _against_entry(tape: TapeArrays, books: Books, b: int, t: int, pair: int, no
         return DELISTING
     if flags & FILTERED > 0:
         return BY_FILTER
+    # Unknown volume taken for no impact would make the thinnest coins the cheapest.
     if rules.impact > 0 and (np.isnan(long_quote.volume) or np.isnan(short_quote.volume)):
         return NO_VOLUME
     if notional < rules.min_notional:
@@ -126,10 +131,12 @@ def _open(
     long_fails, short_fails = fails
     portfolio, slot, rules, pair = books.portfolios[b], books.slots[b, s], tape.rules[0], tape.pairs[pair_index]
     long_quote, short_quote = tape.quotes[pair.long, t], tape.quotes[pair.short, t]
+    # One quantity for both legs. From each leg's own price they would differ, and the rest would be a bet on the price.
     mid = (long_quote.price + short_quote.price) / 2.0
     _hold(books, b, t, s, pair_index, notional / mid, notional)
     slippage = 0.0
     if long_fails:
+        # Closed in the hour of the entry: no settlement can fall between the two, so none is booked on it.
         slot.long_held, slot.long_closed, slot.long_entry = 0.0, t, 0.0
     else:
         raw_long = raw_fill(portfolio, long_quote, False)
@@ -147,6 +154,7 @@ def _open(
     if not short_fails:
         slot.entry_fees += pay_fee(tape, books, b, t, slot, Fill(SHORT, pair.short, slot.short_entry))
     if long_fails or short_fails:
+        # The failure is known only after the hour: the other leg leaves in step 3 of the next one.
         slot.reason, slot.due = LEG_FAILURE, t + 1
         note(books, b, t, FAILED, LEG_FAILURE, ENTER, pair_index)
 
@@ -154,6 +162,7 @@ def _open(
 @hourly
 def _fill_entry(tape: TapeArrays, books: Books, b: int, t: int, s: int, pair: int, refusal: int) -> None:
     """Fill an entry into slot s, or record why not (``refusal``: REFUSED, or CANCELLED for one that was pending)."""
+    # Sized and checked at the fill: with latency, equity and market are no longer those of the order.
     notional = _size(tape, books, b, pair)
     reason = _against_entry(tape, books, b, t, pair, notional)
     long_fails = short_fails = False
@@ -190,6 +199,7 @@ def take_entry(tape: TapeArrays, books: Books, b: int, t: int, pair: int) -> Non
         note(books, b, t, REFUSED, ALREADY_HELD, ENTER, pair)
     elif tape.rules[0].latency > 0:
         slot = books.slots[b, s]
+        # It takes the slot now. If it did so at the fill, more entries could wait than there are slots.
         slot.status, slot.pair, slot.due = PENDING, pair, t + tape.rules[0].latency
     else:
         _fill_entry(tape, books, b, t, s, pair, REFUSED)

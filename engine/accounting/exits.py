@@ -43,9 +43,12 @@ def leave(
     pair = tape.pairs[slot.pair]
     long_quote, short_quote = tape.quotes[pair.long, t], tape.quotes[pair.short, t]
     outage = reason == DATA_OUTAGE
+    # On both fills, though one leg may be fresh: in an outage both must go, at any price.
     extra = rules.outage_slippage if outage else 0.0
     slippage = 0.0
     if long_leaves:
+        # A stale leg gets its last known price, even where a trade follows: at t nobody knew that the market comes
+        # back.
         raw_long = raw_fill(portfolio, long_quote, outage and long_quote.stale > 0)
         slot.long_exit = raw_long * (1.0 - fill_cost(long_quote, rules, slot.notional, extra))
         slippage += slot.quantity * (raw_long - slot.long_exit)
@@ -60,6 +63,7 @@ def leave(
     if short_leaves:
         slot.exit_fees += pay_fee(tape, books, b, t, slot, short_fill)
     if reason == LIQUIDATION:
+        # Liquidations take one leg at a time, so one of the two is the leg.
         pay_liquidation_fee(tape, books, b, t, slot, long_fill if long_leaves else short_fill)
     if long_leaves:
         long_pnl = slot.quantity * (slot.long_exit - slot.long_entry)
@@ -71,6 +75,8 @@ def leave(
         slot.short_held, slot.short_closed = 0.0, t
     slot.realised = slot.price_pnl - slot.exit_fees - slot.liquidation_fees
     if slot.long_held == 0 and slot.short_held == 0:
+        # The trade is told by what left a leg alone (a liquidation, a failure), not by how the other one went
+        # afterwards.
         write_trade(books, b, t, s, reason if slot.reason == SIGNAL else slot.reason)
         keep_awaiting_settlement(books, b, s)
         slot.status, slot.due = FREE, -1
@@ -93,6 +99,7 @@ def _fill_exit(tape: TapeArrays, books: Books, b: int, t: int, s: int) -> None:
         short_fails = short_leaves and leg_fails(tape, pair.short, t, SHORT, CLOSING)
         long_leaves, short_leaves = long_leaves and not long_fails, short_leaves and not short_fails
         if long_fails or short_fails:
+            # The reason stays SIGNAL: until the leg has gone, stop-loss and outage rules watch it like any position.
             slot.due = t + 1
             note(books, b, t, FAILED, LEG_FAILURE, EXIT, s)
     if long_leaves or short_leaves:
@@ -108,6 +115,7 @@ def fill_due_exits(tape: TapeArrays, books: Books, b: int, t: int) -> None:
             if stale_hours(tape, books, b, s, t) == 0:
                 slot.due = -1
                 _fill_exit(tape, books, b, t, s)
+            # To cancel would keep one leg without the other, with all of the price risk.
             elif is_alone(books, b, s):
                 slot.due = t + 1
             else:

@@ -37,9 +37,11 @@ def open_hour(tape: TapeArrays, books: Books, b: int, t: int) -> None:
     """Steps 1 to 3 of hour t: settle, mark, protect."""
     settle(tape, books, b, t)
     if tape.rules[0].by_exchange > 0:
+        # Before our own exits: an exchange does not wait, and a stop-loss of this hour would come too late.
         liquidate(tape, books, b, t)
     protect(tape, books, b, t)
     if tape.rules[0].by_exchange > 0:
+        # After the liquidations: money that arrives at t was not there when the exchange looked.
         transfer(tape, books, b, t)
     portfolio = books.portfolios[b]
     portfolio.equity = mark_to_market(tape, books, b, t)
@@ -53,6 +55,7 @@ def fill_hour(tape: TapeArrays, books: Books, b: int, t: int, orders: Any) -> No
     if tape.rules[0].latency > 0 or tape.rules[0].leg_failure > 0:
         fill_due_exits(tape, books, b, t)
         fill_due_entries(tape, books, b, t)
+    # Exits before entries, however they are listed: they free the slots and the margin that entries need.
     for k in range(orders.shape[0]):
         if orders[k].kind == EXIT:
             take_exit(tape, books, b, t, orders[k].target)
@@ -71,6 +74,7 @@ def close_hour(tape: TapeArrays, books: Books, b: int, t: int) -> None:
             note(books, b, t, CANCELLED, END_OF_DATA, ENTER, slot.pair)
             slot.status, slot.due = FREE, -1
         elif slot.status == OPEN:
+            # A leg that was left alone is due too, but nobody ordered that: there is nothing to cancel.
             if slot.due >= 0 and slot.reason == SIGNAL:
                 note(books, b, t, CANCELLED, END_OF_DATA, EXIT, s)
             close_position(tape, books, b, t, s, END_OF_DATA)
@@ -121,6 +125,7 @@ def advance(
     mark-to-market equity in USD from one observation to the next, costs included.
     """
     for b in range(rows.shape[0]):
+        # As it was seen: the fills come after it, so that their costs lie in the gain of the action that caused them.
         before = books.portfolios[b].equity_protected
         fill_hour(tape, books, b, rows[b], orders[b])
         rows[b] += 1

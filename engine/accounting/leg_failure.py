@@ -22,9 +22,11 @@ ONE = np.uint64(1)
 def leg_fails(tape: TapeArrays, leg: int, t: int, side: int, way: int) -> bool:
     """Whether an ordered fill of a leg fails at row t; ``way``: OPENING or CLOSING."""
     one = tape.legs[leg]
+    # The number of the hour, not its row: a window that begins later fails at the same times.
     count = np.uint64(4 * (one.first_hour + t) + 2 * side + way)
     x = one.key + (count + ONE) * STEP
     x = (x ^ (x >> FIRST_SHIFT)) * FIRST_FACTOR
     x = (x ^ (x >> SECOND_SHIFT)) * SECOND_FACTOR
     x = x ^ (x >> LAST_SHIFT)
+    # 53 bits are what a float holds exactly: a number in [0, 1), and probability 0 never fails.
     return bool(np.float64(x >> SPARE_BITS) * 2.0**-53 < tape.rules[0].leg_failure)

@@ -120,6 +120,7 @@ class HourlyLoop:
 
     def must_drain(self) -> bool:
         """Whether the record buffers may not hold another hour."""
+        # One hour is spared: the last step fills one hour and closes the next.
         return self.undrained >= self._recording_hours - 1
 
     def drain(self, b: int = 0) -> Records:

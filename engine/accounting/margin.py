@@ -27,6 +27,7 @@ def leg_pnl(tape: TapeArrays, books: Books, b: int, s: int, t: int, side: int) -
     """Unrealised price P&L in USD at the mark of one leg of the position in slot s; 0 when it is not open."""
     slot = books.slots[b, s]
     pair = tape.pairs[slot.pair]
+    # At the mark, as exchanges reckon margin: on last trades a single odd print would liquidate.
     if side == LONG:
         return float(slot.long_held * (tape.quotes[pair.long, t].mark - slot.long_entry))
     return float(slot.short_held * (slot.short_entry - tape.quotes[pair.short, t].mark))
@@ -79,6 +80,7 @@ def posted_margin(tape: TapeArrays, books: Books, b: int, e: int) -> float:
             pair = tape.pairs[slot.pair]
             for leg, held in ((pair.long, slot.long_held), (pair.short, slot.short_held)):
                 if held > 0 and tape.legs[leg].exchange == e:
+                    # By the notional of the entry: what was posted does not follow the price.
                     posted += slot.notional / tape.rules[0].leverage
     return posted
 
@@ -112,6 +114,7 @@ def against_wallets(tape: TapeArrays, books: Books, b: int, pair: int, notional:
         needed = posted_margin(tape, books, b, e) + notional / rules.leverage
         if needed > books.wallets[b, e].equity * (1.0 + ROUNDING):
             return MARGIN
+    # Without a limit this is nan, and nothing is above nan.
     most = rules.max_exchange_share * total_equity(books, b) * (1.0 + ROUNDING)
     for e in ends:
         if books.wallets[b, e].equity > most:
@@ -126,6 +129,7 @@ def _poorest(books: Books, b: int) -> int:
     for e in range(books.wallets.shape[1]):
         if books.wallets[b, e].share > 0:
             wealth = books.wallets[b, e].equity / books.wallets[b, e].share
+            # By more than rounding: which of equal wallets gets money must not hang on a last bit.
             if poorest == NOWHERE or wealth < least - ROUNDING * abs(least):
                 poorest, least = e, wealth
     return poorest
@@ -135,6 +139,7 @@ def _poorest(books: Books, b: int) -> int:
 def _free(tape: TapeArrays, books: Books, b: int, e: int) -> float:
     """What exchange e lets go: neither posted nor unrealised, USD."""
     wallet = books.wallets[b, e]
+    # An unrealised gain cannot be sent (balance), an unrealised loss is already gone (equity).
     return float(min(wallet.balance, wallet.equity - posted_margin(tape, books, b, e)))
 
 
@@ -168,11 +173,13 @@ def plan_transfer(tape: TapeArrays, books: Books, b: int) -> tuple[int, int, flo
     what is sent pays its cost on top.
     """
     rules, total = tape.rules[0], total_equity(books, b)
+    # A share of nothing, or of a debt, is no target.
     if not total > 0:
         return NOWHERE, NOWHERE, 0.0
     poorest = _poorest(books, b)
     target = books.wallets[b, poorest].share * total
     lack = target - books.wallets[b, poorest].equity
+    # Never true without ``rebalance_below``, which is nan then.
     if books.wallets[b, poorest].equity < rules.rebalance_below * target:
         sender, spare = _most_to_spare(tape, books, b, total)
         amount = min(spare - rules.transfer_cost, lack)
@@ -202,6 +209,7 @@ def liquidation_distance(tape: TapeArrays, books: Books, b: int, s: int, t: int)
         if held > 0:
             wallet = books.wallets[b, tape.legs[leg].exchange]
             room = wallet.equity - rules.maintenance * wallet.held
+            # A rising mark raises the margin that a short needs as well; a falling one lowers that of a long.
             exposed = held * tape.quotes[leg, t].mark * (1.0 + sign * rules.maintenance)
             distance = min(distance, max(0.0, room / exposed))
     return float(distance)

@@ -29,6 +29,7 @@ def position_pnl(tape: TapeArrays, books: Books, b: int, s: int, t: int) -> floa
 @hourly
 def mark_to_market(tape: TapeArrays, books: Books, b: int, t: int) -> float:
     """Equity of the portfolio in USD: its cash and the unrealised price P&L of what is open."""
+    # Funding and fees are in the cash already: ``position_pnl`` would count them twice.
     equity = books.portfolios[b].cash
     for s in range(books.slots.shape[1]):
         if books.slots[b, s].status == OPEN:
@@ -41,6 +42,7 @@ def stale_hours(tape: TapeArrays, books: Books, b: int, s: int, t: int) -> int:
     """Hours since the older of the prices of the open legs in slot s."""
     slot = books.slots[b, s]
     pair = tape.pairs[slot.pair]
+    # A leg that has left may be stale for ever; it is no reason for anything any more.
     long_stale = tape.quotes[pair.long, t].stale if slot.long_held > 0 else 0
     short_stale = tape.quotes[pair.short, t].stale if slot.short_held > 0 else 0
     return int(max(long_stale, short_stale))

@@ -53,6 +53,7 @@ def _flags_held(tape: TapeArrays, books: Books, b: int, s: int, t: int) -> int:
 def _protective_reason(tape: TapeArrays, books: Books, b: int, t: int, s: int) -> int:
     """Why an open position must leave now, or SIGNAL (0) when it need not."""
     slot, rules = books.slots[b, s], tape.rules[0]
+    # In every hour, not only where something settles. Without a stop-loss the limit is nan, and nothing is below it.
     if 100.0 * position_pnl(tape, books, b, s, t) / (2.0 * slot.notional) <= rules.stop_loss_pct:
         return STOP_LOSS
     pair = tape.pairs[slot.pair]
@@ -65,6 +66,7 @@ def _protective_reason(tape: TapeArrays, books: Books, b: int, t: int, s: int) -
     if long_quote.flags | short_quote.flags == 0:
         return SIGNAL
     flags = _flags_held(tape, books, b, s, t)
+    # Before the notice: as an outage it pays the outage's slippage, as a delisting it would not.
     if flags & SILENT > 0:
         return DATA_OUTAGE
     return DELISTING if flags & LEAVES_BY_NOTICE > 0 else SIGNAL
@@ -95,6 +97,7 @@ def protect(tape: TapeArrays, books: Books, b: int, t: int) -> None:
             for leg, held in ((pair.long, slot.long_held), (pair.short, slot.short_held)):
                 if tape.quotes[leg, t].stale > 0 and held > 0:
                     books.portfolios[b].stale_hours += 1
+            # A leg that was left alone must go in any case: a stop-loss would only give it another name.
             if slot.reason != SIGNAL:
                 _unwind(tape, books, b, t, s)
                 continue
@@ -111,6 +114,7 @@ def liquidate(tape: TapeArrays, books: Books, b: int, t: int) -> None:
         while must_liquidate(tape, books, b, e):
             s, side = weakest_leg(tape, books, b, t, e)
             books.slots[b, s].reason, books.slots[b, s].due = LIQUIDATION, t + 1
+            # One leg, then look again: when it is gone the wallet may hold, and the others are spared.
             leave(tape, books, b, t, s, LIQUIDATION, side == LONG, side == SHORT)
             value_wallets(tape, books, b, t)
 
@@ -136,6 +140,7 @@ def transfer(tape: TapeArrays, books: Books, b: int, t: int) -> None:
         _send(books, b, t, IN_TRANSIT, portfolio.transit_to, portfolio.in_transit)
         portfolio.transit_due = -1
     value_wallets(tape, books, b, t)
+    # One at a time: a second one would be planned on wallets that do not show the money under way.
     if portfolio.transit_due < 0:
         sender, receiver, amount = plan_transfer(tape, books, b)
         if sender != NOWHERE:

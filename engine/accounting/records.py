@@ -52,6 +52,7 @@ def join(parts: Sequence[Records]) -> Records:
     """One run from its drained parts. Funding that was booked after a trade's close is added to the trade."""
     if not parts:
         return NO_RECORDS
+    # The counters of a portfolio run on through all parts: the last one has the totals.
     joined = replace(
         parts[-1],
         ledger=np.concatenate([part.ledger for part in parts]),
@@ -66,8 +67,10 @@ def _with_late_funding(trades: NDArray[Any], ledger: NDArray[Any]) -> NDArray[An
     funding = ledger[ledger["kind"] == int(Kind.FUNDING)]
     if not len(trades) or not len(funding):
         return trades
+    # A position that is still open has no trade, so nothing of it is late.
     closed = np.full(int(max(trades["position_id"].max(), funding["position_id"].max())) + 1, np.iinfo(np.int64).max)
     closed[trades["position_id"]] = trades["closed"]
+    # The row of a trade was written at its close, before a settlement that was published later.
     late = funding[funding["hour"] > closed[funding["position_id"]]]
     extra = np.zeros(len(closed))
     np.add.at(extra, late["position_id"], late["amount"])

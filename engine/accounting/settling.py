@@ -30,11 +30,16 @@ def _settle_leg(
     total = 0.0
     for k in range(quote.booking_start, quote.booking_start + quote.booking_count):
         booking = tape.bookings[k]
+        # Strictly after the entry: one of the hour of the entry was past when the entry was filled.
         if position.opened < booking.settle_hour <= closed:
+            # A positive rate is paid by longs to shorts.
             signed = -position.quantity if side == LONG else position.quantity
             rate = booking.rate
+            # Booked at a rate of 0 instead of left out: the assumption is seen and counted, and its reversal finds it.
             if booking.kind != ACTUAL and not is_charged(signed * rate, booking.kind):
                 rate = 0.0
+            # The mark is that of the settlement's hour, however late it is booked: the entry price is off by all it
+            # moved since.
             amount = signed * booking.mark * rate + 0.0  # no -0.0
             exchange, kind = tape.legs[leg].exchange, booking.kind
             quantity, mark = position.quantity, booking.mark
@@ -60,4 +65,5 @@ def settle(tape: TapeArrays, books: Books, b: int, t: int) -> None:
         if late.id > 0:
             pair = tape.pairs[late.pair]
             for side, leg, closed in ((LONG, pair.long, late.long_closed), (SHORT, pair.short, late.short_closed)):
+                # Not added to a slot: the trade has been written, and ``records.join`` adds it there.
                 _settle_leg(tape, books, b, t, late, side, leg, closed)

@@ -25,6 +25,7 @@ from engine.market.earlier_hours import Before, nothing_before
 from engine.market.settlements import Settlements
 from engine.settings import EngineSettings, fee_rate
 
+# The narrow integers keep a record at 64 bytes, one line of a processor's cache.
 QUOTE = np.dtype(
     [
         ("price", "f8"),  # last known price, nan before the first
@@ -133,6 +134,7 @@ def prepare(
     quotes = np.zeros(market.price.shape, QUOTE)
     quotes["price"], quotes["mark"] = price, mark
     quotes["fill"] = np.nan if settings.fill_at == "last_trade" else market.fill_price
+    # Quoted spreads are whole ones, and a fill crosses half. Where none is known slippage alone stands for it.
     quotes["half_spread"] = np.nan_to_num(market.bid_ask_spread) / 2
     traded = np.where(market.volume_24h_usd > 0, market.volume_24h_usd, np.nan)
     quotes["volume"] = carry_forward(traded, before.legs["traded_volume"])
@@ -154,6 +156,7 @@ def prepare(
 def fee_rates(market: MarketData, settings: EngineSettings) -> Floats:
     """Fee rate ``[exchanges, hours]`` of the settings' liquidity from the dated table."""
     rates = np.empty((len(market.exchanges), len(market.hours)))
+    # The table changes by day: one look-up a day, not one an hour.
     days, day_of_hour = np.unique(market.hours // 24, return_inverse=True)
     for i, exchange in enumerate(market.exchanges):
         rows = settings.fees.get(exchange)
@@ -233,6 +236,7 @@ def _leg_records(market: MarketData, settings: EngineSettings) -> NDArray[np.voi
 
 def failure_key(seed: int, symbol: str, exchange: str) -> int:
     """64 bits that name a leg under a seed, whatever other legs the market has."""
+    # Not ``hash``: Python salts it, and every process would draw other failures.
     return int.from_bytes(hashlib.sha256(f"{seed} {symbol} {exchange}".encode()).digest()[:8], "little")
 
 
@@ -245,6 +249,7 @@ def _pair_records(pairs: Pairs) -> NDArray[np.void]:
 def _leaves_by_notice(market: MarketData) -> NDArray[np.bool_]:
     last_hour_before = np.where(market.delisting_hour > 0, market.delisting_hour - 1, 0)[:, None]
     known: Ints = market.delisting_known_hour[:, None]
+    # Not before the notice is known, even where the end is near: that would be foresight.
     leaves: NDArray[np.bool_] = (market.hours >= last_hour_before) & (market.hours >= known)
     return leaves
 
@@ -253,6 +258,7 @@ def _filtered(market: MarketData, settings: EngineSettings, volume_before: Float
     """Legs that a volume, spread or depth filter excludes; a value that is not known cannot pass a filter on it."""
     filters = settings.filters
     out = np.zeros(market.price.shape, bool)
+    # ``not >=`` instead of ``<``: nan fails every comparison, and the unknown must not pass.
     if filters.min_volume_24h_usd is not None:
         out |= ~(carry_forward(market.volume_24h_usd, volume_before) >= filters.min_volume_24h_usd)
     if filters.max_bid_ask_spread is not None:

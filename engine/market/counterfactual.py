@@ -61,6 +61,8 @@ def with_other_future(
     changes: dict[str, Any] = {}
     for name in PER_LEG_FLOATS:
         values = getattr(market, name).copy()
+        # Orders of ``cut`` are filled at the first trade after it, so that one is left alone unless it is what is
+        # asked.
         start = cut if fill_too and name == "fill_price" else cut + 1
         values[:, start:] = _noise(name, market, values[:, start:].shape, rng)
         changes[name] = values
@@ -93,6 +95,7 @@ def _noise(name: str, market: MarketData, shape: tuple[int, ...], rng: Rng) -> F
         "depth_usd": lambda: 10 ** rng.uniform(2, 6, shape),
     }
     values = kinds[name]() if name in kinds else level
+    # With holes: a look-ahead may ask only whether something will be there.
     return np.where(rng.random(shape) < 0.2, np.nan, values)
 
 
@@ -102,6 +105,7 @@ def _other_publications(market: MarketData, cut: int, rng: Rng, rates: Floats) -
     known = market.funding_known_hour.copy()
     later = known > now
     rates[later] = rng.normal(0, 0.003, int(later.sum()))
+    # Never before the cut is over: what was known by then is the same in every future.
     known[later] = np.maximum(now + 1, known[later] + rng.integers(-2, 3, int(later.sum())))
     return {"funding_rate": rates, "funding_known_hour": known}
 

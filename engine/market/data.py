@@ -72,9 +72,11 @@ class MarketData:
         if not self.delisting_hour.size:
             object.__setattr__(self, "delisting_hour", np.full(self.legs, NEVER, np.int64))
             object.__setattr__(self, "delisting_known_hour", np.full(self.legs, NEVER, np.int64))
+        # Windows and ages count rows as hours; a gap would make them shorter than they say.
         if self.hours.size and np.any(np.diff(self.hours) != 1):
             raise DataError("the hours of a market must be consecutive")
         order = [(int(s), int(e)) for s, e in zip(self.leg_symbol, self.leg_exchange, strict=True)]
+        # The order of legs is the order of pairs, which breaks ties of every ranking: it must not hang on the source.
         if order != sorted(set(order)):
             raise DataError("legs must be unique and sorted by symbol and exchange")
 

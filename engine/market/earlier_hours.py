@@ -26,6 +26,7 @@ LEG_BEFORE = np.dtype(
     ],
     align=True,
 )
+# Later than any row, so that the smaller of it and a row of the window is that row.
 NO_PRICE = 2**62
 
 
@@ -78,6 +79,7 @@ def legs_one_row_on(legs: NDArray[Any], price: NDArray[Any], volume: NDArray[Any
     moved["fresh_hours"] = legs["fresh_hours"] + own
     moved["first"] = np.where(legs["first"] != NO_PRICE, legs["first"] - 1, np.where(own, -1, NO_PRICE))
     moved["volume"] = np.where(np.isnan(volume), legs["volume"], volume)
+    # Apart from ``volume``: an hour without trade is a fact for filters, but impact would divide by it.
     moved["traded_volume"] = np.where(volume > 0, volume, legs["traded_volume"])
     return moved
 
@@ -89,6 +91,7 @@ def schedules_one_row_on(after: Schedules) -> Schedules:
     """
     states, assumed = after.states.copy(), np.zeros_like(after.assumed)
     for name in ("last", "known"):
+        # NOT_YET is a mark and no row: moved, it would count as one, long ago.
         states[name] = np.where(states[name] == NOT_YET, NOT_YET, states[name] - 1)
     for leg in np.flatnonzero(after.states["assumed"]):
         entries = after.assumed[leg, : after.states["assumed"][leg]].copy()

@@ -26,6 +26,7 @@ def later_word(standing: tuple[int, int], end: int, seen: int) -> tuple[int, int
 
     What is said last counts, until it has taken effect: from then on positions have left for good.
     """
+    # The same word again does not make it known later; and whom it has made leave is not brought back.
     if end == standing[0] or takes_effect(*standing) < seen:
         return standing
     return (end, seen) if end != NEVER else (NEVER, NEVER)

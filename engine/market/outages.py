@@ -42,6 +42,7 @@ def silenced(market: MarketData, outages: Sequence[Outage]) -> MarketData:
 def _published_later(market: MarketData, outages: Sequence[Outage]) -> Any:
     assert market.funding_known_hour is not None
     known = market.funding_known_hour.copy()
+    # By time: what one outage delays may fall into the next one, and is delayed again.
     for outage in sorted(outages, key=lambda outage: outage.first):
         first, stop = (int(market.hours[0]) + row for row in (outage.first, outage.stop))
         here = (market.leg_exchange == outage.exchange)[:, None]

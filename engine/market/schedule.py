@@ -57,6 +57,7 @@ def _believed_interval(interval: int, candidate: int, gap: int) -> tuple[int, in
         return gap, 0
     if gap == interval:
         return interval, 0
+    # One missing row doubles a gap. Only a longer gap that comes twice is believed to be another interval.
     if gap == candidate:
         return gap, 0
     return interval, gap
@@ -81,7 +82,9 @@ def _take_back(state: Any, assumed: Any, s: int, interval: int, mark: Floats, ou
     kept = 0
     for k in range(state.assumed):
         hour, rate = assumed[k].settle_hour, assumed[k].rate
+        # A whole interval away it is a payment of its own, which this one does not replace.
         if s - interval < hour < s + interval:
+            # At the hour and the mark of what it takes back, so that the two cancel to the last bit.
             n = _put(out, n, hour, -rate, mark[hour], REVERSAL)
         else:
             assumed[kept].settle_hour, assumed[kept].rate = hour, rate
@@ -99,13 +102,16 @@ def _settle_actual(state: Any, assumed: Any, s: int, rate: float, stated: float,
     n = _put(out, n, s, rate, mark[s], ACTUAL)
     interval = _in_force(state) if np.isnan(stated) else int(stated)
     n = _take_back(state, assumed, s, interval, mark, out, n)
+    # It became known late: it is booked like any other, but the schedule is past it.
     if not np.isnan(state.last_rate) and s <= state.known:
         return n
+    # What the source states counts more than what its gaps look like.
     if not np.isnan(state.last_rate) and state.stated == 0:
         state.interval, state.candidate = _believed_interval(state.interval, state.candidate, s - state.known)
     state.known = state.last = s
     state.last_rate, state.silent, state.missed = rate, 0, 0
     for k in range(state.assumed):
+        # It is still missing: it stays booked, and the next one is due after it.
         if assumed[k].settle_hour > s:
             state.missed += 1
             state.last = assumed[k].settle_hour
@@ -121,6 +127,8 @@ def _assume_due(state: Any, assumed: Any, t: int, grace: int, mark: Floats, out:
     due = state.last + _in_force(state)
     if state.last == NOT_YET or t < due + grace:
         return n
+    # When the interval gets shorter ``due`` may lie hours back, where nothing was due then: only the present one
+    # counts.
     settle = max(due, t - grace)
     state.missed += 1
     state.last = settle
@@ -168,6 +176,7 @@ def _walk_leg(
     ``state`` and ``assumed`` are those after the first ``walked`` rows, whose bookings are not wanted; they move on.
     """
     hours, n, queue = rate.shape[0], start, 0
+    # Stable: of settlements that become known together the earlier one is booked first.
     order = np.argsort(known_at, kind="mergesort")
     while queue < hours and known_at[order[queue]] < walked:
         queue += 1
@@ -180,12 +189,15 @@ def _walk_leg(
             queue += 1
             if not np.isnan(rate[s]):
                 n = _settle_actual(state, assumed, s, rate[s], stated[s], mark, out, n)
+        # Due from the first price on: a leg that trades and never settles must fall silent as well.
         if state.known == NOT_YET and stale[t] >= 0:
             state.known = state.last = t
+        # Without a price for that long its holders have left, and nobody is charged for what nobody saw.
         if 0 <= stale[t] <= max_stale and state.silent == 0:
             n = _assume_due(state, assumed, t, grace, mark, out, n)
         else:
             _pass_over_due(state, t, grace)
+        # Both are needed: with hourly settlements two are soon missing, which may be a record that is late.
         if state.missed >= SILENT_AFTER and t - state.known >= max_stale:
             state.silent = 1
         _sort_by_settle_hour(out, before, n)
@@ -216,6 +228,7 @@ def walk(
     interval = np.full_like(rate, np.nan)
     last_rate = np.full_like(rate, np.nan)
     silent = np.zeros(rate.shape, np.bool_)
+    # At most one is assumed in a row.
     assumed = np.zeros(held.shape[1] + rate.shape[1], ASSUMED)
     n = 0
     for leg in range(rate.shape[0]):

@@ -101,4 +101,5 @@ def _known_rows(market: MarketData, rows: Ints) -> Ints:
     """Row at which each settlement is known, never before its own."""
     if market.funding_known_hour is None:
         return rows
+    # A rate that is known before it settled is a running estimate, and may still change.
     return np.maximum(market.funding_known_hour - int(market.hours[0]), rows)

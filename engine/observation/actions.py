@@ -62,6 +62,7 @@ def action_mask(books: Books, b: int, visible: Ints, out: Any) -> None:
     for s in range(slots):
         slot = books.slots[b, s]
         has_free_slot = has_free_slot or slot.status == FREE
+        # With an exit under way (``due``) another one would be refused.
         out[FIRST_ENTRY + opportunities + s] = slot.status == OPEN and slot.due < 0
     for k in range(opportunities):
         out[FIRST_ENTRY + k] = has_free_slot and visible[k] >= 0

@@ -40,6 +40,7 @@ def ask(strategy: Strategy, view: View) -> list[Order]:
     except ArbError:
         raise
     except (Exception, SystemExit, GeneratorExit) as error:
+        # SystemExit is caught too: a plug-in that calls ``exit()`` would end paper trading without a word.
         if is_ours(type(strategy)):
             raise
         raise _failed(strategy, view, what_happened(error, type(strategy))) from error
@@ -70,6 +71,7 @@ def _checked(order: Any, number: int, strategy: Strategy, view: View) -> Order:
     if not isinstance(order, Enter | Exit):
         raise _failed(strategy, view, f"order {number} is {shown(order)}; use Enter(pair) and Exit(slot)")
     name, target = ("pair", order.pair) if isinstance(order, Enter) else ("slot", order.slot)
+    # To Python True is the number 1: ``Enter(mask[k])`` would trade pair 1.
     if isinstance(target, bool) or not isinstance(target, int | np.integer) or abs(int(target)) > LARGEST:
         raise _failed(strategy, view, f"order {number} names {name} {shown(target)}; a {name} is a whole number")
     return Enter(int(target)) if isinstance(order, Enter) else Exit(int(target))

@@ -141,6 +141,7 @@ def rank_hour(encoding: Encoding, features: Floats, offered: Any, pairs: Ints, v
     for k in range(n):
         for j in range(width):
             value = (features[pairs[k], encoding.columns[j]] - encoding.mean[j]) / encoding.deviation[j]
+            # Zero is the mean once it is scaled: what is not known speaks for nothing.
             values[k, j] = 0.0 if np.isnan(value) else value
             if abs(value) > MOST_OBSERVED:
                 absurd = k * width + j
@@ -182,6 +183,7 @@ def _encode_portfolio(tape: TapeArrays, books: Books, b: int, t: int, with_dista
     out[1] = committed / portfolio.equity
     out[2] = held / slots
     out[3] = 100.0 * (portfolio.equity / capital - 1.0)
+    # The peak is raised at the end of an hour only, so equity may stand above it here.
     out[4] = max(0.0, 100.0 * (1.0 - portfolio.equity / portfolio.peak))
 
 
@@ -203,6 +205,7 @@ def encode(
     for k in range(pairs.shape[0]):
         if shown == opportunities or pairs[k] < 0:
             break
+        # Held pairs are left out here and not from the ranking, which is the same for every portfolio.
         if not is_held(tape, books, b, pairs[k]):
             visible[shown] = pairs[k]
             at = start + shown * width
@@ -240,5 +243,6 @@ def fit_scaler(builder: OpportunityBuilder, spec: ObservationSpec, first: int, l
     count = np.maximum(known.sum(axis=0), 1)
     mean = np.where(known, values, 0.0).sum(axis=0) / count
     deviation = np.sqrt((np.where(known, values - mean, 0.0) ** 2).sum(axis=0) / count)
+    # Divided by the rounding of a constant, its first real change would dwarf every other input.
     deviation = np.where(deviation > ROUNDING * np.abs(mean), deviation, 1.0)
     return Scaler(mean=tuple(mean.tolist()), deviation=tuple(deviation.tolist()))

@@ -87,6 +87,8 @@ def _daily_rates(booked: Floats, first: Ints, since: int, out24: Floats, out72: 
     for leg in range(booked.shape[0]):
         for t in range(since, booked.shape[1]):
             age = t - first[leg] + 1
+            # Summed anew for each hour: a running sum keeps the rounding of rows that have left it, so that live, which
+            # begins later, would differ from a backtest in the last bit.
             total, n = 0.0, 0
             for hours, out in ((24, out24), (72, out72), (168, out168)):
                 while n < min(hours, age):
@@ -136,6 +138,7 @@ def booked_rates(tape: Tape) -> Floats:
     """Sum of the settled rates booked on each leg and hour ``[legs, hours]``, decimal; what is assumed is no rate."""
     counts, bookings = tape.settlements.counts, tape.settlements.bookings
     booked, actual = np.zeros(counts.size), bookings["kind"] == ACTUAL
+    # At the row where it became known, not at that of its instant: a late one would be seen too early.
     np.add.at(booked, np.repeat(np.arange(counts.size), counts.ravel())[actual], bookings["rate"][actual])
     return booked.reshape(counts.shape)
 
@@ -167,6 +170,7 @@ def build_tables(tape: Tape, since: int = 0) -> Tables:
     )
     has_price = ~np.isnan(quotes["price"])
     first = np.where(has_price.any(axis=1), has_price.argmax(axis=1), tape.hours)
+    # A leg that is older than the window is as old as it is: its first price lies before row 0.
     first = np.minimum(first, tape.before.legs["first"])
     _daily_rates(booked_rates(tape), first, since, tables.daily_24h, tables.daily_72h, tables.daily_168h)
     _all_spread_windows(np.ascontiguousarray(quotes["price"]), pairs.long_leg, pairs.short_leg, since, tables)
@@ -184,6 +188,7 @@ def feature_matrix(tape: TapeArrays, tables: Tables, t: int, out: Floats) -> Non
     for p in range(tape.pairs.shape[0]):
         lo, sh = tape.pairs[p].long, tape.pairs[p].short
         long_rate, short_rate = 100 * tables.rate[t, lo], 100 * tables.rate[t, sh]
+        # Per day: the same rate paid every hour is eight times what it is every 8 h.
         daily = short_rate * 24 / tables.interval[t, sh] - long_rate * 24 / tables.interval[t, lo]
         daily_24h = 100 * (tables.daily_24h[t, sh] - tables.daily_24h[t, lo])
         daily_72h = 100 * (tables.daily_72h[t, sh] - tables.daily_72h[t, lo])
@@ -202,6 +207,7 @@ def feature_matrix(tape: TapeArrays, tables: Tables, t: int, out: Floats) -> Non
         row[15] = 100 * np.fmax(tables.bid_ask[t, lo], tables.bid_ask[t, sh])
         row[16] = _log10(depth)
         row[17] = row[7]
+        # Each leg is filled twice, and rates are fractions.
         row[18] = 200 * (tables.fee_rate[t, lo] + tables.fee_rate[t, sh])
         row[19] = row[10] - row[11]
         row[20], row[21] = row[7] - row[8], row[8] - row[9]

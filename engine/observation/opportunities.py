@@ -31,10 +31,12 @@ def _overlay(row: Floats, pair: int, columns: Ints, scale: Floats, features: Flo
     for k in range(row.shape[0]):
         if columns[k] >= 0 and not np.isnan(row[k]):
             target[columns[k]] = row[k] * scale[k]
+    # A recorded profit stands; else it follows the APR, which may itself be a recorded one by now.
     if np.isnan(target[17]):
         target[17] = target[7]
     target[14] = np.log10(target[22]) if target[22] > 0 else np.nan
     target[16] = np.log10(target[23]) if target[23] > 0 else np.nan
+    # Differences come last: some of their terms have just been replaced.
     target[19] = target[10] - target[11]
     target[20], target[21] = target[7] - target[8], target[8] - target[9]
 

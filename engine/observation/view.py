@@ -126,6 +126,7 @@ class View:
     @cached_property
     def offered(self) -> Any:
         """Which pairs may be entered now ``[pairs]`` bool: fresh, old enough, not held, nor their mirror."""
+        # A copy: ``observe`` ranks the hour's own table, in which held pairs still stand.
         offered = self._hour[1].copy()
         slots = self._loop.books.slots[self._b]
         for slot in slots[slots["status"] != int(Status.FREE)]:
