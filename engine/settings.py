@@ -39,6 +39,7 @@ class Settings(BaseModel):
         """A switch is no number, whatever Python says, and no text or path holds a NUL."""
         kind: Any = cls.model_fields[str(info.field_name)].annotation
         for part in _parts(value, kind):
+            # ``leverage: true`` would pass as 1.
             if isinstance(part, bool) and not _holds(kind, _is_switch):
                 raise ValueError("true and false are no values of it")
             if isinstance(part, str) and "\0" in part:
@@ -73,6 +74,7 @@ def _is_model(kind: Any) -> bool:
 
 def hash_of(value: Any) -> str:
     """Sixteen hex digits over the canonical JSON of a value."""
+    # Sorted and without spaces: equal values give the same text, in whatever order they were written.
     text = json.dumps(value, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -184,6 +186,7 @@ class EngineSettings(Settings):
 
     def cost_table_hash(self) -> str:
         """Identity of the fee table, which bundles and manifests carry."""
+        # Where a rate was read changes no cost: a better link must not make bundles refuse the table.
         rows = {
             name: [row.model_dump(mode="json", exclude={"source"}) for row in rows] for name, rows in self.fees.items()
         }
@@ -249,6 +252,7 @@ def known_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
 
 def fee_rate(rows: tuple[FeeRow, ...], liquidity: str, time: datetime) -> float:
     """The rate in force: of the latest row dated at or before ``time``, else of the earliest row."""
+    # People append rows to the table in any order.
     ordered = sorted(rows, key=lambda row: row.since)
     current = ordered[0]
     for row in ordered:

@@ -49,6 +49,7 @@ class Basis:
         z = _deviations(excess, view.feature("spread_volatility_stddev"))
         funding = view.feature("net_funding_24h_bps") * (p.horizon_hours / 24)
         gain = 1e4 * excess + funding
+        # Reverted is not enough: while funding pays the position goes on earning, and leaving would cost two fills.
         done = (z < p.leave_z) & (funding < p.keep_margin * cost)
         wanted = view.offered & (z > p.enter_z) & (gain > p.enter_margin * cost)
         return [

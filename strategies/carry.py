@@ -45,6 +45,7 @@ class Carry:
         p, funding, cost = self._parameters, self._expected_funding_bps(view), round_trip_bps(view)
         gain = funding + p.spread_weight * _spread_excess_bps(view)
         poor = funding < p.leave_margin * cost
+        # Not ``poor``: a pair that is wanted for its spread alone would be left again in the next hour.
         wanted = view.offered & (gain > p.enter_margin * cost) & ~poor
         return [
             *(Exit(position.slot) for position in view.positions if poor[position.pair] and not position.leaving),

@@ -14,5 +14,6 @@ def round_trip_bps(view: View) -> Floats:
     """
     fees = 100 * view.feature("positionCostPercent")
     quoted = 100 * view.feature("bidAskSpreadPercent")
+    # Where no spread is quoted fills have none either, so the rule reckons as the engine does.
     cost: Floats = fees + 4e4 * view.slippage + 2 * np.where(np.isnan(quoted), 0.0, quoted)
     return cost

@@ -41,6 +41,7 @@ class Policy:
 def _layer(inputs: Float32s, weights: Float32Matrix, biases: Float32s) -> Float32s:
     """``inputs @ weights + biases``, summed input by input, so that the order of additions never varies."""
     out = biases.copy()
+    # Not ``@``: the order of its additions depends on machine and batch, and nearly equal logits would swap places.
     for i in range(weights.shape[0]):
         value = inputs[i]
         for j in range(weights.shape[1]):
@@ -52,6 +53,7 @@ def _layer(inputs: Float32s, weights: Float32Matrix, biases: Float32s) -> Float3
 def _first_absurd(observation: Float32s) -> int:
     """Place of a value that is not a number or beyond ``MOST_OBSERVED``, -1 where there is none."""
     for i in range(observation.shape[0]):
+        # Put this way round nan fails too: every comparison with it is false.
         if not abs(observation[i]) <= MOST_OBSERVED:
             return i
     return -1

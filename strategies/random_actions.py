@@ -34,5 +34,6 @@ class RandomActions:
         leaving = [s for s in view.positions if not s.leaving and rng.random() < p.exit_probability]
         entries = int(np.count_nonzero(rng.random(view.free_slots) < p.enter_probability))
         offered = np.flatnonzero(view.offered)
+        # Without repeats: a pair drawn twice would be refused, and fewer entries made than the chance says.
         chosen = rng.choice(offered, min(entries, len(offered)), replace=False)
         return [*(Exit(position.slot) for position in leaving), *(Enter(int(pair)) for pair in chosen)]

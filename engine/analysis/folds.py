@@ -84,6 +84,7 @@ def _too_short(hours: Window, lengths: FoldLengths) -> str:
 def shrunk(days: tuple[int, int, int], most: int) -> tuple[int, int, int]:
     """About the same proportions with at most ``most`` (at least 3) days in all, none below one day."""
     validate, test = (max(1, one * most // sum(days)) for one in days[1:])
+    # Each is at least one day, so the two may take more than their part: training keeps a day too.
     while validate + test > most - 1:
         validate, test = max(1, validate - 1), max(1, test - 1)
     return min(days[0], most - validate - test), validate, test

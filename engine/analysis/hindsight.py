@@ -119,9 +119,11 @@ def _keep_clear(tape: Tape, task: _Task, trades: NDArray[Any]) -> None:
     """Later slots may not hold the pairs of these trades, nor their mirrors, nor in a persistent plan share a fill."""
     for trade in trades:
         pair, opened, closed = int(trade["pair"]), int(trade["opened"]) - task.first, int(trade["closed"]) - task.first
+        # Latency on both sides: an entry is refused when its pair is held as it is ordered, not as it is filled.
         for held in (pair, int(tape.pairs.mirror[pair])):
             task.blocked[held, max(0, opened - task.latency) : closed + task.latency] = True
         if task.persistent:
+            # The tape has one fill for a leg and hour, and a persistent plan replaces it: two trades cannot share it.
             for leg in (tape.pairs.long_leg[pair], tape.pairs.short_leg[pair]):
                 task.taken[leg, [opened, closed]] = True
 
@@ -141,6 +143,7 @@ def _funding(tape: TapeArrays, task: _Task, pair: int, t: int) -> float:
 @compiled
 def _worth(tape: TapeArrays, task: _Task, pair: int, t: int, way: int) -> float:
     """USD per unit from leaving at t, with all funding since the first row."""
+    # A forced exit does not choose its hour, so there is no luck in it to take away.
     source = t if way >= FORCED else _source(tape, task, pair, t, False)
     value = exit_value(tape, pair, t, source, task.notional, way == OUTAGE)
     return float(value + _funding(tape, task, pair, t))
@@ -177,6 +180,7 @@ def _way_out(tape: TapeArrays, task: _Task, pair: int, t: int) -> int:
     if flags & LEAVES_BY_NOTICE > 0 or t == task.last:
         return FORCED
     k = t - task.first
+    # A stale leg cancels an exit that waits for the latency; one that is filled at once is not refused for it.
     if (task.latency > 0 and stale > 0) or task.taken[long_leg, k] or task.taken[short_leg, k]:
         return NO_WAY
     return BY_ORDER
@@ -222,6 +226,7 @@ def _search(tape: TapeArrays, task: _Task) -> Ints:
     since = np.full(pairs, task.first)  # entries before this row have been forced out
     for k in range(rows):
         t = task.first + k
+        # Waiting costs nothing: what was reached an hour ago is reached now.
         best[k] = _earned(best, k - 1)
         for pair in range(pairs):
             way = _way_out(tape, task, pair, t)
@@ -264,6 +269,7 @@ def _trades(tape: Tape, task: _Task, slot: int) -> NDArray[Any]:
         _describe(tape.arrays, task, pair, opened, t, forced, trade)
         trade["slot"] = slot
         found.append(trade)
+        # The value of the entry was built on the slot that was free then.
         t = opened - task.rest
     return np.concatenate(found[::-1]) if found else np.zeros(0, PLANNED)
 

@@ -48,6 +48,7 @@ def fills(tape: TapeArrays, pair: int, t: int, source: int) -> tuple[float, floa
     long_fill, short_fill = raw_fill(tape, long_leg, source), raw_fill(tape, short_leg, source)
     if source == t:
         return long_fill, short_fill
+    # Only the spread is taken from the other hour. Its level would bring price risk in that the legs do not have.
     level = (raw_fill(tape, long_leg, t) + raw_fill(tape, short_leg, t)) / (long_fill + short_fill)
     return long_fill * level, short_fill * level
 
@@ -118,6 +119,7 @@ def funding_received(tape: TapeArrays, first: int, last: int) -> Floats:
                     for side, signed in ((LONG, -gain), (SHORT, gain)):
                         if booking.kind == ACTUAL or is_charged(signed, booking.kind):
                             received[side, leg, booking.settle_hour - first] += signed
+        # Summed up: what a position gets is then one difference of two rows, whatever its length.
         for t in range(1, received.shape[2]):
             for side in (LONG, SHORT):
                 received[side, leg, t] += received[side, leg, t - 1]

@@ -27,6 +27,7 @@ def chain(runs: Sequence[Records]) -> Records:
     for one, following in pairwise(runs):
         if len(one.hours) and len(following.hours) and following.hours["hour"][0] <= one.hours["hour"][-1]:
             raise UserError("runs that overlap cannot be one account's")
+    # Every run counts its positions from 1: unchanged, one id in the ledger would name several of them.
     used = np.cumsum([0, *(_last_id(run) for run in runs[:-1])])
     return replace(
         runs[-1],

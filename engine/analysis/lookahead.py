@@ -133,6 +133,7 @@ def leaks(subject: Subject, market: MarketData, original: Replay, cut: int, rng:
     return [
         *_trial(NOISE, subject, noisy, original, cut, booked_to=cut),
         *_trial(NO_FILL, subject, unfilled, original, cut, booked_to=cut - 1),
+        # The last hour of a run decides nothing and closes what is open, so the hour before it is the last to compare.
         *_trial(NO_FUTURE, subject, up_to(market, cut), original, cut - 1, booked_to=cut - 1, last=cut),
     ]
 
@@ -179,6 +180,7 @@ def _differences(trial: str, one: Replay, two: Replay, seen_to: int, booked_to: 
         ours, theirs = (_booked(getattr(side.records, name), booked_to) for side in (one, two))
         if not _same_rows(ours, theirs):
             yield Leak(trial, f"bookings ({name})", _first_difference(ours, theirs))
+    # Funding of an hour is booked before its fills: it may not differ even where what is filled may.
     settled = [_settled(side.records, seen_to) for side in (one, two)]
     if not _same(*settled):
         yield Leak(trial, "bookings (funding)", seen_to)

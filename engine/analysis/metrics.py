@@ -20,6 +20,7 @@ Metrics = dict[str, float | int | None]
 def compute_metrics(records: Records, initial_capital_usd: float) -> Metrics:
     """All metrics of a finished run, in the order in which they are written."""
     hours = len(records.hours)
+    # The capital comes first: the first hour has a return, and a run that only falls a drawdown.
     equity = np.concatenate(([initial_capital_usd], records.hours["equity"]))
     pnl = float(equity[-1]) - initial_capital_usd
     pnl_pct = 100 * pnl / initial_capital_usd
@@ -78,6 +79,7 @@ def return_metrics(equity: Floats) -> Metrics:
     peak = np.maximum.accumulate(equity)
     return {
         "sharpe": _annualised(returns, returns - returns.mean()) if len(returns) > 1 else None,
+        # Over all hours: divided by the losing ones alone, it would punish whoever loses seldom.
         "sortino": _annualised(returns, np.minimum(returns, 0)) if len(returns) > 1 else None,
         "max_drawdown_pct": float(np.max(100 * (1 - equity / peak))),
     }
@@ -117,6 +119,7 @@ def assumed_share_pct(amounts: Floats, is_assumed: NDArray[np.bool_]) -> float:
 
     ``amounts`` are those of funding entries; an assumed one and its reversal, which cancel, are both assumed.
     """
+    # An assumed payment and its reversal cancel in the sum; by their sizes both would count though neither is left.
     assumed, seen = abs(float(amounts[is_assumed].sum())), float(np.abs(amounts[~is_assumed]).sum())
     return 100 * assumed / (assumed + seen) if assumed > 0 else 0.0
 

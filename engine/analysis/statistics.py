@@ -99,6 +99,7 @@ def stationary_indices(rng: np.random.Generator, hours: int, block_hours: float,
     begins[:, 0] = True
     origin = rng.integers(0, hours, (samples, hours))
     columns = np.arange(hours)
+    # The column at which the block of each column began.
     begun = np.maximum.accumulate(np.where(begins, columns, 0), axis=1)
     rows: Ints = (np.take_along_axis(origin, begun, axis=1) + columns - begun) % hours
     return rows
@@ -112,6 +113,7 @@ def resampled_sums(series: Floats, rng: np.random.Generator, *, block_hours: flo
     hours = series.shape[1]
     if block_hours < _SHORT_BLOCK:
         return _sums_by_hours(series, rng, block_hours, samples)
+    # Blocks go around the end: in the series twice over, each is one difference of two sums.
     doubled = np.concatenate((series, series), axis=1)
     until = np.concatenate((np.zeros((len(series), 1)), np.cumsum(doubled, axis=1)), axis=1)
     sums, missing = np.zeros((len(series), samples)), np.full(samples, hours)
@@ -145,10 +147,12 @@ def block_length(returns: Floats) -> float:
     insignificant = np.abs(covariance[1:] / covariance[0]) < 2 * np.sqrt(np.log10(n) / n)
     lags = min(2 * _first_quiet_lag(insignificant, patience), longest)
     k = np.arange(-min(lags, len(covariance) - 1), min(lags, len(covariance) - 1) + 1)
+    # The flat-top lag window: 1 up to half of the lags, from there down to 0.
     window = np.minimum(1.0, 2 * (1 - np.abs(k) / lags)) * covariance[np.abs(k)]
     spectrum, slope = float(window.sum()), float((np.abs(k) * window).sum())
     if spectrum == 0:
         return 1.0
+    # The 2 in the divisor is the correction of 2009; the paper of 2004 has another term there.
     best = ((2 * slope**2) / (2 * spectrum**2)) ** (1 / 3) * n ** (1 / 3)
     return float(min(max(best, 1.0), np.ceil(min(3 * np.sqrt(n), n / 3))))
 
@@ -193,6 +197,7 @@ def minimum_track_record(
 
 def _spread(ratio: float, skewness: float, kurtosis: float) -> float:
     """Variance of an estimated Sharpe ratio, times the number of observations."""
+    # Moments of few hours can make it negative, and there is a root to take.
     return max(1 - skewness * ratio + (kurtosis - 1) / 4 * ratio**2, 1e-12)
 
 
@@ -267,6 +272,7 @@ def _judge(halves: Floats, sums: Floats, squares: Floats, counts: Floats) -> tup
     best = np.argmax(_sharpe_of_blocks(halves, sums, squares, counts), axis=1)
     judged = _sharpe_of_blocks(1 - halves, sums, squares, counts)
     own = judged[rows, best][:, None]
+    # Ties share a middle rank, and one is added to the number of trials: no share is 0 or 1, no logit infinite.
     rank = 0.5 + (judged < own).sum(axis=1) + (judged == own).sum(axis=1) / 2
     share = rank / (sums.shape[1] + 1)
     return np.log(share / (1 - share)), ((1 - halves) @ sums)[rows, best]

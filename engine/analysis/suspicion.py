@@ -54,6 +54,7 @@ def _trading(metrics: Metrics, holds: Sequence[float]) -> list[str]:
 
 
 def _sources(metrics: Metrics) -> list[str]:
+    # Price risk cancels between the legs, so in the long run funding is what a position earns.
     price, funding = _number(metrics, "price_pnl_usd"), _number(metrics, "funding_usd")
     return [f"price P&L {price:+,.0f} USD, funding {funding:+,.0f} USD"] if price > funding else []
 

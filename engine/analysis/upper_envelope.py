@@ -28,6 +28,7 @@ def highest(slopes: Floats, intercepts: Floats, count: int, x: float) -> int:
 @compiled
 def _is_needless(m1: float, c1: float, m2: float, c2: float, m3: float, c3: float) -> bool:
     """Whether the middle one of three lines by slope is nowhere above both others."""
+    # Multiplied out, both factors being positive by the order: a quotient of nearly equal slopes is all rounding.
     return bool((c1 - c2) * (m3 - m1) >= (c1 - c3) * (m2 - m1))
 
 
@@ -46,6 +47,7 @@ def add_line(
     at = 0
     while at < count and slopes[at] < slope:
         at += 1
+    # Parallel lines never meet, so only the higher one is kept.
     if at < count and slopes[at] == slope:
         if intercepts[at] >= intercept:
             return count
