@@ -69,7 +69,7 @@ def _parts(function: FunctionType, seen: set[FunctionType]) -> list[str]:
     _refuse_later_names(function)
     parts: list[str] = []
     for code in _codes(function.__code__):
-        # Bytecode instead of source: a comment or a line moved must not throw machine code away.
+        # Bytecode and names instead of source text: other comments or spaces are no other code.
         parts += [code.co_code.hex(), repr((code.co_names, code.co_varnames))]
         parts += [repr(value) for value in code.co_consts if not isinstance(value, CodeType)]
         for name in code.co_names:

@@ -36,7 +36,7 @@ class Greedy:
     def decide(self, view: View) -> Sequence[Order]:
         p, apr = self._parameters, view.feature("fund_apr")
         cost_apr = round_trip_bps(view) / 100 * HOURS_PER_YEAR / p.holding_hours
-        # Without costs: those of the entry are paid, whether it leaves or not.
+        # Without costs: those of the entry are paid, and those of the exit come sooner or later.
         gone = [s for s in view.positions if not s.leaving and apr[s.pair] < p.leave_apr_pct]
         wanted = view.offered & (apr - cost_apr > p.enter_apr_pct)
         return [

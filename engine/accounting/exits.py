@@ -47,8 +47,7 @@ def leave(
     extra = rules.outage_slippage if outage else 0.0
     slippage = 0.0
     if long_leaves:
-        # A stale leg gets its last known price, even where a trade follows: at t nobody knew that the market comes
-        # back.
+        # A stale leg gets its last known price even where a trade follows: at t nobody knew of the market's return.
         raw_long = raw_fill(portfolio, long_quote, outage and long_quote.stale > 0)
         slot.long_exit = raw_long * (1.0 - fill_cost(long_quote, rules, slot.notional, extra))
         slippage += slot.quantity * (raw_long - slot.long_exit)
@@ -75,8 +74,7 @@ def leave(
         slot.short_held, slot.short_closed = 0.0, t
     slot.realised = slot.price_pnl - slot.exit_fees - slot.liquidation_fees
     if slot.long_held == 0 and slot.short_held == 0:
-        # The trade is told by what left a leg alone (a liquidation, a failure), not by how the other one went
-        # afterwards.
+        # What left a leg alone (a liquidation, a failure) is the reason, not how the other one went afterwards.
         write_trade(books, b, t, s, reason if slot.reason == SIGNAL else slot.reason)
         keep_awaiting_settlement(books, b, s)
         slot.status, slot.due = FREE, -1
@@ -115,8 +113,8 @@ def fill_due_exits(tape: TapeArrays, books: Books, b: int, t: int) -> None:
             if stale_hours(tape, books, b, s, t) == 0:
                 slot.due = -1
                 _fill_exit(tape, books, b, t, s)
-            # To cancel would keep one leg without the other, with all of the price risk.
             elif is_alone(books, b, s):
+                # To cancel would keep one leg without the other, with all of the price risk.
                 slot.due = t + 1
             else:
                 slot.due = -1

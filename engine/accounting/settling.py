@@ -38,8 +38,7 @@ def _settle_leg(
             # Booked at a rate of 0 instead of left out: the assumption is seen and counted, and its reversal finds it.
             if booking.kind != ACTUAL and not is_charged(signed * rate, booking.kind):
                 rate = 0.0
-            # The mark is that of the settlement's hour, however late it is booked: the entry price is off by all it
-            # moved since.
+            # At the mark of the settlement's own hour, however late it is booked, and never at the entry price.
             amount = signed * booking.mark * rate + 0.0  # no -0.0
             exchange, kind = tape.legs[leg].exchange, booking.kind
             quantity, mark = position.quantity, booking.mark

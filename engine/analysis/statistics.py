@@ -99,7 +99,6 @@ def stationary_indices(rng: np.random.Generator, hours: int, block_hours: float,
     begins[:, 0] = True
     origin = rng.integers(0, hours, (samples, hours))
     columns = np.arange(hours)
-    # The column at which the block of each column began.
     begun = np.maximum.accumulate(np.where(begins, columns, 0), axis=1)
     rows: Ints = (np.take_along_axis(origin, begun, axis=1) + columns - begun) % hours
     return rows
@@ -197,7 +196,7 @@ def minimum_track_record(
 
 def _spread(ratio: float, skewness: float, kurtosis: float) -> float:
     """Variance of an estimated Sharpe ratio, times the number of observations."""
-    # Moments of few hours can make it negative, and there is a root to take.
+    # Returns of two values only can bring it to 0, or by rounding below it, and its root is divided by.
     return max(1 - skewness * ratio + (kurtosis - 1) / 4 * ratio**2, 1e-12)
 
 

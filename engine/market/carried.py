@@ -44,8 +44,8 @@ def _staleness(price: Floats, stale_before: Ints, fresh_before: Ints) -> tuple[I
         for t in range(price.shape[1]):
             if not np.isnan(price[leg, t]):
                 since, count = 0, count + 1
-            # Before the first price nothing is stale: the leg does not exist yet (-1).
             elif since >= 0:
+                # Before the first price it stays -1: a leg that does not exist yet must not grow stale.
                 since += 1
             stale[leg, t] = since
             fresh_hours[leg, t] = count

@@ -61,8 +61,7 @@ def with_other_future(
     changes: dict[str, Any] = {}
     for name in PER_LEG_FLOATS:
         values = getattr(market, name).copy()
-        # Orders of ``cut`` are filled at the first trade after it, so that one is left alone unless it is what is
-        # asked.
+        # Orders of ``cut`` are filled at the first trade after it: other fills there are no look-ahead of themselves.
         start = cut if fill_too and name == "fill_price" else cut + 1
         values[:, start:] = _noise(name, market, values[:, start:].shape, rng)
         changes[name] = values

@@ -127,8 +127,7 @@ def _assume_due(state: Any, assumed: Any, t: int, grace: int, mark: Floats, out:
     due = state.last + _in_force(state)
     if state.last == NOT_YET or t < due + grace:
         return n
-    # When the interval gets shorter ``due`` may lie hours back, where nothing was due then: only the present one
-    # counts.
+    # A shorter interval may put ``due`` hours back, where nothing was due at the time: only the present counts.
     settle = max(due, t - grace)
     state.missed += 1
     state.last = settle
