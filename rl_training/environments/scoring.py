@@ -18,6 +18,7 @@ def play(policy: Policy, market: TrainingMarket, reward: RewardSettings) -> tupl
     The records are those of a backtest of the same policy, bit for bit. Raises ``ArbError`` for a policy of another
     observation, and ``NotFiniteError`` when the policy has no finite answer.
     """
+    # Layouts of equal size would run without an error, on numbers that mean something else.
     if policy.spec.hash() != market.spec.hash():
         raise ArbError(f"policy {policy.name} is of another observation than the market")
     episode = EpisodeSettings(length_hours=market.last - market.first, close_at_end=True)

@@ -58,6 +58,7 @@ class Training:
         ``checkpoint_every`` rollouts and at the end, when ``state()`` holds all that going on needs.
         Raises ``DivergenceError``.
         """
+        # Counted in rollouts, since only between two of them the state is all that going on needs.
         leg = checkpoint_every * self.settings.ppo.n_steps
         while self.steps_done < timesteps:
             self.learner.train(min(leg, timesteps - self.steps_done), progress)
