@@ -200,7 +200,7 @@ def sample_actions(
         actions[i] = 0
         for j in range(logits.shape[1]):
             cumulative += weights[j]
-            # Where rounding leaves the sum below the threshold, the last action of any weight stands, never a masked one.
+            # Where rounding leaves the sum below the threshold, the last action of any weight stands, no masked one.
             if weights[j] > 0:
                 actions[i] = j
             if cumulative > threshold:

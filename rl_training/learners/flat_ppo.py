@@ -217,7 +217,7 @@ class FlatPPO(PPO):
         epochs: list[list[_Losses]] = []
         for _ in range(self.n_epochs):
             epochs.append([])
-            # A generator inside all(): the first minibatch beyond the target KL ends the epoch, and the rest is left out.
+            # A generator inside all(): the first minibatch beyond the target KL ends the epoch at once.
             within_kl = all(self._minibatch_step(rows, coefficients, epochs[-1]) for rows in self._minibatches(buffer))
             self._n_updates += 1
             if not within_kl:

@@ -84,6 +84,7 @@ class Training:
         environment = {key[cut:]: np.asarray(value) for key, value in state.items() if key.startswith(ENVIRONMENT)}
         agent = {key: value for key, value in state.items() if not key.startswith(ENVIRONMENT)}
         try:
+            # The environment checks all of its arrays before it takes any, so what does not fit is refused here first.
             self.environment.restore(environment)
             self.learner.restore(agent)
         except KeyError as error:

@@ -64,6 +64,7 @@ def finish(
     )
     facts = bundle_facts(folder, job, winner, metrics, manifest)
     save_bundle(policy, {**facts, FILES_SHA256: files}, folder / "bundle")
+    # Last of all: whoever finds it may take the run as finished.
     write_whole(folder / "manifest.json", manifest)
     return metrics
 

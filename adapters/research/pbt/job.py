@@ -79,6 +79,7 @@ def new_job(
     train, validation = windows["train"], windows["validation"]
     rows = (dataset.market.index_of(train.start), dataset.market.index_of(train.end))
     job = PBTJob(
+        # The run may be resumed from another folder.
         dataset=dataset.path.absolute(),
         fingerprint=dataset.fingerprint,
         train_from=train.start,

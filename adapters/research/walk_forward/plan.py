@@ -101,6 +101,7 @@ def new_plan(
 
     Raises ``UserError`` for strategies that cannot walk forward, wrong grids, and data that is too short.
     """
+    # The data set's test window is for one last look: folds that chose on it would use it up.
     window = window_of(dataset, start, end or _before_test(dataset))
     first, last = (time_of(int(dataset.market.hours[row])) for row in (window.first, window.last))
     plan = WalkForwardPlan(
@@ -224,6 +225,7 @@ def _check_training(plan: WalkForwardPlan, train: Window) -> None:
     if plan.population > 1:
         schedule_of(settings.training, settings.pbt)
     length = settings.training.episode.length_hours
+    # An episode of n decisions needs n + 1 rows.
     if train.hours <= length:
         raise SettingsError(
             f"episodes of {length} h do not fit into training windows of {train.hours} h; "

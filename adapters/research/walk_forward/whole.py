@@ -129,6 +129,7 @@ def finished(
             stories = write_pages(aside, [folder_name(name) for name in plan.strategies]) if plan.report else []
             if len(accounts) > 1:
                 write_comparison(aside / "comparison.csv", {one.strategy: one.metrics for one in accounts})
+        # Only now that the results are in their place; a run cut before goes on from it.
         _clean_up(work, tell)
     return Finished(out, plan, dataset, accounts, judged, stories)
 
