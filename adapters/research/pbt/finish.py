@@ -37,6 +37,7 @@ def finish(
     last = iterations[-1]
     dataset, world = load_job_data(job)
     write_hyperparameters(folder, job, last)
+    # Of the last iteration, not of all: the checkpoints of earlier ones are gone.
     winner = last.ranking[0]
     files = _files(folder, last)
     policy = agent_policy(folder, job, winner, files)

@@ -87,6 +87,7 @@ def new_job(
         validate_from=validation.start,
         validate_to=validation.end,
         settings=settings,
+        # On the training rows alone, and kept in the job: workers and resumed runs all scale alike.
         scaler=fit_scaler(builder, settings.observation, *rows),
         seed=seed,
         learner=learner,

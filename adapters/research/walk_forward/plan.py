@@ -207,6 +207,7 @@ def _check(plan: WalkForwardPlan, grid_file: Path | None) -> None:
             raise UserError(f"{name} knows the future; only `arb backtest` plays it, as a measure for the others")
         if strategy_class.policies > 1:
             raise UserError(f"{name} plays {strategy_class.policies} models; each fold trains one")
+        # Asked for its errors: a wrong grid would otherwise show only when its search begins.
         plan.points_for(name)
     if not plan.grids and (plan.points is not None or grid_file is not None):
         has = ", ".join(read_yaml(grid_file or SHIPPED_GRIDS))

@@ -116,6 +116,7 @@ def finished(
     plan, work = read_plan(out), unfinished(out)
     dataset = load_dataset(plan.dataset, plan.settings.gate)
     most = workers or min(os.cpu_count() or 1, MOST_WORKERS)
+    # Two processes would append to the same logs of points.
     with only_one(work):
         accounts, world = walk_forward(work, plan, dataset, most, show, tell)
         references = play_beside(world, accounts, show) if plan.report else []
