@@ -91,6 +91,7 @@ class Run:
         from adapters.reporting.page.write import write_reports
 
         now = self._made_from.started
+        # With microseconds: a script may write many reports in a second.
         place = Path(folder) if folder is not None else Path("runs") / f"python-{now:%Y%m%dT%H%M%S%fZ}"
         with new_directory(place, instead_of=_own_run) as aside:
             self._made_from.write(self.strategy, aside)
@@ -122,6 +123,7 @@ def open_market(path: Path | str, **settings: Any) -> Market:
     ``slippage_bps=5``; ``margin={"transfer_hours": 2}`` or ``**{"margin.transfer_hours": 2}`` for what stands under a
     heading. Raises ``UserError`` (``SettingsError``, ``DataError``) for a setting or data that cannot be used.
     """
+    # Through the parser of --set, so that both accept and refuse the same.
     chosen = load_settings(None, [f"{key}={json.dumps(value)}" for key, value in _flat(settings)])
     dataset = load_dataset(Path(path), chosen.gate)
     return Market(dataset, chosen, prepare_dataset(dataset, chosen))
@@ -183,9 +185,11 @@ def _player(
 ) -> tuple[Player, ArbSettings]:
     """Who plays, and the settings with the parameters that it plays with."""
     if isinstance(strategy, Policy):
+        # A policy is loaded before the market is known, so whether its costs and layout fit is asked here.
         bundles.check_policy(strategy, settings, strategy.name)
         return policy_player(strategy), settings
     if isinstance(strategy, str):
+        # Put into the settings, so that the manifest states what was really played.
         own = {**settings.strategies.get(strategy, {}), **parameters}
         settings = settings.model_copy(update={"strategies": {**settings.strategies, strategy: own}})
         policies, _ = policies_for([strategy], settings, (), allow_other_costs=False)
@@ -212,6 +216,7 @@ def _time(value: datetime | str) -> datetime:
         time = datetime.fromisoformat(value) if isinstance(value, str) else value
     except ValueError:
         raise UserError(f"{shown(value)} is not a time; write it like 2025-01-31T23:00Z") from None
+    # Python would take it for local time, and play other hours on another machine.
     if time.tzinfo is None:
         raise UserError(f"{shown(value)} has no time zone; write it as UTC, like 2025-01-31T23:00Z")
     return time.astimezone(UTC)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 def pack_generator(rng: np.random.Generator) -> NDArray[np.uint64]:
     """State of a PCG64 generator as six numbers."""
     state: Any = rng.bit_generator.state
+    # State and increment of PCG64 have 128 bits each, more than an array's numbers.
     words = [half for key in ("state", "inc") for half in divmod(state["state"][key], 1 << 64)]
     return np.array([*words, state["has_uint32"], state["uinteger"]], np.uint64)
 

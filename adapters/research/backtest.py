@@ -114,6 +114,7 @@ def backtest_only(folder: Path) -> str | None:
         return why or "it holds no run"
     together = [read_object(folder / run / "manifest.json").get("strategies") for run in runs]
     names = together[0] if isinstance(together[0], list) else []
+    # Runs of several commands may be of one kind and still be somebody's collection: they must belong together.
     if any(one != names for one in together) or runs != sorted(folder_name(str(name)) for name in names):
         return "its runs are not those of one command"
     return None
@@ -125,6 +126,7 @@ def _run_only(folder: Path) -> str | None:
 
 def _delayed(job: BacktestJob, played: Played) -> Played | None:
     """With late fills, where somebody asks for them; a plan that knows the future would be another one."""
+    # A report looks for last-trade bounce, which late fills show; without a trade there is none.
     wanted = job.late or (job.inputs is not None and played.metrics["trades"])
     if not wanted or played.player.knows_future:
         return None

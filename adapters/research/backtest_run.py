@@ -79,6 +79,7 @@ def backtest(
     started = datetime.now(UTC)
     settings = load_settings(asked.config, asked.overrides)
     folder = asked.out or Path("runs") / f"backtest-{started:%Y%m%dT%H%M%SZ}"
+    # Before data is loaded and played: a folder that may not give way is refused at once.
     check_place(folder, backtest_only)
     dataset = _load(asked, settings.gate)
     for line in dataset.notes:

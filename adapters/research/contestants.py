@@ -49,6 +49,7 @@ def contestants(
         if is_population(model):
             found += _population(model, settings, ensemble, allow_other_costs)
         else:
+            # Checked against the settings of the evaluation: a policy of other costs would be judged by the wrong fees.
             policy = load_policy(model, settings, allow_other_costs=allow_other_costs)
             found.append(policy_player(policy, name=str(model), model=model))
     return found + rules_of(baselines, settings)

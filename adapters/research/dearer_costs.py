@@ -36,6 +36,7 @@ def cost_stress(player: Player, worlds: Worlds, window: Window, play: Play, base
     ``break_even_multiple`` is of the trades made at x1.
     """
     rows = [_row(1.0, base)]
+    # A strategy is told of the dearer costs and decides anew, so each multiple is a run of its own.
     for multiple, world in worlds.items() if base["trades"] else ():
         rows.append(_row(multiple, play(f"{player.name}, costs x{multiple:g}", player, world, window).metrics))
     return {"costs": rows, "break_even_multiple": base["break_even_cost_multiple"]}

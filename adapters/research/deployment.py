@@ -57,6 +57,7 @@ def deploy(
     the run does not have, ``BundleError`` for a model file that is not whole.
     """
     job, order = read_job(run / JOB), ranking(run)
+    # Asked again before writing; here so that a wrong folder is told before minutes of playing.
     _check_places(to)
     unknown = [agent for agent in agents if agent not in order]
     if unknown:
@@ -95,6 +96,7 @@ def roll_back(to: Path) -> None:
     if not previous.is_dir():
         raise UserError(f"{previous} does not exist: nothing was shipped before")
     for description in previous.glob(f"*/{DESCRIPTION}"):
+        # All are read before the exchange: a damaged model must not become the shipped one.
         load_bundle(description.parent)
     _put(to, lambda aside: _copy(previous, aside))
 
@@ -106,6 +108,7 @@ def _put(to: Path, fill: Callable[[Path], None]) -> None:
         fill(aside)
         if to.is_dir():
             with new_directory(previous_of(to), instead_of=shipped_only) as kept:
+                # Copied, not moved: the shipped model stays where it is until the exchange.
                 _copy(to, kept)
 
 

@@ -28,6 +28,7 @@ def summary(episodes: Sequence[Played]) -> Metrics:
 
     Drawdown and share of assumed funding are those of the worst episode.
     """
+    # Over all trades: a mean of the episodes' means would give trades of quiet episodes more weight.
     pnl = np.concatenate([episode.trade_pnl_usd for episode in episodes])
     wins, losses = pnl[pnl > 0], pnl[pnl < 0]
     steps = sum(episode.window.hours - 1 for episode in episodes)

@@ -97,6 +97,7 @@ def evaluate(asked: EvaluationRequest, bar: Bar | None) -> Evaluation:
     length = asked.episode_hours or settings.training.episode.length_hours
     windows = [within] if asked.count is None else draw_windows(within, asked.count, length, asked.seed)
     world = prepare_dataset(dataset, settings)
+    # The same rows in both, so that late fills are the only difference.
     worlds = {AT_ONCE: world, LATE: world.late()} if asked.fills_late else {AT_ONCE: world}
     runs = {player.name: _scored(player, worlds, windows, bar) for player in players}
     look = {

@@ -23,6 +23,7 @@ def build_manifest(
     """The manifest of a run that ends now; ``written_by``: the command whose results it stands beside."""
     return {
         "format": RUN_FORMAT,
+        # Before what every run states, so that no caller can overwrite it.
         **more,
         **_own_files(more),
         "written_by": written_by,

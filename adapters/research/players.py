@@ -67,6 +67,7 @@ def make_player(
         return Context(np.random.default_rng(seed), tuple(policies), future)
 
     if may_know_future and needs_future(strategy_class):
+        # The strategy itself needs a window's future to be made; its parameters can be checked before.
         parse_parameters(name, strategy_class, parameters)
         return Player(
             name,
@@ -80,6 +81,7 @@ def make_player(
 
 
 def _foreknowing(strategy: Any, world: AnyWorld) -> Ready:
+    # The plan holds for a fixed size without stop-loss; under the world's own rules it would be another run.
     rules = {key: getattr(strategy.tape.settings, key) for key in ("position_size_usd", "max_position_loss_pct")}
     own = World(strategy.tape, world.settings.model_copy(update=rules), world.tables)
     plan = strategy.plan
@@ -113,6 +115,7 @@ def players_named(
 ) -> list[Player]:
     """The strategies of a command, each with the parameters in force and random numbers of its own."""
     return [
+        # A stream for each place: two random strategies in one command would otherwise decide alike.
         make_player(
             name, settings.strategies.get(name, {}), seed=[seed, place], policies=policies,
             may_know_future=may_know_future,

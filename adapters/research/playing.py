@@ -70,6 +70,7 @@ def play(
     """Make the player ready, and play rows ``window`` of a world."""
     ready = player.make(world, window)
     records = run_backtest(ready.world, ready.strategy, window.first, window.last, progress=progress)
+    # Of the world that was played in, which for what knows the future is its own.
     capital = ready.world.settings.initial_capital_usd
     metrics, returns = compute_metrics(records, capital), returns_of(records, capital)
     earned = None if reward is None else episode_reward(records, ready.world, reward)

@@ -48,6 +48,7 @@ def trials_behind(name: str, settings: ArbSettings, models: Sequence[Path] = ())
     tuned = settings.tuned.get(name)
     if tuned is None:
         return None, NO_RECORD
+    # Parsed, so that a default that one of them leaves out is no difference.
     now, then = (
         parse_parameters(name, strategy_class, raw) for raw in (settings.strategies.get(name, {}), tuned.parameters)
     )
@@ -58,6 +59,7 @@ def trials_behind(name: str, settings: ArbSettings, models: Sequence[Path] = ())
 
 def _of_models(models: Sequence[Path]) -> tuple[Trials | None, str]:
     found = [trials_of_model(model) for model in models]
+    # Each record counts the tries of its own search alone; no number covers several searches.
     if any(one != found[0] for one in found):
         return None, "the models come from different searches"
     return found[0], "" if found[0] else NO_RECORD

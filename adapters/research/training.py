@@ -89,6 +89,7 @@ def training_window(
         first, last = dataset.window("train")
         start, end = start or first, end or last
     window = window_of(dataset, start, end)
+    # Both ends are hours of a window, so windows that share only one hour overlap, too.
     for name in (VALIDATION, "test"):
         kept = dataset.windows.get(name)
         if kept is not None and start <= kept[1] and kept[0] <= end:
@@ -180,6 +181,7 @@ def validate(world: AnyWorld, dataset: Dataset, policy: Policy) -> tuple[Played,
         return None
     window = window_of(dataset, None, None, VALIDATION)
     player = policy_player(policy)
+    # A profit that is gone with fills an hour later came from bouncing last trades.
     return play(player, world, window), play(player, world.late(), window)
 
 
@@ -188,6 +190,7 @@ def reward_by_week(world: AnyWorld, dataset: Dataset, policy: Policy, settings: 
     if VALIDATION not in dataset.windows:
         return []
     window = window_of(dataset, None, None, VALIDATION)
+    # Whole weeks alone: rewards of periods of unequal length would rank by length.
     starts = range(window.first, window.last - WEEK_HOURS + 1, WEEK_HOURS)
     player, reward = policy_player(policy), settings.training.reward
     return [play(player, world, Window(start, start + WEEK_HOURS), reward=reward) for start in starts]
@@ -252,5 +255,6 @@ def _write_results(
             "episodes": None, "seed": None, "pnl_pct": outcome.validation["pnl_pct"],
         }  # fmt: skip
         record_look(folder / BUNDLE, look)
+    # Last of all: whoever finds it may take the training as finished.
     with replacing_file(folder / MANIFEST) as aside:
         write_json(aside, {**manifest, "metrics": metrics})

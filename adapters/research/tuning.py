@@ -117,10 +117,12 @@ def measuring(workers: int) -> Iterator[MeasureAll]:
         except BrokenProcessPool:
             raise ArbError("a worker process died, perhaps out of memory; try again with fewer --workers") from None
         finally:
+            # After a failure nobody would take what the waiting points yield.
             pool.shutdown(cancel_futures=True)
 
 
 def _task(job: TuningJob) -> Callable[[Point], Measured]:
+    # As text, by which the caches of a worker know the job again.
     return partial(measure, job.model_dump_json())
 
 
@@ -130,6 +132,7 @@ def measure(job_json: str, point: Point) -> Measured:
     player = make_player(bench.job.strategy, point, seed=bench.job.seed)
     played = {prefix: play(player, world, bench.window) for prefix, world in bench.worlds.items()}
     metrics: Metrics = {prefix + name: value for prefix, one in played.items() for name, value in one.metrics.items()}
+    # Points are chosen by fills at once, so those are the returns they are judged by.
     at_once = played[""]
     return Measured(metrics, at_once.returns, tuple(hold_hours(at_once.trades).tolist()))
 

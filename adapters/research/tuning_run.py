@@ -70,6 +70,7 @@ def tune(asked: TuningRequest, progress: Callable[[int, int], None]) -> Search:
     started = datetime.now(UTC)
     name = asked.name
     folder = asked.out or Path("runs") / f"tune-{folder_name(name)}-{started:%Y%m%dT%H%M%SZ}"
+    # Before the search, which can take hours.
     check_place(folder)
     settings = load_settings(asked.config, asked.overrides)
     check_names(settings.strategies)

@@ -67,6 +67,7 @@ class WorkerPool(Generic[Task]):
 
     def __exit__(self, *_: object) -> None:
         """Workers are stopped at once: whatever they write appears whole or not at all."""
+        # All are told to end before the first is waited for.
         for worker in self._workers:
             worker.process.terminate()
         for worker in self._workers:
@@ -93,12 +94,16 @@ class WorkerPool(Generic[Task]):
                 event = self._hear(worker)
                 if isinstance(event, WorkerDied):
                     if event.task is not None:
+                        # In front: at the end of the queue, all others would be done and wait for it.
                         waiting.insert(0, event.task)
                     yield event
+                    # After the event is out, so that the last death is told as well.
                     self._stop_after_too_many(event)
                     continue
                 if isinstance(event, Finished):
                     unfinished -= 1
+                    # A long run may lose a worker now and then; only deaths with nothing done in between
+                    # mean that it cannot go on.
                     self._deaths_in_a_row = 0
                     worker.task = None
                     self._hand_out(waiting)
@@ -118,6 +123,7 @@ class WorkerPool(Generic[Task]):
     def _hear(self, worker: _Worker[Task]) -> Event[Task]:
         try:
             kind, content = worker.pipe.recv()
+        # A closed pipe is how a death shows: a killed process says nothing.
         except (EOFError, OSError):
             return self._replace(worker)
         assert worker.task is not None
@@ -169,6 +175,7 @@ def why_it_died(exit_code: int | None) -> str:
         return "out of memory"
     if exit_code is not None and exit_code < 0:
         name = signal.Signals(-exit_code).name
+        # Linux ends a process with SIGKILL when memory runs out; a person may have done it too.
         return f"{name}, perhaps out of memory" if name == "SIGKILL" else name
     return f"exit code {exit_code}"
 
@@ -188,6 +195,7 @@ def _outcome(work: Work, shared: str, task: Any, tell: Tell) -> tuple[str, Any]:
     try:
         return "finished", work(shared, task, tell)
     except MemoryError:
+        # At once: an answer, or handlers at exit, would need memory too.
         os._exit(OUT_OF_MEMORY)
     except ArbError as error:
         return "failed", (str(error),)

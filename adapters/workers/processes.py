@@ -15,6 +15,7 @@ THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_
 def one_thread_each() -> Iterator[None]:
     """Children started meanwhile use one thread each: there are already as many of them as cores."""
     before = {name: os.environ.get(name) for name in THREADS}
+    # The libraries read these when they are loaded, so they must stand there before the child starts.
     os.environ.update(dict.fromkeys(THREADS, "1"))
     try:
         yield
@@ -34,5 +35,7 @@ def end_with_parent() -> None:
 def _wait_for_the_end() -> None:
     parent = parent_process()
     if parent is not None:
+        # A sentinel, since a parent that is killed cannot tell its children anything.
         connection.wait([parent.sentinel])
+        # sys.exit would end this thread alone.
         os._exit(1)

@@ -46,6 +46,7 @@ def candidate_table(
         absurd = rank_hour(encoding, features, offered, table.pairs[t], table.values[t])
         if absurd >= 0:
             raise absurd_value(builder, t, spec, encoding, absurd, table.pairs[t])
+        # Where there is no candidate the index is -1, which would read the last pair: hence the second condition.
         table.quality[t] = is_quality(builder.tape, features)[table.pairs[t]] & (table.pairs[t] >= 0)
     return table
 
@@ -57,7 +58,9 @@ def is_quality(tape: Tape, features: Floats) -> NDArray[np.bool_]:
     the four fills. Unknown funding is not.
     """
     settings = tape.settings
+    # The feature is in basis points per day; fees are in percent of the notional.
     earned_pct = QUALITY_HORIZON_DAYS * features[:, COLUMN["net_funding_72h_bps"]] / 100
+    # positionCostPercent holds the fees of all four fills, but no slippage.
     slippage_pct = 4 * settings.slippage_bps * settings.cost_multiple / 100
     worth: NDArray[np.bool_] = earned_pct > features[:, COLUMN["positionCostPercent"]] + slippage_pct
     return worth

@@ -54,6 +54,7 @@ class TrainingMarket:
 
     def draw(self, rng: np.random.Generator, length_hours: int, count: int) -> tuple[Ints, Ints]:
         """First and last rows of random windows in which ``length_hours`` decisions are made, each ``[count]``."""
+        # So many decisions need one row more: the last row only shows what became of the last decision.
         latest = self.last - length_hours
         if latest < self.first:
             raise UserError(
@@ -116,6 +117,7 @@ class Episodes:
     def start(self, first: Ints, last: Ints, which: Ints, out: Float32s) -> None:
         """Begin an episode for each portfolio in ``which`` and write its observation into its row of ``out``."""
         self.loop.start(first, last, which)
+        # A portfolio that begins anew must not carry the reward of its episode before.
         self.buffers.returns[which] = 0.0
         self.lengths[which] = last - first
         self._observe(*self._constant, self.loop.rows, which, self.buffers.visible, out)
@@ -129,6 +131,7 @@ class Episodes:
 
         Raises ``UserError`` for an action that does not exist; nothing has happened then.
         """
+        # The bound machine code checks nothing: another dtype or layout would be read as garbage.
         numbers = np.ascontiguousarray(actions, np.int64)
         if len(numbers) != len(rewards):
             raise UserError(f"{len(numbers)} actions were given for {len(rewards)} environments")
@@ -142,12 +145,15 @@ class Episodes:
     def masks(self) -> Flags:
         """Which actions would not be refused for want of an opportunity, slot or position, ``[B, actions]``."""
         self._mask(self.loop.books, self.buffers.visible, self._masks)
+        # Callers may keep masks; the buffer is written again by the next call.
         return self._masks.copy()
 
     def _record(self, dones: Flags, over: int) -> None:
         self.loop.undrained += 1
+        # Draining copies, so it waits until an episode ends or the buffers could not hold another hour.
         if not over and not self.loop.must_drain():
             return
+        # All of them: the hours since the last drain are counted once for all portfolios.
         for b in self._everyone:
             self._parts[b].append(self.loop.drain(int(b)))
         for b in np.flatnonzero(dones):
@@ -170,6 +176,7 @@ class Episodes:
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
         """Continue where ``state()`` was taken. Raises ``UserError`` when it is of other environments."""
         arrays = self._arrays()
+        # Everything is checked before anything is written, so that a state that does not fit leaves this one whole.
         for name, array in arrays.items():
             saved = state.get(name)
             if saved is None or saved.shape != array.shape or saved.dtype != array.dtype:

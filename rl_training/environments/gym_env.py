@@ -44,6 +44,7 @@ class FundingArbitrageEnv(gymnasium.Env[Float32s, np.int64]):
         self.episodes = Episodes(market, 1, episode, reward, recording_hours=recording_hours)
         self._only = np.zeros(1, np.int64)
         self._action = np.zeros(1, np.int64)
+        # Over from the start: a step before the first reset is refused instead of playing a window that nobody set.
         self._reward, self._done = np.empty(1, np.float32), np.ones(1, np.bool_)
         # Views that stay valid: the books keep their arrays.
         self._equity = self.episodes.loop.books.portfolios["equity"]
@@ -68,6 +69,7 @@ class FundingArbitrageEnv(gymnasium.Env[Float32s, np.int64]):
         if self._done[0]:
             raise UserError("the episode is over; call reset() before the next step")
         self._action[0] = action
+        # A new array each time: the caller may still hold the one before, as a replay buffer does.
         observation = np.empty((1, self.episodes.market.spec.size), np.float32)
         over = self.episodes.step(self._action, observation, self._reward, self._done) > 0
         closed = self.episodes.close_at_end

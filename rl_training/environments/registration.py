@@ -9,5 +9,6 @@ ENVIRONMENT_ID = "arb/FundingArbitrage-v0"
 
 def register_environments() -> None:
     """Make ``gymnasium.make("arb/FundingArbitrage-v0", market=...)`` work."""
+    # gymnasium warns of an id that is registered twice.
     if ENVIRONMENT_ID not in registry:
         register(ENVIRONMENT_ID, entry_point="rl_training.environments.gym_env:FundingArbitrageEnv")

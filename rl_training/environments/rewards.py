@@ -16,6 +16,7 @@ def reward_terms(reward: RewardSettings, initial_capital_usd: float) -> Floats:
     """For the compiled step: reward per USD, invalid action penalty, quality entry bonus, other entry's penalty."""
     return np.array(
         [
+            # In percent of the initial capital, so that one scale fits accounts of any size.
             100.0 * reward.pnl_reward_scale / initial_capital_usd,
             reward.invalid_action_penalty,
             reward.quality_entry_bonus,
@@ -31,6 +32,7 @@ def episode_reward(records: Records, builder: OpportunityBuilder, reward: Reward
     """
     settings = builder.tape.settings
     per_usd, invalid, bonus, penalty = reward_terms(reward, settings.initial_capital_usd)
+    # The rewards of all steps are changes of equity: their sum is its last value less the first.
     gained = float(records.hours["equity"][-1]) - settings.initial_capital_usd
     refused = int(np.count_nonzero(records.notes["kind"] == int(NoteKind.REFUSED)))
     total = gained * per_usd - refused * invalid
@@ -41,6 +43,7 @@ def episode_reward(records: Records, builder: OpportunityBuilder, reward: Reward
 
 
 def _was_quality(builder: OpportunityBuilder, trade: np.void) -> bool:
+    # Quality is judged on the hour of the order, which is filled only latency_hours later.
     decided = int(trade["opened"]) - builder.tape.settings.latency_hours
     features, _ = builder.at(decided)
     return bool(is_quality(builder.tape, features)[trade["pair"]])

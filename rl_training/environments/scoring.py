@@ -18,8 +18,10 @@ def play(policy: Policy, market: TrainingMarket, reward: RewardSettings) -> tupl
     The records are those of a backtest of the same policy, bit for bit. Raises ``ArbError`` for a policy of another
     observation, and ``NotFiniteError`` when the policy has no finite answer.
     """
+    # Layouts of equal size would run without an error, on numbers that mean something else.
     if policy.spec.hash() != market.spec.hash():
         raise ArbError(f"policy {policy.name} is of another observation than the market")
+    # Closed at the end: an open position would be scored at marks, without the costs of leaving it.
     episode = EpisodeSettings(length_hours=market.last - market.first, close_at_end=True)
     episodes = Episodes(market, 1, episode, reward, recording_hours=DRAIN_EVERY_HOURS)
     observation = np.empty((1, market.spec.size), np.float32)

@@ -102,19 +102,23 @@ def step(
     """
     count = actions.shape[0]
     slots, opportunities = books.slots.shape[1], buffers.visible.shape[1]
+    # All are checked before one is carried out: half a step cannot be taken back.
     for b in range(count):
         if not is_action(actions[b], opportunities, slots):
             return BAD_ACTION
     for b in range(count):
         decode_action(actions[b], buffers.visible[b], buffers.orders[b, 0])
+        # The book counts over the whole episode; whether this order was refused is the difference over the step.
         buffers.refused[b] = books.portfolios[b].refused
     advance(tape, books, clock.rows, clock.last_rows, close_at_end, buffers.orders, buffers.gains)
     done = 0
     for b in range(count):
         t = clock.rows[b]
         was_refused = books.portfolios[b].refused > buffers.refused[b]
+        # The hour has moved on: the action was chosen from the candidates of the row before.
         shaping = _shaping(candidates, t - 1, buffers.orders[b, 0], was_refused, terms)
         rewards[b] = buffers.gains[b] * terms[0] + shaping
+        # In float64 and not from the float32 rewards, whose rounding would add up over an episode.
         buffers.returns[b] += buffers.gains[b] * terms[0] + shaping
         dones[b] = t >= clock.last_rows[b]
         done += dones[b]

@@ -51,6 +51,7 @@ class FundingVecEnv(VecEnv):
 
     def reset(self) -> Float32s:
         """Begin an episode in every portfolio; observations ``[B, size]``."""
+        # stable-baselines3 sets one seed for each environment; here all share one generator, seeded by all of them.
         if self._seeds[0] is not None:
             self._rng = np.random.default_rng([seed for seed in self._seeds if seed is not None])
         observations = np.empty((self.num_envs, self._size), np.float32)
@@ -82,13 +83,16 @@ class FundingVecEnv(VecEnv):
         """Infos of finished episodes; their rows of ``observations`` become the first of the next episode."""
         which = np.flatnonzero(dones)
         episodes, portfolios = self.episodes, self.episodes.loop.books.portfolios
+        # A copy: the first observations of the next episodes are written over these rows below.
         ended = observations[which]
         columns = (portfolios["equity"], portfolios["refused"], episodes.buffers.returns, episodes.lengths)
         rows = zip(*(column[which].tolist() for column in columns), strict=True)
+        # The empty dicts are shared by all steps; only the entries of finished episodes are replaced.
         infos = list(self._infos)
         for b, observation, (equity, refused, reward, length) in zip(which.tolist(), ended, rows, strict=True):
             infos[b] = {
                 "terminal_observation": observation,
+                # A cut episode would have gone on, so PPO adds the value of its last state; a closed one holds nothing.
                 "TimeLimit.truncated": not episodes.close_at_end,
                 "equity": equity,
                 "invalid_actions": refused,

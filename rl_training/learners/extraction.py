@@ -25,8 +25,10 @@ def actor_layers(arrays: Mapping[str, NDArray[Any]]) -> Layers:
 
     Raises ``KeyError`` when there is no such network in it.
     """
+    # By number, not by name: as text, layer 10 would stand before layer 2.
     hidden = sorted({int(name.removeprefix(HIDDEN).split(".")[0]) for name in arrays if name.startswith(HIDDEN)})
     layers = [*(f"{HIDDEN}{k}" for k in hidden), HEAD]
+    # torch keeps [outputs, inputs]. Copies, since the agent's own arrays change with its next update.
     weights = tuple(np.array(arrays[f"{layer}.weight"].T, np.float32, order="C") for layer in layers)
     biases = tuple(np.array(arrays[f"{layer}.bias"], np.float32) for layer in layers)
     return weights, biases

@@ -25,6 +25,7 @@ _ZERO = np.float32(0.0)
 def aligned(*shape: int) -> Array:
     """Float32 zeros of this shape that start on a 64-byte boundary."""
     size = prod(shape) * 4
+    # numpy promises no such boundary: take a line too much and start at the first one within.
     raw = np.zeros(size + _LINE_BYTES, np.uint8)
     start = -raw.ctypes.data % _LINE_BYTES
     return raw[start : start + size].view(np.float32).reshape(shape)
@@ -43,12 +44,15 @@ class FlatParameters:
         size = 0
         for name, parameter in self._parameters.items():
             self._places[name] = (size, tuple(parameter.shape))
+            # Up to a whole line, so that the next parameter begins on a boundary too.
             size += -(-parameter.numel() * 4 // _LINE_BYTES) * _LINE_BYTES // 4
         self.weights, self.gradients, self.adam_m, self.adam_v = (aligned(size) for _ in range(4))
+        # torch counts Adam's steps for each parameter; here all take the same steps, so any of them is the count.
         self._steps = np.zeros(len(self._places), np.float32)
         weights, gradients = self.views(self.weights), self.views(self.gradients)
         for name, parameter in self._parameters.items():
             weights[name][...] = parameter.detach().numpy()
+            # The parameter objects stay: optimiser and policy refer to them.
             parameter.data = torch.from_numpy(weights[name])
             parameter.grad = torch.from_numpy(gradients[name])
         self.link_optimizer(policy.optimizer)
@@ -72,6 +76,7 @@ class FlatParameters:
         """Make the optimiser's state views of the moments here, taking over what it holds now."""
         moments_m, moments_v = self.views(self.adam_m), self.views(self.adam_v)
         for row, (name, parameter) in enumerate(self._parameters.items()):
+            # Loading puts new tensors into the state: their values are taken over, and views put back in their place.
             state = optimizer.state[parameter]
             held = ((moments_m[name], "exp_avg"), (moments_v[name], "exp_avg_sq"))
             for moment, key in held:
@@ -85,7 +90,9 @@ class FlatParameters:
 
         A norm that is not finite is returned without a step.
         """
+        # The gaps are zero, so one product over the whole vector is the norm over all parameters.
         norm = float(np.sqrt(np.dot(self.gradients, self.gradients)))
+        # Before the step: a NaN would stay in weights and moments for good.
         if not np.isfinite(norm):
             return norm
         self._steps += _ONE
@@ -93,6 +100,7 @@ class FlatParameters:
         beta1, beta2 = betas
         _adam(
             self.weights, self.gradients, self.adam_m, self.adam_v,
+            # As torch clips: with the same small addend, and never enlarging a gradient.
             np.float32(min(max_norm / (norm + 1e-6), 1.0)),
             np.float32(1.0 - beta1), np.float32(beta2), np.float32(1.0 - beta2),
             np.float32(-learning_rate / (1.0 - beta1**step)),
@@ -148,6 +156,7 @@ class Tower:
         for index in range(len(self._layers) - 1, 0, -1):
             activation, below = self._outputs[index - 1][:rows], self._deltas[index - 1][:rows]
             np.dot(delta.T, activation, out=self._layers[index].weight_gradient)
+            # Weights are [outputs, inputs], as in torch, so going backward needs no transposing.
             np.dot(delta, self._layers[index].weight, out=below)
             _through_tanh(below, activation, self._layers[index - 1].bias_gradient)
             delta = below
@@ -159,6 +168,7 @@ def towers(parameters: FlatParameters, rows: int, *, transposed: bool = False) -
     weights, gradients = parameters.views(parameters.weights), parameters.views(parameters.gradients)
 
     def layers(body: str, head: str) -> list[_Layer]:
+        # In the order of the policy's parameters, which is that of the layers.
         hidden = [name.removesuffix(".weight") for name in weights if name.startswith(body)]
         names = [name for name in hidden if not name.endswith(".bias")] + [head]
         return [
@@ -181,6 +191,7 @@ def sample_actions(
     """
     proper = True
     for i in range(logits.shape[0]):
+        # Less the largest logit, exp cannot overflow.
         top = logits[i].max()
         weights = np.exp(logits[i] - top)
         total = np.float32(weights.sum())
@@ -189,6 +200,7 @@ def sample_actions(
         actions[i] = 0
         for j in range(logits.shape[1]):
             cumulative += weights[j]
+            # Where rounding leaves the sum below the threshold, the last action of any weight stands, no masked one.
             if weights[j] > 0:
                 actions[i] = j
             if cumulative > threshold:
@@ -218,6 +230,7 @@ def generalised_advantages(
             delta = rewards[step, env] + gamma * next_value * going_on - values[step, env]
             advantage = delta + gamma_lambda * going_on * advantage
             advantages[step, env] = advantage
+            # That this step begins an episode is what cuts the step before it off.
             going_on, next_value = _ONE - episode_starts[step, env], values[step, env]
 
 
@@ -255,19 +268,23 @@ def ppo_losses(
         log_ratio = log_probs[actions[i]] - old_log_probs[i]
         ratio = np.exp(log_ratio)
         plain, held = advantages[i] * ratio, advantages[i] * min(max(ratio, low), high)
+        # Where the clipped term is the smaller one it is a constant, which has no slope.
         slope = _ZERO
         if plain < held or low <= ratio <= high:
             slope = -advantages[i] * per_row * ratio
         for j in range(logits.shape[1]):
             towards = _ONE if j == actions[i] else _ZERO
+            # The second term is the derivative of the negative entropy by a logit: p (log p + entropy).
             logits[i, j] = slope * (towards - probs[j]) + entropy_weight * probs[j] * (log_probs[j] + entropy)
         move = values[i, 0] - old_values[i]
         predicted = values[i, 0] if np.isinf(clip_vf) else old_values[i] + min(max(move, -clip_vf), clip_vf)
         error = predicted - returns[i]
+        # A value that moved beyond the clip was replaced by a constant: no slope.
         values[i, 0] = value_weight * error if abs(move) <= clip_vf else _ZERO
         policy_loss -= float(min(plain, held))
         value_loss += float(error * error)
         entropy_sum += float(entropy)
+        # This estimate, stable-baselines3's too, is never negative; the mean of -log_ratio can be.
         kl += float((ratio - _ONE) - log_ratio)
         if abs(ratio - _ONE) > np.float32(clip_range):
             clipped += 1.0
@@ -289,6 +306,7 @@ def _through_tanh(delta: Array, activation: Array, bias_gradient: Array) -> None
     bias_gradient[:] = _ZERO
     for i in range(delta.shape[0]):
         for j in range(delta.shape[1]):
+            # The slope of tanh from its output alone, so that the inputs need not be kept.
             carried = delta[i, j] * (_ONE - activation[i, j] * activation[i, j])
             delta[i, j] = carried
             bias_gradient[j] += carried

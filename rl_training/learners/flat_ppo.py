@@ -76,6 +76,7 @@ class FlatPPO(PPO):
 
     def _setup_model(self) -> None:
         self._random = np.random.default_rng(self.seed)
+        # torch draws initial weights from its global generator: it is seeded in here, and put back afterwards.
         with torch.random.fork_rng(devices=[]), _THREADS.limit(limits=1):
             torch.manual_seed(int(self._random.integers(2**63)) if self.seed is None else self.seed)
             super()._setup_model()
@@ -118,6 +119,7 @@ class FlatPPO(PPO):
     def _collect(self, env: VecEnv, callback: BaseCallback, buffer: RolloutBuffer, n_rollout_steps: int) -> bool:
         assert self._last_obs is not None, "No previous observation was provided"
         buffer.reset()
+        # Their transposed copies are still of the weights before the last update.
         for tower in self._rollout_towers:
             tower.refresh()
         uniforms = self._random.random((n_rollout_steps, env.num_envs))
@@ -166,6 +168,7 @@ class FlatPPO(PPO):
         """Add the value of the state that a time limit cut off."""
         if not dones.any():
             return
+        # An episode that terminated has nothing after it; only a cut one would have gone on earning.
         cut = [i for i in np.flatnonzero(dones) if infos[i].get("TimeLimit.truncated", False)]
         cut = [i for i in cut if infos[i].get("terminal_observation") is not None]
         if cut:
@@ -214,6 +217,7 @@ class FlatPPO(PPO):
         epochs: list[list[_Losses]] = []
         for _ in range(self.n_epochs):
             epochs.append([])
+            # A generator inside all(): the first minibatch beyond the target KL ends the epoch at once.
             within_kl = all(self._minibatch_step(rows, coefficients, epochs[-1]) for rows in self._minibatches(buffer))
             self._n_updates += 1
             if not within_kl:
@@ -229,6 +233,7 @@ class FlatPPO(PPO):
         """Gradient and Adam step on these rows; False, without the step, where the target KL is exceeded."""
         losses = self._write_gradients(rows, coefficients)
         done.append(losses)
+        # The factor 1.5 is stable-baselines3's.
         if self.target_kl is not None and losses.approx_kl > 1.5 * self.target_kl:
             return False
         adam = self.policy.optimizer.param_groups[0]
@@ -241,12 +246,14 @@ class FlatPPO(PPO):
     def _write_gradients(self, rows: npt.NDArray[np.int64], coefficients: _Coefficients) -> _Losses:
         buffer = self.rollout_buffer
         inputs = self._batch[: len(rows)]
+        # The rows are in range; numpy would check with a copy in between, which this mode leaves out.
         np.take(buffer.observations, rows, axis=0, out=inputs, mode="clip")
         logits = self._actor.forward(inputs)
         self.mask_logits(inputs, logits)
         values = self._critic.forward(inputs)
         advantages = buffer.advantages[rows, 0]
         if self.normalize_advantage and len(rows) > 1:
+            # torch's deviation divides by n - 1, numpy's by n unless told.
             advantages = (advantages - advantages.mean()) / (advantages.std(ddof=1) + np.float32(1e-8))
         old = (buffer.log_probs[rows, 0], buffer.values[rows, 0], buffer.returns[rows, 0])
         losses = ppo_losses(logits, values, buffer.actions[rows, 0], advantages, *old, *coefficients)
@@ -258,6 +265,7 @@ class FlatPPO(PPO):
     def _log_update(self, epochs: list[list[_Losses]], coefficients: _Coefficients) -> None:
         everything = np.array([losses for epoch in epochs for losses in epoch])
         means = _Losses(*everything.mean(axis=0))._asdict()
+        # As stable-baselines3 logs them: the KL of the last epoch, the loss of the last minibatch.
         means["approx_kl"] = float(np.mean([losses.approx_kl for losses in epochs[-1]]))
         means["loss"] = epochs[-1][-1].loss
         for name, value in means.items():
@@ -273,6 +281,7 @@ class FlatPPO(PPO):
     # Files and checkpoints
 
     def _excluded_save_params(self) -> list[str]:
+        # All of these are made anew from weights and settings; of the generator a plain state is saved.
         own = ["_random", "_parameters", "_batch", "_actor", "_critic", "_seen", "_rollout_towers"]
         return [*super()._excluded_save_params(), *own]
 
@@ -294,6 +303,7 @@ class FlatPPO(PPO):
     ) -> None:
         """Weights and Adam state from a zip (nothing in it is unpickled) or from `get_parameters()`."""
         super().set_parameters(load_path_or_dict, exact_match, device)
+        # Loading replaced the optimiser's tensors, so that torch and the flat vectors would go apart.
         self._parameters.link_optimizer(self.policy.optimizer)
 
     def checkpoint(self) -> Checkpoint:
@@ -332,6 +342,7 @@ class FlatPPO(PPO):
 
     def adopt(self, saved: Mapping[str, npt.NDArray[Any] | int | float]) -> None:
         """Take over weights and Adam state of another agent's checkpoint, and nothing else."""
+        # All names are checked before the first is written: no agent is ever half another one.
         for kind, vector in self._vectors().items():
             for name, view in self._parameters.views(vector).items():
                 source = saved.get(f"{kind}/{name}")

@@ -31,6 +31,7 @@ class PPOLearner:
         ppo, count = settings.ppo, settings.n_envs
         if ppo.n_steps % count:
             raise SettingsError(f"training.ppo.n_steps = {ppo.n_steps} must be a multiple of training.n_envs = {count}")
+        # A smaller last minibatch would give its rows more weight than all others.
         if ppo.n_steps % ppo.batch_size:
             raise SettingsError(
                 f"training.ppo.batch_size = {ppo.batch_size} must divide training.ppo.n_steps = {ppo.n_steps}"
@@ -38,6 +39,7 @@ class PPOLearner:
         self.agent = self.kind(
             "MlpPolicy",
             environment,
+            # stable-baselines3 counts per environment, arb over all of them.
             n_steps=ppo.n_steps // count,
             policy_kwargs={"net_arch": list(ppo.net_arch)},
             seed=seed,
@@ -51,6 +53,7 @@ class PPOLearner:
         return int(self.agent.num_timesteps)
 
     def train(self, steps: int, progress: Callable[[int], None]) -> None:
+        # Otherwise every leg would reset counters and environments, and the episodes under way would be lost.
         self.agent.learn(steps, callback=RolloutProgress(progress), reset_num_timesteps=False)
 
     def log_to(self, logger: Logger) -> None:

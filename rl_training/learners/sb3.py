@@ -35,12 +35,14 @@ class PlainLearner(PPOLearner):
         agent = self.agent
         own = agent.policy.state_dict()
         agent.policy.load_state_dict({name: _tensor(state[f"weights/{name}"]) for name in own})
+        # Before its first update Adam has no moments at all.
         moments = {
             k: {"step": _tensor(state[f"adam/{k}/step"])}
             | {key: _tensor(state[f"adam/{k}/{key}"]) for key in ("exp_avg", "exp_avg_sq")}
             for k in range(len(list(agent.policy.parameters())))
             if f"adam/{k}/step" in state
         }
+        # Only the moments are taken over; the groups hold this agent's own learning rate.
         agent.policy.optimizer.load_state_dict({**agent.policy.optimizer.state_dict(), "state": moments})
         torch.set_rng_state(_tensor(state["torch_generator"]))
         keys, rest = np.asarray(state["numpy_generator"]), np.asarray(state["numpy_generator_rest"])

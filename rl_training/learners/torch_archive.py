@@ -37,6 +37,7 @@ def policy_arrays(zip_file: Any) -> Arrays:
     with zipfile.ZipFile(zip_file) as outer:
         content = _member(outer, POLICY, MOST_BYTES)
     with zipfile.ZipFile(BytesIO(content)) as archive:
+        # torch stores without compression: members that claim more than the archive's own length are a bomb.
         if sum(info.file_size for info in archive.infolist()) > len(content):
             raise ValueError("it claims to hold more than it is long")
         (steps,) = [name for name in archive.namelist() if name.endswith("/data.pkl")] or ("data.pkl",)
@@ -48,6 +49,7 @@ def policy_arrays(zip_file: Any) -> Arrays:
 
 
 def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
+    # Asked before reading: zipfile unpacks no more than what is claimed here.
     size = archive.getinfo(name).file_size
     if size > most:
         raise ValueError(f"{name} has {size:,} bytes, and {most:,} is the most")
@@ -70,6 +72,7 @@ class _Steps:
         (found,) = self._stack
         if not isinstance(found, dict) or not all(isinstance(array, np.ndarray) for array in found.values()):
             raise ValueError("it holds more than named tensors")
+        # The memo can put one tensor under many names, and each would be copied by whoever takes the arrays.
         if sum(array.nbytes for array in found.values()) > self._most:
             raise ValueError(_TOO_MUCH)
         return found
@@ -112,6 +115,7 @@ class _Steps:
     def _storage(self, persistent: Any) -> npt.NDArray[Any]:
         _, kind, key, _, count = persistent
         content = self._stored(_text(key))
+        # The count in the pickle is only a claim; the bytes that are there decide.
         if kind not in TYPES.values() or count * np.dtype(kind).itemsize != len(content):
             raise ValueError("a storage is not what it is said to be")
         return np.frombuffer(content, kind)
@@ -122,6 +126,7 @@ class _Steps:
         if called is not _TENSOR:
             raise ValueError("it asks for more than tensors")
         storage, offset, shape, strides = arguments[:4]
+        # isinstance would let True through.
         if not all(type(number) is int for number in (offset, *shape)):
             raise ValueError("the shape of a tensor is not made of numbers")
         count = math.prod(shape)

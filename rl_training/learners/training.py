@@ -58,6 +58,7 @@ class Training:
         ``checkpoint_every`` rollouts and at the end, when ``state()`` holds all that going on needs.
         Raises ``DivergenceError``.
         """
+        # Counted in rollouts, since only between two of them the state is all that going on needs.
         leg = checkpoint_every * self.settings.ppo.n_steps
         while self.steps_done < timesteps:
             self.learner.train(min(leg, timesteps - self.steps_done), progress)
@@ -83,6 +84,7 @@ class Training:
         environment = {key[cut:]: np.asarray(value) for key, value in state.items() if key.startswith(ENVIRONMENT)}
         agent = {key: value for key, value in state.items() if not key.startswith(ENVIRONMENT)}
         try:
+            # The environment checks all of its arrays before it takes any, so what does not fit is refused here first.
             self.environment.restore(environment)
             self.learner.restore(agent)
         except KeyError as error:

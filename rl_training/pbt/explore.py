@@ -20,6 +20,7 @@ def explore(current: Hyperparameters, settings: PBTSettings, rng: np.random.Gene
     """A neighbour of ``current``: each hyperparameter on its own is drawn anew or perturbed."""
     return {
         name: draw_one(dimension, rng)
+        # Each on its own: one factor for all would move the population along a single line.
         if rng.random() < settings.mutation_rate
         else perturb(current[name], dimension, float(rng.choice(settings.perturbation_factors)))
         for name, dimension in settings.search.dimensions().items()
@@ -31,6 +32,7 @@ def draw_one(dimension: Dimension, rng: np.random.Generator) -> float:
     if not isinstance(dimension, Range):
         return float(rng.choice(dimension))
     if dimension.scale == "log":
+        # exp of a logarithm can miss the bound in its last bit.
         return held(exp(rng.uniform(log(dimension.low), log(dimension.high))), dimension)
     return held(rng.uniform(dimension.low, dimension.high), dimension)
 

@@ -127,14 +127,17 @@ def train_interval(
     """
     ppo = context.training.ppo.model_copy(update=dict(assignment.hyperparameters))
     settings = context.training.model_copy(update={"ppo": ppo})
+    # By agent alone: which process trains it, and in which order, must not matter.
     seed = int(generator(context.seed, "agent", assignment.agent).integers(2**31))
     training = Training(context.train, settings, seed=seed, learner=context.learner)
     if own is not None:
+        # A copy keeps its own generators and environments; else it would live through the same episodes as its source.
         training.restore(inherited(own, source, training.learner.learned))
     diary = _Diary()
     logger = Logger(None, [diary])
     training.log_to(logger)
     failure = _run(training, steps, progress)
+    # stable-baselines3 writes an update's scalars with the next rollout, which for the last one never comes.
     logger.dump(training.steps_done)
     policy = training.policy(f"agent_{assignment.agent}", context.scaler, context.cost_table_hash)
     saved = {name: np.asarray(value) for name, value in training.state().items()}
@@ -170,6 +173,7 @@ class _Diary(KVWriter):
         key_excluded: dict[str, tuple[str, ...]],  # noqa: ARG002  # the interface asks for it
         step: int = 0,
     ) -> None:
+        # Clock times differ between runs, and results must repeat bit for bit.
         values = {name: float(value) for name, value in key_values.items() if not name.startswith("time/")}
         if values:
             self.entries.append({"step": step, **values})
@@ -180,6 +184,7 @@ class _Diary(KVWriter):
 
 def evaluate(context: TrainingContext, trained: Trained) -> Score:
     """How the deterministic policy does on the validation window; an agent that failed has no fitness."""
+    # Plain stable-baselines3 goes on with a loss that is no number, so the log is asked too.
     if trained.failure is not None or not all(isfinite(entry.get("train/loss", 0.0)) for entry in trained.log):
         return FAILED
     try:

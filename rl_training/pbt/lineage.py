@@ -29,6 +29,7 @@ def copies(history: Sequence[Sequence[Assignment]]) -> list[dict[str, Any]]:
 def ancestry(history: Sequence[Sequence[Assignment]], agent: int) -> list[int]:
     """Whose weights an agent carried in each iteration, first to last."""
     carried = [agent]
+    # The first iteration copies nobody.
     for assignments in reversed(history[1:]):
         sources = {assignment.agent: assignment.source for assignment in assignments}
         source = sources[carried[-1]]

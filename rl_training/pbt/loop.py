@@ -58,12 +58,14 @@ def run_population(
         watcher.began(number, len(intervals))
         if intervals:
             results |= _train(executor, intervals, watcher)
+        # By agent and not as they finished: files must be equal however many workers there were.
         iterations.append(Iteration(number, assignments, dict(sorted(results.items()))))
         is_last = number == schedule.iterations
         if not is_last:
             assignments = next_assignments(settings, seed, number, assignments, iterations[-1].fitness)
         watcher.ended(iterations[-1], [] if is_last else assignments)
         keep(iterations)
+        # Only now: the copies of this iteration were trained from these, and a resumed run would need them again.
         store.drop_checkpoints(number - 1)
     return iterations
 
@@ -92,6 +94,7 @@ def _results_in_store(store: StateStore, number: int, assignments: Sequence[Assi
         result = store.read(number, assignment.agent)
         if result is None:
             continue
+        # A result trained otherwise would mix two runs into one without a word.
         if result.assignment != assignment:
             raise DataError(
                 f"agent {assignment.agent} was trained in iteration {number} with other hyperparameters than this "

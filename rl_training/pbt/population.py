@@ -48,6 +48,7 @@ def next_assignments(
     sources = exploit(fitness, settings.exploit_fraction, rng)
     before = {assignment.agent: assignment.hyperparameters for assignment in done}
     assignments = []
+    # In a fixed order, since all copies draw from one generator.
     for agent in sorted(before):
         if agent in sources:
             source = sources[agent]
@@ -59,6 +60,7 @@ def next_assignments(
 
 def ranked(fitness: Mapping[int, float]) -> list[int]:
     """Agents, best first; a tie goes to the lower number, a fitness that is not finite goes last."""
+    # A nan compares with nothing: as a key of its own it would leave the order to chance.
     return sorted(fitness, key=lambda agent: (not isfinite(fitness[agent]), -_or_zero(fitness[agent]), agent))
 
 
@@ -71,8 +73,11 @@ def exploit(fitness: Mapping[int, float], fraction: float, rng: np.random.Genera
     sound = [agent for agent in order if isfinite(fitness[agent])]
     if not sound:
         raise PopulationLostError("every agent's losses or score are no numbers; lower the learning rates")
+    # At most half, so that nobody both copies and is copied.
     count = min(max(1, round(fraction * len(order))) if fraction > 0 else 0, len(order) // 2)
+    # Even where nobody is to copy, agents that failed need somebody to go on from.
     best = sound[: max(count, 1)]
+    # With few sound agents left, one of the best can stand among the last.
     worst = [agent for agent in order[len(order) - count :] if agent not in best]
     lost = order[len(sound) :]
     return {agent: int(rng.choice(best)) for agent in sorted({*worst, *lost})}
@@ -80,6 +85,7 @@ def exploit(fitness: Mapping[int, float], fraction: float, rng: np.random.Genera
 
 def generator(seed: int, purpose: str, number: int) -> np.random.Generator:
     """A generator of its own for each purpose and each agent or iteration."""
+    # Keyed rather than drawn from one stream: a resumed run draws the same, whatever was drawn before.
     return np.random.default_rng([seed, *purpose.encode(), number])
 
 

@@ -33,6 +33,7 @@ def reward_check(iterations: Sequence[Iteration]) -> RewardCheck:
 
 def pairs_of(results: Iterable[AgentResult]) -> list[tuple[float, float]]:
     """Reward and P&L % of the agents that have both."""
+    # Failed agents have no scores; taken as zero they would look like a middling result.
     found = ((result.reward, result.metrics.get("pnl_pct")) for result in results if result.failure is None)
     return [(reward, float(pnl)) for reward, pnl in found if reward is not None and pnl is not None]
 

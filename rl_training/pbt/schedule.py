@@ -26,6 +26,7 @@ class Schedule:
 
     def rollouts_until(self, iteration: int) -> int:
         """Rollouts of an agent up to the end of an iteration, counted from 1."""
+        # From the running total: rounding each interval down would lose up to a rollout every time.
         return min(iteration * self.interval, self.timesteps) // self.rollout_steps
 
     def rollouts(self, iteration: int) -> int:

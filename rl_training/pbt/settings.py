@@ -47,6 +47,7 @@ class SearchSpace(Settings):
     def _ppo_accepts_all_of_it(self) -> Self:
         for name, dimension in self.dimensions().items():
             for value in bounds(dimension):
+                # Asked at the bounds now; else a draw could be refused in the middle of a run.
                 PPOSettings.model_validate({name: value})
         return self
 

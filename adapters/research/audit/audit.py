@@ -98,6 +98,7 @@ def audit(
     return AuditResult(cuts, leaking, hours, orders, findings, watch.touches)
 
 
+# What is opened while a strategy is made is told apart from what is opened between two decisions.
 def _watched(make: Callable[[], Strategy], watch: FileWatch) -> Callable[[], Strategy]:
     """Strategies whose hours are known to the watch."""
 

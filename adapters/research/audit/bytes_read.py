@@ -31,6 +31,7 @@ class ReadCounter:
             for path in (OWN, WHOLE):
                 self._open.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
         except OSError:
+            # No Linux, or not allowed: the other witnesses remain.
             self._close()
 
     def __enter__(self) -> Self:

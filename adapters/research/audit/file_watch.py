@@ -96,6 +96,7 @@ class FileWatch:
 
     def _begin(self) -> None:
         if self._events is not None:
+            # Emptied: what was opened until now belongs to nobody.
             self._events.opened()
         self._explained = False
         self._read_before = self._counter.now()
@@ -108,6 +109,7 @@ class FileWatch:
         opened = [] if self._events is None else self._events.opened()
         for path in opened:
             self._note(path, watched=True)
+        # The thread that decides should read nothing at all; other threads always read a little.
         much = read.by_thread > 0 or read.by_process > MOST_BY_OTHER_THREADS
         if much and not opened and not self._explained:
             self._note(UNSEEN, watched=False)
@@ -115,13 +117,16 @@ class FileWatch:
     def _hear(self, event: str, arguments: tuple[Any, ...]) -> None:
         """One of Python's audit events."""
         if event == "import":
+            # An import reads the files of its module, which explains the bytes.
             self._explained = True
         elif event in OUTSIDE:
             self._explained = True
             named = arguments[0] if event in ("subprocess.Popen", "sqlite3.connect") else arguments[-1:]
             self._note(f"{OUTSIDE[event]} ({str(named)[:200]})", watched=False)
+        # A number is a descriptor that was opened, and told, before.
         elif event == "open" and not isinstance(arguments[0], int) and _reads(arguments[2]):
             self._explained = True
+            # A link must not hide where a file really lies.
             path = Path(os.path.realpath(os.fsdecode(arguments[0])))
             watched = self._is_watched(path)
             if watched or not _is_machinery(path):

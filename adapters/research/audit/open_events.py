@@ -64,6 +64,7 @@ class OpenEvents:
         """Folders tell of the files in them; the files too, for a hard link to one may lie anywhere."""
         for path in (folder, *folder.rglob("*")):
             self._mark(path, _OPEN | _ON_CHILDREN if path.is_dir() else _OPEN)
+            # Events hold a handle of the folder, which takes privileges to open, so the name has to lead to the path.
             self._paths.setdefault(path.name, path)
 
     def _mark(self, path: Path, mask: int) -> None:
@@ -92,6 +93,7 @@ def _names(content: bytes) -> Iterator[str]:
     while at < len(content):
         length, _, _, head, mask, _, process = _EVENT.unpack_from(content, at)
         if mask & _QUEUE_OVERFLOW:
+            # Events were lost, and one of them may have been ours.
             yield "more files than can be counted"
         elif process == os.getpid():
             yield _name(content[at + head : at + length])

@@ -64,6 +64,7 @@ def attribute(first: Book, second: Book) -> Attribution:
     for position in positions:
         for cause, usd in position.amounts.items():
             causes[cause] += usd
+    # A value that only several positions have together goes to their cause if they all have the same.
     lumps = {_value_cause(*pair) for pair, position in zip(pairs, positions, strict=True) if not position.complete}
     causes[lumps.pop() if len(lumps) == 1 else "open_positions"] += first.shared_usd - second.shared_usd
     causes["elsewhere"] += first.elsewhere_usd - second.elsewhere_usd
@@ -74,6 +75,7 @@ def match(first: Sequence[Held], second: Sequence[Held]) -> Iterator[tuple[Held 
     """Every position once: pairs that were opened together, then pairs held at the same time, then the rest."""
     for symbol in sorted({held.symbol for held in (*first, *second)}):
         ours, theirs = ([held for held in side if held.symbol == symbol] for side in (first, second))
+        # The stricter match first: the looser one could take away the partner of a better match.
         for is_same in (_opened_together, _held_together):
             for one in list(ours):
                 other = next((held for held in theirs if is_same(one, held)), None)
@@ -157,6 +159,7 @@ def _entry_usd(one: Held, other: Held, quantity: float) -> float:
     """What better entry fills brought; 0 where a leg is missing or the entry lies before the span."""
     if one.carried_in or other.carried_in or set(one.entry) != set(other.entry):
         return 0.0
+    # Bought dearer is worse, sold dearer is better.
     signs = {"long": -1, "short": 1}
     return quantity * sum(signs[leg] * (one.entry[leg] - other.entry[leg]) for leg in one.entry)
 
@@ -168,6 +171,7 @@ def _funding(one: Held, other: Held, scale: float) -> Iterator[tuple[str, float]
     until = min(ends) if ends and one.closed != other.closed else None
     for key in sorted(set(one.funding) | set(other.funding)):
         usd = one.funding.get(key, 0.0) - scale * other.funding.get(key, 0.0)
+        # Booked when only one of the two was open yet: not a matter of rates.
         if key[1] <= since:
             yield "opening", usd
         elif until is not None and key[1] > until:

@@ -66,6 +66,7 @@ def compare(one: SavedRun, other: SavedRun) -> Comparison:
     books = book_of(one, first, last), book_of(other, first, last)
     found = attribute(*books)
     capital = max(one.initial_capital_usd, other.initial_capital_usd)
+    # Equity and ledger are separate files: a remainder is a damaged file or a cause that is not told, never rounding.
     if abs(sum(found.causes.values()) - found.difference_usd) > EXACT * capital:
         raise DataError(
             f"equity and ledger disagree by {sum(found.causes.values()) - found.difference_usd:+.6f} USD",
@@ -105,6 +106,7 @@ def _differing(one: SavedRun, other: SavedRun) -> dict[str, tuple[Any, Any]]:
 
 def _said(manifest: Mapping[str, Any]) -> dict[str, Any]:
     stated = manifest.get("settings", {})
+    # The hash of the fee table stands for the fees, which are too long to be shown.
     settings = {key: stated[key] for key in EngineSettings.model_fields if key in stated and key != "fees"}
     played = str(manifest.get("strategy", ""))
     return {

@@ -108,10 +108,12 @@ def _draft(rows: Columns, reasons: Mapping[int, str], first: int) -> Held | None
     number, is_fee = int(rows["position_id"][0]), kind == "fee"
     if not is_fee.any():
         raise DataError(f"position {number} has no entry in the ledger")
+    # The ledger has no entry of an opening itself; the first fee is paid by it.
     opened = int(hour[is_fee].min())
     is_entry = is_fee & (hour == opened)
     entry = {str(leg[k]): float(price[k]) for k in np.flatnonzero(is_entry)}
     left = {str(leg[k]): int(hour[k]) for k in np.flatnonzero(kind == "price")}
+    # With one leg gone and the other not, money can still be won and lost: it is open.
     closed = max(left.values()) if set(left) >= set(entry) else None
     inside = hour >= first
     if not inside.any() and closed is not None:
@@ -120,6 +122,7 @@ def _draft(rows: Columns, reasons: Mapping[int, str], first: int) -> Held | None
     funding: dict[tuple[str, int], float] = {}
     for k in np.flatnonzero(is_funding & inside):
         key = (str(leg[k]), int(hour[k]))
+        # One hour can book several settlements of a leg, when one of them came late.
         funding[key] = funding.get(key, 0.0) + float(amount[k])
     exits = inside & ~is_entry & ~is_funding & (kind != "price")
     return Held(
@@ -144,6 +147,7 @@ def _valued(drafts: Sequence[Held], start_value: float, end_value: float) -> tup
     """Positions with their value at the ends of the span, where one alone has it; and what several share."""
     carried = [held for held in drafts if held.carried_in]
     still_open = [held for held in drafts if held.closed is None]
+    # The equity has one value of all open positions: with a single one it is that position's own.
     shared = (end_value if len(still_open) != 1 else 0.0) - (start_value if len(carried) != 1 else 0.0)
     return [_with_value(held, carried, still_open, start_value, end_value) for held in drafts], float(shared)
 
@@ -153,6 +157,7 @@ def _with_value(
 ) -> Held:
     price, known = held.price_usd, True
     if held.carried_in:
+        # The equity at the start holds that value already; only the rest was earned in the span.
         price, known = (price - start_value, known) if len(carried) == 1 else (price, False)
     if held.closed is None:
         price, known = (price + end_value, known) if len(still_open) == 1 else (price, False)

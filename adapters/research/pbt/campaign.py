@@ -110,6 +110,7 @@ def campaign(folder: Path, workers: int) -> Iterator[Campaign]:
     Raises ``UserError`` when another process works in it, ``DataError`` when the data set is another one by now.
     """
     job = read_job(folder / JOB)
+    # The lock first, for the second context replaces files that workers of another process may have mapped.
     with only_one(folder), training_markets_of(folder, job):
         yield Campaign(folder, job, workers)
 

@@ -37,6 +37,7 @@ def finish(
     last = iterations[-1]
     dataset, world = load_job_data(job)
     write_hyperparameters(folder, job, last)
+    # Of the last iteration, not of all: the checkpoints of earlier ones are gone.
     winner = last.ranking[0]
     files = _files(folder, last)
     policy = agent_policy(folder, job, winner, files)
@@ -64,6 +65,7 @@ def finish(
     )
     facts = bundle_facts(folder, job, winner, metrics, manifest)
     save_bundle(policy, {**facts, FILES_SHA256: files}, folder / "bundle")
+    # Last of all: whoever finds it may take the run as finished.
     write_whole(folder / "manifest.json", manifest)
     return metrics
 

@@ -79,6 +79,7 @@ def new_job(
     train, validation = windows["train"], windows["validation"]
     rows = (dataset.market.index_of(train.start), dataset.market.index_of(train.end))
     job = PBTJob(
+        # The run may be resumed from another folder.
         dataset=dataset.path.absolute(),
         fingerprint=dataset.fingerprint,
         train_from=train.start,
@@ -86,6 +87,7 @@ def new_job(
         validate_from=validation.start,
         validate_to=validation.end,
         settings=settings,
+        # On the training rows alone, and kept in the job: workers and resumed runs all scale alike.
         scaler=fit_scaler(builder, settings.observation, *rows),
         seed=seed,
         learner=learner,

@@ -41,6 +41,7 @@ def summary(job: PBTJob, iterations: Sequence[Iteration]) -> dict[str, Any]:
 
 def _entry(result: AgentResult) -> dict[str, Any]:
     checksums = {"checkpoint_sha256", "returns_sha256", "model_sha256"}
+    # The checksums stand in the sealed results themselves; the log of every rollout would bury the scores.
     entry = result.model_dump(mode="json", exclude={"log", "source", *checksums})
     return {**entry, "parent": result.agent if result.source is None else result.source}
 

@@ -86,6 +86,7 @@ class StateFolder:
 
     def drop_checkpoints(self, iteration: int) -> None:
         """Remove the arrays of an iteration that nothing goes on from any more."""
+        # The arrays alone: results and returns are what a resumed run is replayed from.
         for path in self._path(iteration, 0, "npz").parent.glob("agent_*.npz"):
             path.unlink(missing_ok=True)
 

@@ -63,6 +63,7 @@ def training_markets_of(folder: Path, job: PBTJob) -> Iterator[None]:
     try:
         yield
     finally:
+        # What somebody else has put there stays.
         if training_markets_only(folder / FOLDER) is None:
             shutil.rmtree(folder / FOLDER, ignore_errors=True)
 
@@ -111,6 +112,7 @@ def read_context(folder: Path, job: PBTJob) -> TrainingContext:
         name: (array.view(RECORDS[name]) if name in RECORDS else array).reshape(layout[name])
         for name, array in arrays.items()
     }
+    # Of the counts only the largest is asked for.
     settlements = _Settlements(layout["max_delay_hours"], np.array([layout["most_bookings"]]))
     tape = _MappedTape(
         TapeArrays(**records), job.settings, settlements, layout["hours"], np.array(layout["wallet_shares"], float)

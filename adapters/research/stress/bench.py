@@ -77,6 +77,7 @@ def _naked_usd(trades: NDArray[Any], tape: Tape) -> float:
         alone = trades[trades[f"{other}_closed"] < trades[f"{name}_closed"]]
         since = alone[f"{other}_closed"]
         marked = tape.arrays.quotes["price"][legs[alone["pair"]], since]
+        # A leg whose other one never opened was alone from its own fill on, not from the hour's mark.
         start = np.where(since == alone["opened"], alone[f"{name}_entry"], marked)
         total += float((sign * alone["quantity"] * (alone[f"{name}_exit"] - start)).sum())
     return total
@@ -88,6 +89,7 @@ def _phantom_usd(records: Records, tape: Tape, real: Tape) -> float:
     for side, leg_of in ((1, tape.pairs.long_leg), (-1, tape.pairs.short_leg)):
         legs, hours = leg_of[left["pair"]], left["closed"]
         ours, theirs = (one.arrays.quotes[legs, hours] for one in (tape, real))
+        # Only where the scenario silenced the price: a gap of the data itself is in both runs.
         silent = (ours["stale"] > 0) & (theirs["stale"] == 0)
         total += float((side * left["quantity"] * (ours["price"] - theirs["price"]))[silent].sum())
     return total

@@ -36,6 +36,7 @@ def find_break_even(probe: Probe, multiples: Sequence[float], *, highest: float,
             probed[multiple] = probe(multiple)
         return probed[multiple][0] > 0
 
+    # Costs of zero are only asked for where the run loses as it is.
     low = 1.0 if earns(1.0) else 0.0
     if not earns(low):
         return BreakEven(NEVER_EARNS, None, None, probed)

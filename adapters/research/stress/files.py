@@ -61,6 +61,7 @@ def _study(study: Study, market: MarketData) -> dict[str, Any]:
         "break_even": None
         if found is None
         else {
+            # Beside same_trades, which multiplies the costs of the trades made at x1 and decides nothing anew.
             "how": "run anew at each multiple; decisions change with costs",
             "kind": found.kind,
             "earns_at": found.earns_at,

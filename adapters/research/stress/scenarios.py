@@ -38,6 +38,7 @@ class Scenario:
 
     def settings(self, base: ArbSettings) -> ArbSettings:
         """The settings of a run under this scenario. Raises ``SettingsError`` for what cannot be set."""
+        # Parsed anew, since a plain copy with changes would check none of them.
         return parse_request({**dict(base), **self.changes}, origin=self.label)
 
 
@@ -82,6 +83,7 @@ def _outages(stress: StressSettings, market: MarketData, window: Window, seed: i
     for exchange, name in enumerate(market.exchanges):
         if not count:
             return
+        # A stream for each exchange, so that the outages of one do not depend on how many others there are.
         rng = np.random.default_rng([seed, exchange])
         outages = scattered_outages(rng, exchange, window.first, window.last, hours=hours, count=count)
         if outages:
@@ -98,6 +100,7 @@ def worst_outages(stress: StressSettings, tape: Tape, window: Window, base: Reco
         opened = _largest_opened(tape, base, exchange)
         if not stress.outages.worst or opened is None:
             continue
+        # In a silent hour it could not have been opened; one hour later it can no longer be left.
         first = opened + 1
         outage = Outage(exchange, first, min(first + stress.outages.hours, window.last + 1))
         label = f"{name} out {time_of(int(tape.market.hours[first])):%m-%dT%HZ}"
@@ -123,6 +126,7 @@ def _capital(stress: StressSettings, settings: ArbSettings) -> Iterator[Scenario
             "impact_coefficient": stress.capital.impact_coefficient,
         }
         if settings.position_size_usd is not None:
+            # A size fixed in USD grows along; otherwise more capital would only lie idle.
             changes["position_size_usd"] = settings.position_size_usd * usd / settings.initial_capital_usd
         yield Scenario(CAPITAL, f"capital {_short_usd(usd)} USD", usd, changes)
 

@@ -49,12 +49,14 @@ def study(bench: Bench, stress: StressSettings, progress: Progress = lambda *_: 
     base = [bench.play(player, bench.base) for player in bench.players]
     found: list[list[Outcome]] = [[] for _ in bench.players]
     for scenario in scenarios:
+        # Made once for all players.
         world = bench.world(scenario)
         for player, outcomes in zip(bench.players, found, strict=True):
             outcomes.append(outcome(bench.play(player, world), scenario, real))
             counter.finished()
     studies = []
     for player, as_it_is, outcomes in zip(bench.players, base, found, strict=True):
+        # These follow from what the strategy held in the run as it is, so that each has its own.
         worst = worst_outages(stress, real, bench.window, as_it_is.records)
         counter.total += len(worst)
         for scenario in worst:

@@ -76,6 +76,7 @@ def _tested(world: World[ArbSettings], choice: Choice, capital: float, seed: int
         return Tested(choice, records, compute_metrics(records, capital))
     own = world.settings.model_copy(update={"initial_capital_usd": capital})
     policies = () if choice.policy is None else (choice.policy,)
+    # A stream for each fold, so that adding one leaves what the others decide as it is.
     player = make_player(choice.strategy, choice.parameters, seed=[seed, choice.fold.number], policies=policies)
     played = play(player, world.under(own), window)
     return Tested(choice, played.records, played.metrics)

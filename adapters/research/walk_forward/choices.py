@@ -53,6 +53,7 @@ def choose_rules(folder: Path, plan: WalkForwardPlan, measure_all: MeasureAll, s
             log = PointLog(fold_folder(folder, fold) / f"{folder_name(name)}.jsonl", points)
             log.read()
             for measured in measure_all(_job(plan, name, fold), log.missing):
+                # One by one, so that a kill costs no more than the point under way.
                 log.append(measured)
                 show(f"choosing {name}", (fold.number - 1) * len(points) + len(log.measured), total)
             choices.append(_best(fold, name, points, log))

@@ -159,6 +159,7 @@ def _write_trials(path: Path, folds: Sequence[Tested]) -> None:
 def _tried(tested: Tested, trial: Trial, first: Trial) -> list[Any]:
     """A row under the names of the first; a walk-forward that another version went on with knows other metrics."""
     choice = tested.choice
+    # A trained model is known by its training facts, since all agents play with the same parameters.
     chosen = int(trial.parameters == (choice.training or choice.parameters))
     parameters = (trial.parameters.get(name) for name in first.parameters)
     numbers = [*parameters, trial.fitness, *(trial.metrics.get(name) for name in first.metrics)]

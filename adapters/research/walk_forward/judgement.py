@@ -76,6 +76,7 @@ def _trials(
 def _whole_returns(account: Account) -> list[Floats]:
     """Hourly returns over all validation windows of each trial (by its number) that was made in every fold."""
     folds = [{trial.number: trial.returns for trial in tested.choice.trials} for tested in account.folds]
+    # A number is the same trial in every fold; what failed in one of them has no series as long as the account.
     everywhere = sorted(set[int].intersection(*(set(fold) for fold in folds)))
     parts = [[fold[number] for fold in folds] for number in everywhere]
     return [np.concatenate([part for part in some if part is not None]) for some in parts]

@@ -47,6 +47,7 @@ def choose_models(
     choices = []
     for fold in plan.folds:
         place = fold_folder(folder, fold) / TRAINING
+        # It is written last, so that a training which has one is whole.
         if not (place / MANIFEST).exists():
             what = f"training, fold {fold.number} of {len(plan.folds)}"
             progress = partial(show, what)
@@ -79,6 +80,7 @@ def _population(place: Path) -> tuple[tuple[Trial, ...], Point]:
         trials = tuple(
             _trial(number, one, record) for number, one in enumerate(summary["results"], 1) if not one["failure"]
         )
+        # The winner stands once in every iteration; the last entry is what is played.
         return trials, next(one.parameters for one in reversed(trials) if one.parameters["agent"] == summary["winner"])
     except (KeyError, TypeError, ValueError, StopIteration) as error:
         raise DataError(f"is damaged: {in_words(error)}", file=str(place / SUMMARY)) from None
@@ -92,6 +94,7 @@ def _trial(number: int, result: dict[str, Any], record: TrialRecord) -> Trial:
 
 
 def _train_one(place: Path, plan: WalkForwardPlan, fold: Fold, dataset: Dataset, progress: Progress) -> None:
+    # Training keeps off the windows it is told of: here those of the fold, not those of the data set.
     seen = replace(dataset, windows={"train": fold.train.times, "validation": fold.validation.times})
     if not (place / PLAN).exists():
         _start_anew(place)

@@ -101,6 +101,7 @@ def new_plan(
 
     Raises ``UserError`` for strategies that cannot walk forward, wrong grids, and data that is too short.
     """
+    # The data set's test window is for one last look: folds that chose on it would use it up.
     window = window_of(dataset, start, end or _before_test(dataset))
     first, last = (time_of(int(dataset.market.hours[row])) for row in (window.first, window.last))
     plan = WalkForwardPlan(
@@ -206,6 +207,7 @@ def _check(plan: WalkForwardPlan, grid_file: Path | None) -> None:
             raise UserError(f"{name} knows the future; only `arb backtest` plays it, as a measure for the others")
         if strategy_class.policies > 1:
             raise UserError(f"{name} plays {strategy_class.policies} models; each fold trains one")
+        # Asked for its errors: a wrong grid would otherwise show only when its search begins.
         plan.points_for(name)
     if not plan.grids and (plan.points is not None or grid_file is not None):
         has = ", ".join(read_yaml(grid_file or SHIPPED_GRIDS))
@@ -224,6 +226,7 @@ def _check_training(plan: WalkForwardPlan, train: Window) -> None:
     if plan.population > 1:
         schedule_of(settings.training, settings.pbt)
     length = settings.training.episode.length_hours
+    # An episode of n decisions needs n + 1 rows.
     if train.hours <= length:
         raise SettingsError(
             f"episodes of {length} h do not fit into training windows of {train.hours} h; "

@@ -40,6 +40,7 @@ class PointLog:
         whole = [line for line in lines if line.endswith(b"\n")]
         self.measured = [self._measured(number, line) for number, line in enumerate(whole, start=1)]
         if len(whole) < len(lines):
+            # The torn line has to go: the next one would be appended to it.
             with replacing_file(self._path) as aside:
                 aside.write_bytes(b"".join(whole))
 
@@ -54,6 +55,7 @@ class PointLog:
 
     def append(self, measured: Measured) -> None:
         """Keep what the next point has yielded."""
+        # Kept in the line, so that lines that were lost or swapped are noticed when it is read.
         number = len(self.measured) + 1
         line = {
             "trial": number,

@@ -42,6 +42,7 @@ def walk_forward(
 def _choices(
     folder: Path, plan: WalkForwardPlan, dataset: Dataset, workers: int, show: Show, tell: Tell
 ) -> Sequence[Choice]:
+    # With one no process is started, each of which would prepare the market for nothing.
     with measuring(workers if set(plan.strategies) - set(plan.learned) else 1) as measure_all:
         choices = choose_rules(folder, plan, measure_all, show)
     if plan.learned:

@@ -116,6 +116,7 @@ def finished(
     plan, work = read_plan(out), unfinished(out)
     dataset = load_dataset(plan.dataset, plan.settings.gate)
     most = workers or min(os.cpu_count() or 1, MOST_WORKERS)
+    # Two processes would append to the same logs of points.
     with only_one(work):
         accounts, world = walk_forward(work, plan, dataset, most, show, tell)
         references = play_beside(world, accounts, show) if plan.report else []
@@ -129,6 +130,7 @@ def finished(
             stories = write_pages(aside, [folder_name(name) for name in plan.strategies]) if plan.report else []
             if len(accounts) > 1:
                 write_comparison(aside / "comparison.csv", {one.strategy: one.metrics for one in accounts})
+        # Only now that the results are in their place; a run cut before goes on from it.
         _clean_up(work, tell)
     return Finished(out, plan, dataset, accounts, judged, stories)
 
