@@ -58,6 +58,7 @@ def split_column(column: str) -> tuple[str, str] | None:
 
     Raises ``UserError`` when it is one of an exchange whose name breaks the rule for names.
     """
+    # Longest first: ``x_fill_price`` also ends with ``_price``, of an exchange ``x_fill`` that is none.
     for kind in sorted(KINDS, key=len, reverse=True):
         if column.endswith("_" + kind) and len(column) > len(kind) + 1:
             return checked_exchange(column[: -len(kind) - 1]), kind

@@ -46,6 +46,7 @@ def _spikes(grid: CoinGrid, exchange: str) -> Iterator[Finding]:
         others = [leg["price"][hour] for name, leg in grid.legs.items() if name != exchange]
         others = [other for other in others if not np.isnan(other)]
         message = f"{price[hour - 1]:g}, {price[hour]:g}, {price[hour + 1]:g} in three hours"
+        # Another exchange went there as well: a real move.
         if any(abs(np.log(price[hour] / other)) < np.log1p(SPIKE) / 2 for other in others):
             continue
         severity: Severity = "error" if others else "warning"

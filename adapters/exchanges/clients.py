@@ -101,6 +101,7 @@ class Clients:
 
     async def listings(self, exchange: str, caller: Caller) -> dict[str, Listing]:
         """The contract of every coin that the exchange lists now. Raises ``BrokenAnswer`` when there is none."""
+        # Quotes and history ask at the same moment; the second must wait for what the first one loads.
         async with self._locks.setdefault(exchange, asyncio.Lock()):
             if exchange not in self._listings:
                 self._listings[exchange] = await caller(load_listings, self.of(exchange), exchange)
@@ -119,6 +120,7 @@ async def sharing(clients: Clients | None, settings: ExchangesSettings, clock: C
 
 async def load_listings(client: Any, exchange: str) -> dict[str, Listing]:
     """The contract of every coin that the exchange lists now. Raises ``BrokenAnswer`` when there is none at all."""
+    # True: from its cache ccxt would go on showing a contract as active after it was taken off.
     found = listings(exchange, (await client.load_markets(True)).values(), QUIRKS[exchange])
     if not found:
         raise BrokenAnswer(f"{exchange} lists no live perpetual")
