@@ -83,6 +83,7 @@ def build_dataset(
         exchanges=market.exchanges,
         first_hour=first,
         last_hour=last,
+        # Begins with the command: ``--replace`` gives way only to what the same command made.
         how_made="arb data build; price: close of the bar before the hour, fill_price: open of the bar at it",
         windows=chosen,
         delistings=notices,

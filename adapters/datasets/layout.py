@@ -79,6 +79,7 @@ def coin_paths(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DataError("is missing; a price history is a folder with one file per coin", file=str(folder))
     paths = [path for path in folder.iterdir() if path.suffix in SUFFIXES and not path.name.startswith(".")]
+    # By coin and not by file name: two files of one coin must come side by side to be found below.
     paths.sort(key=lambda path: name_of_stem(path.stem))
     if not paths:
         raise DataError("holds no parquet or CSV file", file=str(folder))

@@ -35,6 +35,7 @@ def runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 def _gaps(grid: CoinGrid, exchange: str, price: Floats) -> Iterator[Finding]:
     known = np.flatnonzero(~np.isnan(price))
+    # Only between the first and the last price: outside of them the coin is not listed there, and nothing is missing.
     for first, length in runs(np.isnan(price[: known[-1]])):
         if first > known[0]:
             yield grid.finding("warning", "gap in prices", f"no price for {length} h", exchange, first)

@@ -87,6 +87,7 @@ def _response_of(limit: int) -> type[aiohttp.ClientResponse]:
 async def _stay_with_the_host(_: object, __: object, redirect: aiohttp.TraceRequestRedirectParams) -> None:
     """Raise ``RefusedAnswer`` for a redirect to another scheme, host or port."""
     response = redirect.response
+    # aiohttp follows either of the two headers.
     target = response.headers.get("Location") or response.headers.get("URI") or ""
     here = response.url.origin()
     try:

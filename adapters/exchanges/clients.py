@@ -57,6 +57,7 @@ def build_client(
     if clock is not None:
         client.milliseconds = clock
         client.seconds = lambda: clock() // 1000
+    # What a user says about certificates is left to ccxt.
     if client.verify is True and not client.options.get("include_OS_certificates"):
         client.ssl_context = tls_context(client.cafile)
     _refuse_what_is_no_json(client)
@@ -163,6 +164,7 @@ def _read_leniently(exchange: str, text: str) -> Any:
         value = json.loads(text)
     except (ValueError, RecursionError):
         value = None
+    # A bare text or number is JSON too, and still no answer.
     if not isinstance(value, dict | list):
         raise BrokenAnswer(f"{exchange} answered with something that is no JSON: {text[:60]!r}")
     return value

@@ -86,10 +86,12 @@ class Evidence:
             away = sum(self._is_away(leg, column) for leg in high[self.exchange[high] == each].tolist())
             if away < RATES_OF_AN_EXCHANGE:
                 continue
+            # Legs without a past, or on no other exchange, speak neither for their exchange nor against it.
             compared = sum(bool(len(self._own(leg, column))) and bool(self._elsewhere(leg, column)) for leg in here)
             if away >= MOST_OF_AN_EXCHANGE * compared:
                 limit = f"{self.limits.max_exchange_rate_shift:g} in {PER_HOURS} h"
                 text = f"nearly all rates of the exchange are more than {limit} off the others and their own past"
+                # The inconspicuous ones too: what is wrong as a whole is not believed in part.
                 found += [(leg, text) for leg in here]
         return found
 

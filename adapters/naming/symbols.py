@@ -64,6 +64,7 @@ def coin_of(symbol: str) -> str:
 
 def symbol_among(name: str, symbols: Collection[str]) -> str:
     """Of the symbols the one that a name means, in whatever spelling; the name itself when it means none of them."""
+    # The exact name first: symbols of older files need not be in the form that a reading would give.
     if name not in symbols:
         with suppress(UserError):
             usual = symbol_of(coin_of(name))
