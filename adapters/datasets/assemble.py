@@ -42,6 +42,7 @@ def read_market(folder: Path, info: DatasetInfo | None) -> tuple[MarketData, tup
         exchanges = sorted(info.exchanges)
         _fits_info(files, info)
     market, frozen = _market(files, exchanges, span), Notes()
+    # Bars tell more (their own volume, low and high) than hourly prices, so a search among them is not repeated.
     if info is None or not info.frozen_bars_left_out:
         market, frozen = _without_frozen(market)
     intervals = hourly_intervals(market.funding_rate, market.funding_interval_hours)
@@ -95,6 +96,7 @@ def _without_frozen(market: MarketData) -> tuple[MarketData, Notes]:
             first = time_of(int(market.hours[int(frozen.argmax())]))
             notes.append(frozen_note(*market.leg_name(leg), int(frozen.sum()), first))
             price[leg, frozen] = np.nan
+            # The bar that ended at a frozen hour opened an hour before: its open is the fill of that hour.
             fill[leg, :-1][frozen[1:]] = np.nan
     return market, tuple(notes)
 
@@ -106,6 +108,7 @@ def with_delistings(market: MarketData, delistings: Sequence[Delisting]) -> Mark
     """
     ends, known = np.full(market.legs, NEVER, np.int64), np.full(market.legs, NEVER, np.int64)
     names = {market.leg_name(leg): leg for leg in range(market.legs)}
+    # The earliest comes last and so overwrites the others.
     for notice in sorted(delistings, key=lambda notice: notice.time, reverse=True):
         leg = names.get((symbol_among(notice.symbol, market.symbols), notice.exchange))
         if leg is None:

@@ -58,6 +58,7 @@ def build_dataset(
     tables that cannot be used at all and ``UserError`` for a bad target or bad windows.
     """
     left = left or LeftOut()
+    # Before minutes of reading and not after them.
     refuse_target(out, replace=replace, made_by="arb data build")
     tell = progress or (lambda *_: None)
     tell("reading raw tables", 0, 2)
@@ -67,6 +68,7 @@ def build_dataset(
     tell("reading raw tables", 2, 2)
     bars, settlements, frozen = without_frozen(bars, settlements, origin=str(raw / PRICES_FILE))
     market = market_from_raw(bars, settlements, origin=str(raw), left=left)
+    # Before the gate, in which a leg of another unit would speak against the right ones.
     market = leave_out_what_is_certain(market, left, str(raw))
     market, refusals = gate_market(market, gate or GateSettings())
     notices = read_notices(raw, bars, market, left)
@@ -81,6 +83,7 @@ def build_dataset(
         exchanges=market.exchanges,
         first_hour=first,
         last_hour=last,
+        # Begins with the command: ``--replace`` gives way only to what the same command made.
         how_made="arb data build; price: close of the bar before the hour, fill_price: open of the bar at it",
         windows=chosen,
         delistings=notices,

@@ -73,9 +73,11 @@ def read_coin_file(path: Path, *, older: bool) -> CoinFile:
         raise DataError(f"column {ignored[0]} is none of <exchange>_price, _funding_rate, ...", file=str(path))
     left_out: list[str] = []
     if older:
+        # Before empty legs are looked for: in these files a column of zeros is one without any settlement.
         settled = {name: _without_zero_rates(leg) for name, leg in legs.items()}
         legs = {name: leg for name, leg in settled.items() if not _is_empty(leg)}
         lacking = {name: kind for name, leg in legs.items() for kind in REQUIRED_KINDS if kind not in leg}
+        # When every exchange lacks a column the file is of another kind, and is refused below by name.
         if len(lacking) < len(legs):
             left_out = [f"{name} has no column {name}_{kind}" for name, kind in sorted(lacking.items())]
             legs = {name: leg for name, leg in legs.items() if name not in lacking}

@@ -57,6 +57,7 @@ def joined(table: pd.DataFrame, kind: Table, left: LeftOut, file: str) -> pd.Dat
             left.leg(leg, f"{exchange} lists it as {error}", Place(file))
             table = table.drop(rows.index)
             continue
+        # Told once for a leg, not again for its settlements.
         if told and kind is BARS:
             left.note(f"joined: {coin} on {exchange}: {told}")
         table = table.drop(rows.index.difference(kept))
@@ -72,6 +73,7 @@ def _one_at_a_time(rows: pd.DataFrame, kind: Table) -> tuple[pd.Index, str]:
     keys = [part[kind.key].to_numpy() for _, part in parts]
     kept = [parts[0][1].index]
     for before, (_, part) in zip(keys, parts[1:], strict=False):
+        # While both trade the older contract counts: one leg must not jump to and fro between two books.
         kept.append(part.index[part[kind.key].to_numpy() > before[-1]])
     seams = [f"{one} until {_hour(keys[i][-1] // kind.per_hour)}" for i, (one, _) in enumerate(parts[:-1])]
     told = f"{', then '.join(seams)}, then {parts[-1][0]}" if seams else ""
@@ -102,6 +104,7 @@ def _check_seam(one: tuple[str, pd.DataFrame], following: tuple[str, pd.DataFram
     overlap = (ends - after[kind.key].iloc[0]) / kind.per_hour
     if overlap > LONGEST_OVERLAP_HOURS or goes_on <= ends or (len(both) and _differ(before, after, both, kind)):
         raise _ConflictError(f"{name} and as {other} with different data; keep one of them")
+    # With an overlap the prices were compared side by side above, which tells more than the step at the seam.
     if kind.price is None or kind.opens is None or len(both):
         return
     last, first = float(before[kind.price].iloc[-1]), float(after[kind.opens].iloc[0])
@@ -116,6 +119,7 @@ def _differ(before: pd.DataFrame, after: pd.DataFrame, both: np.ndarray, kind: T
     if kind.price is None:
         return False
     one, two = (part.set_index(kind.key)[kind.price] for part in (before, after))
+    # Repeated hours are sorted out later; here they would only put the rows out of step.
     one, two = one[~one.index.duplicated()][both], two[~two.index.duplicated()][both]
     return bool((one / two - 1).abs().median() > SAME_PRICE)
 

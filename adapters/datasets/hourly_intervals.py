@@ -57,4 +57,5 @@ def _covered(settled: Ints, own: Floats, hours: int) -> Floats:
     rows = np.arange(hours)
     following = np.minimum(np.searchsorted(settled, rows), len(settled) - 1)
     distance = settled[following] - rows
+    # Strictly below: the hour at that distance belongs to the settlement before, even if its row is missing.
     return np.where((distance >= 0) & (distance < own[following]), own[following], np.nan)

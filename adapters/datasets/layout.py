@@ -58,6 +58,7 @@ def split_column(column: str) -> tuple[str, str] | None:
 
     Raises ``UserError`` when it is one of an exchange whose name breaks the rule for names.
     """
+    # Longest first: ``x_fill_price`` also ends with ``_price``, of an exchange ``x_fill`` that is none.
     for kind in sorted(KINDS, key=len, reverse=True):
         if column.endswith("_" + kind) and len(column) > len(kind) + 1:
             return checked_exchange(column[: -len(kind) - 1]), kind
@@ -78,6 +79,7 @@ def coin_paths(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DataError("is missing; a price history is a folder with one file per coin", file=str(folder))
     paths = [path for path in folder.iterdir() if path.suffix in SUFFIXES and not path.name.startswith(".")]
+    # By coin and not by file name: two files of one coin must come side by side to be found below.
     paths.sort(key=lambda path: name_of_stem(path.stem))
     if not paths:
         raise DataError("holds no parquet or CSV file", file=str(folder))

@@ -72,6 +72,7 @@ class LeftOut:
     def lines(self) -> list[str]:
         """One line for each leg that is left out, then for each part of one, then the notes."""
         whole = [f"left out: {leg[0]} on {leg[1]}: {self._whole[leg]}" for leg in sorted(self._whole)]
+        # Of a leg that is out as a whole nobody needs to know the rows.
         parts = [each for each in self._parts if each.leg not in self._whole]
         told = [f"left out of {each.leg[0]} on {each.leg[1]}: {each}" for each in parts]
         return [*whole, *told, *self._notes]

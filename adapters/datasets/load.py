@@ -91,6 +91,7 @@ def _load(
     kept = array_cache.load(key) if cache else None
     if kept is None:
         kept = _read(prices, opportunities, info, limits, files)
+        # Else a mixture of two versions would be kept, and found again, under the fingerprint of the first.
         if _fingerprint(prices, opportunities, info) != files:
             raise DataError("changed while it was being read; try again", file=str(path))
         if cache:
@@ -136,6 +137,7 @@ def _read(
         notes, refusals = notes + more, refusals + of_recorded
     _freeze(market)
     # Without refusals the facts are those of the files, whatever the limits were.
+    # Twice sixteen digits are as many as the fingerprint of files has.
     fingerprint = hash_of([files, [repr(each) for each in refusals]]) * 2 if refusals else files
     return array_cache.Kept(market, (*lines_of(refusals), *notes), fingerprint)
 

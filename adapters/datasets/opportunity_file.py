@@ -33,6 +33,7 @@ def write_opportunities(
     hours, rows = len(market.hours), 0
     with replacing_file(folder / f"{OPPORTUNITIES}.parquet") as aside:
         writer: Any = None
+        # In chunks: all pairs and features of a long span at once may not fit into memory.
         for start in range(0, hours, HOURS_PER_CHUNK):
             chunk = _chunk(builder, range(start, min(start + HOURS_PER_CHUNK, hours)))
             writer = writer or pq.ParquetWriter(aside, chunk.schema, compression="zstd")
@@ -57,6 +58,7 @@ def _chunk(builder: OpportunityBuilder, hours: range) -> pa.Table:
     columns = _keys(builder.tape, pair, row)
     for name in OPPORTUNITY_FEATURES:
         derived = RECORDED_NAMES.get(name, name)
+        # These columns hold hours; the features behind them hold the same as a share of 8.
         columns[name] = values[:, COLUMN[derived]] * (8.0 if name in RECORDED_NAMES else 1.0)
     return pa.table(columns)
 

@@ -35,6 +35,7 @@ def runs(flags: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 def _gaps(grid: CoinGrid, exchange: str, price: Floats) -> Iterator[Finding]:
     known = np.flatnonzero(~np.isnan(price))
+    # Only between the first and the last price: outside of them the coin is not listed there, and nothing is missing.
     for first, length in runs(np.isnan(price[: known[-1]])):
         if first > known[0]:
             yield grid.finding("warning", "gap in prices", f"no price for {length} h", exchange, first)
@@ -46,6 +47,7 @@ def _spikes(grid: CoinGrid, exchange: str) -> Iterator[Finding]:
         others = [leg["price"][hour] for name, leg in grid.legs.items() if name != exchange]
         others = [other for other in others if not np.isnan(other)]
         message = f"{price[hour - 1]:g}, {price[hour]:g}, {price[hour + 1]:g} in three hours"
+        # Another exchange went there as well: a real move.
         if any(abs(np.log(price[hour] / other)) < np.log1p(SPIKE) / 2 for other in others):
             continue
         severity: Severity = "error" if others else "warning"

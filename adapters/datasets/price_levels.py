@@ -55,10 +55,12 @@ def _jumps(grid: CoinGrid, logs: dict[str, Floats], exchange: str) -> Iterator[F
 
 def _severity(power: int, step: float, hours: int, others_moved: list[bool]) -> Severity | None:
     """How certain it is that a jump near a power of ten is no move of the market."""
+    # Another exchange stood still meanwhile: the market did not move.
     if others_moved and not all(others_moved):
         return "error"
     if others_moved:  # everywhere at once: coins have lost nine tenths in an hour, but never 99 of 100 so exactly
         return "error" if abs(power) > 1 else None
+    # With nobody beside it and days without prices in between, a coin may really have lost nine tenths.
     return "error" if hours <= DAY and abs(step - power) <= NEAR_POWER_ALONE else "warning"
 
 
@@ -72,6 +74,7 @@ def _step(log: Floats, a: int, b: int) -> float | None:
 def _strangers(grid: CoinGrid, logs: dict[str, Floats]) -> Iterator[Finding]:
     """Legs that are another coin, or of another unit, than at least as many others as agree with them."""
     names = list(logs)
+    # Each agrees with itself: of two alone both are named, for nobody knows which one is right.
     agrees, apart = ({name: [name] if mine else [] for name in names} for mine in (True, False))
     for i, one in enumerate(names):
         for two in names[i + 1 :]:

@@ -62,6 +62,7 @@ def unit_findings(levels: list[RateLevel]) -> Iterator[Finding]:
             if other.coin == level.coin
             and other.exchange != level.exchange
             and other.per_8h > level.per_8h / COMPARABLE
+            # An exchange most of whose coins are too high is in another unit itself and vouches for nobody.
             and usual[other.exchange] >= 0.5
         ]
         certain = level.hours >= MONTH_HOURS and not witnesses

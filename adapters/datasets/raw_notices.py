@@ -32,6 +32,7 @@ def read_notices(raw: Path, bars: pd.DataFrame, market: MarketData, left: LeftOu
     path = raw / NOTICES_FILE
     if not path.exists():
         return ()
+    # Its own: bad rows among the notices must not take the leg with its prices out.
     own = LeftOut(strict=left.strict)
     rows = read_rows(path, NOTICE_COLUMNS, "seen_time", own, EVERYTHING)
     ends = milliseconds_of(rows.table, "end_time", path, text=False, empty_allowed=True)
@@ -43,6 +44,7 @@ def read_notices(raw: Path, bars: pd.DataFrame, market: MarketData, left: LeftOu
         leg = rows.legs[rows.leg[row]]
         if rows.contracts[rows.contract[row]] not in replaced[leg]:
             end = end_hour(int(ends[row])) if is_plausible(ends[row]) else NEVER
+            # Seen within an hour it is known at the next whole one: at the hour before nobody could act on it.
             said[leg].append((-(-int(rows.milliseconds[row]) // HOUR_MS), end))
     names = [market.leg_name(leg) for leg in range(market.legs)]
     standing = {name: last_word(said[name]) for name in names if name in said}

@@ -107,6 +107,7 @@ def read_rows(path: Path, columns: tuple[str, ...], time: str, left: LeftOut, se
     table = _with_names(table, path, left)
     legs, leg = _legs(table, path, left)
     contracts, contract = names_of(table, "symbol", path)
+    # By leg first: there are few legs and millions of rows.
     kept = np.array([name is not None and selection.keeps(name[0]) for name in legs], np.bool_)[leg]
     rows = RawRows(
         path=path,

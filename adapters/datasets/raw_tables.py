@@ -57,6 +57,7 @@ def read_bars(path: Path, left: LeftOut | None = None, selection: Selection = EV
     for values in per_coin.values():
         rows.leave_out(~(np.isfinite(values) & (values > 0)), "the price of one coin is not a positive number")
     usd = rows.take_for_unknown(~(np.isfinite(usd) & (usd >= 0)), "volume is negative or not a number", usd)
+    # An unknown volume (nan) is not 0: nobody knows that such a bar stood still.
     one_price = np.all([values == prices["close"] for values in prices.values()], axis=0)
     is_still = (rows.numbers("volume") == 0) & one_price
     bars = rows.frame(opened_hour=rows.milliseconds // HOUR_MS, **per_coin, volume_usd=usd, is_still=is_still)
@@ -74,12 +75,14 @@ def read_settlements(path: Path, left: LeftOut | None = None, selection: Selecti
     left = left or LeftOut()
     rows = read_rows(path, FUNDING_COLUMNS, "settlement_time", left, selection)
     rate, interval = rows.numbers("funding_rate"), rows.numbers("interval_hours")
+    # Not within, rather than beyond: a comparison with nan is false, and nan must go too.
     rows.leave_out(~(np.abs(rate) <= MAX_RATE), lambda row: _why_no_rate(rows, rate, row))
     whole = (interval >= 1) & (interval <= MAX_INTERVAL_HOURS) & (interval == np.floor(interval))
     limits = f"interval_hours is not a whole number from 1 to {MAX_INTERVAL_HOURS}"
     wrong = ~(np.isnan(interval) | whole)
     interval = rows.take_for_unknown(wrong, lambda row: f"{limits}{_likely_interval(interval[row])}", interval)
     _multipliers(rows)
+    # The multiplier does no more than leave out rows: a rate is a fraction, whatever unit the contract has.
     minute = settled_at(rows.milliseconds) // MINUTE_MS
     settlements = rows.frame(row_hour=-(-minute // 60), minute=minute, funding_rate=rate, interval_hours=interval)
     settlements = joined(settlements, SETTLEMENTS, left, str(path))
@@ -132,6 +135,7 @@ def _without_strays(settlements: pd.DataFrame, left: LeftOut, path: Path) -> pd.
 def _unique(table: pd.DataFrame, key: list[str], problem: str, left: LeftOut, path: Path) -> pd.DataFrame:
     """Drop exact repetitions, and all rows of one leg and time that differ."""
     table = table.drop_duplicates(ignore_index=True).sort_values([*LEG, *key], ignore_index=True)
+    # All of them: of rows that contradict each other nobody knows the right one.
     twice = table.duplicated([*LEG, *key], keep=False)
     _leave_out(table, twice, key, problem, left, path)
     return table[~twice].reset_index(drop=True)

@@ -38,6 +38,7 @@ def read_opportunities(path: Path, market: MarketData) -> tuple[RecordedOpportun
     pairs, strangers = _pairs(table, times, market, path)
     columns = tuple(name for name in OPPORTUNITY_FEATURES if name in table.column_names)
     features = _features(table, columns, times, path)
+    # Rounded up: what was detected at 10:40 must not be shown at 10:00.
     index = -(-times // HOUR_MS) - int(market.hours[0])
     rows, notes = _kept_rows(index, pairs, times, len(market.hours))
     notes = strangers + notes

@@ -44,6 +44,7 @@ def intervals_in_force(times: Sequence[int]) -> tuple[list[float], list[Gap]]:
 
 
 def _first_interval(distances: Sequence[float]) -> float:
+    # In an unusual first distance rows are likely missing, so the shortest of the first few counts.
     return distances[0] if distances[0] in USUAL_HOURS else min(distances[:3])
 
 

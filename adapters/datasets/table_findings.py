@@ -33,6 +33,7 @@ def _certain(market: MarketData, origin: str) -> list[Finding]:
     for grid in grids_of(market, origin):
         findings += level_findings(grid)
         levels += rate_levels(grid)
+    # A warning may be a real market, which a data set must not lose; people see it after the build.
     return [finding for finding in (*findings, *unit_findings(levels)) if finding.severity == "error"]
 
 

@@ -37,6 +37,7 @@ def settlements_outside(bars: pd.DataFrame, settlements: pd.DataFrame) -> list[s
     """A line on each leg that has settlements before its first or after its last price."""
     spans = bars.groupby(LEG)["opened_hour"].agg(["min", "max"])
     joined = settlements.join(spans, on=LEG)
+    # The close of the last bar is the price of the hour after its open, so a settlement there still counts.
     outside = joined[(joined["row_hour"] < joined["min"]) | (joined["row_hour"] > joined["max"] + 1)]
     lines = [(_outside(str(coin), str(exchange), leg), len(leg)) for (coin, exchange), leg in outside.groupby(LEG)]
     return _shortened(lines, "settlements outside the hours of their prices")

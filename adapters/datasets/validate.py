@@ -50,6 +50,7 @@ def validate(dataset: Path, *, progress: Progress | None = None) -> list[Finding
         info, of_info = _info_findings(dataset)
         findings += of_info
     findings += _coin_findings(dataset / PRICE_FOLDER, older=not has_info, progress=progress)
+    # Putting it together stops at the first row that cannot be true, and that is among the findings already.
     if not any(finding.severity == "error" for finding in findings):
         findings += _whole_findings(dataset, info)
     return sorted(findings, key=lambda f: (f.severity, f.file, f.exchange, f.hour))

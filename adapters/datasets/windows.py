@@ -97,6 +97,7 @@ def check_windows(windows: Mapping[WindowName, NamedWindow], first: datetime, la
                 f"window {later_name} starts at {later.start:%Y-%m-%dT%HZ}, "
                 f"before or at the end of {name} ({window.end:%Y-%m-%dT%HZ})"
             )
+        # Both edges are hours of their windows: between 10:00 and 12:00 lies one hour.
         embargo = int(gap.total_seconds() // 3600) - 1
         if embargo < MIN_EMBARGO_HOURS:
             warnings.append(

@@ -104,6 +104,7 @@ def coin_table(market: MarketData, symbol: str) -> pa.Table:
     }
     rows = ~np.all([np.isnan(values) for values in columns.values()], axis=0)
     times = pa.array(market.hours[rows] * 3_600_000, pa.timestamp("ms", tz="UTC"))
+    # nan becomes null: in the file what is unknown is empty.
     data = {name: pa.array(values[rows], pa.float64(), from_pandas=True) for name, values in columns.items()}
     return pa.table({"timestamp": times, **data})
 

@@ -48,6 +48,7 @@ def _over_the_same_connections(
     trace = aiohttp.TraceConfig()
     trace.on_request_redirect.append(_stay_with_the_host)
     connector = session.connector
+    # Closing the old session would close the connections, which the new one takes over.
     session.detach()
     return aiohttp.ClientSession(
         connector=connector,
@@ -75,6 +76,7 @@ def _response_of(limit: int) -> type[aiohttp.ClientResponse]:
                         raise RefusedAnswer(f"{self.url.origin()} answered with more than {limit / MEGABYTE:g} MB")
                     pieces.append(piece)
             except BaseException:
+                # Also when cancelled: a connection with half an answer in it must not be used again.
                 self.close()
                 raise
             return b"".join(pieces)
@@ -85,6 +87,7 @@ def _response_of(limit: int) -> type[aiohttp.ClientResponse]:
 async def _stay_with_the_host(_: object, __: object, redirect: aiohttp.TraceRequestRedirectParams) -> None:
     """Raise ``RefusedAnswer`` for a redirect to another scheme, host or port."""
     response = redirect.response
+    # aiohttp follows either of the two headers.
     target = response.headers.get("Location") or response.headers.get("URI") or ""
     here = response.url.origin()
     try:

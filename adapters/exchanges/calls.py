@@ -16,6 +16,7 @@ Answer = TypeVar("Answer")
 
 LONGEST_WAIT_SECONDS = 30.0
 LONGEST_MESSAGE = 300
+# What ccxt raises from its own inside when an answer has another shape than it expects.
 PARSING_FAILED = (AttributeError, TypeError, KeyError, IndexError, ValueError)
 
 

@@ -57,6 +57,7 @@ def build_client(
     if clock is not None:
         client.milliseconds = clock
         client.seconds = lambda: clock() // 1000
+    # What a user says about certificates is left to ccxt.
     if client.verify is True and not client.options.get("include_OS_certificates"):
         client.ssl_context = tls_context(client.cafile)
     _refuse_what_is_no_json(client)
@@ -101,6 +102,7 @@ class Clients:
 
     async def listings(self, exchange: str, caller: Caller) -> dict[str, Listing]:
         """The contract of every coin that the exchange lists now. Raises ``BrokenAnswer`` when there is none."""
+        # Quotes and history ask at the same moment; the second must wait for what the first one loads.
         async with self._locks.setdefault(exchange, asyncio.Lock()):
             if exchange not in self._listings:
                 self._listings[exchange] = await caller(load_listings, self.of(exchange), exchange)
@@ -119,6 +121,7 @@ async def sharing(clients: Clients | None, settings: ExchangesSettings, clock: C
 
 async def load_listings(client: Any, exchange: str) -> dict[str, Listing]:
     """The contract of every coin that the exchange lists now. Raises ``BrokenAnswer`` when there is none at all."""
+    # True: from its cache ccxt would go on showing a contract as active after it was taken off.
     found = listings(exchange, (await client.load_markets(True)).values(), QUIRKS[exchange])
     if not found:
         raise BrokenAnswer(f"{exchange} lists no live perpetual")
@@ -161,6 +164,7 @@ def _read_leniently(exchange: str, text: str) -> Any:
         value = json.loads(text)
     except (ValueError, RecursionError):
         value = None
+    # A bare text or number is JSON too, and still no answer.
     if not isinstance(value, dict | list):
         raise BrokenAnswer(f"{exchange} answered with something that is no JSON: {text[:60]!r}")
     return value

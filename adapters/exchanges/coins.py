@@ -67,6 +67,7 @@ def _is_live_perpetual(market: Mapping[str, Any], quirks: Quirks) -> bool:
     return bool(
         market.get("swap")
         and market.get("linear")
+        # What is being taken off may be called inactive; it stays, so that whoever holds it hears of the end.
         and (market.get("active") is not False or is_ending(_info(market), quirks))
         and market.get("quote") in quirks.quotes
         and market.get("settle") == market.get("quote")
@@ -95,4 +96,5 @@ def _info(market: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _preference(listing: Listing, quirks: Quirks) -> tuple[int, int, str]:
+    # The name comes last so that the choice never hangs on the order of the exchange's list.
     return quirks.quotes.index(listing.quote_currency), listing.multiplier, listing.listed

@@ -83,6 +83,7 @@ class Look:
         except Exception as problem:  # whatever it is, the other exchanges go on and this one says why it could not
             error = in_one_line(problem)
         seconds = time.monotonic() - began
+        # Quotes that came in time count although books or intervals did not: partial, not failed.
         if error is not None and self._has_quotes():
             self.notes.append(error)
             error = None
@@ -121,6 +122,7 @@ class Look:
 
     async def _look(self, client: Any, caller: Caller) -> None:
         await self._bulk(client, caller)
+        # As of the bulk answers: requests for single coins and books may go on for many seconds.
         self.collected_ms = int(client.milliseconds())
         if self.bulk_only:
             return
@@ -145,6 +147,7 @@ class Look:
             else:
                 self.tables[name] = answer
         if not self._has_quotes():
+            # The outcome has this as its error; a note would say it twice.
             self.notes.clear()
             raise problems[0]
 

@@ -103,6 +103,7 @@ class StoringWatcher(Watcher):
         self._progress(exchange, 0, legs)
 
     def page_came(self, leg: LegHistory) -> None:
+        # A save writes the whole part anew; one for each page would cost more the longer the history is.
         if _size(leg) - self._stored[leg.listing] >= ROWS_BETWEEN_SAVES:
             self._save(leg)
 
@@ -170,6 +171,7 @@ def _count(text: str) -> int:
 async def _top(
     settings: ExchangesSettings, count: int, selection: Selection, clock: Clock | None, tell: Callable[[str], None]
 ) -> list[str]:
+    # As many more as may fall out again, so that the number asked for is left.
     ranked, outcomes = await top_symbols(settings, count + len(selection.excluded), clock=clock)
     chosen = [symbol for symbol in ranked if selection.keeps(symbol)][:count]
     for outcome in outcomes:

@@ -19,6 +19,7 @@ SECONDS_BELOW = 100_000_000_000
 
 def stated_end(info: Mapping[str, Any], quirks: Quirks) -> int | None:
     """The earliest end that the list of contracts states, in ms; None where it states none."""
+    # 0 and -1 are how exchanges write that no end is planned; neither is a time here.
     stamps = [milliseconds(info.get(key)) for key in quirks.ends]
     known = [stamp * 1000 if stamp < SECONDS_BELOW else stamp for stamp in stamps if stamp is not None]
     return min(known) if known else None

@@ -85,6 +85,7 @@ def settlement_gaps(times: Sequence[int], until: int) -> list[Gap]:
 
 
 def _first_interval(times: Sequence[int]) -> float:
+    # One row shows no interval; with the longest possible one nothing is called late without reason.
     return intervals_in_force(times)[0][0] if len(times) > 1 else LONGEST_INTERVAL_HOURS
 
 

@@ -19,6 +19,7 @@ def look_up(tables: Tables, paths: Sequence[str], listed: str) -> Any:
         value: Any = tables.get(table, {}).get(listed)
         for key in keys:
             value = value.get(key) if isinstance(value, Mapping) else None
+        # okx writes "" where it has no number.
         if value is not None and value != "":
             return value
     return None

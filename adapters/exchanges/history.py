@@ -44,6 +44,7 @@ class Patience:
 
     def renew(self) -> None:
         """Something came."""
+        # asyncio refuses to move a timeout that is already over.
         if not self.timeout.expired():
             self.timeout.reschedule(self._next())
 
@@ -106,6 +107,7 @@ async def fetch_history(
         except TimeoutError:
             result.error, result.is_silent = patience.complaint(), patience.was_silent()
         except Exception as error:  # whatever it is, the other exchanges go on and this one says why it could not
+            # There are legs only after the list of contracts came: then it has answered.
             result.error, result.is_silent = in_one_line(error), not result.legs
         result.retries, result.errors = caller.retries, dict(caller.errors)
 
@@ -144,6 +146,7 @@ def _known(listing: Listing, watcher: Watcher) -> LegHistory:
 async def _legs(legs: list[LegHistory], source: LegSource, wanted: Wanted, watcher: Watcher, at_once: int) -> None:
     free, failed_in_a_row = asyncio.Semaphore(at_once), 0
     for leg in legs:
+        # Stands until the leg is done: when the time limit cancels all of them, the rest must not look complete.
         leg.error = "not reached in time"
 
     async def one(leg: LegHistory) -> None:

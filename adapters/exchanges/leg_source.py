@@ -64,6 +64,7 @@ class LegSource:
         """Fetch every row of the span that the leg does not hold yet. Raises ccxt's error when that fails."""
         now = int(self.client.milliseconds())
         finished = min(wanted.until, _whole_hour_at_or_before(now - BARS_ARE_FINAL_AFTER_MS))
+        # Spans are half-open here, and a settlement at ``until`` itself is wanted.
         settled = min(wanted.until, now) + 1
         listed = min(_whole_hour_at_or_before(leg.listing.created_ms or 0), settled)
         since = wanted.since
@@ -77,6 +78,7 @@ class LegSource:
             jobs.append(self._bars(leg, since, finished, on_page))
         if wanted.settlements:
             jobs.append(self._settlements(leg, since, settled, on_page))
+        # Not ended by the first failure: bars that come are kept although the rates of the coin fail.
         for outcome in await asyncio.gather(*jobs, return_exceptions=True):
             if isinstance(outcome, BaseException):
                 raise outcome
@@ -102,6 +104,7 @@ class LegSource:
     async def _bars(self, leg: LegHistory, since: int, until: int, on_page: Callable[[], None]) -> None:
         ask = self._candle_pages(leg)
         for begin, end in holes(leg.bars.times(), since, until, step=lambda _: HOUR_MS, join=JOIN_HOLES_MS):
+            # One bar short of a page, for exchanges that also send the bar at the end of the span.
             chunk = (self.quirks.candles.rows - 1) * HOUR_MS
             await _fill(leg.bars, ask, _next_whole_hour(begin), end, chunk, on_page)
 
@@ -157,6 +160,7 @@ class LegSource:
         paging = self.quirks.funding_history
 
         async def ask(since: int, until: int) -> AsyncIterator[list[Row]]:
+            # Rows known to be newer fill the pages before; a page that is partly known is asked for again.
             newer = sum(time >= until for time in leg.settlements.by_time)
             page, oldest = 1 + newer // paging.rows, float("inf")
             while True:

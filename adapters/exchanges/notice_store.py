@@ -32,6 +32,7 @@ def record_notices(folder: Path, listings: Iterable[Listing], now_ms: int) -> No
     news: list[Row] = []
     for listing in sorted(listings, key=lambda listing: (listing.exchange, listing.listed)):
         end, before = listing.announced_end(now_ms), last.get((listing.exchange, listing.listed))
+        # A contract that is gone states no end any more; that does not take the notice back.
         has_ended = before is not None and before <= now_ms
         if end != before and not has_ended:
             news.append((listing.exchange, listing.listed, listing.coin, listing.multiplier, now_ms, end))

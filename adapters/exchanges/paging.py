@@ -52,9 +52,11 @@ async def page_through(
     Rows are never closer together than an hour. An empty answer is believed only when it comes twice in a row.
     """
     cursor = since
+    # A rest below an hour holds no further row, unless the whole span is as short as that.
     while until - cursor >= HOUR_MS or cursor == since < until:
         end = min(cursor + chunk, until)
         times = await _fill_backwards(ask, rows, cursor, end, on_page)
+        # On from the last row and not from the end of the chunk: the newer end of the answer may have been cut off.
         cursor = max(times) + 1 if times else end
 
 
@@ -75,6 +77,7 @@ async def _fill_backwards(ask: Ask, rows: Rows, since: int, until: int, on_page:
 
 async def _ask(ask: Ask, rows: Rows, since: int, until: int, on_page: Callable[[], None]) -> set[int]:
     times: set[int] = set()
+    # ccxt makes an empty list of many kinds of nonsense, so one empty answer proves nothing.
     for _ in range(2):
         async for page in ask(since, until):
             if new := rows.add(page, since, until):

@@ -50,6 +50,7 @@ def judge_parts(prices: Iterable[pa.Table], funding: Iterable[pa.Table], limits:
     if not bars:
         return refused
     market = _market(bars, settlements)
+    # A refusal knows the hour, but rows are dropped by their own time, which need not be a whole hour.
     at = {(leg, _hour_of(time)): time for leg, times, _ in settlements for time in times.tolist()}
     for refusal in gate_market(market, limits).refusals:
         leg = refusal.symbol, refusal.exchange
@@ -66,6 +67,7 @@ def _columns(tables: Iterable[pa.Table], kind: str) -> Iterator[tuple[Leg, np.nd
     for table in tables:
         if table.num_rows:
             names = ("open", "close") if kind == BARS else ("funding_rate",)
+            # Rates are fractions and need no unit; prices are compared between exchanges per coin.
             unit = float(table["multiplier"][0].as_py()) if kind == BARS else 1.0
             yield _leg_of(table), _times(table, kind), {name: table[name].to_numpy() / unit for name in names}
 
@@ -74,6 +76,7 @@ def _market(bars: list[Any], settlements: list[Any]) -> MarketData:
     legs = sorted({leg for leg, _, _ in bars} | {leg for leg, _, _ in settlements})
     symbols, exchanges = sorted({symbol for symbol, _ in legs}), sorted({exchange for _, exchange in legs})
     ends = [_hour_of(int(time)) for _, times, _ in (*bars, *settlements) for time in (times.min(), times.max())]
+    # One column more than the hours of the rows: the close of the last bar stands at the hour after its open.
     first, count = min(ends), max(ends) - min(ends) + 2
     kinds = {name: np.full((len(legs), count), np.nan) for name in ("price", "fill_price", RATE)}
     for leg, times, values in bars:
@@ -81,6 +84,7 @@ def _market(bars: list[Any], settlements: list[Any]) -> MarketData:
         _fill(kinds["price"][legs.index(leg)], columns + 1, values["close"])
         _fill(kinds["fill_price"][legs.index(leg)], columns, values["open"])
     for leg, times, values in settlements:
+        # Rounded up as in a data set: at the hour before it the settlement had not happened.
         _fill(kinds[RATE][legs.index(leg)], -(-times // HOUR_MS) - first, values["funding_rate"])
     indexes = (
         np.array([symbols.index(symbol) for symbol, _ in legs], np.int64),

@@ -111,6 +111,7 @@ def funding_table(leg: LegHistory) -> pa.Table:
     rows = leg.settlements.sorted()
     times, rates = _columns(rows, 2)
     hours, _ = intervals_in_force([int(row[0]) for row in rows])
+    # An unusual distance is rather a missing row than an interval: the table must not state it.
     known = np.array([value if value in USUAL_HOURS else np.nan for value in hours])
     stamps = pa.array(times.astype(np.int64), TIME)
     return pa.table([*_identity(leg.listing, len(rows)), stamps, pa.array(rates), pa.array(known)], FUNDING)
@@ -153,6 +154,7 @@ def _part_table(path: Path) -> pa.Table:
 
 def _read(path: Path) -> pa.Table:
     try:
+        # Without this pyarrow reads a folder called ``a=b`` on the way as a column of the table.
         return pq.read_table(path, partitioning=None)
     except (OSError, pa.ArrowException) as error:
         raise _damaged(path, error) from None

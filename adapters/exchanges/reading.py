@@ -42,6 +42,7 @@ def read_quote(
     interval = look.interval(inferred_intervals)
     stamp = oldest_time(tables, quirks.times, listing.listed)
     off_by = _off_by(stamp, collected_ms, settings)
+    # Nobody knows which side of a crossed book is wrong, so neither is used, nor a middle made of both.
     crossed = bid is not None and ask is not None and bid > ask
     mid = None if bid is None or ask is None or crossed else (bid + ask) / 2
     return Quote(
@@ -123,6 +124,7 @@ class _Look:
         if stated is not None:
             hours = interval_hours(stated)
             return self.taken(INTERVAL, stated if hours is None else hours)
+        # That a coin is not on the list of intervals means the default only when the list itself came.
         listed = self._quirks.default_interval_hours if "intervals" in self._tables else None
         return inferred.get(self._listing.listed) if listed is None else listed
 

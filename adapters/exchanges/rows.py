@@ -50,10 +50,12 @@ class RowReader:
             return None
         values = [number(value) for value in row[1:6]]
         for given, value in zip(row[1:5], values[:4], strict=True):
+            # Limits are per coin, rows per listed unit; the cap of 0 counts for rates only.
             if value is None or not can_be(PRICE, value / self.listing.multiplier, self.limits, 0.0):
                 self._refuse(BAR, time, given, f"a price is {range_text(PRICE, self.limits, 0.0)} USD")
                 return None
         volume = values[4]
+        # In USD the multiplier cancels: listed units times the price of a listed unit.
         if volume is None or not can_be(VOLUME, volume * unit * float(values[3] or 0.0), self.limits, 0.0):
             self._refuse(BAR, time, row[5], f"a volume is {range_text(VOLUME, self.limits, 0.0)} USD")
             return None

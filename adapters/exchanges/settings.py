@@ -63,6 +63,7 @@ def exchanges_settings(values: Mapping[str, Any], *, origin: str) -> ExchangesSe
     if not isinstance(section, Mapping) or not section:
         raise SettingsError(f"{origin}: 'exchanges' names no exchange; write for example 'exchanges: {{bybit: {{}}}}'")
     named = by_canonical_exchange(section, f"{origin}: 'exchanges'")
+    # ``bybit:`` with nothing behind it is None in YAML, and means the defaults.
     known = {require_supported(name): {} if value is None else value for name, value in named.items()}
     chosen = {"exchanges": known, **{name: values.get(name) or {} for name in ("collection", "gate")}}
     settings = parse_settings(ExchangesSettings, chosen, origin=origin)

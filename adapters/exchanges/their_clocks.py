@@ -58,6 +58,7 @@ def another_time(stamps: Sequence[Stamp], tolerance_seconds: float) -> list[Stam
     far = [one for one in stamps if abs(one.ahead_ms) > tolerance_ms and one.is_of_another_hour]
     if not far:
         return []
+    # Clocks that are wrong each in its own way agree on nothing; only a common difference is ours.
     middle = median(one.ahead_ms for one in far)
     agreed = [one for one in far if abs(one.ahead_ms - middle) <= tolerance_ms]
     confirming = sum(abs(one.ahead_ms) <= tolerance_ms for one in stamps)
@@ -92,4 +93,5 @@ async def _of_a_book(settings: ExchangesSettings, exchange: str, look: Look, cli
     except Exception:  # whatever it is: an exchange that does not answer says no time, and the others do
         return None
     stamp = milliseconds(book.get("timestamp"))
+    # Our clock after the answer: read before it, a slow answer would look like a clock that is ahead.
     return None if stamp is None else Stamp(exchange, stamp, int(client.milliseconds()))

@@ -33,11 +33,13 @@ def exchanges_moved_off(values: Floats, prices: Floats, exchange: Ints, since: i
     far = np.abs(apart) > limit
     for column in since + np.flatnonzero(far[:, since:].any(axis=0)):
         now, (usual, _) = apart[:, column], before(apart, int(column), limits.memory_hours)
+        # nan for a leg without a past: it neither accuses its exchange nor clears it.
         moved = np.minimum(np.abs(now), np.abs(now - usual))
         for each in np.unique(exchange[far[:, column]]):
             known = ~np.isnan(moved) & (exchange == each)
             beyond = int((moved[known] > limit).sum())
             if beyond >= LEGS_OF_AN_EXCHANGE and beyond >= MOST_OF_AN_EXCHANGE * known.sum():
                 off[:, column] |= (exchange == each) & ~np.isnan(values[:, column])
+        # So that later hours are compared with the last distance that was believed.
         apart[off[:, column], column] = np.nan
     return off

@@ -39,6 +39,7 @@ def frozen_hours(price: Floats, fill_price: Floats, volume_24h_usd: Floats) -> F
     if known.size < 2 or np.isnan(volume_24h_usd).all():
         return frozen
     here, volume = price[known], np.nan_to_num(volume_24h_usd[known], nan=0.0)
+    # In row 0 the index would wrap round to the last fill, which says nothing of the first bar.
     opened = np.where(known > 0, fill_price[known - 1], np.nan)
     is_still = np.zeros(known.size, np.bool_)
     is_still[1:] = (here[1:] == here[:-1]) & (volume[1:] <= volume[:-1] * (1 + _ROUNDING))
@@ -59,7 +60,9 @@ def frozen_note(coin: str, exchange: str, count: int, first: datetime) -> str:
 
 def _ran_dry(volume: Floats) -> bool:
     """Whether 24 h volumes, from the one before a run to its end, are those of hours without a trade."""
+    # From the 24th still hour on the sum holds nothing that was traded before the run.
     after_a_day = volume[1:][DAY - 1 :]
+    # A price may also rest while trades go on at it: then what leaves the sum is replaced, and it does not fall.
     return bool(not after_a_day.any() and (volume[-1] == 0 or volume[-1] < volume[0] * (1 - _ROUNDING)))
 
 

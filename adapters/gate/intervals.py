@@ -35,10 +35,12 @@ class Statements:
         for column in self._changes(since):
             value = self.stated[column]
             in_force = self._in_force(believed, column)
+            # Nothing in force is nan, and no value is below nan: the first statement is believed.
             if not value < in_force or value == said or self._is_shown(float(value), column):
                 said = np.nan
             else:
                 refused.append((column, f"{in_force:g} h is in force, and nothing confirms another one yet"))
+                # Said again in the next hour it is no change, so nothing judges it and it is believed.
                 believed[column], said = np.nan, np.nan
         return refused
 
@@ -70,4 +72,5 @@ class Statements:
         if len(near) < 2:
             return near[:0]
         gaps = distances(near, int(near[-1]))
+        # The last one too: after a switch to a longer interval the shortest is still the old one.
         return np.array([gaps.min(), gaps[-1]], np.int64)

@@ -91,6 +91,7 @@ class GateSettings(Settings):
 
     def rate_cap(self, exchange: str) -> float:
         """The highest rate of one settlement at an exchange."""
+        # Settings that name one exchange only must not take away the shipped caps of the others.
         return self.rate_caps.get(exchange, RATE_CAPS.get(exchange, self.rate_cap_elsewhere))
 
     @property

@@ -45,6 +45,7 @@ def gate_market(
         new_rates = np.zeros(market.price.shape, np.bool_)
         new_rates[:, since:] = True
     _judge_ranges(table, new_rates)
+    # Prices first: next trades, marks and rates are all measured by prices that are believed.
     judge_prices(table)
     judge_next_trades(table)
     judge_marks(table)
@@ -57,6 +58,7 @@ def _judge_ranges(table: Table, new_rates: Flags) -> None:
     """Refuse what no value of its kind can be."""
     market = table.source
     for kind in PER_LEG_FLOATS:
+        # A settled rate may become known hours late, so new ones also stand in hours that were judged before.
         first = 0 if kind == RATE else table.since
         for exchange, name in enumerate(market.exchanges):
             cap = table.limits.rate_cap(name)
@@ -73,6 +75,7 @@ def _judge_ranges(table: Table, new_rates: Flags) -> None:
 
 def _judge_rates(table: Table, new_rates: Flags) -> None:
     market = table.source
+    # A copy: the evidence forgets what it refuses, while the refusal below still reads the value as it was given.
     evidence = Evidence(table[RATE].copy(), table["price"], market.leg_symbol, market.leg_exchange, table.limits)
     for leg, column, text in evidence.judge(new_rates):
         table.refuse(RATE, leg, column, text)

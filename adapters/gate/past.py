@@ -12,6 +12,7 @@ GAPS = 3
 
 def before(values: Floats, column: int, memory: int) -> tuple[Floats, Floats]:
     """Last known value of each row before a column ``[rows]``, at most ``memory`` columns back, and its distance."""
+    # A negative start would count from the end of the array, which is the future.
     window = values[:, max(0, column - memory) : column]
     known = ~np.isnan(window)
     any_known = known.any(axis=1)

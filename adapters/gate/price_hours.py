@@ -23,6 +23,7 @@ def judge_prices(table: Table) -> None:
     suspects = Suspects(table.source, table["price"], table.since, table.limits)
     for column in range(table.since, len(table.source.hours)):
         if suspects.flags[column - table.since]:
+            # From the table and not its source: what was refused an hour ago must not vouch for this hour.
             value, hours = before(table["price"], column, table.limits.memory_hours)
             past = _past(table, value, hours, column - hours)
             for leg in _refuse(table, "price", column, past, np.True_):
@@ -36,9 +37,11 @@ def judge_next_trades(table: Table) -> None:
     _void_repeated(table)
     price, age = (values[:, table.since :] for values in carried(table["price"], table.limits.memory_hours))
     fills = table["fill_price"][:, table.since :]
+    # Only a price of the same hour clears a fill; an older one may be far off by an honest move.
     near = np.abs(fills / np.where(age == 0, price, np.nan) - 1) <= table.limits.max_price_disagreement
     for row in np.flatnonzero((~np.isnan(fills) & ~near).any(axis=0)):
         column = int(row) + table.since
+        # At least 1: moves are divided by the root of this age.
         past = _past(table, price[:, row], 1 + age[:, row], column - age[:, row])
         _refuse(table, "fill_price", column, past, ~near[:, row])
     _refuse_whole_exchanges(table, "fill_price")
@@ -52,6 +55,7 @@ def judge_marks(table: Table) -> None:
         return
     price, age = (values[:, table.since :] for values in carried(table["price"], limits.memory_hours))
     anchor = np.where(np.isnan(price), _elsewhere(table), price)
+    # An anchor from elsewhere is of the same hour: its age, unknown here, is 0.
     for leg, row in np.argwhere(far_from(marks, anchor, np.nan_to_num(age), limits.max_mark_distance)):
         text = f"more than {100 * limits.max_mark_distance:g} % from the price {anchor[leg, row]:g}"
         table.refuse("mark_price", int(leg), int(row) + table.since, text)
@@ -96,6 +100,7 @@ def _elsewhere_then(table: Table, columns: Floats) -> Floats:
     """Median price of the coin's other exchanges at each leg's own column, ``[coins, exchanges]``."""
     squared = _squared(table, columns)
     legs = _squared(table, np.arange(table.source.legs, dtype=np.float64))
+    # Each leg is compared at its own last hour: prices of different hours differ by moves, not by a basis.
     then = np.full((*legs.shape, legs.shape[1]), np.nan)
     for own in range(legs.shape[1]):
         for other in range(legs.shape[1]):

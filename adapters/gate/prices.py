@@ -48,6 +48,7 @@ class Judged:
 def judge(values: Floats, past: Past, limits: GateSettings) -> Judged:
     """Judge the values of one hour ``[coins, exchanges]``; ``past`` has the same shape."""
     shifted = shifted_exchanges(values, past, limits)
+    # Shifted exchanges go first, so that they have no say about single coins.
     left = np.where(shifted, np.nan, values)
     several = (~np.isnan(left)).sum(axis=1) > 1
     agree = several & (_spread(left) <= 1 + limits.max_price_disagreement)
@@ -81,10 +82,12 @@ def shifted_exchanges(values: Floats, past: Past, limits: GateSettings) -> Flags
     if not _may_be_off(values, limits).any():
         return shifted
     left = values.copy()
+    # Logarithms, so that a halving counts like a doubling; the root of time, as prices wander.
     moved = np.abs(np.log(values) - np.log(past.value)) / np.sqrt(past.hours)
     before = np.log(past.value) - np.log(past.elsewhere())
     limit = float(np.log1p(limits.max_exchange_shift))
     while True:
+        # The worst go one round at a time: without them the medians move, and who looked off may be right.
         off = np.log(left) - np.log(elsewhere(left))
         size, is_off = _off(np.minimum(np.abs(off), np.abs(off - before)), limit)
         if not is_off.any():
@@ -120,6 +123,7 @@ def _off(off: Floats, limit: float) -> tuple[Floats, Flags]:
 
 def _one_that_moved(wrong: Flags, moved: Floats, limit: float) -> Flags:
     """Of exchanges that contradict each other the one that clearly left its own past; all of them when none did."""
+    # An exchange without a past has nothing that speaks for it.
     moves = np.where(wrong, np.nan_to_num(moved, nan=np.inf), np.nan)
     largest, smallest = int(np.nanargmax(moves)), float(np.nanmin(moves))
     if not np.isfinite(smallest) or moves[largest] < max(CLEARLY_WORSE * smallest, limit / 2):
@@ -155,6 +159,7 @@ def _past_of_coin(past: Past, coin: int, legs: Ints) -> tuple[Floats, Floats]:
     unknown, known = np.isnan(value), ~np.isnan(past.value[coin])
     if unknown.any() and known.any():
         value[unknown] = np.median(past.value[coin, known])
+        # The longest age allows the most: a past that is only borrowed should not refuse by a narrow margin.
         hours[unknown] = np.max(past.hours[coin, known])
     return value, hours
 
@@ -179,6 +184,7 @@ def agreeing(values: Floats, limits: GateSettings) -> Flags | None:
     if np.max(values) <= (1 + limit) * np.min(values):
         return np.ones(len(values), np.bool_)
     near = np.abs(values / np.median(values) - 1) <= limit
+    # The median of two lies between them and accuses both or none.
     return near if len(values) > 2 and 2 * near.sum() > len(values) else None
 
 
@@ -191,5 +197,6 @@ def _one_side(values: Floats, moved: Floats, likely: Flags, limits: GateSettings
     apart = np.abs(np.log(values / values[best]))
     limit = float(np.log1p(limits.max_price_disagreement))
     beside, rivals = apart <= limit, likely & (apart > limit)
+    # Half the limit at least: twice almost nothing is almost nothing, and would make any rival clearly worse.
     clear = max(CLEARLY_WORSE * moved[best], limit / 2)
     return nobody if rivals.any() and np.min(moved[rivals]) < clear else np.asarray(beside)

@@ -37,10 +37,13 @@ class Evidence:
         refused = []
         for column in self._suspect_columns(new):
             legs = np.flatnonzero(new[:, column] & ~np.isnan(self.rates[:, column]))
+            # Whole exchanges first, and forgotten at once: a wrong rate must not raise what the coin may pay elsewhere.
             found = self._shifted(legs, column)
             self.rates[[leg for leg, _ in found], column] = np.nan
+            # No interval is shorter than an hour, so up to here a rate is usual whatever its interval is.
             high = legs[np.abs(self.rates[legs, column]) > self.limits.usual_rate_per_hour]
             single = [(leg, text) for leg in high.tolist() if (text := self._too_high(leg, column))]
+            # Only after all were judged: the same rate on several exchanges in one hour is how a real extreme looks.
             self.rates[[leg for leg, _ in single], column] = np.nan
             refused += [(leg, column, text) for leg, text in (*found, *single)]
         return refused
@@ -49,6 +52,7 @@ class Evidence:
         """Hours in which anything can be refused at all; in all others every rate is usual."""
         size = np.where(new, np.abs(self.rates), 0.0)
         suspect = (size > self.limits.usual_rate_per_hour).any(axis=0)
+        # An hourly rate is the smallest that can be so far off when it is brought to 8 h.
         high = size > self.limits.max_exchange_rate_shift / PER_HOURS
         for each in np.unique(self.exchange):
             rows = self.exchange == each
@@ -82,10 +86,12 @@ class Evidence:
             away = sum(self._is_away(leg, column) for leg in high[self.exchange[high] == each].tolist())
             if away < RATES_OF_AN_EXCHANGE:
                 continue
+            # Legs without a past, or on no other exchange, speak neither for their exchange nor against it.
             compared = sum(bool(len(self._own(leg, column))) and bool(self._elsewhere(leg, column)) for leg in here)
             if away >= MOST_OF_AN_EXCHANGE * compared:
                 limit = f"{self.limits.max_exchange_rate_shift:g} in {PER_HOURS} h"
                 text = f"nearly all rates of the exchange are more than {limit} off the others and their own past"
+                # The inconspicuous ones too: what is wrong as a whole is not believed in part.
                 found += [(leg, text) for leg in here]
         return found
 
@@ -94,6 +100,7 @@ class Evidence:
         limit, rate = self.limits.max_exchange_rate_shift, float(self.rates[leg, column])
         own = self._own(leg, column)
         scale = PER_HOURS / self._interval(leg, column)
+        # The smaller of rate and change counts: a rate that falls to nothing is far from its past, and harmless.
         if not len(own) or min(abs(rate), abs(rate - self.rates[leg, own[-1]])) * scale <= limit:
             return False
         others = self._elsewhere(leg, column)

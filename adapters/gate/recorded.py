@@ -55,6 +55,7 @@ def _wrong(
         most: Floats | float = 100 * caps[getattr(pairs, OWN_RATE[name])][pair]
         return np.abs(values) > most, "beyond the highest rate of its exchange"
     if name in PER_8H or name in PER_YEAR:
+        # Both legs at their caps in every single hour: more cannot be earned, whatever the intervals are.
         most = 100 * (caps[pairs.long_leg] + caps[pairs.short_leg])[pair] * SETTLEMENTS_IN_8H
         most = most * YEAR_IN_8H if name in PER_YEAR else most
         return np.abs(values) > most, "more than both exchanges can pay"

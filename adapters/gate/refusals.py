@@ -41,8 +41,10 @@ def as_given(value: object) -> float | str:
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
             number = float(value)
+        # JSON may hold a whole number of any length; a float cannot.
         except OverflowError:
             return "too large a number"
+        # inf and nan less themselves are nan: they are kept as text.
         return number if number - number == 0 else str(number)
     text = " ".join(str(value).split())
     return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 3]}..."

@@ -35,6 +35,7 @@ class Suspects:
     def refused(self, leg: int, column: int) -> None:
         """A leg has another past than it seemed: wherever nothing but this tells, it is looked at anew."""
         first = column + 1 - self._since
+        # Lone prices of later hours were compared with the refused one; the other flags hang on no past.
         self.flags[first : first + self._memory] |= self._alone[leg, first : first + self._memory]
 
     def _spread(self, prices: Floats) -> Floats:
@@ -44,14 +45,17 @@ class Suspects:
 
     def _unlikely(self, prices: Floats, limits: GateSettings) -> Flags:
         """Which prices moved further than one may alone, or have no past of their own while the coin has one."""
+        # The root of the age, as in ``prices.judge``: the longer nothing was known the further a price may honestly be.
         value, age = (array[:, self._since :] for array in _until_before(prices, self._memory))
         moved = np.abs(np.log(prices[:, self._since :] / value)) > np.log1p(limits.max_lone_move) * np.sqrt(age)
+        # ``judge`` lends a leg without a past that of its coin; where the coin has none a lone price is believed.
         elsewhere = np.add.reduceat(~np.isnan(value), self._starts, axis=0, dtype=np.int64)[self._coin] > 0
         return np.asarray(moved | (np.isnan(value) & elsewhere))
 
 
 def _until_before(prices: Floats, memory: int) -> tuple[Floats, Floats]:
     """Last price before each hour and the hours since it."""
+    # One hour less, since it is shifted by one: together as far back as ``past.before`` looks.
     value, age = carried(prices, memory - 1)
     nothing = np.full((len(prices), 1), np.nan)
     return np.hstack([nothing, value[:, :-1]]), np.hstack([nothing, age[:, :-1] + 1])

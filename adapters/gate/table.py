@@ -39,6 +39,7 @@ class Table:
     def void(self, kind: str, cells: Cells) -> None:
         """Forget values that fall with another one."""
         if kind not in self._changed:
+            # Copied at the first refusal only: in most hours everything is believed and nothing need be copied.
             self._changed[kind] = self[kind].copy()
         for leg, column in cells:
             self._changed[kind][leg, column] = np.nan

@@ -32,7 +32,9 @@ _WORDS = re.compile(r"[a-z0-9]+(?:[ ._-]+[a-z0-9]+)*")
 
 def canonical_exchange(name: str) -> str:
     """The ccxt id of an exchange under any of its usual names; another name comes back in small letters."""
+    # NFKC: full-width letters look like plain ones and must not make a second exchange of one.
     folded = unicodedata.normalize("NFKC", name).strip().lower()
+    # Not mended by dropping marks: the rule for names should see what is wrong with it.
     if not _WORDS.fullmatch(folded):
         return folded
     return _id_of(re.sub(r"[ ._-]", "", folded)) or folded

@@ -66,6 +66,7 @@ def file_stem(name: str) -> str:
     Different names have different file names on every file system, also where ``a`` is ``A``, and none is that of a
     device: a name that is not the only one of its spellings carries a tag.
     """
+    # casefold too: the capital sharp s is its own upper case, yet a file system that folds case takes it for SS.
     is_only_one = name == name.upper() == unicodedata.normalize("NFC", name.casefold().upper())
     if is_only_one and name.split(".")[0] not in DEVICES:
         return name
@@ -81,6 +82,7 @@ def contract_stem(listed: str) -> str:
     """A file name without suffix for a contract as ccxt names it, ``BTC/USDT:USDT``: one for each contract."""
     readable = re.sub(r"[^A-Za-z0-9]+", "_", listed)
     return (
+        # Other marks all become ``_``, and two contracts would share one file, each with the other's bars.
         readable if _PLAIN_CONTRACT.fullmatch(listed) and len(readable) <= LONGEST_STEM else _tagged(readable, listed)
     )
 
@@ -113,4 +115,5 @@ def _character(character: str) -> str:
 
 
 def _digest(text: str) -> str:
+    # JSON can hold half a surrogate pair, which plain UTF-8 refuses to write.
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]

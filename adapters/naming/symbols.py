@@ -24,6 +24,7 @@ NOT_SCALED = frozenset({"1000X"})  # a coin that is really called so
 OTHER_NAMES = {"XBT": "BTC"}
 
 _QUOTE = f"(?P<quote>{'|'.join(QUOTES)})"
+# In this order: the later patterns would take a separator or a quote currency for part of the coin.
 _SPELLINGS = tuple(
     re.compile(rf"(?P<coin>{coin}){rest}", re.IGNORECASE)
     for coin, rest in (
@@ -52,8 +53,10 @@ def coin_of(symbol: str) -> str:
     spelled = _MARKET.sub("", text)
     found = next((match for pattern in _SPELLINGS if (match := pattern.fullmatch(spelled))), None)
     written, quote = (found["coin"], found.groupdict().get("quote")) if found else ("", None)
+    # Margined in the coin itself; it would pass as a linear contract on a coin called BTCUSD.
     is_inverse = spelled != text and quote is None and written.upper().endswith("USD")  # BTCUSD_PERP
     coin = split_name(written)[0]
+    # A coin that is a scaled name once more (1000 times 1000) could not be read back as itself.
     if is_inverse or not written or _is_no_coin(written, quote) or split_name(coin)[0] != coin:
         raise UserError(f"symbol {shown(symbol)} is not of the form BTCUSDT, BTC or BTC/USDT:USDT")
     return checked_name(OTHER_NAMES.get(coin, coin), "coin")
@@ -61,6 +64,7 @@ def coin_of(symbol: str) -> str:
 
 def symbol_among(name: str, symbols: Collection[str]) -> str:
     """Of the symbols the one that a name means, in whatever spelling; the name itself when it means none of them."""
+    # The exact name first: symbols of older files need not be in the form that a reading would give.
     if name not in symbols:
         with suppress(UserError):
             usual = symbol_of(coin_of(name))

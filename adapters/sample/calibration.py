@@ -45,6 +45,7 @@ class RealFigure(Settings):
     def accepts(self, synthetic: float) -> bool:
         """Whether a synthetic figure is near enough; a figure that is only shown always is."""
         if self.factor is not None:
+            # A factor between numbers of different signs would mean nothing.
             return self.real * synthetic > 0 and 1 / self.factor <= synthetic / self.real <= self.factor
         return self.within is None or abs(synthetic - self.real) <= self.within
 

@@ -59,6 +59,7 @@ def describe(settings: SampleSettings, market: MarketData) -> DatasetInfo:
         exchanges=market.exchanges,
         first_hour=first,
         last_hour=first + timedelta(days=settings.days, hours=-1),
+        # Begins with the command: ``--replace`` gives way only to what the same command made.
         how_made=(
             f"arb data sample, seed {settings.seed}, settings {settings.hash()} (configs/sample.yaml); calibrated on "
             "statistics of real markets (configs/sample_calibration.yaml), never on what a strategy earns"

@@ -98,6 +98,7 @@ def premium_of_extremes(
         own = ornstein_uhlenbeck(rng, len(coin.exchanges), hours, settings.extremes.noise_half_life_hours)
         noise = settings.extremes.noise * (np.sqrt(1 - OWN_NOISE) * shared + np.sqrt(OWN_NOISE) * own)
         factors = [rng.uniform(*settings.exchanges[name].extreme_factor) for name in coin.exchanges]
+        # Noise may end an episode for a while but never turn its sign.
         size = np.array(factors)[:, None] * np.maximum(1 + noise, 0.0)
         bps = episode.bps_per_8h * size * shape
         premium -= np.where(bps < GONE_BPS, 0.0, bps)

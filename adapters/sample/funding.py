@@ -31,6 +31,7 @@ def ordinary_funding(rng: np.random.Generator, settings: SampleSettings, coin: C
     hours = len(market)
     components = {
         name: ornstein_uhlenbeck(rng, 1, hours, half_life)[0]
+        # Sorted: draws must not hang on the order of keys in the settings.
         for name, half_life in sorted(settings.component_half_life_hours.items())
         if name != MARKET
     }
@@ -46,6 +47,7 @@ def ordinary_funding(rng: np.random.Generator, settings: SampleSettings, coin: C
 
 
 def _mixture(traits: ExchangeSettings, components: dict[str, Floats], own: Floats) -> Floats:
+    # Shares are of variance: the rest is the exchange's own, and the score keeps the unit variance of the quantiles.
     score = np.sqrt(1 - sum(traits.funding_shares.values())) * own
     for name, share in traits.funding_shares.items():
         score = score + np.sqrt(share) * components[name]
@@ -93,6 +95,7 @@ def settled_rates(premium_bps: Floats, episode_bps: Floats, schedule: Ints, cap_
     """
     hours = len(schedule)
     rates = np.full(hours, np.nan)
+    # A settlement ends the interval that was in force before it, also where another one begins.
     in_force = np.concatenate([schedule[:1], schedule[:-1]])
     for hour in np.flatnonzero(np.arange(hours) % in_force == 0):
         interval = int(in_force[hour])

@@ -45,6 +45,7 @@ def generate(settings: SampleSettings) -> MarketData:
     """The sample market. Equal settings (the seed is one of them) give equal arrays."""
     hours = settings.days * 24
     root = np.random.default_rng(settings.seed)
+    # A stream for each coin: another draw for one of them must not change all that follow.
     shared_rng, traits_rng, incident_rng, *coin_rngs = root.spawn(3 + len(settings.coins))
     coins = draw_coins(traits_rng, settings)
     volatility = volatility_path(shared_rng, settings.returns, hours)

@@ -100,6 +100,7 @@ def disturb_settlements(rng: np.random.Generator, settings: IncidentSettings, ra
     settled = np.argwhere(~np.isnan(rates) & inner)
     for leg, hour in settled[rng.choice(len(settled), settings.missing_settlements, replace=False)]:
         rates[leg, hour] = np.nan
+    # Alone within three hours on either side: an hour later it falls on no other settlement.
     sparse = [(leg, hour) for leg, hour in settled if np.isnan(rates[leg, hour - 3 : hour + 4]).sum() == 6]
     for leg, hour in rng.permutation(sparse)[: settings.late_settlements]:
         rates[leg, hour + 1], rates[leg, hour] = rates[leg, hour], np.nan

@@ -26,6 +26,7 @@ def volatility_path(rng: np.random.Generator, settings: ReturnSettings, hours: i
     fast, slow = settings.fast_log_volatility, settings.slow_log_volatility
     log = fast * ornstein_uhlenbeck(rng, 1, hours, settings.fast_half_life_hours)[0]
     log += slow * ornstein_uhlenbeck(rng, 1, hours, settings.slow_half_life_hours)[0]
+    # The mean of exp(2 x) is exp(2 variance): without the two squares the wild spells would raise the mean square.
     return np.asarray(np.exp(log - fast**2 - slow**2))
 
 
@@ -71,6 +72,7 @@ def quotes(
     )
     fast_sd = _column([t.basis_fast_bps * coin.basis_noise for t in traits])
     middle = fair + fast * np.hypot(fast_sd, settings.extremes.basis_noise * np.abs(episode_bps))
+    # What is measured in real markets is the way from one trade to the next, and each of the two has its bounce.
     bounce_sd = _column([t.bounce_multiple * coin.bounce_bps for t in traits]) / np.sqrt(2)
     height = np.abs(episode_bps) / (np.abs(episode_bps).max() + 1e-9)
     bounce_sd = bounce_sd * (1 + (settings.extremes.widening - 1) * height)

@@ -13,6 +13,7 @@ def ornstein_uhlenbeck(rng: np.random.Generator, rows: int, hours: int, half_lif
     """Stationary mean-reverting paths ``[rows, hours]``; correlation at lag k is ``0.5 ** (k / half_life)``."""
     shocks = rng.standard_normal((rows, hours))
     keep = 0.5 ** (1 / half_life_hours)
+    # All but the first, which keeps its whole variance: so the path is stationary from its first hour on.
     shocks[:, 1:] *= np.sqrt(1 - keep**2)
     path = shocks
     for hour in range(1, hours):

@@ -74,8 +74,10 @@ class ExchangeSettings(Settings):
             raise ValueError("funding_shares add up to more than 1")
         for points in self.funding_quantiles.values():
             for (low, rate), (high, next_rate) in pairwise(points):
+                # Equal rates are allowed: they are the share of settlements that stands exactly at the baseline.
                 if low >= high or rate > next_rate:
                     raise ValueError(f"funding_quantiles must ascend: {low}: {rate} before {high}: {next_rate}")
+            # Their normal scores are needed, and those of 0 and 1 are infinite.
             if not 0 < points[0][0] < points[-1][0] < 1:
                 raise ValueError("funding_quantiles need probabilities strictly between 0 and 1")
         return self

@@ -73,6 +73,7 @@ def _funding(market: MarketData) -> Figures:
 def funding_8h(market: MarketData) -> Floats:
     """bps settled in each bucket of eight hours ``[legs, buckets]``; nan where nothing settled."""
     length = market.funding_rate.shape[1]
+    # Buckets end at 00, 08 and 16 UTC, so that a settlement of 8 h is the last row of its own bucket.
     first = int(-(market.hours[0] - 1) % 8)
     buckets = (length - first) // 8
     rates = market.funding_rate[:, first : first + buckets * 8].reshape(market.legs, buckets, 8) * 1e4
