@@ -188,6 +188,7 @@ def _survives(run: SavedRun, extras: Extras) -> Iterator[Remark]:
     stress = extras.stress
     if stress is None or not run.metrics["trades"]:
         return
+    # The first row is the run at its own costs, which has been told already.
     rows = [f"x{row['multiple']:g} {pct(row['pnl_pct'])}" for row in stress["costs"][1:]]
     if not rows:
         return

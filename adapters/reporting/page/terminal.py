@@ -49,6 +49,7 @@ def _cell(value: float | int | None, form: str) -> str:
     if value is None:
         return "-"
     text = f"{value:{form}}"
+    # +0 or -0 says that there was something, and there was not.
     return text if _says_something(text) else text.lstrip("+-")
 
 
