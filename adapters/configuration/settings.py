@@ -70,8 +70,7 @@ def overridden(values: Mapping[str, Any], overrides: Sequence[str], *, origin: s
     changed = dict(values)
     for override in overrides:
         apply_override(changed, override)
-    # Only now, with everything over everything: a file and an override may each be right and contradict each
-    # other.
+    # Only now, with everything over everything: a file and an override may each be right and contradict each other.
     return parse_request(changed, origin=origin)
 
 
@@ -165,8 +164,7 @@ def key_parts(key: str) -> list[str]:
 
 def _refuse_unknown(parts: Sequence[str]) -> None:
     keys = known_keys(ArbSettings)
-    # Names of exchanges and parameters of strategies are no keys of ours; they are checked by whoever knows
-    # them.
+    # Names of exchanges and parameters of strategies are no keys of ours; they are checked by whoever knows them.
     free = len(parts) > 1 and (parts[0] in ("fees", "strategies", "tuned") or parts[:2] == ["gate", "rate_caps"])
     key = ".".join(parts)
     if (not free and key not in keys) or not all(parts):

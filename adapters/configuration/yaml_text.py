@@ -46,8 +46,7 @@ class _Loader(yaml.SafeLoader):
                 raise NotYamlError(f"line {line}: a key must be a word")
             if key.tag == f"{_TAG}merge":
                 continue
-            # The library keeps the last of two equal keys without a word, so that a fee could be overwritten
-            # unseen.
+            # The library keeps the last of two equal keys without a word, so that a fee could be overwritten unseen.
             first = lines.get((key.tag, key.value))
             if first is not None:
                 raise NotYamlError(f"line {line}: the key {shown(key.value)} stands there twice, first in line {first}")

@@ -126,8 +126,7 @@ def _put_bars(values: Floats, history: LegHistory, first: int) -> None:
     for i in range(len(values)):
         hour = first + i
         if hour - 1 in bars:
-            # Bars are stamped by their opening: the one that opens at the hour would tell an hour of the
-            # future.
+            # Bars are stamped by their opening: the one that opens at the hour would tell an hour of the future.
             values[i, row["price"]] = bars[hour - 1][4] / unit
         if hour in bars:
             values[i, row["fill_price"]] = bars[hour][1] / unit

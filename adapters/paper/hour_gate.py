@@ -42,8 +42,8 @@ class HourGate:
         self._told: set[tuple[int, str, int, float | str]] = set()
         self._intervals: dict[int, tuple[int, float | str]] = {}
         if rolling.hour is not None:
-            # What was told before a restart must be known again: else one rate is told of twice, and a refused
-            # interval is forgotten.
+            # What was told before a restart must be known again: else one rate is told of twice, and a
+            # refused interval is forgotten.
             for hour, leg, field, of_hour, value in journal.refused(rolling.hour - self._reach + 1):
                 self._keep(hour, leg, field, of_hour, value)
 

@@ -61,8 +61,7 @@ def hour_of_log(folder: Path) -> int | None:
     try:
         with (folder / LOG_FILE).open("rb") as file:
             file.seek(max(0, file.seek(0, 2) - LAST_BYTES_OF_LOG))
-            # The first line may be cut by the jump, and the last one by a kill: both count as lines without an
-            # hour.
+            # The first line may be cut by the jump, and the last one by a kill: both count as lines without an hour.
             lines = file.read().splitlines()
     except OSError:
         return None
@@ -92,8 +91,7 @@ def _damages(journal: JournalReader, log_hour: int | None, tables: Collection[st
         yield from (f"is damaged: what its table {name} holds was not written so" for name in others)
     if snapshot is not None and "ledger" in tables:
         yield from _unbalanced(journal, snapshot.portfolio)
-    # An older copy is whole in itself; only the log, which is written after each hour, knows that there was
-    # more.
+    # An older copy is whole in itself; only the log, which is written after each hour, knows that there was more.
     if log_hour is not None and (last is None or log_hour > last):
         ends = "before its first hour" if last is None else f"at {time_of(last):%Y-%m-%dT%H:%MZ}"
         yield (

@@ -120,8 +120,8 @@ class Journal(JournalReader):
     ) -> None:
         problem = None
         if isinstance(error, Exception) and not isinstance(error, ArbError):
-            # Errors that are ours and told already say what is wrong; any other may come from a value altered
-            # on the disk.
+            # Errors that are ours and told already say what is wrong; any other may come
+            # from a value altered on the disk.
             problem = damage_of(self, thorough=True)
         self.close()
         if problem is not None:
@@ -136,8 +136,8 @@ class Journal(JournalReader):
     def sync_every_hour(self, *, wanted: bool) -> None:
         """Whether an hour must survive a power cut too; it survives a kill in any case."""
         self.rows(f"PRAGMA synchronous = {'FULL' if wanted else 'NORMAL'}")
-        # Without a flush every hour the disk is waited for only when the log is written back, so that is done
-        # less often.
+        # Without a flush every hour the disk is waited for only when the log is written
+        # back, so that is done less often.
         self.rows(f"PRAGMA wal_autocheckpoint = {1_000 if wanted else 20_000}")
 
     @contextmanager

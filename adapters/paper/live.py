@@ -169,8 +169,7 @@ class LiveTrading:
 
     def _catch_up(self, first: int, last: int, played: list[Played]) -> None:
         """Hours that passed without us: booked at their times, protected hour by hour, nothing decided."""
-        # The fill price of the last hour is the open of the bar that begins with it, so more than its price is
-        # fetched.
+        # The fill price of the last hour is the open of the bar that begins with it, so more than its price is fetched.
         histories = self._history(first, min(self._clock(), (last + 2) * HOUR_MS))
         require_our_hour(self._clocks(), self._tolerance)
         complaints = complaints_of(histories)
@@ -236,8 +235,7 @@ class LiveTrading:
         symbols: dict[str, list[str]] = defaultdict(list)
         for symbol, exchange in self._legs:
             symbols[exchange].append(symbol)
-        # A settlement from before the first hour shows the interval, and may have come out too late for that
-        # hour.
+        # A settlement from before the first hour shows the interval, and may have come out too late for that hour.
         wanted = Wanted((first - LONGEST_INTERVAL_HOURS - 1) * HOUR_MS, now_ms)
         watcher = None if self._progress is None else ProgressWatcher(self._progress)
         found = self._live.history(symbols, wanted, watcher=watcher, time_limit_seconds=HISTORY_LIMIT_SECONDS)
@@ -259,8 +257,8 @@ class LiveTrading:
             ago = NOW + 1 - int(rows[-1]) if len(rows) else MAX_DELAY_HOURS  # rows are those of hour - 1
             # Whatever is stated: a leg that settled more often is asked as often.
             shown = float(rows[-1] - rows[-2]) if len(rows) > 1 else np.nan
-            # Without a stated interval every hour may be one: asking too often costs a request, too rarely a
-            # settlement.
+            # Without a stated interval every hour may be one: asking too often costs a
+            # request, too rarely a settlement.
             if ago >= (1 if np.isnan(intervals[leg]) else np.fmin(intervals[leg], shown)):
                 past[exchange].append(symbol)
                 since = min(since, hour - min(ago, MAX_DELAY_HOURS) + 1)

@@ -50,8 +50,7 @@ def market_of(journal: Journal) -> MarketData:
     empty = legs_market(journal)
     first, count = facts[0].hour - MAX_DELAY_HOURS, len(facts) + MAX_DELAY_HOURS
     values = {name: np.full((empty.legs, count), np.nan) for name in PER_LEG_FLOATS}
-    # The hour at which a rate became known, not its own: a replay that saw it earlier would decide by the
-    # future.
+    # The hour at which a rate became known, not its own: a replay that saw it earlier would decide by the future.
     known = np.arange(first, first + count) + np.zeros((empty.legs, 1), np.int64)
     for row, hour in enumerate(facts, start=MAX_DELAY_HOURS):
         for name, of_legs in zip(FACTS, hour.values, strict=True):

@@ -172,8 +172,8 @@ def hourly_schedule(tick: Callable[[], None], delay_seconds: int) -> BackgroundS
     # UTC: by local time an hour would be skipped or done twice when the clocks change.
     scheduler = BackgroundScheduler(timezone=UTC)
     trigger = CronTrigger(minute=delay_seconds // 60, second=delay_seconds % 60, timezone=UTC)
-    # The library's own grace is 1 s, after which a tick is dropped; coalesce makes one tick of many that were
-    # slept away.
+    # The library's own grace is 1 s, after which a tick is dropped; coalesce makes one tick
+    # of many that were slept away.
     scheduler.add_job(tick, trigger, coalesce=True, max_instances=1, misfire_grace_time=MISFIRE_GRACE_SECONDS)
     return scheduler
 

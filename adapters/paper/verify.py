@@ -68,8 +68,7 @@ def _replay(
     for hour in range(min(decisions), max(decisions) + 1):
         loop.resume(builder.tape, hour - begin, books)
         made = decisions.get(hour)
-        # Where nothing was decided (a missed hour), asking now would draw from the generator and change later
-        # answers.
+        # Where nothing was decided (a missed hour), asking now would draw from the generator and change later answers.
         if made is not None and made.no_decision is None:
             answered = tuple(answer(player.strategy, View(loop, builder)))
             if answered != made.orders:

@@ -48,8 +48,7 @@ def _swap(aside: Path, path: Path) -> None:
     if not path.exists():
         aside.rename(path)
         return
-    # No rename replaces a folder with content, so there is a moment without one: ``sweep`` mends it after a
-    # kill.
+    # No rename replaces a folder with content, so there is a moment without one: ``sweep`` mends it after a kill.
     with folder_aside(path, OLD_SUFFIX) as old:
         path.rename(old / path.name)
         try:

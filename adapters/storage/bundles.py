@@ -95,8 +95,7 @@ def save_bundle(policy: Policy, extra: Mapping[str, Any], path: Path) -> None:
     with new_directory(path, instead_of=bundle_only) as aside:
         (aside / WEIGHTS).write_bytes(weights)
         (aside / DESCRIPTION).write_text(text, encoding="utf-8")
-        # Trained again under the same name, a model would otherwise look as if nobody had ever judged by this
-        # window.
+        # Trained again under the same name, a model would otherwise look as if nobody had ever judged by this window.
         if (path / LOOKS).is_file():
             shutil.copyfile(path / LOOKS, aside / LOOKS)
 

@@ -190,8 +190,8 @@ def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
 def _csv(path: Path) -> pd.DataFrame:
     """Exact numbers; an empty table has the types of a full one, and an empty word is a word."""
     words = _WORDS[path.name]
-    # Texts first: pandas would read a coin called NA as missing, and its own parser of numbers may be off in
-    # the last bit.
+    # Texts first: pandas would read a coin called NA as missing, and its own parser of
+    # numbers may be off in the last bit.
     table = _with_columns(pd.read_csv(path, keep_default_na=False, dtype=str), path)
     for column in table.columns:
         if column.endswith("time"):

@@ -72,8 +72,7 @@ def totals(run: SavedRun) -> dict[str, float]:
     found = {
         RECEIVED: booked.pop(RECEIVED, 0.0),
         PAID: booked.pop(PAID, 0.0),
-        # Slippage is inside the prices of fills: what is shown as its cost is added back here, and the sum
-        # stays.
+        # Slippage is inside the prices of fills: what is shown as its cost is added back here, and the sum stays.
         BEFORE_SLIPPAGE: booked.pop(PRICE, 0.0) + slippage,
         SLIPPAGE: -slippage,
         FEES: booked.pop(FEES, 0.0),
@@ -99,6 +98,7 @@ def by_group(run: SavedRun, groups: Mapping[int, str]) -> pd.DataFrame:
     ``groups`` names the group of a position; entries of no position have a row of their own, and so has the value of
     open positions.
     """
+    # Transfers belong to no position: left out, the rows would not add up to the P&L.
     names = run.ledger["position_id"].map(groups).fillna(NO_POSITION)
     table = run.ledger.pivot_table(
         index=names, columns=parts_of(run.ledger), values="amount_usd", aggfunc=math.fsum, fill_value=0.0
@@ -114,6 +114,7 @@ def by_group(run: SavedRun, groups: Mapping[int, str]) -> pd.DataFrame:
         table[UNREALISED] = [0.0] * (len(table) - 1) + [unrealised]
     table["pnl"] = table.sum(axis=1)
     table["trades"] = traded.value_counts().reindex(table.index, fill_value=0)
+    # Stable, so that equal sums stand in the same order in every page of the run.
     return table.reindex(table["pnl"].abs().sort_values(ascending=False, kind="stable").index)
 
 

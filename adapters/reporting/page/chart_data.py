@@ -65,6 +65,7 @@ def curves(run: SavedRun, extras: Extras, some: slice) -> list[dict[str, Any]]:
             widest = max(widest, float(np.abs(pct).max()))
         if is_itself(run, facts):
             continue
+        # An optimum far above everything flattens the other curves into one line.
         dwarfs = kind == "optimum" and float(np.abs(pct).max()) > DWARFS * widest
         found.append({"name": name, "kind": kind, "pct": floats(pct[some]), "hidden": dwarfs})
     return found
@@ -127,6 +128,7 @@ def trades_data(run: SavedRun, extras: Extras) -> dict[str, Any]:
         "entry": stamps(trades["entry_time"]),
         "exit": stamps(trades["exit_time"]),
         "hours": [int(hours) for hours in trades["duration_hours"]],
+        # Both legs: the table of trades states a notional for one.
         "size": rounded(2 * trades["position_size_usd"], 0),
         "pnl": rounded(trades["pnl_usd"], 2),
         "pct": rounded(trades["pnl_pct"], 3),

@@ -63,6 +63,7 @@ def labels(runs: Sequence[SavedRun]) -> list[str]:
     """Names that tell the runs apart: the strategy, with the folder where one strategy stands there twice."""
     often = Counter(run.name for run in runs)
     plain = [run.name if often[run.name] == 1 else f"{run.name} ({run.folder.name})" for run in runs]
+    # Folders in different places may have one name too.
     twice = Counter(plain)
     return [name if twice[name] == 1 else f"{name} {k}" for k, name in enumerate(plain, start=1)]
 

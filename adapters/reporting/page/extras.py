@@ -105,6 +105,7 @@ def _folds(path: Path) -> list[dict[str, Any]]:
 def _read(path: Path, reader: Any) -> Any:
     try:
         return reader(path)
+    # Runs without these files are whole; only a file that is there and broken is a reason to stop.
     except FileNotFoundError:
         return None
     except Exception as error:  # pandas, pyarrow and json raise many kinds for a broken file

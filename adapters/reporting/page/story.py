@@ -142,6 +142,7 @@ def _trials(extras: Extras) -> Iterator[Remark]:
 def _concentration(run: SavedRun) -> Iterator[Remark]:
     pnl = run.metrics["pnl_usd"]
     best = None if pnl is None else best_trade_share(run)
+    # A single trade is all of the P&L by nature, and nothing carries a loss.
     if best is None or pnl is None or len(run.trades) < 2 or pnl <= 0 or best[0] < 0.5 * pnl:
         return
     yield Remark(
@@ -168,6 +169,7 @@ def _possible(run: SavedRun, extras: Extras) -> Iterator[Remark]:
     share, lasting = extras.share_of(HINDSIGHT, pnl), extras.share_of(PERSISTENT, pnl)
     if pnl is None or share is None or run.manifest.get("knows_future"):
         return
+    # A share of the optimum means nothing for a loss: what was possible is told instead.
     if pnl <= 0:
         most, kept = (
             (extras.reference(name) or {}).get("metrics", {}).get("pnl_usd") for name in (HINDSIGHT, PERSISTENT)
