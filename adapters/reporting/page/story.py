@@ -142,7 +142,7 @@ def _trials(extras: Extras) -> Iterator[Remark]:
 def _concentration(run: SavedRun) -> Iterator[Remark]:
     pnl = run.metrics["pnl_usd"]
     best = None if pnl is None else best_trade_share(run)
-    # A single trade is all of the P&L by nature, and nothing carries a loss.
+    # One trade alone is always all of the P&L, and a share of a loss means nothing.
     if best is None or pnl is None or len(run.trades) < 2 or pnl <= 0 or best[0] < 0.5 * pnl:
         return
     yield Remark(
