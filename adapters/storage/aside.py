@@ -67,7 +67,7 @@ def sweep(folder: Path) -> None:
 
 def _remove(path: Path) -> None:
     """Remove a file or folder; what was moved into it and has no successor is put back before."""
-    # A writer that was killed between its two renames has left nothing in the old place: what lies here is all there is.
+    # A writer that was killed between its two renames has left nothing in the old place: here is all there is.
     if path.name.endswith(OLD_SUFFIX) and path.is_dir():
         for kept in path.iterdir():
             if not (path.parent / kept.name).exists():
