@@ -64,10 +64,13 @@ def main(arguments: list[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names of files may hold what a terminal cannot show
             stream.reconfigure(errors="backslashreplace")
+    # Read here, since errors of the parsing itself come before click has given any option.
     verbose = any(word in ("-v", "--verbose") for word in words[:1])
     try:
         _check_words(words)
+        # Otherwise click ends the process itself and tells of mistakes in several lines and in its own words.
         outcome: Any = arb.main(args=words, prog_name="arb", standalone_mode=False)
+        # A reader that has gone away (head) is noticed now, and not at the end where nothing can be caught.
         sys.stdout.flush()
     except click.ClickException as error:
         _tell(error)
@@ -77,6 +80,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(130)
     except ArbError as error:
         _explain(error, str(error), verbose)
+        # An error of a worker that brings a trace is a defect in it, although it comes as one of our own kind.
         is_told = isinstance(error, UserError) or (isinstance(error, WorkerError) and not error.trace)
         sys.exit(2 if is_told else 1)
     except BrokenPipeError:
@@ -123,6 +127,7 @@ def shortened(text: str) -> str:
 
 def _tell(error: click.ClickException) -> None:
     """One line, as for every mistake; a group that was called without a command shows its help."""
+    # Older versions of click have no such class, and of an empty tuple nothing is an instance.
     if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
         error.show()
         return

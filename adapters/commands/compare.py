@@ -35,6 +35,7 @@ def command(first: Path, second: Path, max_drift_pct: float | None, out: Path | 
     from adapters.storage.saved_run import fitting_together, read_run
 
     folder = out or Path("runs") / f"compare-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    # Before the runs are read: a refusal must not come after the work is done.
     check_place(folder, comparison_only)
     with fitting_together([first, second]):
         found = compare(read_run(first), read_run(second))

@@ -49,6 +49,7 @@ def command(
     from adapters.exchanges.settings import chosen_exchanges
 
     present = now or datetime.now(UTC)
+    # Never beyond the present: hours that are still to come would be asked for in vain.
     first, end = (round(time.timestamp() * 1000) for time in (since, min(until or present, present)))
     request = Request(chosen_exchanges(config, exchanges), symbols.strip(), first, end, out, exclude)
     with progress_bar() as bar:

@@ -43,6 +43,7 @@ def command(
     from adapters.storage.giving_way import check_file
 
     if out is not None:
+        # Before the data set is read: a refusal must not come after the work is done.
         check_file(out, is_scaler, "what `arb data fit-scaler` wrote")
     settings = load_settings(config, overrides)
     facts = scaler_facts(load_dataset(dataset, settings.gate), settings, start, end)

@@ -25,6 +25,7 @@ Command = Callable[..., None]
 
 def window_options(command: Command) -> Command:
     """Add the six options; the command takes them as ``**edges`` for ``edges_of``."""
+    # Decorators are applied from the last to the first, and the help lists them in the order of time.
     for name, text in reversed(_HELP.items()):
         command = click.option(f"--{name.replace('_', '-')}", type=hour, help=text)(command)
     return command

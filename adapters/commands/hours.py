@@ -18,6 +18,7 @@ def hour(text: str) -> datetime:
     if time.tzinfo is None:
         raise click.BadParameter(f"{shown(text)} has no time zone; write it as UTC, like 2025-01-31T23:00Z")
     time = time.astimezone(UTC)
+    # As UTC: where clocks are half an hour off, a whole hour of theirs is none of the data.
     if time.minute or time.second or time.microsecond:
         raise click.BadParameter(f"{shown(text)} is not a whole hour")
     return time

@@ -19,6 +19,7 @@ class LazyGroup(click.Group):
 
     def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str]], **keywords: Any) -> None:
         super().__init__(*args, **keywords)
+        # find_spec only looks for the file; importing would load every command's libraries for one of them.
         self._lazy = {name: entry for name, entry in lazy.items() if importlib.util.find_spec(entry[0])}
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's

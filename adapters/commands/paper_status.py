@@ -32,6 +32,7 @@ def command(state: Path, as_json: bool, now: datetime | None) -> int:
 
     with Journal.open_for_reading(state) as journal:
         status = status_of(journal, now or datetime.now(UTC))
+    # In a pipe there is no terminal to ask, and a very narrow one would cut the numbers off.
     width = max(60, shutil.get_terminal_size((100, 24)).columns)
     for line in [json.dumps(status)] if as_json else lines_of(status, width):
         click.echo(line)

@@ -24,11 +24,13 @@ def command(state: Path, models: tuple[str, ...]) -> int:
     from adapters.paper.setup import check_unchanged, prepare_player, settings_of
     from adapters.paper.verify import NOT_REPLAYED, verify
 
+    # What the replay compares is not checked at the opening: a difference says more than a wrong digest.
     with Journal.open_for_reading(state, checked=NOT_REPLAYED) as journal:
         meta = journal.meta
         player = prepare_player(
             meta["strategy"]["name"], settings_of(meta), models or meta["model_paths"], meta["seed"]
         )
+        # Another scaler or other weights would decide differently and look like a fault of the journal.
         check_unchanged(state, meta, {"models": player.identity["models"]})
         verdict = verify(journal, player)
         difference = verdict.difference or damage_of(journal, thorough=True)

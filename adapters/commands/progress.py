@@ -11,6 +11,7 @@ from typing import Any
 @contextmanager
 def progress_bar() -> Iterator[Callable[[str, int, int], None] | None]:
     """A callable (what, done, total) that draws bars until all are full, or None when stderr is no terminal."""
+    # In a log file a bar would be thousands of lines of control characters.
     if not sys.stderr.isatty():
         yield None
         return

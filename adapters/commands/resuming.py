@@ -33,6 +33,7 @@ def _require(options: Mapping[str, Any], *names: str) -> None:
 def _refuse_other_options(ctx: click.Context, allowed: Collection[str]) -> None:
     """A resumed run keeps its data, windows, seed and settings. Raises ``UsageError`` for an option beside those."""
     default = click.core.ParameterSource.DEFAULT
+    # By where a value comes from: a default that was typed contradicts a run that began with another value.
     given = [p.opts[0] for p in ctx.command.params if ctx.get_parameter_source(p.name or "") is not default]
     others = sorted(set(given) - set(allowed))
     if others:

@@ -15,6 +15,7 @@ def strategy_names(names: str) -> list[str]:
     if len(set(chosen)) != len(chosen):
         raise UserError("--strategy names a strategy twice")
     check_names(chosen)
+    # On some file systems two names that differ by case are one folder, and the second run would replace the first.
     folders = {folder_name(name).casefold() for name in chosen}
     if len(folders) != len(chosen):
         raise UserError("--strategy names two strategies that only differ by case or folder; run them one by one")

@@ -70,6 +70,7 @@ def overridden(values: Mapping[str, Any], overrides: Sequence[str], *, origin: s
     changed = dict(values)
     for override in overrides:
         apply_override(changed, override)
+    # Only now, with everything over everything: a file and an override may each be right and contradict each other.
     return parse_request(changed, origin=origin)
 
 
@@ -149,6 +150,7 @@ def apply_override(values: dict[str, Any], override: str) -> None:
         child = target.get(part)
         if not isinstance(child, Mapping | None):
             raise SettingsError(f"--set {key}: {'.'.join(parts[:depth])} = {shown(child)} holds no keys")
+        # A copy: the mapping below may be shared with the settings that the override starts from.
         target[part] = dict(child or {})
         target = target[part]
     target[parts[-1]] = value
@@ -162,6 +164,7 @@ def key_parts(key: str) -> list[str]:
 
 def _refuse_unknown(parts: Sequence[str]) -> None:
     keys = known_keys(ArbSettings)
+    # Names of exchanges and parameters of strategies are no keys of ours; they are checked by whoever knows them.
     free = len(parts) > 1 and (parts[0] in ("fees", "strategies", "tuned") or parts[:2] == ["gate", "rate_caps"])
     key = ".".join(parts)
     if (not free and key not in keys) or not all(parts):
@@ -177,4 +180,5 @@ def _override_fee(values: dict[str, Any], exchange: str, liquidity: str, value: 
         raise SettingsError(f"--set fees.{shown(exchange)[1:-1]}: unknown exchange; {hint}the fee table has {known}")
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
         raise SettingsError(f"fees.{exchange} = {shown(rows)}: write a list of rows with since, maker and taker")
+    # Every dated row: an override of the last one alone would leave the older hours at the old rate.
     values["fees"] = {**table, exchange: [{**row, liquidity: value} for row in rows]}

@@ -32,15 +32,18 @@ def load_file(place: str) -> ModuleType:
     if loaded is not None and loaded.__file__ == str(path):
         return loaded
     if str(path.parent) not in sys.path:
+        # At the end: a file of the user's called numpy.py must not stand in for the library.
         sys.path.append(str(path.parent))
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise ImportError(f"{place} cannot be loaded")
     module = importlib.util.module_from_spec(spec)
+    # Before it runs, as an import does: dataclasses look their module up while it is still being made.
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
     except BaseException:
+        # Half a module must not be taken for a whole one at the next try.
         del sys.modules[name]
         raise
     return module

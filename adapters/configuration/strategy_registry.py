@@ -30,6 +30,7 @@ def strategy_classes() -> dict[str, EntryPoint]:
     found: dict[str, EntryPoint] = {}
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         other = found.setdefault(entry.name, entry)
+        # Installed twice from the same place is no conflict; two packages would win by chance.
         if other.value != entry.value:
             raise UserError(f"two installed packages bring a strategy {entry.name!r}: {other.value} and {entry.value}")
     return found
@@ -119,6 +120,7 @@ def _imported(name: str, load: Callable[[], Any]) -> Any:
     try:
         return load()
     except (Exception, SystemExit) as error:
+        # SystemExit too: a plug-in that calls exit at its import would end the command without a word.
         raise UserError(f"strategy {plain(name)} cannot be imported: {in_words(error)}") from error
 
 
@@ -129,6 +131,7 @@ def _own_code(name: str, what: str, strategy_class: StrategyClass, run: Callable
     except ArbError:
         raise
     except (Exception, SystemExit) as error:
+        # A shipped strategy that fails is our defect and keeps its traceback.
         if is_ours(strategy_class):
             raise
         raise UserError(f"strategy {name} {what}: {what_happened(error, strategy_class)}") from error

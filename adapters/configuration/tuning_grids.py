@@ -34,6 +34,7 @@ def read_grid(path: Path, strategy: str) -> Grid:
     for key, values in grid.items():
         if not isinstance(values, list) or not values:
             raise SettingsError(f"{path}: {strategy}.{key} = {shown(values)}: write a list of values to try")
+        # A point that is tried twice would count as two trials and make luck look likelier than it is.
         if any(values.count(value) > 1 for value in values):
             raise SettingsError(f"{path}: {strategy}.{key} = {shown(values)}: a value stands there twice")
     points = prod(len(values) for values in grid.values())

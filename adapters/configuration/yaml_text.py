@@ -46,6 +46,7 @@ class _Loader(yaml.SafeLoader):
                 raise NotYamlError(f"line {line}: a key must be a word")
             if key.tag == f"{_TAG}merge":
                 continue
+            # The library keeps the last of two equal keys without a word, so that a fee could be overwritten unseen.
             first = lines.get((key.tag, key.value))
             if first is not None:
                 raise NotYamlError(f"line {line}: the key {shown(key.value)} stands there twice, first in line {first}")
@@ -53,6 +54,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
+# Emptied, because YAML 1.1 reads 1:30 as 90, yes as true and 012 as 10.
 _Loader.yaml_implicit_resolvers = {}
 _Loader.yaml_constructors = {
     tag: make
@@ -77,6 +79,7 @@ def read_yaml_file(path: Path) -> Any:
     """What a file says. Raises ``OSError`` and ``NotYamlError``."""
     content = read_regular(path, MOST_BYTES)
     try:
+        # Editors on Windows put a mark in front, which would become part of the first key.
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise NotYamlError(f"it is not UTF-8 ({error.reason} at byte {error.start})") from None
@@ -106,11 +109,13 @@ def _size(value: Any, known: dict[int, int], open_: set[int]) -> int:
     """Values in a value, those that stand there several times counted as often."""
     if not isinstance(value, dict | list):
         return 1
+    # On the way down from itself: without this a mapping that contains itself would be walked for ever.
     if id(value) in open_:
         raise NotYamlError("something in it contains itself")
     if id(value) not in known:
         open_.add(id(value))
         parts = value.values() if isinstance(value, dict) else value
+        # Each value is counted once, however often an alias names it: a few lines can stand for billions.
         known[id(value)] = 1 + sum(_size(part, known, open_) for part in parts)
         open_.remove(id(value))
     return known[id(value)]

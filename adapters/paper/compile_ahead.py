@@ -31,6 +31,7 @@ def compile_ahead(paper: PaperSettings, settings: ArbSettings) -> None:
 
     Where that fails nothing is lost but memory: this process then compiles on its own, and tells of its own errors.
     """
+    # A forked copy of a process with threads may dead-lock; one that starts anew cannot.
     process = get_context("spawn").Process(target=_play_quietly, args=(paper, settings))
     process.start()
     process.join()

@@ -35,6 +35,7 @@ def _settled_by_known_row(market: MarketData) -> dict[int, list[Settled]]:
     legs, rows = np.nonzero(~np.isnan(market.funding_rate))
     known = rows
     if market.funding_known_hour is not None:
+        # Whatever a data set states, no settlement is known before its own hour: that would show the future.
         known = np.maximum(market.funding_known_hour[legs, rows] - int(market.hours[0]), rows)
     if np.max(known - rows, initial=0) > MAX_DELAY_HOURS:
         raise UserError(f"a settlement became known more than {MAX_DELAY_HOURS} hours late; paper trading stops there")

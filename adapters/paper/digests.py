@@ -20,7 +20,9 @@ NOTHING = 0
 def observation_hash(facts: HourFacts) -> str:
     """Sixteen hex digits over everything that became known at an hour; every nan counts as the same one."""
     digest = hashlib.sha256(str(facts.hour).encode())
+    # A nan has many bit patterns, and the journal gives back only one: an absent value is NULL there.
     digest.update(np.where(np.isnan(facts.values), np.nan, facts.values).tobytes())
+    # Sorted, because exchanges answer in any order and the journal is read back by leg.
     for settled in sorted((s.leg, s.hour, s.rate) for s in facts.settled):
         digest.update(repr(settled).encode())
     for notice in sorted((notice.leg, notice.hour) for notice in facts.notices):
@@ -44,6 +46,7 @@ def chained(digest: int, rows: Iterable[tuple[Any, ...]]) -> int:
 
 def chained_records(digest: int, records: NDArray[Any]) -> int:
     """The same for rows of what the kernel recorded; every nan counts as the same one."""
+    # Fields are packed without the gaps of the kernel's aligned rows: what lies in a gap is chance.
     packed = records.astype(np.dtype([(name, records.dtype[name]) for name in records.dtype.names or ()]))
     for name in packed.dtype.names or ():
         if packed.dtype[name].kind == "f":

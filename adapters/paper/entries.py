@@ -67,6 +67,7 @@ def shifted(records: Records, hours: int) -> Records:
     parts = {}
     for table, name in RECORD_FIELDS.items():
         rows = getattr(records, name).copy()
+        # The kernel counts rows of its window, which moves every hour; only hour numbers mean the same for ever.
         for column in HOUR_COLUMNS[table]:
             rows[column] += hours
         parts[name] = rows

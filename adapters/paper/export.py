@@ -31,6 +31,7 @@ def export_run(journal: Journal, out: Path) -> Metrics:
     first, last = played_hours(journal)
     meta, settings = journal.meta, settings_of(journal.meta)
     records = records_of(journal, first)
+    # Files name legs and hours and need no prices, so the observations of all hours are not read.
     market = one_blank_hour(journal, first)
     metrics = compute_metrics(records, settings.initial_capital_usd)
     info = DatasetInfo(
@@ -41,6 +42,7 @@ def export_run(journal: Journal, out: Path) -> Metrics:
         last_hour=time_of(last),
         how_made="recorded hour by hour",
     )
+    # There is no data set to fingerprint: what was seen when deciding takes its place.
     observed = [made.observation_hash for made in journal.decisions().values()]
     dataset = Dataset(journal.folder, info, market, {}, hash_of(observed))
     strategy = meta["strategy"]["name"]

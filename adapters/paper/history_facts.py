@@ -121,10 +121,12 @@ def _put_bars(values: Floats, history: LegHistory, first: int) -> None:
     row = {name: i for i, name in enumerate(FACTS)}
     bars = {int(bar[0]) // HOUR_MS: bar for bar in _living(history.bars.sorted())}
     unit = history.listing.multiplier
+    # USD whatever the contract's unit: a price per 1000 coins and a volume in 1000 coins need no multiplier.
     traded = {opened: volume * close for opened, (_, _, _, _, close, volume) in bars.items()}
     for i in range(len(values)):
         hour = first + i
         if hour - 1 in bars:
+            # Bars are stamped by their opening: the one that opens at the hour would tell an hour of the future.
             values[i, row["price"]] = bars[hour - 1][4] / unit
         if hour in bars:
             values[i, row["fill_price"]] = bars[hour][1] / unit

@@ -26,6 +26,7 @@ class ProgressWatcher(Watcher):
 
     def end(self) -> None:
         """Nothing more comes, whatever was missed."""
+        # A bar that never fills would stay on the terminal of a service for ever.
         for exchange, legs in self._legs.items():
             self._progress(exchange, legs, legs)
 

@@ -42,6 +42,8 @@ class HourGate:
         self._told: set[tuple[int, str, int, float | str]] = set()
         self._intervals: dict[int, tuple[int, float | str]] = {}
         if rolling.hour is not None:
+            # What was told before a restart must be known again: else one rate is told of twice, and a
+            # refused interval is forgotten.
             for hour, leg, field, of_hour, value in journal.refused(rolling.hour - self._reach + 1):
                 self._keep(hour, leg, field, of_hour, value)
 
@@ -62,6 +64,7 @@ class HourGate:
         gated = gate_market(
             market, self._limits, since=since, new_rates=new_rates, refused_intervals=self._refused_intervals(hours[0])
         )
+        # A rate that came late is refused in the hour that it came in: its own hour is committed already.
         known_at = {(s.leg, s.hour): facts.hour for facts in hours for s in facts.settled}
         by_hour: dict[int, list[Refusal]] = {facts.hour: [] for facts in hours}
         for refusal in gated.refusals:
@@ -104,6 +107,7 @@ class HourGate:
         stated = self._rolling.market().funding_interval_hours
         for leg, (hour, value) in self._intervals.items():
             ago = first.hour - hour
+            # The window ends an hour before ``first``, so these are the hours after the refusal.
             is_last = bool(np.isnan(stated[leg, stated.shape[1] - ago + 1 :]).all())
             if isinstance(value, float) and ago <= self._limits.memory_hours and is_last:
                 values[leg] = value
@@ -116,6 +120,7 @@ class HourGate:
         known = None if rolling.hour is None else rolling.market()
         new = dict(zip(FACTS, np.stack([facts.values for facts in hours], axis=2), strict=True))
         new["funding_rate"] = np.full((legs, len(hours)), np.nan)
+        # Before the first hour the past is unknown, not absent: judging always sees the same number of hours.
         unknown = np.full((legs, past), np.nan)
         values: dict[str, Any] = {
             name: np.hstack([unknown if known is None else getattr(known, name)[:, -past:], new[name]])

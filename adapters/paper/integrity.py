@@ -61,6 +61,7 @@ def hour_of_log(folder: Path) -> int | None:
     try:
         with (folder / LOG_FILE).open("rb") as file:
             file.seek(max(0, file.seek(0, 2) - LAST_BYTES_OF_LOG))
+            # The first line may be cut by the jump, and the last one by a kill: both count as lines without an hour.
             lines = file.read().splitlines()
     except OSError:
         return None
@@ -79,6 +80,7 @@ def _damages(journal: JournalReader, log_hour: int | None, tables: Collection[st
     if thorough:
         yield from (f"is damaged ({problem})" for (problem,) in journal.rows("PRAGMA quick_check") if problem != "ok")
     first, last, count = journal.rows("SELECT min(hour), max(hour), count(*) FROM slots")[0]
+    # Hours never have gaps: missed ones are booked too, so that a hole can only be lost rows.
     if "slots" in tables and count and last - first + 1 != count:
         yield f"is damaged: {last - first + 1 - count} of its hours are missing"
     snapshot, heads = journal.snapshot(), journal.heads()
@@ -89,6 +91,7 @@ def _damages(journal: JournalReader, log_hour: int | None, tables: Collection[st
         yield from (f"is damaged: what its table {name} holds was not written so" for name in others)
     if snapshot is not None and "ledger" in tables:
         yield from _unbalanced(journal, snapshot.portfolio)
+    # An older copy is whole in itself; only the log, which is written after each hour, knows that there was more.
     if log_hour is not None and (last is None or log_hour > last):
         ends = "before its first hour" if last is None else f"at {time_of(last):%Y-%m-%dT%H:%MZ}"
         yield (
@@ -107,6 +110,7 @@ def _unbalanced(journal: JournalReader, portfolio: bytes | None) -> Iterator[str
         return
     cash = float(np.frombuffer(portfolio, PORTFOLIO)[0]["cash"])
     capital = float(journal.meta["settings"]["initial_capital_usd"])
+    # total(), not sum(): of no rows it is 0.0, where sum() is NULL.
     booked, moved = journal.rows("SELECT total(amount), total(abs(amount)) FROM ledger")[0]
     if not abs(capital + booked - cash) <= CASH_TOLERANCE * (capital + moved):
         yield f"is damaged: cash is {cash:,.2f} USD, capital and ledger sum to {capital + booked:,.2f} USD"

@@ -56,6 +56,7 @@ class Journal(JournalReader):
         folder.mkdir(parents=True, exist_ok=True)
 
         def fill(database: sqlite3.Connection) -> None:
+            # executescript commits what is open before it begins, so the transaction is opened inside it.
             database.executescript(f"BEGIN;\n{script()}PRAGMA user_version = {FORMAT};")
             database.executemany("INSERT INTO legs VALUES (?, ?, ?, ?, ?)", [(i, *leg) for i, leg in enumerate(legs)])
             rows = [(name, json.dumps(value)) for name, value in meta.items()]
@@ -119,6 +120,8 @@ class Journal(JournalReader):
     ) -> None:
         problem = None
         if isinstance(error, Exception) and not isinstance(error, ArbError):
+            # Errors that are ours and told already say what is wrong; any other may come
+            # from a value altered on the disk.
             problem = damage_of(self, thorough=True)
         self.close()
         if problem is not None:
@@ -133,6 +136,8 @@ class Journal(JournalReader):
     def sync_every_hour(self, *, wanted: bool) -> None:
         """Whether an hour must survive a power cut too; it survives a kill in any case."""
         self.rows(f"PRAGMA synchronous = {'FULL' if wanted else 'NORMAL'}")
+        # Without a flush every hour the disk is waited for only when the log is written
+        # back, so that is done less often.
         self.rows(f"PRAGMA wal_autocheckpoint = {1_000 if wanted else 20_000}")
 
     @contextmanager
@@ -141,6 +146,7 @@ class Journal(JournalReader):
 
         Raises ``UserError`` when the disk does not take it; then the journal is as it was before.
         """
+        # The digests run ahead of the disk: after a rollback they must not cover rows that are not there.
         heads = self._heads
         with told(self.folder / DATABASE):
             self._database.execute("BEGIN IMMEDIATE")
@@ -186,6 +192,7 @@ class Journal(JournalReader):
 
     def store(self, snapshot: Snapshot) -> None:
         """Replace the snapshot; inside the transaction of its hour."""
+        # Python would write NaN, which is no JSON: others who read the state could not.
         report = json.dumps(snapshot.report, allow_nan=False)
         books = (snapshot.portfolio, snapshot.slots, snapshot.awaiting_settlement, snapshot.wallets)
         row = (snapshot.hour, snapshot.before, *books, snapshot.generator, report)

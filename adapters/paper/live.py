@@ -63,6 +63,7 @@ def open_live(
     if len(names) < 2:
         raise UserError("paper trading needs at least two exchanges: a position has a leg on each of two")
     chosen = None if paper.symbols is None else sorted({symbol_of(coin_of(symbol)) for symbol in paper.symbols})
+    # What was asked for, not the coins that it led to: volumes change, and a restart must find the same state.
     wanted: Any = chosen or f"top:{paper.top or DEFAULT_TOP}"
     facts = {"mode": LIVE, "universe": {"symbols": wanted, "exchanges": names}}
     journal = reopened(folder, {**player.identity, **facts})
@@ -75,6 +76,7 @@ def open_live(
 
 def _top(live: LiveMarket, count: int) -> list[str]:
     symbols, outcomes = live.top_symbols(count)
+    # The coins chosen now are those of the state for good: half of the answers must not choose them.
     failed = [f"{outcome.exchange}: {outcome.error}" for outcome in outcomes if outcome.error]
     if failed:
         raise ArbError(f"the coins traded most cannot be chosen while an exchange fails ({'; '.join(failed)})")
@@ -113,6 +115,7 @@ class LiveTrading:
         played: list[Played] = []
         self._silent = frozenset()
         room = self._max_catch_up_hours
+        # Fetching history can outlast the hour, so what is now is asked again after each step.
         while not self._is_done(room):
             last, hour = self.session.hour, self._hour()
             if last == hour - 1:
@@ -166,6 +169,7 @@ class LiveTrading:
 
     def _catch_up(self, first: int, last: int, played: list[Played]) -> None:
         """Hours that passed without us: booked at their times, protected hour by hour, nothing decided."""
+        # The fill price of the last hour is the open of the bar that begins with it, so more than its price is fetched.
         histories = self._history(first, min(self._clock(), (last + 2) * HOUR_MS))
         require_our_hour(self._clocks(), self._tolerance)
         complaints = complaints_of(histories)
@@ -186,6 +190,7 @@ class LiveTrading:
         collection, histories = self._live.hour(
             symbols, past, wanted, book_symbols=self._held_first(symbols), silent=self._silent
         )
+        # Quotes that straddle the whole hour would be booked as those of an hour that was over.
         if self._hour() != hour:
             return
         if another_time(stamps_of(collection.quotes), self._tolerance):
@@ -230,6 +235,7 @@ class LiveTrading:
         symbols: dict[str, list[str]] = defaultdict(list)
         for symbol, exchange in self._legs:
             symbols[exchange].append(symbol)
+        # A settlement from before the first hour shows the interval, and may have come out too late for that hour.
         wanted = Wanted((first - LONGEST_INTERVAL_HOURS - 1) * HOUR_MS, now_ms)
         watcher = None if self._progress is None else ProgressWatcher(self._progress)
         found = self._live.history(symbols, wanted, watcher=watcher, time_limit_seconds=HISTORY_LIMIT_SECONDS)
@@ -251,6 +257,8 @@ class LiveTrading:
             ago = NOW + 1 - int(rows[-1]) if len(rows) else MAX_DELAY_HOURS  # rows are those of hour - 1
             # Whatever is stated: a leg that settled more often is asked as often.
             shown = float(rows[-1] - rows[-2]) if len(rows) > 1 else np.nan
+            # Without a stated interval every hour may be one: asking too often costs a
+            # request, too rarely a settlement.
             if ago >= (1 if np.isnan(intervals[leg]) else np.fmin(intervals[leg], shown)):
                 past[exchange].append(symbol)
                 since = min(since, hour - min(ago, MAX_DELAY_HOURS) + 1)

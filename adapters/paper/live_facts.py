@@ -63,8 +63,10 @@ def live_hour(
     usable = {leg: quote for leg, quote in by_leg.items() if is_usable(quote)}
     for leg, quote in usable.items():
         values[:, leg] = [np.nan if value is None else value for value in facts_of_quote(quote)]
+    # Judged with all legs at once: a price is believed by the other exchanges' prices of the same hour.
     (gated,) = gate.judge([HourFacts(hour, values, tuple(settled))])
     priced = np.isfinite(gated.facts.values[PRICE])
+    # After the gate: index and last price are measured by a price that is itself believed.
     for leg in np.flatnonzero(priced).tolist():
         by_leg[leg] = _beside_its_price(by_leg[leg], hour, gate.limits)
     refusals = [*(each for quote in by_leg.values() for each in quote.refused), *gated.refusals, *refused]

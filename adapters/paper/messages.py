@@ -33,6 +33,7 @@ def messages_of(hour: Played, before: str | None, pair_name: PairName) -> list[M
     found += [Message("event", f"{at} {text}") for text in _events(hour)]
     if hour.decision.no_decision is not None and hour.status != "closed":
         found.append(Message("no_decision", f"{at} no_decision: {hour.decision.no_decision}"))
+    # Told when it begins and when it ends: a notification every hour of a long outage would be read by nobody.
     if hour.status == "degraded" and before != "degraded":
         why = in_short([event.text for event in hour.events]) or hour.decision.no_decision
         found.append(Message("degraded", f"{at} degraded: {why}"))

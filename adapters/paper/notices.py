@@ -20,6 +20,7 @@ def news_of_ends(
     """
     notices, events = [], []
     for leg, name in enumerate(legs):
+        # An exchange that failed says nothing of its ends; taken for "goes on" it would cancel a known delisting.
         if name not in ends:
             continue
         stated = ends[name]

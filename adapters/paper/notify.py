@@ -37,6 +37,7 @@ class Notifier:
         self._messages: queue.Queue[Message | None] = queue.Queue(QUEUE_LENGTH)
         self._thread: threading.Thread | None = None
         if settings.url is not None:
+            # A daemon: a webhook that hangs must not keep the service from ending.
             self._thread = threading.Thread(target=self._deliver, name="notifications", daemon=True)
             self._thread.start()
 
@@ -76,6 +77,7 @@ class Notifier:
         request = urllib.request.Request(address, content, {"Content-Type": "application/json"})
         try:
             with _opener().open(request, timeout=self._settings.timeout_seconds) as answer:
+                # A bound, because an answer without an end would hold the thread and fill the memory.
                 answer.read(LONGEST_ANSWER)
         except urllib.error.HTTPError as error:
             error.close()  # it holds the connection

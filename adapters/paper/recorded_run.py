@@ -24,6 +24,7 @@ def records_of(journal: Journal, first_hour: int) -> Records:
     parts: dict[str, Any] = {name: journal.records(table) for table, name in RECORD_FIELDS.items()}
     counters = ("missing_settlements", "fills_at_last_trade", "stale_hours")
     if portfolio is not None:
+        # The kernel keeps counters in the portfolio, so they are in the snapshot and not in any table of rows.
         parts |= {name: int(portfolio[name]) for name in counters}
     return join([shifted(replace(NO_RECORDS, **parts), -first_hour)])
 
@@ -49,6 +50,7 @@ def market_of(journal: Journal) -> MarketData:
     empty = legs_market(journal)
     first, count = facts[0].hour - MAX_DELAY_HOURS, len(facts) + MAX_DELAY_HOURS
     values = {name: np.full((empty.legs, count), np.nan) for name in PER_LEG_FLOATS}
+    # The hour at which a rate became known, not its own: a replay that saw it earlier would decide by the future.
     known = np.arange(first, first + count) + np.zeros((empty.legs, 1), np.int64)
     for row, hour in enumerate(facts, start=MAX_DELAY_HOURS):
         for name, of_legs in zip(FACTS, hour.values, strict=True):

@@ -37,6 +37,7 @@ def replay(
 
     ``progress`` is called with the number of hours done in each step.
     """
+    # What a power cut takes is played again from the data set, so that no hour need wait for the disk.
     session.journal.sync_every_hour(wanted=False)
     done = -1 if session.hour is None else session.hour - int(market.hours[0])
     progress(max(0, done + 1 - first))

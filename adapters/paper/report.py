@@ -35,6 +35,7 @@ def _position(loop: HourlyLoop, s: int, running_rate: RunningRate) -> dict[str, 
     slot: Any = loop.books.slots[0, s]
     row = int(loop.rows[0])
     first = int(loop.tape.market.hours[0])
+    # One leg may have left before the other: what it realised stands in the slot until the position is closed.
     price_pnl = float(unrealised_price_pnl(loop.tape.arrays, loop.books, 0, s, row)) + float(slot["price_pnl"])
     pnl = float(position_pnl(loop.tape.arrays, loop.books, 0, s, row))
     pairs = loop.tape.pairs
@@ -52,6 +53,7 @@ def _position(loop: HourlyLoop, s: int, running_rate: RunningRate) -> dict[str, 
         "entry_fees_usd": float(slot["entry_fees"]),
         "price_pnl_usd": price_pnl,
         "pnl_usd": pnl,
+        # The notional is that of one leg, and a position has two.
         "pnl_pct": 100 * pnl / (2 * float(slot["notional"])),
         "leaving": bool(slot["due"] >= 0),
         "legs": [_leg(loop, s, side, int(of[slot["pair"]]), name, running_rate) for side, of, name in legs],
@@ -66,8 +68,11 @@ def _leg(loop: HourlyLoop, s: int, side: Leg, leg: int, entry: str, running_rate
     rate, interval = float(settlements.last_rate[leg, row]), float(settlements.interval_hours[leg, row])
     due = _due_row(int(settlements.last_rows[leg]), interval)
     pending = 0.0
+    # A settlement at the very hour of the entry is not this position's: it was not held before it.
     if due is not None and int(slot["opened"]) < due <= row:
+        # From the hour before it was due: later quotes estimate the settlement after it.
         estimate = running_rate(leg, int(market.hours[row]) - (row - due) - 1)
+        # A positive rate is paid by the long leg and received by the short one.
         signed = -float(slot["quantity"]) if side == Leg.LONG else float(slot["quantity"])
         pending = signed * float(quote["price"]) * (rate if estimate is None else estimate)
     symbol, exchange = market.leg_name(leg)

@@ -57,6 +57,7 @@ def play_dataset(path: Path, state: Path, config: PaperConfig, progress: Progres
             progress(paper.strategy, done, hours.hours)
 
     with open_replay(state, dataset, market, hours, player, paper.models) as journal:
+        # A failing strategy ends a replay: its state stands, and the same hours can be played once it is mended.
         replay(session_of(journal, player, excuse_errors=False), market, hours.first, hours.last, progress=show)
         final = journal.rows("SELECT equity FROM equity ORDER BY id DESC LIMIT 1")[0][0]
     return f"{hours.hours} hours played, equity {final:,.2f} USD; state in {state}"

@@ -100,6 +100,7 @@ def _columns(dtype: np.dtype[Any]) -> str:
 def _format() -> int:
     """A positive number that changes with the tables and with what the snapshot holds."""
     snapshot = [each.descr for each in (PORTFOLIO, SLOT, AWAITING, WALLET, LEG_BEFORE, SCHEDULE, ASSUMED)]
+    # SQLite's version is a signed 32-bit number, and 0 is that of a database that nobody has filled.
     return zlib.crc32(repr((script(), snapshot)).encode()) >> 1 | 1
 
 

@@ -94,9 +94,11 @@ def open_service(
     with ExitStack() as stack:
         live = stack.enter_context(LiveMarket(exchanges, clock=clock))
         journal = stack.enter_context(open_live(state, paper, exchanges, player, live))
+        # A live hour cannot be had again: its quotes are gone with the power cut.
         journal.sync_every_hour(wanted=True)
         log = stack.enter_context(PaperLog(state, echo))
         notifier = Notifier(paper.notify, lambda text: log.tell("notify", text))
+        # Before the log closes, so that a message which fails now is still written down.
         stack.callback(notifier.close, NOTIFY_AT_EXIT_SECONDS)
         session = session_of(journal, player, excuse_errors=True)
         teller = _Teller(session, log, notifier, _last_status(journal.rows("SELECT status FROM slots ORDER BY hour")))
@@ -142,6 +144,7 @@ def run_forever(open_anew: Callable[[], Any], delay_seconds: int, echo: Callable
     scheduler = hourly_schedule(lambda: ticks.put(TICK), delay_seconds)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ticks.put(STOP))
+    # Ticks only wake the loop below: an hour that takes long delays the next one and never runs beside it.
     scheduler.start()
     ticks.put(TICK)
     try:
@@ -166,8 +169,11 @@ def _served(open_anew: Callable[[], Any], ticks: Ticks, echo: Callable[[str], No
 
 def hourly_schedule(tick: Callable[[], None], delay_seconds: int) -> BackgroundScheduler:
     """Calls ``tick`` each hour so many seconds after the whole hour, in UTC, late ones once."""
+    # UTC: by local time an hour would be skipped or done twice when the clocks change.
     scheduler = BackgroundScheduler(timezone=UTC)
     trigger = CronTrigger(minute=delay_seconds // 60, second=delay_seconds % 60, timezone=UTC)
+    # The library's own grace is 1 s, after which a tick is dropped; coalesce makes one tick
+    # of many that were slept away.
     scheduler.add_job(tick, trigger, coalesce=True, max_instances=1, misfire_grace_time=MISFIRE_GRACE_SECONDS)
     return scheduler
 
@@ -183,6 +189,7 @@ def _serve(open_anew: Callable[[], Any], ticks: Ticks, echo: Callable[[str], Non
         while True:
             try:
                 service.run_hour()
+            # An hour that broke off has left the session half way: only the journal says where to go on.
             except ArbError as error:
                 echo(f"error: {error}")
                 return True

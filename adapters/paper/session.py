@@ -129,6 +129,7 @@ class Session:
             loop.fill(order_records(list(orders)))
         decision = Decision(self._name, orders, no_decision, observation_hash(facts))
         records = shifted(loop.drain(), facts.hour - NOW)
+        # A copy: the loop is used again for the next hour, and would write into the books of this one.
         self._books = seen_from(loop.books, 0)
         report = hour_report(loop, self.journal.running_rate)
         entry = HourEntry(facts, status, detail, decision, records, tuple(told), quotes or {})
@@ -150,6 +151,7 @@ class Session:
         tape = builder.tape
         if self._loop is None:
             self._loop = HourlyLoop(tape, recording_hours=RECORDING_HOURS, max_delay_hours=MAX_DELAY_HOURS)
+        # The window moves on by an hour, and the books count its rows.
         books = seen_from(self._books, 1) if self._books is not None else blank_books(tape.wallet_shares, self.settings)
         self._loop.resume(tape, NOW, books)
         return self._loop
@@ -160,6 +162,7 @@ class Session:
         portfolio, slots, awaiting, wallets = (
             (None, None, None, None) if self._books is None else (array.tobytes() for array in self._books.state)
         )
+        # With the generator's state a restart draws what an uninterrupted run would have drawn.
         generator = json.dumps(self._rng.bit_generator.state)
         return Snapshot(hour, self._rolling.before.dump(), portfolio, slots, awaiting, wallets, generator, report)
 
@@ -190,6 +193,7 @@ def _load_books(blank: Books, snapshot: Snapshot) -> Books:
     def array(content: bytes | None, like: NDArray[Any]) -> NDArray[Any]:
         if content is None or len(content) != like.nbytes:
             raise DataError("the snapshot holds books of another shape")
+        # frombuffer gives a view that cannot be written, and the kernel writes into the books.
         return np.frombuffer(content, like.dtype).reshape(like.shape).copy()
 
     return blank._replace(

@@ -103,6 +103,7 @@ def load_config(
     rest = {name: value for name, value in values.items() if name not in (*PaperSettings.model_fields, *EXCHANGE_KEYS)}
     engine = settings_over_shipped(rest, overrides, origin=str(path))
     if exchanges is not None:
+        # One place to set the limits: data sets and exchanges must not be believed by different ones.
         exchanges = exchanges.model_copy(update={"gate": engine.gate})
     return PaperConfig(paper, engine, exchanges)
 

@@ -124,6 +124,7 @@ def reopened(folder: Path, facts: Mapping[str, Any]) -> Journal | None:
     try:
         check_unchanged(folder, journal.meta, facts)
     except UserError:
+        # A first start that failed must not pin its settings: nothing has been traded under them.
         was_played = journal.was_played
         journal.close()
         if was_played:
@@ -135,6 +136,7 @@ def reopened(folder: Path, facts: Mapping[str, Any]) -> Journal | None:
 def check_unchanged(folder: Path, kept: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """Raises ``UserError`` for the first fact in which a state differs from what is wanted now."""
     for name, complaint in UNCHANGING.items():
+        # What is kept went through JSON, where tuples are lists: what is wanted takes the same way.
         if name in wanted and not _same(kept.get(name), json.loads(json.dumps(wanted[name]))):
             raise UserError(f"{folder} cannot go on like this: {complaint}; use what it began with, or another --state")
 

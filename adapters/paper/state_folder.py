@@ -38,6 +38,7 @@ def told(path: Path) -> Iterator[None]:
             raise  # misuse by us
         if code in DAMAGED:
             raise DataError(f"{in_words(error)}; {RESTORE}", file=str(path)) from error
+        # A full disk that is called a failure would send people to look for a broken one.
         if code == sqlite3.SQLITE_IOERR and shutil.disk_usage(path.parent).free < NO_SPACE_BYTES:
             raise UserError(f"{path}: the disk is full ({error.sqlite_errorname})") from error
         raise UserError(f"{path}: {in_words(error)}") from error
@@ -71,6 +72,7 @@ def is_started(folder: Path) -> bool:
             raise DataError(problem, file=str(path))
         return False
     with told(path):
+        # SQLite opens an empty file as an empty database, so that only the version tells a state.
         database = connect(path)
         try:
             version = database.execute("PRAGMA user_version").fetchone()[0]
@@ -93,6 +95,7 @@ def locked(folder: Path) -> sqlite3.Connection:
     Raises ``UserError`` when another process has it, or when the disk does not let us.
     """
     with told(folder / LOCK):
+        # A database of its own: the lock lasts as long as the process, while the journal commits every hour.
         lock = sqlite3.connect(folder / LOCK, isolation_level=None, timeout=0, check_same_thread=False)
         try:
             lock.execute("BEGIN EXCLUSIVE")

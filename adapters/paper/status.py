@@ -59,8 +59,10 @@ def status_of(journal: Journal, now: datetime) -> dict[str, Any]:
 def _health(journal: Journal, mode: str, last: int | None, report: dict[str, Any], now: datetime) -> tuple[str, str]:
     if last is None or not report:
         return STALE, "no hour has been played yet"
+    # The hours of a data set are long past: by the clock every replay would be stale.
     if mode == "replay":
         return OK, "a replay of a data set"
+    # The next hour is due when the last one that is in the journal is over.
     seconds = (now - EPOCH).total_seconds() - 3600 * (last + 1)
     if seconds >= LATE_AFTER_SECONDS:
         return STALE, f"nothing since {shown(last)}"
@@ -78,6 +80,7 @@ def _split(journal: Journal, report: dict[str, Any]) -> dict[str, float]:
     """Where the money came from and went, USD; open positions' price P&L is ``unrealised_usd``."""
     sums = dict(journal.rows("SELECT kind, sum(amount) FROM ledger GROUP BY kind"))
     return {
+        # Plus zero, because no fees would otherwise be -0.0 and shown with a minus.
         "fees_usd": -float(sums.get(int(Kind.FEE), 0.0)) + 0.0,
         "liquidation_fees_usd": -float(sums.get(int(Kind.LIQUIDATION_FEE), 0.0)) + 0.0,
         "transfer_costs_usd": -float(sums.get(int(Kind.TRANSFER_FEE), 0.0)) + 0.0,

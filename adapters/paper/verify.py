@@ -59,6 +59,7 @@ def _replay(
     journal: Journal, market: MarketData, player: Player, decisions: dict[int, Decision], found: list[str]
 ) -> Records:
     """The books under the recorded orders, rows of the market; other answers of the strategy go to ``found``."""
+    # One tape of all hours, where the session had a window that moved: the comparison tests the window too.
     builder = OpportunityBuilder(prepare(market, settings_of(journal.meta)))
     loop = HourlyLoop(builder.tape, max_delay_hours=MAX_DELAY_HOURS)
     books, begin = blank_books(builder.tape.wallet_shares, builder.tape.settings), int(market.hours[0])
@@ -67,10 +68,12 @@ def _replay(
     for hour in range(min(decisions), max(decisions) + 1):
         loop.resume(builder.tape, hour - begin, books)
         made = decisions.get(hour)
+        # Where nothing was decided (a missed hour), asking now would draw from the generator and change later answers.
         if made is not None and made.no_decision is None:
             answered = tuple(answer(player.strategy, View(loop, builder)))
             if answered != made.orders:
                 found.append(f"{_shown(hour)}: decided then {list(made.orders)}, now {list(answered)}")
+        # A replay's last hour was closed as a backtest's end of data; a live state stays open.
         if closed and hour == max(decisions):
             loop.close()
         else:

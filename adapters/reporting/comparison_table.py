@@ -29,6 +29,7 @@ def print_comparison(found: Comparison, console: Console | None = None) -> None:
         assumed = assumed_words(side.run.metrics)
         line = f"{name}  {side.pnl_usd:+,.2f} USD  {side.pnl_pct:+.4f} %  {side.run.name} in {side.run.folder}"
         line += f" ({assumed})" if assumed else ""
+        # Names and folders may hold brackets, which rich takes for styles; unbroken, a path can be copied.
         out.print(line, markup=False, soft_wrap=True)
     for line in _remarks(found):
         out.print(line, markup=False)
@@ -63,6 +64,7 @@ def _causes(found: Comparison) -> Table:
     capital = found.first.run.initial_capital_usd
     for cause, words in CAUSES.items():
         usd = found.attribution.causes[cause]
+        # Less would be shown as 0.00.
         if abs(usd) >= 0.005:
             table.add_row(words, f"{usd:+,.2f}", f"{100 * usd / capital:+.4f}")
     total = found.attribution.difference_usd

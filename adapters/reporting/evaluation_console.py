@@ -18,6 +18,7 @@ def print_evaluation(found: Evaluation) -> None:
     """Everything about a finished evaluation."""
     rows, runs, (start, end) = found.rows, found.runs, found.times
     print_scores(rows, title=f"{found.dataset.info.name}: {start:%Y-%m-%dT%H:%MZ} to {end:%Y-%m-%dT%H:%MZ}")
+    # Looks are counted of models alone, so a row without one is a rule.
     trained = [name for name, row in rows.items() if row["look"] is not None]
     correlation = rank_correlation([episode for name in trained for episode in runs[name][AT_ONCE]])
     if correlation is not None:

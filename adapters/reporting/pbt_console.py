@@ -69,6 +69,8 @@ class Narrator:
 
     def ended(self, iteration: Iteration, following: Sequence[Assignment]) -> None:
         """The table of an iteration and who copies whom; nothing for one that was only replayed."""
+        # Nothing follows the last iteration: its table is shown even when it was finished
+        # before, since it names the winner.
         if self._replayed and following:
             return
         self._say_replayed()

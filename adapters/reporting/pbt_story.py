@@ -62,6 +62,7 @@ def shown(running: Campaign) -> Iterator[Callable[[Sequence[Iteration]], None]]:
         def show(iterations: Sequence[Iteration]) -> None:
             scalars.add(iterations[-1])
             ended = iterations[-1].number == running.job.schedule.iterations
+            # The rules do not change from one iteration to the next: they are played once, when there is a winner.
             rules = rules_on_validation(running.job) if ended else {}
             write_figure(running.folder / "pbt.html", running.job, iterations, rules)
 

@@ -36,6 +36,7 @@ class Scalars:
             self._writers[result.agent].flush()
 
     def _write(self, agent: int, step: int, values: dict[str, float | None]) -> None:
+        # What is not known has no point: a zero would be drawn as a fall.
         scalars = [Summary.Value(tag=tag, simple_value=value) for tag, value in values.items() if value is not None]
         self._writers[agent].add_event(Event(step=step, summary=Summary(value=scalars)))
 

@@ -21,6 +21,7 @@ def describe(name: str, values: Mapping[str, Any], *, must_load: bool = False) -
         strategy_class = load_strategy_class(name)
         parameters = parse_parameters(name, strategy_class, values)
     except UserError as error:
+        # In a list of all, one package that cannot be imported must not hide the others.
         if must_load:
             raise
         return list(_wrapped(f"{name:<9} ", f"not available: {error}"))
@@ -60,6 +61,7 @@ def _bound(info: FieldInfo, signs: Mapping[str, str]) -> str:
 
 
 def _value(value: Any) -> str:
+    # As they are written in YAML, so that a line can be copied into a configuration.
     if isinstance(value, bool) or value is None:
         return {True: "true", False: "false", None: "null"}[value]
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -117,6 +117,7 @@ def conclusions(study: Study) -> list[str]:
         lines.append(f"break-even: {_break_even(study.break_even)}{same}")
     if any(one.scenario.group == CAPITAL for one in study.outcomes):
         lines.append(f"capacity: {_capacity(study)}")
+    # Shown in whole dollars: less than half of one would be explained and stand nowhere.
     if any(round(one.phantom_usd) for one in study.outcomes):
         lines.append(PHANTOM)
     if any(round(one.naked_usd) for one in study.outcomes):

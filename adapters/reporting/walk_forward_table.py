@@ -51,6 +51,7 @@ def _row(tested: Tested, varied: Sequence[str]) -> list[str]:
 
 def _total(account: Account) -> list[str]:
     """Validation is the mean over folds, the test that of the whole account."""
+    # Test windows follow each other as one account; those of validation belong to choices of their own.
     validation = [float(tested.choice.validation[PNL] or 0.0) for tested in account.folds]
     return [
         "all", "", "", "", "", cell(PNL, float(np.mean(validation))), *cells(TESTED, account.metrics),

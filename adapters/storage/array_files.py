@@ -76,6 +76,7 @@ def read_array(path: Path, sha256: str | None = None) -> NDArray[Any]:
 
 
 def _check(content: bytes, seal: str | None) -> None:
+    # An archive without a comment ends with its end record, so its signature stands exactly there.
     unsealed = content[-END_BYTES:].startswith(b"PK\x05\x06")
     if unsealed and seal is None:
         return
@@ -85,6 +86,7 @@ def _check(content: bytes, seal: str | None) -> None:
 
 
 def _array(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NDArray[Any]:
+    # What is stored as it is cannot unpack to more than the file holds; a zip bomb of a few KB can.
     if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
         raise ValueError("is no file of arrays as arb writes them (compressed)")
     return _parsed(archive.read(info))
@@ -96,8 +98,10 @@ def _parsed(content: bytes) -> NDArray[Any]:
     version = np.lib.format.read_magic(file)
     read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}[version]
     shape, in_columns, dtype = read_header(file)
+    # Objects could only be read by unpickling, which runs whatever code the file holds.
     if dtype.hasobject:
         raise ValueError("holds objects, not numbers")
+    # The copy at the end makes the array writable and lets go of the rest of the file.
     flat = np.frombuffer(content, dtype, offset=file.tell())
     return flat.reshape(shape, order="F" if in_columns else "C").copy()
 

@@ -67,6 +67,7 @@ def read_arrays(folder: Path) -> tuple[dict[str, AnyArray], dict[str, Any]]:
     if found.format != sealed.SEALED or manifest["entry"] != folder.name:
         raise ValueError("the manifest is of another folder")
     arrays = {name: _read(folder, name, facts) for name, facts in manifest["arrays"].items()}
+    # The manifest's time is that of the last use, by which it is decided what is forgotten.
     os.utime(folder / _MANIFEST)
     return arrays, manifest
 
@@ -89,6 +90,7 @@ def _read(folder: Path, name: str, facts: Mapping[str, Any]) -> AnyArray:
 
 def _forget_the_oldest(folder: Path, kept: int) -> None:
     """Recordings that grow every hour would fill the disk otherwise. Only entries of ours are counted and removed."""
+    # The cache's place is chosen by the user: a folder with another kind of name is not ours to remove.
     entries = [path for path in folder.glob(f"*/{_MANIFEST}") if _ENTRY.fullmatch(path.parent.name)]
     entries.sort(key=lambda path: path.stat().st_mtime, reverse=True)
     for manifest in entries[kept:]:

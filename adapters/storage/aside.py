@@ -41,6 +41,7 @@ def folder_aside(path: Path, suffix: str = SUFFIX) -> Iterator[Path]:
     """An empty folder beside ``path``, held until the end, when it is removed unless it was renamed."""
     _make_room(path)
     aside = Path(tempfile.mkdtemp(prefix=_prefix(path), suffix=suffix, dir=path.parent))
+    # The folder itself is locked, so that no file of ours lies among what is written into it.
     handle = os.open(aside, os.O_RDONLY)
     try:
         _hold(handle)
@@ -59,12 +60,14 @@ def sweep(folder: Path) -> None:
     """
     for path in folder.glob(f".*{SUFFIX}"):
         with suppress(OSError):
+            # Age and lock: where file systems have no locks, age alone protects a writer that still lives.
             if not path.is_symlink() and time.time() - path.stat().st_mtime > OLD_ENOUGH_SECONDS and _is_free(path):
                 _remove(path)
 
 
 def _remove(path: Path) -> None:
     """Remove a file or folder; what was moved into it and has no successor is put back before."""
+    # A writer that was killed between its two renames has left nothing in the old place: here is all there is.
     if path.name.endswith(OLD_SUFFIX) and path.is_dir():
         for kept in path.iterdir():
             if not (path.parent / kept.name).exists():
@@ -106,6 +109,7 @@ def _is_free(path: Path) -> bool:
 
 def _default_mode(mode: int) -> int:
     """``mode`` less the umask, which mkstemp and mkdtemp ignore in favour of private modes."""
+    # The umask can only be read by setting it.
     umask = os.umask(0)
     os.umask(umask)
     return mode & ~umask

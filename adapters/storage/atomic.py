@@ -20,6 +20,7 @@ def replacing_file(path: Path) -> Iterator[Path]:
     """
     with file_aside(path) as aside:
         yield aside
+        # Renamed before it is on the disk, the file could be empty under its final name after a power cut.
         _flush(aside)
         aside.replace(path)
 
@@ -47,6 +48,7 @@ def _swap(aside: Path, path: Path) -> None:
     if not path.exists():
         aside.rename(path)
         return
+    # No rename replaces a folder with content, so there is a moment without one: ``sweep`` mends it after a kill.
     with folder_aside(path, OLD_SUFFIX) as old:
         path.rename(old / path.name)
         try:

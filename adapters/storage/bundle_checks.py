@@ -25,8 +25,10 @@ def policy_from(
     scaler = _parsed(Scaler, description, "scaler", origin)
     if spec.hash() != description.get("observation_hash"):
         raise BundleError(f"{origin}: the observation spec does not match its hash; the bundle was altered")
+    # Actions are numbers to the network: in another order it would enter where it wants to leave.
     if description.get("actions") != action_names(spec.opportunities, spec.positions):
         raise BundleError(f"{origin}: the actions are not those of this version")
+    # numpy would stretch a scaler of one feature over all of them without a word.
     if not len(scaler.mean) == len(scaler.deviation) == len(spec.features):
         raise BundleError(f"{origin}: the scaler has {len(scaler.mean)} features, the spec {len(spec.features)}")
     cost_table_hash = description.get("cost_table_hash")
@@ -63,6 +65,7 @@ def check_weights(policy: Policy) -> None:
         raise BundleError(f"policy {policy.name} has weights that are not finite; it cannot be used")
     largest = MOST_OBSERVED  # of the inputs of a layer: observations first, then what tanh gives
     for matrix, vector in zip(policy.weights, policy.biases, strict=True):
+        # The largest that a sum can get, whatever is observed; in float64, or the check itself would overflow.
         sums = largest * np.abs(matrix.astype(np.float64)).sum(axis=0) + np.abs(vector.astype(np.float64))
         if sums.max() > np.finfo(np.float32).max:
             raise BundleError(f"policy {policy.name} has weights so large that it cannot compute; train it anew")

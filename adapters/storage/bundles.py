@@ -75,6 +75,7 @@ def save_bundle(policy: Policy, extra: Mapping[str, Any], path: Path) -> None:
 
     ``extra`` is kept as it is (dataset fingerprint, training manifest, metrics) and must be JSON.
     """
+    # Before anything is written: a policy that cannot compute must not take the place of one that can.
     check_weights(policy)
     weights = save_tensors(
         {f"weights.{k}": matrix for k, matrix in enumerate(policy.weights)}
@@ -94,6 +95,7 @@ def save_bundle(policy: Policy, extra: Mapping[str, Any], path: Path) -> None:
     with new_directory(path, instead_of=bundle_only) as aside:
         (aside / WEIGHTS).write_bytes(weights)
         (aside / DESCRIPTION).write_text(text, encoding="utf-8")
+        # Trained again under the same name, a model would otherwise look as if nobody had ever judged by this window.
         if (path / LOOKS).is_file():
             shutil.copyfile(path / LOOKS, aside / LOOKS)
 
@@ -121,6 +123,7 @@ def load_bundle(path: Path) -> LoadedBundle:
 
 def _layers(content: bytes, path: Path) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """Weights and biases, first layer first; what they take is in the file, since safetensors allows no overlap."""
+    # A safetensors file begins with the length of its header, in eight bytes.
     if int.from_bytes(content[:8], "little") > MOST_HEADER_BYTES:
         raise BundleError(f"{path} cannot be read: its header is larger than {MOST_HEADER_BYTES:,} bytes")
     try:
@@ -157,6 +160,7 @@ def read_model_file(path: Path, most_bytes: int = MOST_MODEL_BYTES) -> bytes:
         content = read_regular(path, most_bytes)
     except OSError as error:
         raise BundleError(f"{path} cannot be read: {error.strerror}") from None
+    # A clone without git-lfs has a text of some 130 bytes in the place of the weights.
     if content.startswith(LFS_POINTER):
         raise BundleError(f"{path} is a git-lfs pointer ({len(content)} bytes), not the model; run `git lfs pull`")
     return content
@@ -202,6 +206,7 @@ def read_model(path: Path) -> LoadedBundle:
     from adapters.storage.policy_zip import layers_of_zip
 
     policy = policy_from(found.values, *layers_of_zip(content, path), origin=path)
+    # Several zips may lie beside one description: the identity must tell them apart.
     return LoadedBundle(policy, found.values, sealed.checksum_of({**found.values, "zip": sha256_of(content)}))
 
 

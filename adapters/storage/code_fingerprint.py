@@ -23,6 +23,7 @@ def code_fingerprint(*packages: str) -> str:
 
 def fingerprint_of_sources(*folders: Path) -> str:
     """Over names and contents of the Python files below folders. Raises ``FileNotFoundError`` when one has none."""
+    # Another version of a library may compute other bits from the same sources.
     digest = hashlib.sha256(repr([(name, version(name)) for name in LIBRARIES]).encode())
     for folder in folders:
         files = sorted(folder.rglob("*.py"))
@@ -30,5 +31,6 @@ def fingerprint_of_sources(*folders: Path) -> str:
             raise FileNotFoundError(f"{folder} holds no source files of arb")
         for path in files:
             content = path.read_bytes()
+            # Name and length are part of it: otherwise text could move from one file to the next unseen.
             digest.update(f"\n{path.relative_to(folder.parent).as_posix()} {len(content)} ".encode() + content)
     return digest.hexdigest()[:16]

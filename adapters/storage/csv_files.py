@@ -22,6 +22,7 @@ QUOTE = "'"
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """A table with its headings and without its index, at full precision; what is not known is an empty cell."""
+    # As objects first: a column of numbers turns None back into nan, which would be written as a word.
     cells = table.astype(object).where(table.notna(), None)
     write_rows(path, [str(name) for name in table.columns], cells.itertuples(index=False, name=None))
 

@@ -27,6 +27,7 @@ def check_place(path: Path, owned: Owned | None = None, *, otherwise: str = OTHE
     It can where nothing stands, in place of an empty folder, and in place of one that is ``owned`` by whoever asks.
     """
     if path.name in ("", ".."):
+        # The working folder or the root would be renamed away under the feet of whoever stands there.
         raise UserError(f"{path} cannot give way to a new folder; give one of its own, such as {path / 'run'}")
     if path.is_symlink():
         raise UserError(f"{path} exists already and is a link; give the folder that it leads to, or another one")
@@ -80,6 +81,7 @@ def unfamiliar(folder: Path, files: Collection[str], folders: Mapping[str, Owned
 def unsigned(manifest: Path, command: str) -> str | None:
     """Why a JSON file does not say that a command of ours wrote the folder it lies in; None when it says so."""
     try:
+        # A manifest alone says little: other commands and other programs write files of that name too.
         values = json.loads(manifest.read_bytes())
     except FileNotFoundError:
         return f"it has no {manifest.name}"

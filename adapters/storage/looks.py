@@ -28,6 +28,7 @@ def record_look(model: Path, look: Mapping[str, Any]) -> int:
     better.
     """
     path = looks_file(model)
+    # Read before anything is added: a damaged record is refused as it is, and not made longer.
     earlier = read_objects(path)
     line = json.dumps({"time": datetime.now(UTC).isoformat(), **look}, allow_nan=False)
     try:
@@ -35,5 +36,6 @@ def record_look(model: Path, look: Mapping[str, Any]) -> int:
             file.write(line + "\n")
     except OSError as error:
         raise UserError(f"the look cannot be recorded in {path}: {error.strerror}; copy the model first") from None
+    # Looks at other hours, or at another agent of the run, say nothing about this one.
     same = ("model", "dataset_fingerprint", "from", "to")
     return 1 + sum(all(old.get(key) == look.get(key) for key in same) for old in earlier)

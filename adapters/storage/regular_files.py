@@ -23,6 +23,7 @@ def read_regular(path: Path, most_bytes: int) -> bytes:
     with os.fdopen(handle, "rb") as file:
         found = os.fstat(handle)
         _require_regular(found, path)
+        # A size may be wrong (files of /proc say 0) or grow meanwhile: one byte more than allowed shows it.
         content = b"" if found.st_size > most_bytes else file.read(most_bytes + 1)
     size = max(found.st_size, len(content))
     if size > most_bytes:

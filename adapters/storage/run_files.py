@@ -81,6 +81,7 @@ def trades_frame(records: Records, tape: Tape) -> pd.DataFrame:
             "price_pnl_usd": trades["price_pnl"],
             "slippage_usd": trades["slippage"],
             "pnl_usd": pnl,
+            # The notional is that of one leg, and a position has two.
             "pnl_pct": 100 * pnl / (2 * trades["notional"]),
             "exit_reason": _names(Reason, trades["reason"]),
             "liquidation_fees_usd": trades["liquidation_fees"],
@@ -97,6 +98,7 @@ def ledger_frame(records: Records, tape: Tape) -> pd.DataFrame:
     ledger = records.ledger
     exchanges = np.array([*tape.market.exchanges, IN_TRANSIT_NAME], dtype=object)  # the last is that of IN_TRANSIT
     symbols = np.array([*tape.market.symbols, ""], dtype=object)
+    # A transfer has leg -1 and takes the last entry, which leads to the empty name.
     symbol_of_leg = np.append(tape.market.leg_symbol, -1)
     return pd.DataFrame(
         {

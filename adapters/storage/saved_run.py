@@ -123,6 +123,7 @@ def known_metrics(values: Mapping[str, Any], names: Iterable[str] = METRIC_NAMES
     for name, value in values.items():
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise ValueError(f"{name} is no number")
+    # None and not 0: a metric that was not computed then must not be ranked or summed.
     return {**dict.fromkeys(names), **values}
 
 
@@ -130,6 +131,7 @@ def _manifest(path: Path) -> dict[str, Any]:
     """Raises ``UserError`` for a run of a newer version, ``ValueError`` for what is no manifest of a run."""
     values = read_object(path)
     version = values.get("format", 1)
+    # True is an int too, and equal to 1.
     if type(version) is not int or version < 1:
         raise ValueError("its format is no number")
     if version > RUN_FORMAT:
@@ -188,6 +190,8 @@ def _read(path: Path, reader: Callable[[Path], Any]) -> Any:
 def _csv(path: Path) -> pd.DataFrame:
     """Exact numbers; an empty table has the types of a full one, and an empty word is a word."""
     words = _WORDS[path.name]
+    # Texts first: pandas would read a coin called NA as missing, and its own parser of
+    # numbers may be off in the last bit.
     table = _with_columns(pd.read_csv(path, keep_default_na=False, dtype=str), path)
     for column in table.columns:
         if column.endswith("time"):

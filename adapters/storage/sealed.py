@@ -62,6 +62,7 @@ def parsed(content: bytes, indent: int | None = 2) -> Unsealed:
     """What a text of ``text_of`` says. Raises ``SealError``."""
     try:
         values = parsed_object(content)
+        # Written again and compared below: two texts with the same values may differ in blanks or in a key given twice.
         text = _text(values, indent)
     except (ValueError, RecursionError) as error:
         raise SealError(f"is damaged: {error}") from None

@@ -29,6 +29,7 @@ BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 def code_of(error: BaseException) -> int | None:
     """The primary result code of an error of SQLite, where it has one."""
     extended = getattr(error, "sqlite_errorcode", None)
+    # The low byte is the primary code; the rest tells the operation, for which there are dozens.
     return None if extended is None else int(extended) & 0xFF
 
 

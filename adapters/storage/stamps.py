@@ -31,6 +31,7 @@ Time = TypeVar("Time", int, Ints)
 
 def settled_at(stamp_ms: Time) -> Time:
     """The instant of a settlement in ms: the whole hour where the stamp is near one, else the nearest minute."""
+    # Far from a whole hour a stamp keeps its minute: moved, it would pass for a settlement of that hour.
     minute = (stamp_ms + MINUTE_MS // 2) // MINUTE_MS * MINUTE_MS
     hour = (stamp_ms + HOUR_MS // 2) // HOUR_MS * HOUR_MS
     is_near = abs(stamp_ms - hour) <= TOLERANCE_MS
@@ -39,6 +40,7 @@ def settled_at(stamp_ms: Time) -> Time:
 
 def end_hour(end_ms: int) -> int:
     """The hour number that counts as the end of a contract: a position leaves at the whole hour before it."""
+    # Rounded up, because a position leaves an hour before this number: at the last whole hour before the end.
     return -(-(end_ms - WITH_THE_HOUR_MS) // HOUR_MS)
 
 

@@ -29,6 +29,7 @@ def read_table(path: Path, *, text: tuple[str, ...]) -> pa.Table:
     except (pa.ArrowException, ValueError, OverflowError) as error:
         what = "CSV" if path.suffix == ".csv" else "parquet"
         raise DataError(f"is not {what} as expected: {cut(str(error), LONGEST_REASON)}", file=str(path)) from None
+    # Which of two equal names is meant would depend on the library that reads.
     if len(set(table.column_names)) != len(table.column_names):
         raise DataError("has two columns of the same name", file=str(path))
     if table.num_rows == 0:

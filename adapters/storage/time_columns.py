@@ -40,6 +40,7 @@ def milliseconds_of(
         row = int(np.argmax(values.is_null().to_numpy()))
         raise DataError(f"{column} is empty in row {row + 1}", file=str(path))
     if pa.types.is_timestamp(values.type):
+        # Nothing says whether these are UTC or local; hours off, funding would be settled at the wrong prices.
         if values.type.tz is None:
             raise _naive(column, path, str(values[0]), _WRITE if text else _STORE)
         return _in_milliseconds(values)
@@ -53,7 +54,9 @@ def _in_milliseconds(values: pa.ChunkedArray) -> Ints:
     raw = np.asarray(values.cast(pa.int64()).to_numpy(), np.int64)
     per_unit = MILLISECONDS_PER_UNIT[values.type.unit]
     if per_unit <= 1:
+        # Floor division also cuts times before 1970 towards the past.
         return raw // round(1 / per_unit)
+    # Without the bounds a far time would overflow and come back as one that looks true.
     most = np.iinfo(np.int64).max // int(per_unit)
     return np.clip(raw, -most, most) * int(per_unit)
 

@@ -62,6 +62,7 @@ def read_trials(path: Path) -> TrialRecord:
     if TIME not in table.column_names or len(table.column_names) < 2:
         raise DataError(f"is no record of trials: it needs a column {TIME!r} and one per trial", file=str(path))
     hours = milliseconds_of(table, TIME, path)
+    # The blocks of the cross-validation are stretches of time: a hole would put hours of two times into one.
     if np.any(np.diff(hours) != 3_600_000):
         raise DataError("its hours do not follow each other", file=str(path))
     names = tuple(name for name in table.column_names if name != TIME)

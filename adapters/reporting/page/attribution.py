@@ -72,6 +72,7 @@ def totals(run: SavedRun) -> dict[str, float]:
     found = {
         RECEIVED: booked.pop(RECEIVED, 0.0),
         PAID: booked.pop(PAID, 0.0),
+        # Slippage is inside the prices of fills: what is shown as its cost is added back here, and the sum stays.
         BEFORE_SLIPPAGE: booked.pop(PRICE, 0.0) + slippage,
         SLIPPAGE: -slippage,
         FEES: booked.pop(FEES, 0.0),
@@ -87,6 +88,7 @@ def open_value(run: SavedRun) -> float:
 
 
 def _sums(amounts: pd.Series, keys: pd.Series) -> dict[str, float]:
+    # Exact sums, so that the parts of any split add up to the same P&L.
     return {str(key): math.fsum(group) for key, group in amounts.groupby(keys, sort=True)}
 
 
@@ -96,6 +98,7 @@ def by_group(run: SavedRun, groups: Mapping[int, str]) -> pd.DataFrame:
     ``groups`` names the group of a position; entries of no position have a row of their own, and so has the value of
     open positions.
     """
+    # Transfers belong to no position: left out, the rows would not add up to the P&L.
     names = run.ledger["position_id"].map(groups).fillna(NO_POSITION)
     table = run.ledger.pivot_table(
         index=names, columns=parts_of(run.ledger), values="amount_usd", aggfunc=math.fsum, fill_value=0.0
@@ -111,6 +114,7 @@ def by_group(run: SavedRun, groups: Mapping[int, str]) -> pd.DataFrame:
         table[UNREALISED] = [0.0] * (len(table) - 1) + [unrealised]
     table["pnl"] = table.sum(axis=1)
     table["trades"] = traded.value_counts().reindex(table.index, fill_value=0)
+    # Stable, so that equal sums stand in the same order in every page of the run.
     return table.reindex(table["pnl"].abs().sort_values(ascending=False, kind="stable").index)
 
 
@@ -122,6 +126,7 @@ def pairs_of(run: SavedRun) -> dict[int, str]:
 
 def coins_of(run: SavedRun) -> dict[int, str]:
     """Position to coin."""
+    # From the ledger, not the trades: positions that are still open have no trade yet.
     first = of_positions(run.ledger).groupby("position_id")["symbol"].first()
     return dict(zip(first.index.astype(int), first.astype(str), strict=True))
 
@@ -148,6 +153,7 @@ def over_time(run: SavedRun) -> pd.DataFrame:
     )
     booked = booked.reindex(times, fill_value=0.0).cumsum()
     booked = booked.reindex(columns=[*dict.fromkeys([RECEIVED, PAID, PRICE, FEES, *booked.columns])], fill_value=0.0)
+    # With what is open: realised alone would jump at every exit by what prices did in weeks.
     booked[PRICE] += run.equity["unrealised_usd"].to_numpy()
     booked["pnl"] = run.equity["equity_usd"].to_numpy() - run.initial_capital_usd
     return booked

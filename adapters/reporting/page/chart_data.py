@@ -52,8 +52,10 @@ def curves(run: SavedRun, extras: Extras, some: slice) -> list[dict[str, Any]]:
     """P&L in % of capital over time: the run first, then the references; one that dwarfs the others starts hidden."""
     own = _pnl_pct(run.equity["equity_usd"], run.initial_capital_usd)
     found = [{"name": run.name, "kind": "run", "pct": floats(own[some]), "hidden": False}]
+    # Curves of other hours would be drawn beside this run's clock, each at the wrong time.
     if extras.curves is None or len(extras.curves) != run.hours:
         return found
+    # A run that never traded is flat: measured by it alone every optimum would dwarf it.
     widest = max(float(np.abs(own).max()), 0.05)
     for name in extras.curves.columns:
         pct = _pnl_pct(extras.curves[name], run.initial_capital_usd)
@@ -63,6 +65,7 @@ def curves(run: SavedRun, extras: Extras, some: slice) -> list[dict[str, Any]]:
             widest = max(widest, float(np.abs(pct).max()))
         if is_itself(run, facts):
             continue
+        # An optimum far above everything flattens the other curves into one line.
         dwarfs = kind == "optimum" and float(np.abs(pct).max()) > DWARFS * widest
         found.append({"name": name, "kind": kind, "pct": floats(pct[some]), "hidden": dwarfs})
     return found
@@ -125,6 +128,7 @@ def trades_data(run: SavedRun, extras: Extras) -> dict[str, Any]:
         "entry": stamps(trades["entry_time"]),
         "exit": stamps(trades["exit_time"]),
         "hours": [int(hours) for hours in trades["duration_hours"]],
+        # Both legs: the table of trades states a notional for one.
         "size": rounded(2 * trades["position_size_usd"], 0),
         "pnl": rounded(trades["pnl_usd"], 2),
         "pct": rounded(trades["pnl_pct"], 3),
@@ -136,6 +140,7 @@ def trades_data(run: SavedRun, extras: Extras) -> dict[str, Any]:
     }
     if extras.entries is None:
         return found
+    # By position: trades stand in the order of closing, which another table need not have.
     seen = extras.entries.set_index("position_id").reindex(trades["position_id"])
     kept = {"now": "funding_now_bps", "week": "net_funding_168h_bps", "spread": "spread_bps", "rank": "rank"}
     return found | {key: rounded(seen[column].astype("float64"), 1) for key, column in kept.items()}

@@ -32,6 +32,7 @@ def comparison_page(runs: Sequence[Compared]) -> str:
     """The whole document."""
     names = labels([one.run for one in runs])
     table = parts_table(runs, names)
+    # A run that knew the future is so far ahead that the others' bars would vanish beside it.
     honest = [one.run for one in runs if not one.run.manifest.get("knows_future")]
     shown = [name for one, name in zip(runs, names, strict=True) if one.run in honest] or names
     data = {
@@ -62,6 +63,7 @@ def labels(runs: Sequence[SavedRun]) -> list[str]:
     """Names that tell the runs apart: the strategy, with the folder where one strategy stands there twice."""
     often = Counter(run.name for run in runs)
     plain = [run.name if often[run.name] == 1 else f"{run.name} ({run.folder.name})" for run in runs]
+    # Folders in different places may have one name too.
     twice = Counter(plain)
     return [name if twice[name] == 1 else f"{name} {k}" for k, name in enumerate(plain, start=1)]
 
@@ -92,6 +94,7 @@ def differences(runs: Sequence[SavedRun]) -> list[str]:
 
 def differing_settings(settings: Sequence[dict[str, Any]]) -> list[str]:
     """Top-level settings that are not the same in all runs; parameters of strategies are expected to differ."""
+    # Fees are left out here, since they are compared by their hash and told on their own.
     keys = sorted({key for one in settings for key in one} - {"strategies", "fees"})
     return [key for key in keys if any(one.get(key) != settings[0].get(key) for one in settings)]
 

@@ -42,6 +42,7 @@ class Extras:
     def share_of(self, optimum: str, pnl_usd: float | None) -> float | None:
         """P&L as a fraction of what an optimum made; None where that made nothing or was not played."""
         found = self.reference(optimum)
+        # An optimum that earned nothing is no measure: a share of it would be infinite or have the wrong sign.
         most = None if found is None else found["metrics"]["pnl_usd"]
         return pnl_usd / most if pnl_usd is not None and most is not None and most > 0 else None
 
@@ -85,6 +86,7 @@ def _stress(path: Path) -> dict[str, Any]:
 
 
 def _significance(path: Path) -> dict[str, Any]:
+    # A file of an older version lacks fields; the page shows a dash for them.
     return {**dict.fromkeys(Significance.model_fields), **read_object(path)}
 
 
@@ -103,6 +105,7 @@ def _folds(path: Path) -> list[dict[str, Any]]:
 def _read(path: Path, reader: Any) -> Any:
     try:
         return reader(path)
+    # Runs without these files are whole; only a file that is there and broken is a reason to stop.
     except FileNotFoundError:
         return None
     except Exception as error:  # pandas, pyarrow and json raise many kinds for a broken file

@@ -13,6 +13,7 @@ def by_hour(run: SavedRun) -> pd.DataFrame:
     """USD of funding by hour of the day (rows 0..23) and day (columns, every day of the run)."""
     funding = _funding(run)
     table = funding.pivot_table(index=funding["time"].dt.hour, columns="day", values="amount_usd", aggfunc="sum")
+    # Every hour and day has a cell, booked or not: left out, the axes would hide the quiet ones.
     return table.reindex(index=range(24), columns=_days(run)).fillna(0.0)
 
 

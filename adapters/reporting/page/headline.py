@@ -142,6 +142,7 @@ def _share(name: str, optimum: str, note: str, run: SavedRun, extras: Extras) ->
     share = extras.share_of(optimum, run.metrics["pnl_usd"])
     played = extras.reference(optimum)
     if share is None:
+        # Three reasons for a dash, and they mean different things: earned nothing, not known, never played.
         known = played is not None and None not in (run.metrics["pnl_usd"], played["metrics"]["pnl_usd"])
         return Figure(name, DASH, "it earned nothing" if known else "" if played else "not played for this run")
     return Figure(name, pct(100 * share, 1 if abs(share) < 0.1 else 0, signed=False), note)

@@ -15,6 +15,7 @@ def usd(value: float | None, *, signed: bool = True) -> str:
     """Whole dollars from a hundred on, cents below."""
     if value is None:
         return DASH
+    # What rounds to 100.00 is shown as 100, not as 100.00 beside whole dollars.
     places = 0 if abs(value) >= 99.995 else 2
     return f"{number(value, places, signed=signed)} USD"
 

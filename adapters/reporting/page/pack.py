@@ -24,12 +24,14 @@ def embedded(values: Mapping[str, Any]) -> Markup:
 
 def floats(values: Any) -> str:
     """32-bit floats, little endian, base64; nan is kept."""
+    # JSON has no nan and spells every digit; four bytes are enough for a pixel.
     return base64.b64encode(np.asarray(values, "<f4").tobytes()).decode()
 
 
 def thinned(rows: int) -> slice:
     """Every k-th hour, the last one among them, so that a long run stays small."""
     step = max(1, -(-rows // MOST_POINTS))
+    # Counted from the end: the last hour is the result that the numbers beside the chart state.
     return slice((rows - 1) % step if rows else 0, None, step)
 
 
@@ -55,5 +57,6 @@ def coded(values: pd.Series) -> dict[str, Any]:
 
 def stamps(values: pd.Series) -> list[int | None]:
     """Hours since 1970 (whole runs are hourly); None for NaT."""
+    # The unit of times differs by file format and version of pandas, and so would the integers.
     seconds = values.dt.as_unit("s").astype("int64")
     return [None if missing else int(s) // 3600 for s, missing in zip(seconds, values.isna(), strict=True)]

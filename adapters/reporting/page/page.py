@@ -98,6 +98,7 @@ def render(template: str, **values: Any) -> str:
 @cache
 def _environment() -> Environment:
     environment = Environment(
+        # Undefined names raise: a renamed value would otherwise leave an empty place that nobody notices.
         loader=PackageLoader("adapters.reporting.page"), autoescape=True, undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
@@ -121,6 +122,7 @@ def asset(name: str) -> Markup:
 @cache
 def _plotly() -> str:
     """The library as it was installed, gzip in base64: a third of its size, and nothing in it can end a script."""
+    # Without the time of packing, so that the same run always gives the same page.
     return base64.b64encode(gzip.compress(get_plotlyjs().encode(), mtime=0)).decode()
 
 

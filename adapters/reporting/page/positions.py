@@ -37,6 +37,7 @@ def lanes(entries: Sequence[pd.Timestamp], exits: Sequence[pd.Timestamp]) -> lis
     for entry, left in zip(entries, exits, strict=True):
         lane = next((k for k, until in enumerate(busy_until) if until <= entry), len(busy_until))
         until = pd.Timestamp.max.tz_localize("UTC") if pd.isna(left) else left
+        # A slice, because the lane may be a new one behind the last.
         busy_until[lane : lane + 1] = [until]
         found.append(lane)
     return found

@@ -55,6 +55,7 @@ def _whole(value: float | None) -> int | None:
 def assumed_funding(run: SavedRun) -> pd.DataFrame:
     """Funding that was assumed (and taken back) by exchange and coin: bookings and USD left in the P&L."""
     assumed = run.ledger[run.ledger["assumed"]]
+    # Reversals are among them: what was assumed and then settled sums to nothing and leaves its bookings.
     found = assumed.groupby(["exchange", "symbol"], as_index=False).agg(
         bookings=("amount_usd", "size"), amount_usd=("amount_usd", "sum")
     )

@@ -142,6 +142,7 @@ def _trials(extras: Extras) -> Iterator[Remark]:
 def _concentration(run: SavedRun) -> Iterator[Remark]:
     pnl = run.metrics["pnl_usd"]
     best = None if pnl is None else best_trade_share(run)
+    # One trade alone is always all of the P&L, and a share of a loss means nothing.
     if best is None or pnl is None or len(run.trades) < 2 or pnl <= 0 or best[0] < 0.5 * pnl:
         return
     yield Remark(
@@ -168,6 +169,7 @@ def _possible(run: SavedRun, extras: Extras) -> Iterator[Remark]:
     share, lasting = extras.share_of(HINDSIGHT, pnl), extras.share_of(PERSISTENT, pnl)
     if pnl is None or share is None or run.manifest.get("knows_future"):
         return
+    # A share of the optimum means nothing for a loss: what was possible is told instead.
     if pnl <= 0:
         most, kept = (
             (extras.reference(name) or {}).get("metrics", {}).get("pnl_usd") for name in (HINDSIGHT, PERSISTENT)
@@ -188,6 +190,7 @@ def _survives(run: SavedRun, extras: Extras) -> Iterator[Remark]:
     stress = extras.stress
     if stress is None or not run.metrics["trades"]:
         return
+    # The first row is the run at its own costs, which has been told already.
     rows = [f"x{row['multiple']:g} {pct(row['pnl_pct'])}" for row in stress["costs"][1:]]
     if not rows:
         return

@@ -30,6 +30,7 @@ def story_of(run: SavedRun, extras: Extras) -> Story:
     """Where the P&L came from, how much of the optima it is, and dearer costs."""
     parts, metrics = totals(run), run.metrics
     pnl, price = metrics["pnl_usd"], metrics["price_pnl_usd"]
+    # The rest, not a list of kinds: the row adds up whatever kinds the ledger has.
     other = None if pnl is None or price is None else pnl - parts[RECEIVED] - parts[PAID] - parts[FEES] - price
     shares = (extras.share_of(optimum, pnl) for optimum in (HINDSIGHT, PERSISTENT))
     stress = extras.stress or {"costs": [], "one_hour_late": None}
@@ -49,6 +50,7 @@ def _cell(value: float | int | None, form: str) -> str:
     if value is None:
         return "-"
     text = f"{value:{form}}"
+    # +0 or -0 says that there was something, and there was not.
     return text if _says_something(text) else text.lstrip("+-")
 
 

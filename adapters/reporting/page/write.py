@@ -38,6 +38,7 @@ def read_compared(folder: Path, beside: Path | None = None) -> Compared:
     """A run with its extras; with ``beside`` its report is linked as seen from that folder."""
     link = None if beside is None or beside == folder else f"{folder.relative_to(beside).as_posix()}/{REPORT}"
     run = read_run(folder)
+    # Here the file and what it lacks can be named; a template would only miss a value.
     require_facts(run, FACTS)
     return Compared(run, read_extras(folder), link)
 
