@@ -45,7 +45,6 @@ def command(
     from adapters.paper.state_folder import check_place_of_state
     from engine.errors import UserError
 
-    # Before any exchange is asked: a wrong --state is refused at once.
     check_place_of_state(state)
     chosen = load_config(config, overrides, **who)
     if replay is not None and (once or now is not None):
