@@ -21,7 +21,8 @@ from adapters.datasets.arrays import market_of
 from adapters.datasets.layout import DatasetInfo
 from adapters.datasets.load import load_dataset
 from adapters.datasets.write import coin_table, write_dataset
-from engine.market.data import MarketData, hour_of, time_of
+from engine.market.data import MarketData
+from engine.windows import hour_of, time_of
 
 COINS, EXCHANGES, HOURS = 175, ("binanceusdm", "bybit"), 60 * 24
 RUNS = 3

@@ -9,7 +9,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from engine.analysis.hindsight import best_plan, fixed_size, with_planned_fills
-from engine.market.data import hour_of
+from engine.windows import hour_of
 from strategies.plugin import Context, Enter, Exit, Order, Settings, UserError, View
 
 

@@ -11,13 +11,7 @@ from engine.errors import shown
 
 def hour(text: str) -> datetime:
     """An aware time on a whole hour, such as 2025-01-31T23:00Z, as UTC: the ``type`` of a click option."""
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise click.BadParameter(f"{shown(text)} is not a time; write it like 2025-01-31T23:00Z") from None
-    if time.tzinfo is None:
-        raise click.BadParameter(f"{shown(text)} has no time zone; write it as UTC, like 2025-01-31T23:00Z")
-    time = time.astimezone(UTC)
+    time = _aware(text, "2025-01-31T23:00Z")
     # As UTC: where clocks are half an hour off, a whole hour of theirs is none of the data.
     if time.minute or time.second or time.microsecond:
         raise click.BadParameter(f"{shown(text)} is not a whole hour")
@@ -31,10 +25,15 @@ def day_or_hour(text: str) -> datetime:
 
 def instant(text: str) -> datetime:
     """An aware time, to the second, as UTC."""
+    return _aware(text, "2025-01-31T23:00:20Z")
+
+
+def _aware(text: str, example: str) -> datetime:
+    """A time with its zone, as UTC. Raises ``BadParameter`` that shows the example."""
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise click.BadParameter(f"{shown(text)} is not a time; write it like 2025-01-31T23:00:20Z") from None
+        raise click.BadParameter(f"{shown(text)} is not a time; write it like {example}") from None
     if time.tzinfo is None:
-        raise click.BadParameter(f"{shown(text)} has no time zone; write it as UTC, like 2025-01-31T23:00:20Z")
+        raise click.BadParameter(f"{shown(text)} has no time zone; write it as UTC, like {example}")
     return time.astimezone(UTC)

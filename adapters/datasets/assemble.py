@@ -16,7 +16,8 @@ from adapters.datasets.layout import DatasetInfo, Delisting, coin_paths
 from adapters.gate.frozen import frozen_hours, frozen_note
 from adapters.naming.symbols import symbol_among
 from engine.errors import DataError
-from engine.market.data import NEVER, PER_LEG_FLOATS, MarketData, hour_of, time_of
+from engine.market.data import NEVER, PER_LEG_FLOATS, MarketData
+from engine.windows import hour_of, time_of
 
 Notes = tuple[str, ...]
 

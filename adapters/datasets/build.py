@@ -30,7 +30,8 @@ from adapters.gate.limits import GateSettings
 from adapters.gate.market import gate_market
 from adapters.gate.refusals import lines_of
 from adapters.naming.exchanges import is_known, nearest_exchange
-from engine.market.data import Floats, Ints, MarketData, time_of
+from engine.market.data import Floats, Ints, MarketData
+from engine.windows import time_of
 
 VOLUME_BARS = 24
 

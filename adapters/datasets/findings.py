@@ -8,7 +8,7 @@ from typing import Literal
 
 from adapters.storage.stamps import year_of
 from engine.errors import DataError
-from engine.market.data import EPOCH
+from engine.windows import EPOCH
 
 Severity = Literal["error", "warning"]
 

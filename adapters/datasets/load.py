@@ -21,8 +21,9 @@ from adapters.datasets.windows import check_windows
 from adapters.gate.limits import GateSettings
 from adapters.gate.refusals import lines_of
 from engine.errors import DataError, UserError
-from engine.market.data import PER_LEG_FLOATS, MarketData, time_of
+from engine.market.data import PER_LEG_FLOATS, MarketData
 from engine.settings import hash_of
+from engine.windows import time_of
 
 
 @dataclass(frozen=True, eq=False)

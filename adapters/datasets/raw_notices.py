@@ -15,8 +15,9 @@ from adapters.datasets.raw_rows import read_rows
 from adapters.datasets.selection import EVERYTHING
 from adapters.storage.stamps import HOUR_MS, end_hour, is_plausible
 from adapters.storage.time_columns import milliseconds_of
-from engine.market.data import NEVER, MarketData, time_of
+from engine.market.data import NEVER, MarketData
 from engine.market.notices import last_word
+from engine.windows import time_of
 
 NOTICES_FILE = "delistings.parquet"
 NOTICE_COLUMNS = ("exchange", "symbol", "base", "multiplier", "seen_time", "end_time")

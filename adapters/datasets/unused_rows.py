@@ -7,7 +7,7 @@ import pandas as pd
 from adapters.datasets.contracts import LEG
 from adapters.gate.frozen import frozen_bars, frozen_note
 from engine.errors import DataError
-from engine.market.data import time_of
+from engine.windows import time_of
 
 LEGS_SHOWN = 10
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from adapters.datasets.layout import NamedWindow, WindowName
 from engine.errors import UserError
-from engine.market.data import hour_of, time_of
+from engine.windows import hour_of, time_of
 
 ORDER: tuple[WindowName, ...] = ("train", "validation", "test")
 SHARES = (0.70, 0.15, 0.15)

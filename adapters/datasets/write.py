@@ -26,7 +26,8 @@ from adapters.naming.symbols import LONGEST_SYMBOL
 from adapters.storage.atomic import new_directory
 from adapters.storage.giving_way import Owned, check_place, unfamiliar
 from engine.errors import DataError
-from engine.market.data import MarketData, time_of
+from engine.market.data import MarketData
+from engine.windows import time_of
 
 Progress = Callable[[str, int, int], None]
 """Called with (what, done, total)."""

@@ -7,7 +7,7 @@ import json
 import ssl
 import string
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import lru_cache
@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import ccxt.async_support as ccxt
 
+from adapters.configuration.settings import merge
 from adapters.exchanges.bounded import bound_answers
 from adapters.exchanges.calls import BrokenAnswer, Caller
 from adapters.exchanges.coins import Listing, listings
@@ -38,15 +39,6 @@ def clock_at(now: datetime | None) -> Clock | None:
         return None
     stands_at = round(now.timestamp() * 1000)
     return lambda: stands_at
-
-
-def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Both mappings, nested ones merged; ``over`` wins."""
-    merged = dict(base)
-    for key, value in over.items():
-        old = merged.get(key)
-        merged[key] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return merged
 
 
 def build_client(

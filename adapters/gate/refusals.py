@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from engine.market.data import time_of
+from engine.windows import time_of
 
 NAMED = 5
 LONGEST_TEXT = 60

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from adapters.exchanges.their_clocks import Stamp, another_time
 from engine.errors import UserError
-from engine.market.data import EPOCH
+from engine.windows import EPOCH
 
 
 def require_our_hour(stamps: Sequence[Stamp], tolerance_seconds: float) -> None:

@@ -17,8 +17,8 @@ from adapters.storage.giving_way import check_place
 from adapters.storage.run_files import write_run
 from engine.accounting.tape import prepare
 from engine.analysis.metrics import Metrics, compute_metrics
-from engine.market.data import time_of
 from engine.settings import hash_of
+from engine.windows import time_of
 
 
 def export_run(journal: Journal, out: Path) -> Metrics:

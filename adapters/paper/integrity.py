@@ -15,7 +15,7 @@ from adapters.paper.schema import DIGESTED, RECORD_TABLES
 from adapters.paper.state_folder import RESTORE, UNREADABLE
 from engine.accounting.books import PORTFOLIO
 from engine.errors import DataError, in_words
-from engine.market.data import time_of
+from engine.windows import time_of
 
 if TYPE_CHECKING:
     from adapters.paper.journal_reader import JournalReader

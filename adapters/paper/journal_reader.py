@@ -17,8 +17,8 @@ from adapters.paper.schema import META, RECORD_TABLES
 from adapters.paper.state_folder import DATABASE, RESTORE, UNREADABLE, told
 from engine.errors import DataError, in_words
 from engine.live_window import FACTS, HourFacts, Settled
-from engine.market.data import time_of
 from engine.market.notices import Notice
+from engine.windows import time_of
 
 
 class JournalReader:

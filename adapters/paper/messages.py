@@ -9,7 +9,7 @@ from typing import Any
 from adapters.paper.session import Played
 from engine.accounting.books import Reason
 from engine.accounting.records import trade_pnl
-from engine.market.data import time_of
+from engine.windows import time_of
 
 PairName = Callable[[int], str]
 GOOD = ("ok", "history", "closed")

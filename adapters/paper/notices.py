@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from adapters.paper.entries import Event
 from adapters.paper.live_facts import LegName
-from engine.market.data import NEVER, MarketData, time_of
+from engine.market.data import NEVER, MarketData
 from engine.market.notices import Notice, later_word
+from engine.windows import time_of
 
 
 def news_of_ends(

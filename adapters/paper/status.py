@@ -13,8 +13,8 @@ from adapters.paper.messages import in_short, shown
 from engine.accounting.books import Kind
 from engine.analysis.assumed_funding import METRIC, assumed_words
 from engine.analysis.metrics import assumed_share_pct
-from engine.market.data import EPOCH
 from engine.market.schedule import ACTUAL
+from engine.windows import EPOCH
 
 OK, DEGRADED, STALE = "ok", "degraded", "stale"
 EXIT_CODES = {OK: 0, DEGRADED: 1, STALE: 2}

@@ -19,10 +19,11 @@ from engine.accounting.loop import HourlyLoop, order_records
 from engine.accounting.records import Records, join
 from engine.accounting.tape import prepare
 from engine.live_window import MAX_DELAY_HOURS
-from engine.market.data import MarketData, time_of
+from engine.market.data import MarketData
 from engine.observation.answers import answer
 from engine.observation.opportunities import OpportunityBuilder
 from engine.observation.view import View
+from engine.windows import time_of
 
 NOT_REPLAYED = ("meta", "legs")
 """Tables that the replay is made from; what the others hold must come out of it."""

@@ -13,7 +13,7 @@ from adapters.research.comparison.causes import CAUSES, Matched
 from adapters.research.comparison.compare import Comparison, Side, decision_hour
 from adapters.research.comparison.held import Held
 from engine.analysis.assumed_funding import assumed_words
-from engine.market.data import time_of
+from engine.windows import time_of
 
 MOST_POSITIONS, MOST_SETTINGS = 10, 8
 

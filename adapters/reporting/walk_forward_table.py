@@ -13,8 +13,7 @@ from adapters.reporting.figures import cell, cells, column, columns
 from adapters.research.walk_forward.account import Account, Tested
 from adapters.research.walk_forward.choices import Choice
 from adapters.research.walk_forward.plan import WalkForwardPlan
-from engine.market.data import time_of
-from engine.windows import Window
+from engine.windows import Window, time_of
 
 PNL = "pnl_pct_per_7d"
 TESTED = columns(PNL, "pnl_pct", "trades")

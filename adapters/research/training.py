@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import AwareDatetime, ValidationError
+from pydantic import AwareDatetime
 from stable_baselines3.common.logger import configure
 
 from adapters.configuration.settings import ArbSettings
@@ -24,13 +24,14 @@ from adapters.storage.atomic import replacing_file
 from adapters.storage.bundles import FILES_SHA256, save_bundle
 from adapters.storage.giving_way import check_place
 from adapters.storage.looks import record_look
+from adapters.storage.plans import read_plan_file
 from adapters.storage.regular_files import sha256_of
 from adapters.storage.run_files import write_json
-from adapters.storage.sealed import SealError, read_sealed, write_sealed
+from adapters.storage.sealed import write_sealed
 from engine.analysis.metrics import Metrics
 from engine.errors import DataError, UserError, in_words
 from engine.observation.encoding import fit_scaler
-from engine.settings import Settings, first_problem
+from engine.settings import Settings
 from engine.windows import Window
 from engine.worlds import AnyWorld
 from rl_training.environments.episodes import TrainingMarket
@@ -130,16 +131,8 @@ def begin(folder: Path, plan: TrainingPlan) -> None:
 
 def read_plan(folder: Path) -> TrainingPlan:
     """The plan of a run. Raises ``UserError`` when the folder has none that can be read."""
-    try:
-        return TrainingPlan.model_validate(read_sealed(folder / PLAN))
-    except FileNotFoundError:
-        raise UserError(f"{folder} has no {PLAN}; it is not the folder of a training run") from None
-    except OSError as error:
-        raise UserError(f"{folder / PLAN} cannot be read: {error.strerror}") from None
-    except SealError as error:
-        raise UserError(f"{folder / PLAN} {error}; start the training anew") from None
-    except ValidationError as error:
-        raise UserError(f"{folder / PLAN} cannot be used: {first_problem(TrainingPlan, error)}") from None
+    absent = f"{folder} has no {PLAN}; it is not the folder of a training run"
+    return read_plan_file(folder / PLAN, TrainingPlan, absent=absent, anew="the training")
 
 
 def train(

@@ -11,8 +11,9 @@ from adapters.sample.coins import choose_coins
 from adapters.sample.generator import generate
 from adapters.sample.settings import SampleSettings, read_sample_settings
 from engine.errors import SettingsError
-from engine.market.data import NEVER, MarketData, time_of
+from engine.market.data import NEVER, MarketData
 from engine.settings import parse_settings
+from engine.windows import time_of
 
 SOURCE = (
     "SYNTHETIC: made by the seeded generator of arb, not recorded from any exchange. The names of coins and exchanges "

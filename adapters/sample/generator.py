@@ -25,7 +25,8 @@ from adapters.sample.liquidity import liquidity
 from adapters.sample.prices import index_path, quotes, shocks, volatility_path
 from adapters.sample.processes import significant
 from adapters.sample.settings import SampleSettings
-from engine.market.data import NEVER, PER_LEG_FLOATS, Floats, MarketData, hour_of
+from engine.market.data import NEVER, PER_LEG_FLOATS, Floats, MarketData
+from engine.windows import hour_of
 
 Leg = dict[str, Floats]
 

@@ -17,8 +17,16 @@ def layers_of_zip(content: bytes, path: Path) -> Layers:
     Raises ``BundleError``.
     """
     try:
-        return actor_layers(policy_arrays(BytesIO(content)))
+        arrays = policy_arrays(BytesIO(content))
+    except Exception as error:  # zipfile and what it calls raise a dozen unrelated classes for a malformed file
+        raise _unreadable(path, error) from None
+    try:
+        return actor_layers(arrays)
     except KeyError as error:
         raise BundleError(f"{path} is not a policy with one actor network: {error} is missing") from None
-    except Exception as error:  # zipfile and what it calls raise a dozen unrelated classes for a malformed file
-        raise BundleError(f"{path}: not a readable policy: {' '.join(str(error).split())[:200]}") from None
+    except Exception as error:  # layers whose names or shapes are none of ours
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> BundleError:
+    return BundleError(f"{path}: not a readable policy: {' '.join(str(error).split())[:200]}")

@@ -15,8 +15,8 @@ from engine.accounting.books import Kind, Leg, NoteKind, OrderKind, Reason
 from engine.accounting.records import Records, trade_pnl
 from engine.accounting.tape import Tape
 from engine.analysis.metrics import Metrics
-from engine.market.data import time_of
 from engine.market.schedule import ACTUAL
+from engine.windows import time_of
 
 IN_TRANSIT_NAME = "in_transit"
 

@@ -15,10 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import DataError, UserError
-from engine.windows import EPOCH as EPOCH
-from engine.windows import Window
-from engine.windows import hour_of as hour_of
-from engine.windows import time_of as time_of
+from engine.windows import Window, hour_of, time_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

@@ -14,7 +14,7 @@ read nor set.
 from collections.abc import Iterable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from threadpoolctl import ThreadpoolController
 from torch import nn
 
-from engine.errors import BundleError, SettingsError, UserError
+from engine.errors import SettingsError, UserError
 from rl_training.learners.flat_numerics import (
     Array,
     FlatParameters,
@@ -41,7 +41,6 @@ from rl_training.learners.flat_numerics import (
     towers,
 )
 from rl_training.learners.protocol import DivergenceError
-from rl_training.learners.torch_archive import policy_arrays
 from rl_training.random_state import pack_generator, unpack_generator
 
 Checkpoint = dict[str, npt.NDArray[Any] | int | float]
@@ -357,17 +356,6 @@ class FlatPPO(PPO):
     def _vectors(self) -> dict[str, Array]:
         flat = self._parameters
         return {"weights": flat.weights, "adam_m": flat.adam_m, "adam_v": flat.adam_v}
-
-
-def load_policy_arrays(zip_path: str | Path | BinaryIO) -> dict[str, npt.NDArray[Any]]:
-    """The policy's arrays in a stable-baselines3 zip by their state dict names, without unpickling anything.
-
-    BundleError where the file is no such zip (cut short, or a pointer to a large file) or holds more than tensors.
-    """
-    try:
-        return policy_arrays(zip_path)
-    except Exception as problem:  # zipfile and what it calls raise a dozen unrelated classes for a malformed file
-        raise BundleError(f"{zip_path}: not a readable policy: {' '.join(str(problem).split())[:200]}") from problem
 
 
 def _require_supported(agent: FlatPPO) -> None:

@@ -6,8 +6,9 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+from support_cli import arb
 from support_environment import FIRST, LAST, builder, market, random_policy
-from support_training import arb, tiny, write_tiny_dataset
+from support_training import tiny, write_tiny_dataset
 
 from adapters.configuration.settings import load_settings
 from adapters.datasets.load import load_dataset

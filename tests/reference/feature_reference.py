@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 from reference_legs import LegHistory
 
-from engine.market.data import MarketData, time_of
+from engine.market.data import MarketData
 from engine.settings import EngineSettings, fee_rate
+from engine.windows import time_of
 
 
 class LegSeries:

@@ -28,8 +28,9 @@ from reference_records import (
 )
 
 from engine.errors import UserError
-from engine.market.data import MarketData, time_of
+from engine.market.data import MarketData
 from engine.settings import EngineSettings
+from engine.windows import time_of
 
 __all__ = ["Enter", "Exit", "LedgerRow", "ReferenceResult", "Trade", "simulate"]
 

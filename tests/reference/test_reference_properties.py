@@ -15,7 +15,8 @@ from market_strategies import Case, cases, random_case
 from reference_engine import ReferenceResult, simulate
 from small_market import NAN
 
-from engine.market.data import PER_LEG_FLOATS, hour_of
+from engine.market.data import PER_LEG_FLOATS
+from engine.windows import hour_of
 
 few = settings(max_examples=60, deadline=None, database=None)
 

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from reference_records import Enter, Exit
 
-from engine.market.data import NEVER, MarketData, hour_of
+from engine.market.data import NEVER, MarketData
 from engine.settings import EngineSettings, FeeRow, FilterSettings, MarginSettings
+from engine.windows import hour_of
 
 COINS = ("AAAUSDT", "BBBUSDT", "CCCUSDT")
 EXCHANGES = ("binanceusdm", "bybit", "hyperliquid", "okx")

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from engine.market.data import NEVER, MarketData, hour_of
+from engine.market.data import NEVER, MarketData
 from engine.settings import EngineSettings, FeeRow
+from engine.windows import hour_of
 
 START = hour_of(datetime(2024, 1, 1, tzinfo=UTC))
 NAN = float("nan")

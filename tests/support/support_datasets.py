@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from adapters.datasets.arrays import market_of
 from adapters.datasets.hourly_intervals import hourly_intervals
 from adapters.datasets.layout import DatasetInfo, NamedWindow
-from engine.market.data import PER_LEG_FLOATS, MarketData, hour_of, time_of
+from engine.market.data import PER_LEG_FLOATS, MarketData
+from engine.windows import hour_of, time_of
 
 START = "2024-05-01T00:00Z"
 FIRST = hour_of(pd.Timestamp(START).to_pydatetime())

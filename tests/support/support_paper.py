@@ -16,10 +16,10 @@ from adapters.paper.setup import Player, prepare_player, session_of
 from engine.accounting.records import Records
 from engine.accounting.tape import prepare
 from engine.backtest import run_backtest
-from engine.market.data import MarketData, time_of
+from engine.market.data import MarketData
 from engine.observation.opportunities import OpportunityBuilder
 from engine.settings import EngineSettings
-from engine.windows import Window
+from engine.windows import Window, time_of
 
 
 def dataset_of(market: MarketData, name: str = "made-up") -> Dataset:

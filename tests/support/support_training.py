@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 from support_datasets import info_of, small_market, window
 
-from adapters.cli import main
 from adapters.datasets.write import write_dataset
 from adapters.storage.sealed import read_sealed, write_sealed
 
@@ -32,15 +30,6 @@ def write_tiny_dataset(folder: Path) -> Path:
     windows = {"train": window(0, 249), "validation": window(290, 349), "test": window(390, 419)}
     write_dataset(market, folder, info_of(market, windows=windows))
     return folder
-
-
-def arb(*arguments: object) -> int:
-    """Exit code of a command run in this process."""
-    with pytest.raises(SystemExit) as stopped:
-        main([str(argument) for argument in arguments])
-    code = stopped.value.code
-    assert isinstance(code, int)
-    return code
 
 
 def rewrite(path: Path, **changes: object) -> None:

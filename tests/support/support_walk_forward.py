@@ -10,11 +10,12 @@ from typing import Any
 
 import yaml
 from small_market import wandering_market
-from support_training import arb
+from support_cli import arb
 
 from adapters.datasets.layout import DatasetInfo, NamedWindow
 from adapters.datasets.write import write_dataset
-from engine.market.data import MarketData, time_of
+from engine.market.data import MarketData
+from engine.windows import time_of
 
 HOURS = 330
 GRID = {"carry": {"window_hours": [24], "horizon_hours": [24, 96], "enter_margin": [1.0, 3.0], "leave_margin": [0.1]}}

@@ -15,10 +15,10 @@ from adapters.storage.giving_way import check_place
 from adapters.storage.pbt_names import JOB
 from adapters.storage.sealed import SealError, read_sealed, write_sealed
 from engine.errors import DataError, SettingsError, UserError
-from engine.market.data import time_of
 from engine.observation.encoding import Scaler, fit_scaler
 from engine.observation.opportunities import OpportunityBuilder
 from engine.settings import Settings, first_problem
+from engine.windows import time_of
 from engine.worlds import World
 from rl_training.learners.registry import LearnerName
 from rl_training.pbt.schedule import Schedule, schedule_of

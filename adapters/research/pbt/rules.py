@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from adapters.research.contestants import RULES
 from adapters.research.pbt.job import PBTJob, load_job_data
 from adapters.research.players import make_player
 from adapters.research.playing import play
 from engine.analysis.metrics import Metrics
 from engine.windows import Window
-
-RULES = ("hold", "greedy", "carry", "basis")
 
 
 def rules_on_validation(job: PBTJob) -> dict[str, Metrics]:

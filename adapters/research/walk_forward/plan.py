@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 
-from pydantic import AwareDatetime, ValidationError
+from pydantic import AwareDatetime
 
 from adapters.configuration.settings import ArbSettings, load_settings, read_yaml
 from adapters.configuration.strategy_registry import check_names, load_strategy_class, needs_future, parse_parameters
@@ -16,11 +16,12 @@ from adapters.configuration.tuning_grids import SHIPPED_GRIDS, Grid, Point, poin
 from adapters.datasets.load import Dataset
 from adapters.research.markets import window_of
 from adapters.storage.giving_way import check_place, unfamiliar
+from adapters.storage.plans import read_plan_file
 from adapters.storage.provenance import code_version, command_line
-from adapters.storage.sealed import SealError, read_sealed, write_sealed
+from adapters.storage.sealed import write_sealed
 from engine.analysis.folds import Fold, FoldLengths, folds_of
 from engine.errors import SettingsError, UserError
-from engine.settings import Settings, first_problem
+from engine.settings import Settings
 from engine.windows import Window, time_of
 
 PLAN = "plan.json"
@@ -176,16 +177,8 @@ def remove_work(folder: Path) -> str | None:
 def read_plan(out: Path) -> WalkForwardPlan:
     """The plan of an unfinished walk-forward. Raises ``UserError`` when there is none, or none that can be read."""
     path = unfinished(out) / PLAN
-    try:
-        return WalkForwardPlan.model_validate(read_sealed(path))
-    except FileNotFoundError:
-        raise UserError(f"there is no {path}; {out} is not a walk-forward that was cut") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    except SealError as error:
-        raise UserError(f"{path} {error}; start the walk-forward anew") from None
-    except ValidationError as error:
-        raise UserError(f"{path} cannot be used: {first_problem(WalkForwardPlan, error)}") from None
+    absent = f"there is no {path}; {out} is not a walk-forward that was cut"
+    return read_plan_file(path, WalkForwardPlan, absent=absent, anew="the walk-forward")
 
 
 def _before_test(dataset: Dataset) -> datetime | None:

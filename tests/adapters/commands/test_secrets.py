@@ -21,8 +21,8 @@ from click.testing import CliRunner
 from loopback.faults import Rule
 from loopback.server import LoopbackServer
 from loopback.world import HOUR_MS
+from support_cli import arb
 from support_exchanges import PATIENCE, world_of
-from support_training import arb
 
 from adapters.cli import arb as command_line
 from adapters.paper.messages import Message

@@ -17,7 +17,8 @@ from adapters.datasets.load import load_dataset
 from adapters.datasets.raw_tables import read_bars, read_settlements
 from adapters.datasets.windows import WindowEdges
 from engine.errors import DataError, UserError
-from engine.market.data import MarketData, hour_of
+from engine.market.data import MarketData
+from engine.windows import hour_of
 
 
 def market_from(folder: Path, prices: list[pd.DataFrame], funding: list[pd.DataFrame]) -> MarketData:

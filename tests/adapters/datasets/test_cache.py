@@ -34,7 +34,7 @@ from adapters.datasets.windows import WindowEdges
 from adapters.datasets.write import write_dataset
 from adapters.storage import array_store
 from adapters.storage.code_fingerprint import fingerprint_of_sources
-from engine.market.data import time_of
+from engine.windows import time_of
 
 
 @pytest.fixture(autouse=True)

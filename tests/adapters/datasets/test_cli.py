@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from support_cli import arb
 from support_datasets import bars, info_of, raw_pair, settlements, small_market, window, write_raw
 
-from adapters.cli import main
 from adapters.datasets.findings import Finding
 from adapters.datasets.layout import read_info
 from adapters.datasets.write import write_dataset
@@ -21,15 +21,6 @@ from adapters.reporting.findings_list import findings_list
 @pytest.fixture(autouse=True)
 def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ARB_CACHE_DIR", str(tmp_path / "cache"))
-
-
-def arb(*arguments: object) -> int:
-    """Exit code of a command run in this process."""
-    with pytest.raises(SystemExit) as stopped:
-        main([str(argument) for argument in arguments])
-    code = stopped.value.code
-    assert isinstance(code, int)
-    return code
 
 
 def test_build_inspect_split_validate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

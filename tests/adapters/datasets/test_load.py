@@ -30,7 +30,8 @@ from adapters.datasets.load import load_dataset
 from adapters.datasets.pickles import refuse_pickle
 from adapters.datasets.write import write_dataset
 from engine.errors import DataError, UserError
-from engine.market.data import NEVER, PER_LEG_FLOATS, MarketData, time_of
+from engine.market.data import NEVER, PER_LEG_FLOATS, MarketData
+from engine.windows import time_of
 
 
 def stored(tmp_path: Path, market: MarketData | None = None, **changes: Any) -> Path:

@@ -22,7 +22,7 @@ from adapters.cli import main
 from adapters.datasets.layout import read_info
 from adapters.datasets.raw_tables import FUNDING_COLUMNS, PRICE_COLUMNS, read_bars, read_settlements
 from adapters.exchanges.ranking import rank
-from engine.market.data import hour_of
+from engine.windows import hour_of
 
 COINS = ("BTC", "ETH", "PEPE", "SOL")
 ALL = "BTCUSDT,ETHUSDT,PEPEUSDT,SOLUSDT"

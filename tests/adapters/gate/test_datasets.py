@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from support_cli import arb
 from support_datasets import (
     FIRST,
     bars,
@@ -21,7 +22,6 @@ from support_datasets import (
     write_raw,
 )
 
-from adapters.cli import main
 from adapters.datasets.build import build_dataset
 from adapters.datasets.load import load_dataset, load_pieces
 from adapters.datasets.validate import validate
@@ -36,13 +36,6 @@ WIDE = GateSettings(max_price_disagreement=0.9, max_lone_move=1e6, max_mark_dist
 @pytest.fixture(autouse=True)
 def cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ARB_CACHE_DIR", str(tmp_path / "cache"))
-
-
-def arb(*arguments: object) -> int:
-    """Exit code of a command run in this process."""
-    with pytest.raises(SystemExit) as stopped:
-        main([str(argument) for argument in arguments])
-    return int(stopped.value.code or 0)
 
 
 def market(factor: float = 1.0, hours: int = 48) -> MarketData:

@@ -23,7 +23,7 @@ from adapters.paper.journal import Journal
 from adapters.paper.setup import prepare_player
 from adapters.paper.status import status_of
 from adapters.paper.verify import verify
-from engine.market.data import time_of
+from engine.windows import time_of
 
 
 @contextmanager

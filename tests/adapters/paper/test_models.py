@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support_cli import arb
 from support_datasets import info_of, small_market
 from support_environment import random_policy
-from support_training import arb
 
 from adapters.configuration.settings import load_settings
 from adapters.datasets.write import write_dataset

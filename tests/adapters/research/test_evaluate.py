@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from support_cli import arb
 from support_environment import FIRST, LAST, builder, random_policy
-from support_training import arb, write_tiny_dataset
 from support_training import tiny as tiny_settings
+from support_training import write_tiny_dataset
 
 from adapters.configuration.settings import load_settings
 from adapters.research.evaluation import draw_windows, rank_correlation, summary

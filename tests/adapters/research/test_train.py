@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 import torch
 from stable_baselines3 import PPO
+from support_cli import arb
 from support_environment import course
-from support_training import STEPS_PER_ROLLOUT, arb, rewrite, tiny, write_tiny_dataset
+from support_training import STEPS_PER_ROLLOUT, rewrite, tiny, write_tiny_dataset
 
 from adapters.configuration.settings import load_settings
 from adapters.datasets.load import load_dataset

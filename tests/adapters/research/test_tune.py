@@ -26,8 +26,8 @@ from engine.analysis.metrics import compute_metrics
 from engine.analysis.statistics import backtest_overfitting, deflated_sharpe, sharpe
 from engine.backtest import run_backtest
 from engine.errors import DataError, SettingsError
-from engine.market.data import time_of
 from engine.observation.opportunities import OpportunityBuilder
+from engine.windows import time_of
 from strategies.plugin import Context
 
 HOURS = 300

@@ -20,8 +20,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
 from stable_baselines3 import PPO
+from support_cli import arb
 from support_environment import SPEC, random_policy, vec_environment
-from support_training import arb
 
 from adapters.configuration.settings import ArbSettings, load_settings
 from adapters.storage import bundles, sealed

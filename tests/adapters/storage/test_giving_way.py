@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support_cli import arb
 from support_datasets import info_of, small_market, window
 from support_environment import random_policy
 
-from adapters.cli import main
 from adapters.datasets.write import write_dataset
 from adapters.reporting.pbt_tensorboard import Scalars
 from adapters.research.deployment import CARD, roll_back, shipped_only
@@ -60,13 +60,6 @@ def _cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ARB_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "arrays"))
         yield
-
-
-def arb(*words: Any) -> int:
-    with pytest.raises(SystemExit) as ended:
-        main([str(word) for word in words])
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
 
 
 def everything(folder: Path) -> dict[str, str]:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support_cli import arb
 from support_report import add_extras, played, save
-from support_training import arb
 
 from adapters.reporting.figures import cells
 from adapters.reporting.page import page

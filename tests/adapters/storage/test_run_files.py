@@ -17,8 +17,8 @@ from engine.accounting.records import NO_RECORDS, Records
 from engine.accounting.tape import Tape, prepare
 from engine.analysis.metrics import compute_metrics
 from engine.backtest import run_backtest
-from engine.market.data import time_of
 from engine.observation.opportunities import OpportunityBuilder
+from engine.windows import time_of
 
 SEEDS = (2, 3, 4, 5, 6, 7, 8, 10)
 

@@ -12,7 +12,7 @@ from same_records import assert_same
 
 from adapters.datasets.build import market_from_raw
 from adapters.datasets.raw_tables import read_bars, read_settlements
-from engine.market.data import hour_of
+from engine.windows import hour_of
 
 RAW = Path(__file__).resolve().parents[4] / "shared" / "market"
 pytestmark = [

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from support_cli import arb
 from support_datasets import FIRST, bars, settlements, stamp, write_older, write_raw
 from support_funding import LONG, SHORT, both_bars, built, calm_prices, held, record
 
-from adapters.cli import main
 from adapters.datasets.hourly_intervals import hourly_intervals
 from adapters.datasets.load import load_dataset
 from adapters.datasets.validate import validate
@@ -33,15 +33,6 @@ HOURS = 600
 @pytest.fixture(autouse=True)
 def _cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ARB_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "arrays"))
-
-
-def arb(*arguments: object) -> int:
-    """Exit code of a command run in this process."""
-    with pytest.raises(SystemExit) as stopped:
-        main([str(argument) for argument in arguments])
-    code = stopped.value.code
-    assert isinstance(code, int)
-    return code
 
 
 def backtest(dataset: Path, out: Path, strategy: str) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support_cli import arb
 from support_datasets import info_of, small_market
 from support_environment import FIRST, LAST, SPEC, builder, random_policy
-from support_training import arb
 
 from adapters.configuration.settings import load_settings
 from adapters.datasets.write import write_dataset

@@ -17,10 +17,13 @@ from stable_baselines3.common.vec_env import VecEnv
 from support_flat_ppo import BanditEnv, RandomWalkEnv, agent_of, collect, weights_of
 from threadpoolctl import threadpool_limits
 
+from adapters.storage.bundles import read_model
+from adapters.storage.policy_zip import layers_of_zip
 from engine.errors import BundleError, SettingsError, UserError
 from rl_training.learners.flat_numerics import Array
-from rl_training.learners.flat_ppo import _THREADS, FlatPPO, load_policy_arrays
+from rl_training.learners.flat_ppo import _THREADS, FlatPPO
 from rl_training.learners.protocol import DivergenceError
+from rl_training.learners.torch_archive import policy_arrays
 
 
 def train_both(monkeypatch: pytest.MonkeyPatch, stock: PPO, flat: FlatPPO, updates: int = 1) -> None:
@@ -326,7 +329,7 @@ def test_trap_19_adopting_an_agent_copies_weights_and_optimiser_state_and_nothin
 
 def test_policy_arrays_are_read_without_unpickling(tmp_path: Path) -> None:
     agent = agent_of(FlatPPO, RandomWalkEnv(4)).learn(128)
-    arrays = load_policy_arrays(saved(agent, tmp_path))
+    arrays = policy_arrays(saved(agent, tmp_path))
     state = agent.policy.state_dict()
     assert arrays.keys() == state.keys()
     for name in state:
@@ -351,9 +354,9 @@ def test_trap_25_files_that_are_no_policy_or_run_code_are_refused(tmp_path: Path
     for name, bad in {"pointer": pointer, "short": content[: len(content) // 2], "armed": armed.getvalue()}.items():
         (tmp_path / name).write_bytes(bad)
         with pytest.raises(BundleError, match=f"{name}: not a readable policy"):
-            load_policy_arrays(tmp_path / name)
+            layers_of_zip(bad, tmp_path / name)
     with pytest.raises(BundleError, match="missing"):
-        load_policy_arrays(tmp_path / "missing")
+        read_model(tmp_path / "missing")
     assert not (tmp_path / "exploded").exists()
 
 

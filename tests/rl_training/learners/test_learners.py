@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 from stable_baselines3.common.logger import KVWriter, Logger
+from support_cli import arb
 from support_environment import SPEC, course, random_policy
 from support_pbt import InThisProcess, Silent
-from support_training import arb, tiny, write_tiny_dataset
+from support_training import tiny, write_tiny_dataset
 
 from adapters.configuration.settings import load_settings
 from adapters.datasets.load import load_dataset

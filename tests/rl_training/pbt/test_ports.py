@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support_cli import arb
 from support_pbt import InMemory, InThisProcess, Silent
-from support_training import arb, tiny, write_tiny_dataset
+from support_training import tiny, write_tiny_dataset
 
 from adapters.research.pbt.job import PBTJob, load_job_data, read_job
 from adapters.research.pbt.reports import summary

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from support_cli import arb
 from support_datasets import info_of, small_market, window
 
-from adapters.cli import main
 from adapters.datasets.write import write_dataset
 
 YOUNG = ("--set", "min_history_hours=4", "--set", "strategies.greedy.holding_hours=8")
@@ -29,12 +29,6 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "tiny"
     write_dataset(market, folder, info_of(market, windows={"test": window(100, 149)}))
     return folder
-
-
-def arb(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        main([str(argument) for argument in arguments])
-    return int(stopped.value.code or 0)
 
 
 @pytest.fixture(scope="module")

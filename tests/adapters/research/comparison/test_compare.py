@@ -16,11 +16,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from market_strategies import random_case
 from scripted import Scripted
+from support_cli import arb
 from support_datasets import info_of, small_market
 from support_paper import replay_state
 from support_runs import START, Made, made_run, marks
 
-from adapters.cli import main
 from adapters.datasets.write import write_dataset
 from adapters.paper.export import export_run
 from adapters.research.comparison.causes import CAUSES
@@ -336,13 +336,6 @@ def paper_and_backtest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple
     more = ("--data", tmp_path / "tiny", "--out", tmp_path / "backtest")
     assert arb("backtest", "--strategy", "random", *more, *span, *shared) == 0
     return tmp_path / "paper", tmp_path / "backtest"
-
-
-def arb(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        main([str(argument) for argument in arguments])
-    assert isinstance(stopped.value.code, int)
-    return stopped.value.code
 
 
 def test_a_replay_on_paper_has_no_drift_from_the_backtest(

@@ -19,7 +19,8 @@ import pandas as pd
 import pytest
 from scipy.stats import spearmanr
 from stable_baselines3 import PPO
-from support_training import arb, rewrite, tiny, write_tiny_dataset
+from support_cli import arb
+from support_training import rewrite, tiny, write_tiny_dataset
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from adapters.reporting.pbt_console import Narrator

@@ -13,9 +13,9 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from support_cli import arb
 from support_datasets import info_of, small_market, window
 
-from adapters.cli import main
 from adapters.configuration.settings import ArbSettings, load_settings
 from adapters.datasets.write import write_dataset
 from adapters.reporting.stress_table import print_study, rows
@@ -293,13 +293,6 @@ def dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     windows = {"train": window(0, 69), "validation": window(70, 149)}
     write_dataset(market, tmp_path / "tiny", info_of(market, windows=windows))
     return tmp_path / "tiny"
-
-
-def arb(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as stopped:
-        main([str(argument) for argument in arguments])
-    assert isinstance(stopped.value.code, int)
-    return stopped.value.code
 
 
 YOUNG = ("--set", "min_history_hours=4")

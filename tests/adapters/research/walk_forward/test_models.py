@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from support_cli import arb
 from support_datasets import info_of, small_market
-from support_training import HOURS, TINY, arb, tiny
+from support_training import HOURS, TINY, tiny
 from support_walk_forward import assert_same_results, folds, rows
 
 import adapters.research.training as training_module
@@ -25,9 +26,9 @@ from adapters.storage.bundles import load_bundle
 from adapters.storage.saved_run import read_run
 from engine.analysis.metrics import compute_metrics
 from engine.backtest import run_backtest
-from engine.market.data import MarketData, time_of
+from engine.market.data import MarketData
 from engine.observation.encoding import fit_scaler
-from engine.windows import Window
+from engine.windows import Window, time_of
 from strategies.plugin import Context
 
 WALK = (

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support_training import arb, rewrite
+from support_cli import arb
+from support_training import rewrite
 from support_walk_forward import FOLDS, assert_same_results, options, walk, write_data
 
 import adapters.research.walk_forward.plan as plan_module

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from support_training import arb
+from support_cli import arb
 from support_walk_forward import (
     FOLD_HOURS,
     FOLDS,
@@ -51,9 +51,8 @@ from engine.analysis.folds import Fold
 from engine.analysis.metrics import Metrics, compute_metrics, fitness
 from engine.analysis.statistics import deflated_sharpe
 from engine.backtest import run_backtest
-from engine.market.data import hour_of
 from engine.observation.opportunities import OpportunityBuilder
-from engine.windows import Window
+from engine.windows import Window, hour_of
 from strategies.plugin import Context
 
 SEEN = load_settings(None, [SETTINGS[1]])
