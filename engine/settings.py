@@ -127,6 +127,25 @@ class MarginSettings(Settings):
         return self
 
 
+class MakerSettings(Settings):
+    """Resting orders of ``execution: maker_then_hedge`` (docs/design.md section 4 has the model)."""
+
+    leg: Literal["auto", "long", "short"] = "auto"
+    """Which leg of the position rests, when it is opened and when it is closed; ``auto``: the one that saves more."""
+    offset_bps: Annotated[float, Field(ge=0, le=MOST_BPS, allow_inf_nan=False)] = 2.0
+    """Of the limit from the first trade of the hour, away from the market; at least half the known spread."""
+    through_bps: Annotated[float, Field(ge=0, le=MOST_BPS)] = 1.0
+    """How far beyond the limit the market must trade for it to count as filled; at the limit itself it never does."""
+    volume_share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.01
+    """Of the turnover beyond the limit, at most that much is filled with us."""
+    adverse_bps: Annotated[float, Field(ge=0, le=MOST_BPS, allow_inf_nan=False)] = 1.0
+    """Against us on what was filled: the market goes on in the direction that filled the order."""
+    hedge_bps: Annotated[float, Field(ge=0, le=MOST_BPS, allow_inf_nan=False)] = 1.0
+    """More on the other leg, which is taken at once: the order has to get there first."""
+    fallback: Literal["taker", "cancel"] = "taker"
+    """What becomes of an entry that was not filled: both legs are taken an hour later, or it is given up."""
+
+
 class EngineSettings(Settings):
     """Capital, risk, costs and the fill model of one run (docs/design.md sections 3 and 4)."""
 
@@ -158,8 +177,10 @@ class EngineSettings(Settings):
     latency_hours: Annotated[int, Field(ge=0, le=168)] = 0
     fill_at: Literal["next_trade", "last_trade"] = "next_trade"
     """``last_trade`` fills at the price that the strategy sees: only to show what that would invent."""
-    liquidity: Literal["taker"] = "taker"
-    """Which rate of the fee table is paid: that of orders which take what is offered."""
+    execution: Literal["taker", "maker_then_hedge"] = "taker"
+    """``taker``: both legs take what is offered. ``maker_then_hedge``: one leg rests in the book for an hour, the other
+    is taken when it is filled (``maker``); what protects, is liquidated or ends with the data always takes."""
+    maker: MakerSettings = MakerSettings()
     cost_multiple: Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)] = 1.0
     """Multiplies fees (of liquidations and transfers too) and slippage; stress tests use it."""
     leg_failure_probability: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
@@ -168,21 +189,27 @@ class EngineSettings(Settings):
     fees: Mapping[str, tuple[FeeRow, ...]] = Field(default_factory=dict)
     filters: FilterSettings = FilterSettings()
 
-    @field_validator("liquidity", mode="before")
+    @model_validator(mode="before")
     @classmethod
-    def _no_certain_maker(cls, value: Any) -> Any:
-        if value == "maker":
+    def _no_liquidity(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and "liquidity" in values:
             raise ValueError(
-                "a resting order is not sure to be filled, and the maker's fee on fills that are sure invents about "
-                "6 bps an entry; there is no model of resting orders yet: leave it at taker"
+                "liquidity is no setting any more: the maker's fee on fills that are sure invents about 6 bps an "
+                "entry; set execution to maker_then_hedge for orders that may be missed, or leave it at taker"
             )
-        return value
+        return values
 
     @model_validator(mode="after")
     def _leverage_needs_liquidation(self) -> Self:
         if self.leverage > 1 and self.account == "pooled":
             raise ValueError("leverage above 1 needs account=by_exchange: a pooled account is never liquidated")
         return self
+
+    @property
+    def hours_to_fill(self) -> int:
+        """Hours from an order to the row that books its fill."""
+        # What rests is filled at an unknown time of the hour, and counts at its end.
+        return self.latency_hours + (self.execution == "maker_then_hedge")
 
     def cost_table_hash(self) -> str:
         """Identity of the fee table, which bundles and manifests carry."""
@@ -250,7 +277,7 @@ def known_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
     return keys
 
 
-def fee_rate(rows: tuple[FeeRow, ...], liquidity: str, time: datetime) -> float:
+def fee_rate(rows: tuple[FeeRow, ...], kind: Literal["maker", "taker"], time: datetime) -> float:
     """The rate in force: of the latest row dated at or before ``time``, else of the earliest row."""
     # People append rows to the table in any order.
     ordered = sorted(rows, key=lambda row: row.since)
@@ -258,4 +285,4 @@ def fee_rate(rows: tuple[FeeRow, ...], liquidity: str, time: datetime) -> float:
     for row in ordered:
         if row.since <= time.date():
             current = row
-    return current.taker if liquidity == "taker" else current.maker
+    return current.taker if kind == "taker" else current.maker

@@ -171,7 +171,7 @@ def _refuse_unknown(parts: Sequence[str]) -> None:
         raise SettingsError(f"--set {shown(key)[1:-1]}: unknown key; {did_you_mean(key, keys)}")
 
 
-def _override_fee(values: dict[str, Any], exchange: str, liquidity: str, value: Any) -> None:
+def _override_fee(values: dict[str, Any], exchange: str, kind: str, value: Any) -> None:
     table = values["fees"] if isinstance(values["fees"], Mapping) else {}
     rows = table.get(exchange)
     if rows is None:
@@ -181,4 +181,4 @@ def _override_fee(values: dict[str, Any], exchange: str, liquidity: str, value: 
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
         raise SettingsError(f"fees.{exchange} = {shown(rows)}: write a list of rows with since, maker and taker")
     # Every dated row: an override of the last one alone would leave the older hours at the old rate.
-    values["fees"] = {**table, exchange: [{**row, liquidity: value} for row in rows]}
+    values["fees"] = {**table, exchange: [{**row, kind: value} for row in rows]}

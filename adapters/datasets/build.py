@@ -120,6 +120,8 @@ def market_from_raw(
     kinds: dict[str, Floats] = {
         "price": _scatter(shape, bar_leg, opened + 1, bars["close"]),
         "fill_price": _scatter(shape, bar_leg, opened, bars["open"]),
+        "high": _scatter(shape, bar_leg, opened, bars["high"]),
+        "low": _scatter(shape, bar_leg, opened, bars["low"]),
         "funding_rate": _scatter(shape, paid_leg, paid, settlements["funding_rate"]),
         "funding_interval_hours": _scatter(shape, paid_leg, paid, settlements["interval_hours"]),
         "volume_24h_usd": trailing_sum(_scatter(shape, bar_leg, opened + 1, bars["volume_usd"]), VOLUME_BARS),

@@ -16,7 +16,7 @@ from adapters.naming.names import name_of_stem, problem_of, shown
 from adapters.naming.symbols import LONGEST_SYMBOL
 from adapters.storage.atomic import replacing_file
 from engine.errors import DataError, SettingsError
-from engine.market.data import PER_LEG_FLOATS
+from engine.market.data import BAR_EXTREMES, PER_LEG_FLOATS
 from engine.settings import Settings, parse_settings
 
 INFO_FILE = "dataset.yaml"
@@ -24,7 +24,7 @@ PRICE_FOLDER = "price_history"
 OPPORTUNITIES = "opportunities"
 SUFFIXES = (".parquet", ".csv")
 
-KINDS = PER_LEG_FLOATS
+KINDS = (*PER_LEG_FLOATS, *BAR_EXTREMES)
 """Kinds of per-exchange columns; the column of a kind is ``<exchange>_<kind>``."""
 REQUIRED_KINDS = ("price", "funding_rate")
 

@@ -20,7 +20,7 @@ from adapters.datasets.raw_rows import RawRows, read_rows
 from adapters.datasets.selection import EVERYTHING, Selection
 from adapters.gate.limits import MAX_INTERVAL_HOURS, MAX_RATE
 from adapters.storage.stamps import HOUR_MS, MINUTE_MS, settled_at
-from engine.market.data import Floats
+from engine.market.data import BAR_EXTREMES, Floats
 
 PRICES_FILE = "prices_1h.parquet"
 FUNDING_FILE = "funding.parquet"
@@ -33,7 +33,7 @@ _CROWDED = "two settlements within one hour"
 
 
 def read_bars(path: Path, left: LeftOut | None = None, selection: Selection = EVERYTHING) -> pd.DataFrame:
-    """One row per finished hourly bar: coin, exchange, contract, opened_hour, open, close, volume_usd, is_still.
+    """One row per finished hourly bar: coin, exchange, contract, opened_hour, four prices, volume_usd, is_still.
 
     ``opened_hour`` is the hour number of the bar's open; prices are per coin, divided by the multiplier; ``is_still``:
     open, high, low and close are one price and nothing was traded. Sorted by leg and hour, unique; a volume that cannot
@@ -51,7 +51,7 @@ def read_bars(path: Path, left: LeftOut | None = None, selection: Selection = EV
     rows.leave_out(_contradicts_itself(prices), "open or close lies outside of low and high")
     multiplier = _multipliers(rows)
     with np.errstate(all="ignore"):  # what does not come out finite is left out
-        per_coin = {name: prices[name] / multiplier for name in ("open", "close")}
+        per_coin = {name: values / multiplier for name, values in prices.items()}
         # The multiplier cancels: contracts times the price of a contract.
         usd = rows.numbers("volume") * prices["close"]
     for values in per_coin.values():
@@ -61,7 +61,7 @@ def read_bars(path: Path, left: LeftOut | None = None, selection: Selection = EV
     one_price = np.all([values == prices["close"] for values in prices.values()], axis=0)
     is_still = (rows.numbers("volume") == 0) & one_price
     bars = rows.frame(opened_hour=rows.milliseconds // HOUR_MS, **per_coin, volume_usd=usd, is_still=is_still)
-    bars = joined(bars, BARS, left, str(path))
+    bars = joined(_without_disputed_extremes(bars), BARS, left, str(path))
     return _unique(bars, ["opened_hour"], "two different bars", left, path)
 
 
@@ -105,6 +105,16 @@ def _likely_interval(value: float) -> str:
         if value / per_hour in range(1, MAX_INTERVAL_HOURS + 1):
             return f": {value:g}, likely {unit}"
     return f": {value:g}"
+
+
+def _without_disputed_extremes(bars: pd.DataFrame) -> pd.DataFrame:
+    """Of bars that agree in all but high and low, these are unknown; the prices are not in doubt."""
+    same = [name for name in bars.columns if name not in BAR_EXTREMES]
+    twice = bars.duplicated(same, keep=False)
+    if twice.any():
+        known = bars[twice].groupby(same, dropna=False)[[*BAR_EXTREMES]]
+        bars.loc[twice, [*BAR_EXTREMES]] = known.transform(lambda values: values.where(values.nunique() == 1))
+    return bars
 
 
 def _contradicts_itself(prices: dict[str, Floats]) -> NDArray[np.bool_]:

@@ -62,12 +62,12 @@ def _account(settings: ArbSettings) -> str:
 
 
 def _costs(facts: CardFacts) -> str:
-    settings, liquidity = facts.job.settings, facts.job.settings.liquidity
+    settings = facts.job.settings
     used = [name for name in facts.dataset.exchanges if name in settings.fees]
-    rates = (f"{name} {100 * getattr(settings.fees[name][-1], liquidity):.3f} %" for name in used)
+    rates = (f"{name} {100 * settings.fees[name][-1].taker:.3f} %" for name in used)
     return (
         f"## Costs\n\n"
-        f"{liquidity.capitalize()} fees (table `{settings.cost_table_hash()}`): {', '.join(rates)}. "
+        f"Taker fees (table `{settings.cost_table_hash()}`): {', '.join(rates)}. "
         f"Slippage {settings.slippage_bps:g} bps on every fill. Fills at the first trade after the decision. "
         f"Capital {settings.initial_capital_usd:,.0f} USD, {settings.max_positions} positions, "
         f"{_account(settings)}.\n"

@@ -127,6 +127,8 @@ def _span(run: SavedRun) -> str:
 
 
 def decision_hour(held: Held, side: Side) -> int:
-    """The hour at which a position was ordered: its fill was ``latency_hours`` later."""
-    late = int(side.run.manifest["settings"].get("latency_hours", 0))
-    return held.opened - late
+    """The hour at which a position was ordered; its fill may have come later."""
+    settings = side.run.manifest["settings"]
+    # Of runs from before there were resting orders, the manifest says nothing of them.
+    rested = int(settings.get("execution") == "maker_then_hedge")
+    return held.opened - int(settings.get("latency_hours", 0)) - rested
