@@ -134,7 +134,7 @@ class MakerSettings(Settings):
     """Which leg of the position rests, when it is opened and when it is closed; ``auto``: the one that saves more."""
     offset_bps: Annotated[float, Field(ge=0, le=MOST_BPS, allow_inf_nan=False)] = 2.0
     """Of the limit from the first trade of the hour, away from the market; at least half the known spread."""
-    through_bps: Annotated[float, Field(ge=0, le=MOST_BPS)] = 1.0
+    through_bps: NotNegative = 1.0
     """How far beyond the limit the market must trade for it to count as filled; at the limit itself it never does."""
     volume_share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.01
     """Of the turnover beyond the limit, at most that much is filled with us."""

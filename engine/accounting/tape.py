@@ -80,7 +80,7 @@ RULES = np.dtype(
         ("adverse", "f8"),  # cost multiple not included
         ("hedge", "f8"),
         ("volume_share", "f8"),
-        ("gives_up", "i8"),  # 1: an entry that was not filled is cancelled
+        ("gives_up", "i8"),  # 1: an entry that rested and was not filled is cancelled
         ("by_exchange", "i8"),  # 1: margin is kept by exchange, else the six below are not looked at
         ("maintenance", "f8"),  # fraction of notional
         ("liquidation_fee", "f8"),  # fraction of notional, cost multiple included
@@ -219,11 +219,11 @@ def rules_record(settings: EngineSettings) -> NDArray[np.void]:
     rules["cost_multiple"] = settings.cost_multiple
     rules["max_stale"], rules["min_history"] = settings.max_stale_hours, settings.min_history_hours
     rules["latency"] = settings.hours_to_fill
-    maker = settings.maker
-    rules["resting"], rules["resting_side"] = settings.execution == "maker_then_hedge", _RESTING_SIDE[maker.leg]
+    maker, rests = settings.maker, settings.execution == "maker_then_hedge"
+    rules["resting"], rules["resting_side"] = rests, _RESTING_SIDE[maker.leg]
     rules["offset"], rules["through"] = maker.offset_bps / 1e4, maker.through_bps / 1e4
     rules["adverse"], rules["hedge"] = maker.adverse_bps / 1e4, maker.hedge_bps / 1e4
-    rules["volume_share"], rules["gives_up"] = maker.volume_share, maker.fallback == "cancel"
+    rules["volume_share"], rules["gives_up"] = maker.volume_share, rests and maker.fallback == "cancel"
     rules["leg_failure"] = settings.leg_failure_probability
     margin = settings.margin
     rules["by_exchange"] = settings.account == "by_exchange"

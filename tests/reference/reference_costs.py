@@ -36,7 +36,7 @@ def fill(
     base, at_last_trade = _base_price(settings, history, t, dead=outage and history.stale[t] > 0)
     spread = history.spread[t]
     cost = Fraction(0) if isnan(spread) else Fraction(spread) / 2
-    cost += Fraction(settings.slippage_bps) / 10_000 + _impact(settings, history, notional, t)
+    cost += Fraction(settings.slippage_bps) / 10_000 + impact(settings, history, notional, t)
     if outage:
         cost += Fraction(settings.outage_slippage_bps) / 10_000
     return Fill(base * (1 + direction * cost * Fraction(settings.cost_multiple)), base, at_last_trade)
@@ -52,7 +52,7 @@ def _base_price(settings: EngineSettings, history: LegHistory, t: int, *, dead: 
     return Fraction(history.fill_price[t]), False
 
 
-def _impact(settings: EngineSettings, history: LegHistory, notional: Fraction, t: int) -> Fraction:
+def impact(settings: EngineSettings, history: LegHistory, notional: Fraction, t: int) -> Fraction:
     volume = history.traded_volume[t]
     if settings.impact_coefficient == 0 or volume is None:
         return Fraction(0)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from reference_records import Enter, Exit
 
 from engine.market.data import NEVER, MarketData
-from engine.settings import EngineSettings, FeeRow, FilterSettings, MarginSettings
+from engine.settings import EngineSettings, FeeRow, FilterSettings, MakerSettings, MarginSettings
 from engine.windows import hour_of
 
 COINS = ("AAAUSDT", "BBBUSDT", "CCCUSDT")
@@ -318,3 +318,48 @@ def random_margin(rng: Rng, market: MarketData) -> MarginSettings:
         rebalance_below=None if rng.random() < 0.3 else float(rng.uniform(0.2, 0.97)),
         max_exchange_share=None if rng.random() < 0.6 else float(largest + (1 - largest) * rng.uniform(0.0, 0.3)),
     )
+
+
+@st.composite
+def resting_cases(draw: st.DrawFn) -> Case:
+    """Random runs of which orders rest."""
+    return random_resting_case(np.random.default_rng(draw(SEEDS)), **draw(SIZES))
+
+
+def random_resting_case(rng: Rng, coins: int = 2, exchanges: int = 3, hours: int = 100) -> Case:
+    """A random case, with wallets or without, of which orders rest: filled, partly filled and missed."""
+    make = random_margin_case if rng.random() < 0.4 else random_case
+    case = make(rng, coins, exchanges, hours)
+    market = with_bars(rng, case.market)
+    return Case(market, resting(case.settings, random_maker(rng)), case.orders, case.first, case.last)
+
+
+def resting(settings: EngineSettings, maker: MakerSettings) -> EngineSettings:
+    """The settings with orders that rest."""
+    return EngineSettings(**(settings.model_dump() | {"execution": "maker_then_hedge", "maker": maker}))
+
+
+def random_maker(rng: Rng) -> MakerSettings:
+    """Limits near and far, and shares of the turnover from next to nothing to all of it."""
+    return MakerSettings(
+        leg=str(rng.choice(["auto", "long", "short"], p=[0.7, 0.15, 0.15])),  # type: ignore[arg-type]  # one of them
+        offset_bps=float(rng.choice([0.0, 2.0, rng.uniform(0, 100)])),
+        through_bps=float(rng.choice([0.0, 1.0, rng.uniform(0, 50)])),
+        volume_share=float(rng.choice([0.01, 10 ** rng.uniform(-4, 0)])),
+        adverse_bps=float(rng.choice([1.0, rng.uniform(0, 20)])),
+        hedge_bps=float(rng.choice([1.0, rng.uniform(0, 20)])),
+        fallback="cancel" if rng.random() < 0.3 else "taker",
+    )
+
+
+def with_bars(rng: Rng, market: MarketData) -> MarketData:
+    """The market with high and low of its bars, some unknown and some at odds with the fill; more is traded in it."""
+    after = np.roll(market.price, -1, axis=1)
+    after[:, -1] = np.nan
+    reach = np.exp(np.abs(rng.normal(0, 0.006, (2, *market.price.shape))))
+    high, low = np.fmax(market.fill_price, after) * reach[0], np.fmin(market.fill_price, after) / reach[1]
+    for values in (high, low):
+        values[rng.random(values.shape) < 0.03] = np.nan
+    odd = rng.random(high.shape) < 0.02
+    high[odd] = 0.99 * market.fill_price[odd]
+    return replace(market, high=high, low=low, volume_24h_usd=market.volume_24h_usd * 10 ** rng.uniform(0, 4))
