@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from market_strategies import EXCHANGES, random_market
+from market_strategies import EXCHANGES, random_market, with_bars
 
 from engine.accounting.books import ORDER
 from engine.accounting.tape import prepare
@@ -47,7 +47,7 @@ def market_of(seed: int) -> MarketData:
     market = replace(market, funding_known_hour=np.maximum.accumulate(hours, axis=1))
     market.delisting_known_hour[0] = int(market.hours[100])
     market.delisting_hour[0] = int(market.hours[110])
-    return replace(market, recorded=_recorded(market, rng)) if seed % 2 else market
+    return with_bars(rng, replace(market, recorded=_recorded(market, rng))) if seed % 2 else market
 
 
 def _recorded(market: MarketData, rng: np.random.Generator) -> RecordedOpportunities:
