@@ -209,7 +209,7 @@ class EngineSettings(Settings):
     def hours_to_fill(self) -> int:
         """Hours from an order to the row that books its fill."""
         # What rests is filled at an unknown time of the hour, and counts at its end.
-        return self.latency_hours + (self.execution == "maker_then_hedge")
+        return int(self.execution == "maker_then_hedge") + self.latency_hours
 
     def cost_table_hash(self) -> str:
         """Identity of the fee table, which bundles and manifests carry."""

@@ -112,8 +112,9 @@ def _without_disputed_extremes(bars: pd.DataFrame) -> pd.DataFrame:
     same = [name for name in bars.columns if name not in BAR_EXTREMES]
     twice = bars.duplicated(same, keep=False)
     if twice.any():
-        known = bars[twice].groupby(same, dropna=False)[[*BAR_EXTREMES]]
-        bars.loc[twice, [*BAR_EXTREMES]] = known.transform(lambda values: values.where(values.nunique() == 1))
+        extremes = bars.loc[twice, [*BAR_EXTREMES]]
+        count = bars[twice].groupby(same, dropna=False)[[*BAR_EXTREMES]].transform("nunique")
+        bars.loc[twice, [*BAR_EXTREMES]] = extremes.where(count == 1)
     return bars
 
 

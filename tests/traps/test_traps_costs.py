@@ -104,11 +104,13 @@ def test_trap_02_market_orders_pay_taker_fees_and_each_exchange_its_own() -> Non
 
 
 @pytest.mark.trap(2)
-def test_trap_02_the_rates_of_resting_orders_are_refused_until_there_is_a_model_of_them() -> None:
-    with pytest.raises(SettingsError, match=r"liquidity = 'maker': a resting order is not sure to be filled"):
-        load_settings(None, ["liquidity=maker"])
+@pytest.mark.parametrize("value", ["maker", "taker"])
+def test_trap_02_a_sure_fill_at_the_rate_of_resting_orders_cannot_be_set(value: str) -> None:
+    with pytest.raises(SettingsError, match=r"liquidity is no setting any more.*set execution to maker_then_hedge"):
+        load_settings(None, [f"liquidity={value}"])
     rows = (FeeRow(since=date(2024, 1, 1), maker=0.0001, taker=0.0007),)
-    assert [fee_rate(rows, which, datetime(2025, 1, 1, tzinfo=UTC)) for which in ("taker", "maker")] == [0.0007, 0.0001]
+    when = datetime(2025, 1, 1, tzinfo=UTC)
+    assert (fee_rate(rows, "taker", when), fee_rate(rows, "maker", when)) == (0.0007, 0.0001)
 
 
 @pytest.mark.trap(2)

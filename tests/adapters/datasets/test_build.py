@@ -69,6 +69,8 @@ def test_trap_09_build_uses_no_unfinished_bar(cut: int, seed: int, present: list
                     "contract": "BTC",
                     "opened_hour": opened,
                     "open": rng.uniform(90, 110, len(opened)),
+                    "high": 120.0,
+                    "low": 80.0,
                     "close": rng.uniform(90, 110, len(opened)),
                     "volume_usd": rng.uniform(0, 1e6, len(opened)),
                 }
@@ -83,13 +85,13 @@ def test_trap_09_build_uses_no_unfinished_bar(cut: int, seed: int, present: list
     noisy, noisy_paid = table.copy(), paid.copy()
     later = noisy["opened_hour"] >= FIRST + cut
     noisy.loc[later, ["close", "volume_usd"]] = rng.uniform(1, 1e9, (int(later.sum()), 2))
-    noisy.loc[noisy["opened_hour"] > FIRST + cut, "open"] = 5.0
+    noisy.loc[noisy["opened_hour"] > FIRST + cut, ["open", "high", "low"]] = 5.0
     noisy_paid.loc[noisy_paid["row_hour"] > FIRST + cut, "funding_rate"] = 0.05
 
     one = market_from_raw(table, paid, origin="raw")
     two = market_from_raw(noisy, noisy_paid, origin="raw")
     known = one.hours <= FIRST + cut
-    for kind in ("price", "fill_price", "volume_24h_usd", "funding_rate", "funding_interval_hours"):
+    for kind in ("price", "fill_price", "high", "low", "volume_24h_usd", "funding_rate", "funding_interval_hours"):
         np.testing.assert_array_equal(getattr(one, kind)[:, known], getattr(two, kind)[:, known], err_msg=kind)
 
 

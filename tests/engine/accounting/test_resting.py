@@ -186,13 +186,6 @@ def test_without_high_and_low_it_is_refused_and_nothing_is_guessed() -> None:
         prepare(market, plain_settings(execution="maker_then_hedge"))
 
 
-@pytest.mark.trap(2)
-def test_a_sure_fill_at_the_makers_fee_cannot_be_set() -> None:
-    for value in ("maker", "taker"):
-        with pytest.raises(SettingsError, match="liquidity is no setting any more"):
-            parse_settings(EngineSettings, {"liquidity": value})
-
-
 def test_hindsight_says_that_it_does_not_know_orders_that_rest() -> None:
     market = small_market({ALPHA: leg(), BETA: leg()}, HOURS)
     with pytest.raises(UserError, match="execution=taker"):

@@ -47,7 +47,7 @@ def market_of(seed: int) -> MarketData:
     market = replace(market, funding_known_hour=np.maximum.accumulate(hours, axis=1))
     market.delisting_known_hour[0] = int(market.hours[100])
     market.delisting_hour[0] = int(market.hours[110])
-    return with_bars(rng, replace(market, recorded=_recorded(market, rng))) if seed % 2 else market
+    return replace(market, recorded=_recorded(market, rng)) if seed % 2 else market
 
 
 def _recorded(market: MarketData, rng: np.random.Generator) -> RecordedOpportunities:
@@ -304,7 +304,7 @@ def test_another_future_keeps_the_past_and_nothing_else(fill_too: bool) -> None:
 
 @pytest.mark.parametrize("table", TABLES)
 def test_one_table_can_have_another_future_alone(table: str) -> None:
-    market, cut = market_of(1), 90
+    market, cut = with_bars(np.random.default_rng(2), market_of(1)), 90
     other = with_other_future(market, cut, np.random.default_rng(0), tables=(table,))
     changed = {
         name
