@@ -181,6 +181,8 @@ class EngineSettings(Settings):
     """``taker``: both legs take what is offered. ``maker_then_hedge``: one leg rests in the book for an hour, the other
     is taken when it is filled (``maker``); what protects, is liquidated or ends with the data always takes."""
     maker: MakerSettings = MakerSettings()
+    liquidity: None = Field(default=None, exclude=True)
+    """What ``execution`` replaced, kept as a name that is refused with the reason."""
     cost_multiple: Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)] = 1.0
     """Multiplies fees (of liquidations and transfers too) and slippage; stress tests use it."""
     leg_failure_probability: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
@@ -189,15 +191,13 @@ class EngineSettings(Settings):
     fees: Mapping[str, tuple[FeeRow, ...]] = Field(default_factory=dict)
     filters: FilterSettings = FilterSettings()
 
-    @model_validator(mode="before")
+    @field_validator("liquidity", mode="before")
     @classmethod
-    def _no_liquidity(cls, values: Any) -> Any:
-        if isinstance(values, Mapping) and "liquidity" in values:
-            raise ValueError(
-                "liquidity is no setting any more: the maker's fee on fills that are sure invents about 6 bps an "
-                "entry; set execution to maker_then_hedge for orders that may be missed, or leave it at taker"
-            )
-        return values
+    def _no_sure_maker(cls, value: Any) -> Any:
+        raise ValueError(
+            "no setting any more: the maker's fee on fills that are sure invents about 6 bps "
+            "an entry; set execution to maker_then_hedge for orders that may be missed, or leave it at taker"
+        )
 
     @model_validator(mode="after")
     def _leverage_needs_liquidation(self) -> Self:

@@ -106,7 +106,7 @@ def test_trap_02_market_orders_pay_taker_fees_and_each_exchange_its_own() -> Non
 @pytest.mark.trap(2)
 @pytest.mark.parametrize("value", ["maker", "taker"])
 def test_trap_02_a_sure_fill_at_the_rate_of_resting_orders_cannot_be_set(value: str) -> None:
-    with pytest.raises(SettingsError, match=r"liquidity is no setting any more.*set execution to maker_then_hedge"):
+    with pytest.raises(SettingsError, match=r"liquidity = .*: no setting any more.*set execution to maker_then_hedge"):
         load_settings(None, [f"liquidity={value}"])
     rows = (FeeRow(since=date(2024, 1, 1), maker=0.0001, taker=0.0007),)
     when = datetime(2025, 1, 1, tzinfo=UTC)
