@@ -47,6 +47,8 @@ class PPOLearner:
             verbose=0,
             **ppo.model_dump(exclude={"net_arch", "n_steps"}),
         )
+        # Without a logger, learning would leave a folder of its own among the machine's temporary ones.
+        self.log_to(Logger(None, []))
 
     @property
     def steps_done(self) -> int:
