@@ -25,8 +25,8 @@ PRICES = ("open", "high", "low", "close")
 
 
 @pytest.fixture
-def build(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Builder:
-    return Builder(tmp_path, capsys)
+def build(tmp_path: Path) -> Builder:
+    return Builder(tmp_path)
 
 
 def wandering(hours: int = 200, legs: list[tuple[str, str]] | None = None, seed: int = 3) -> MarketData:
