@@ -55,9 +55,10 @@ def bind(function: Any, *arguments: Any) -> Callable[..., Any]:
 def _type_of(value: Any) -> Any:
     """numba's type of a value. For an array of records numba looks through all fields each time; here it is kept."""
     if isinstance(value, tuple):
-        return types.BaseTuple.from_types([_type_of(part) for part in value], type(value))
+        parts = [_type_of(part) for part in value]
+        return types.BaseTuple.from_types(parts, type(value))  # type: ignore[no-untyped-call]  # numba's own
     if type(value) is not np.ndarray:
-        return typeof(value)  # type: ignore[no-untyped-call]  # numba's own
+        return typeof(value)  # type: ignore[no-untyped-call]
     flags, dtype = value.flags, value.dtype
     key = dtype, dtype.isalignedstruct, value.ndim, flags.c_contiguous, flags.f_contiguous, flags.writeable
     if key not in _ARRAYS:

@@ -101,7 +101,9 @@ K1 = {
 def right(tmp_path_factory: pytest.TempPathFactory) -> dict[int, float]:
     """Equity of the same hours undisturbed, by the length of the outage in them."""
     folder = tmp_path_factory.mktemp("right")
-    return {outage: played(folder / str(outage), None, outage=outage)[0] for outage in {case[1] for case in K1.values()}}
+    return {
+        outage: played(folder / str(outage), None, outage=outage)[0] for outage in {case[1] for case in K1.values()}
+    }
 
 
 @pytest.mark.parametrize("what", sorted(K1))

@@ -104,9 +104,7 @@ def test_there_are_random_runs_with_every_kind_of_entry() -> None:
     kinds: set[Kind] = set()
     for seed in SEEDS:
         kinds |= {Kind(kind) for kind in played(seed)[0].ledger["kind"]}
-    assert {
-        *(Kind.FEE, Kind.FUNDING, Kind.PRICE, Kind.TRANSFER, Kind.TRANSFER_FEE, Kind.LIQUIDATION_FEE)
-    } <= kinds
+    assert {*(Kind.FEE, Kind.FUNDING, Kind.PRICE, Kind.TRANSFER, Kind.TRANSFER_FEE, Kind.LIQUIDATION_FEE)} <= kinds
 
 
 def test_a_reversal_is_no_income() -> None:
