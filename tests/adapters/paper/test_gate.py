@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,11 +70,22 @@ def refused(journal: Journal) -> list[tuple[str, str, str]]:
     return [(symbol, exchange, field) for symbol, exchange, field in rows]
 
 
-def played(folder: Path, rule: Rule | None, *, outage: int = 0) -> tuple[float, Journal, list[str]]:
-    """Equity after ten hours, five of them disturbed by a rule; the journal, and the statuses of the hours."""
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state after a first start and an hour more; a test goes on with a copy of it."""
+    folder = tmp_path_factory.mktemp("begun") / "state"
     with LoopbackServer(world_of(10, coins=("BTC", "ETH"))) as server, holding(folder, server) as live:
         live.trading.run()
         live.hour()
+    return folder
+
+
+def played(begun: Path, folder: Path, rule: Rule | None, *, outage: int = 0) -> tuple[float, Journal, list[str]]:
+    """Equity after ten hours, five of them disturbed by a rule; the journal, and the statuses of the hours."""
+    shutil.copytree(begun, folder)
+    world = world_of(10, coins=("BTC", "ETH"))
+    world.now_ms += HOUR_MS
+    with LoopbackServer(world) as server, holding(folder, server) as live:
         server.faults.rules += [rule] if rule else []
         hours = live.hour(outage).hours if outage else tuple(live.hour().hours[-1] for _ in range(5))
         server.faults.rules.clear()
@@ -98,18 +110,19 @@ K1 = {
 
 
 @pytest.fixture(scope="module")
-def right(tmp_path_factory: pytest.TempPathFactory) -> dict[int, float]:
+def right(begun: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, float]:
     """Equity of the same hours undisturbed, by the length of the outage in them."""
     folder = tmp_path_factory.mktemp("right")
-    return {
-        outage: played(folder / str(outage), None, outage=outage)[0] for outage in {case[1] for case in K1.values()}
-    }
+    outages = {outage for _, outage, _ in K1.values()}
+    return {outage: played(begun, folder / str(outage), None, outage=outage)[0] for outage in outages}
 
 
 @pytest.mark.parametrize("what", sorted(K1))
-def test_what_one_exchange_answers_absurdly_costs_nothing(tmp_path: Path, right: dict[int, float], what: str) -> None:
+def test_what_one_exchange_answers_absurdly_costs_nothing(
+    begun: Path, right: dict[int, float], tmp_path: Path, what: str
+) -> None:
     rule, outage, field = K1[what]
-    equity, _, statuses = played(tmp_path / "spoilt", rule, outage=outage)
+    equity, _, statuses = played(begun, tmp_path / "spoilt", rule, outage=outage)
     assert equity == pytest.approx(right[outage], abs=0.01)
     assert ("missed" if outage else "degraded") in statuses
     assert statuses[-2:] == ["ok", "ok"]
