@@ -193,7 +193,7 @@ class EngineSettings(Settings):
 
     @field_validator("liquidity", mode="before")
     @classmethod
-    def _no_sure_maker(cls, value: Any) -> Any:
+    def _no_sure_maker(cls, _: Any) -> Any:
         raise ValueError(
             "no setting any more: the maker's fee on fills that are sure invents about 6 bps "
             "an entry; set execution to maker_then_hedge for orders that may be missed, or leave it at taker"
