@@ -63,8 +63,8 @@ def _account(settings: ArbSettings) -> str:
 
 def _costs(facts: CardFacts) -> str:
     settings, liquidity = facts.job.settings, facts.job.settings.liquidity
-    used = [name for name in facts.dataset.exchanges if name in settings.fees]
-    rates = (f"{name} {100 * getattr(settings.fees[name][-1], liquidity):.3f} %" for name in used)
+    used = [name for name in facts.dataset.exchanges if settings.fee_rows(name)]
+    rates = (f"{name} {100 * getattr(settings.fee_rows(name)[-1], liquidity):.3f} %" for name in used)
     return (
         f"## Costs\n\n"
         f"{liquidity.capitalize()} fees (table `{settings.cost_table_hash()}`): {', '.join(rates)}. "

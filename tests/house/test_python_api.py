@@ -101,7 +101,7 @@ def test_what_cannot_be_played_is_refused(market: arb.Market, strategy: str, win
 def test_a_policy_of_other_fees_is_refused() -> None:
     (bundle,) = [path.parent for path in DEPLOYED.glob("*/bundle.json")]
     dearer = arb.open_market(SAMPLE, fees={"bybit": {"taker": 0.001}})
-    with pytest.raises(BundleError, match="was trained under fee table"):
+    with pytest.raises(BundleError, match="was trained under cost table"):
         arb.play(arb.load_policy(bundle), dearer)
 
 
