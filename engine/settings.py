@@ -201,7 +201,7 @@ class EngineSettings(Settings):
     leg_failure_seed: Seed = 0
     fees: Mapping[str, tuple[FeeRow, ...]] = Field(default_factory=dict)
     fee_tier: Mapping[str, str] = Field(default_factory=dict)
-    """By exchange the tier of the fee table that is paid; an exchange that is not named charges the ordinary account."""
+    """By exchange the tier of the fee table that is paid; where none is named it is that of the ordinary account."""
     spread_model: SpreadModel = "fixed"
     """What a fill crosses where no spread is quoted. ``fixed``: ``slippage_bps`` stands for it. ``volume``: the
     half-spread of ``spreads`` at the last known 24 h volume, or ``slippage_bps`` where that is more: the larger of the
@@ -254,7 +254,9 @@ class EngineSettings(Settings):
         rows = {name: [_unsourced(row) for row in rows] for name, rows in self.cost_table().items()}
         if self.spread_model == "fixed":
             return hash_of(rows)
-        spreads = {name: [_unsourced(row.model_dump(mode="json")) for row in rows] for name, rows in self.spreads.items()}
+        spreads = {
+            name: [_unsourced(row.model_dump(mode="json")) for row in rows] for name, rows in self.spreads.items()
+        }
         return hash_of({"fees": rows, "spreads": spreads})
 
 

@@ -107,7 +107,9 @@ def _differing(one: SavedRun, other: SavedRun) -> dict[str, tuple[Any, Any]]:
 def _said(manifest: Mapping[str, Any]) -> dict[str, Any]:
     stated = manifest.get("settings", {})
     # The hash of the cost tables stands for them, which are too long to be shown.
-    settings = {key: stated[key] for key in EngineSettings.model_fields if key in stated and key not in ("fees", "spreads")}
+    settings = {
+        key: stated[key] for key in EngineSettings.model_fields if key in stated and key not in ("fees", "spreads")
+    }
     played = str(manifest.get("strategy", ""))
     return {
         **settings,
