@@ -77,7 +77,7 @@ def _sources(kept: pd.DataFrame, table: pa.Table, good: NDArray[np.bool_], path:
 
 
 def _volumes_of(coins: pd.DataFrame, turnovers: pd.DataFrame) -> list[float]:
-    """USD of each coin: the median over all scans of its exchange; one that a scan does not list traded next to none."""
+    """USD of each coin: the median over all scans of its exchange; in one without it it traded next to none."""
     scans = turnovers.groupby("exchange")["ms"].nunique()
     listed = turnovers.groupby(["exchange", "coin"])["usd"].apply(np.asarray)
     found = []
