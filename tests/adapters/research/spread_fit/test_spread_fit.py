@@ -1,4 +1,4 @@
-"""``arb data fit-spreads``: coins measured from quotes and turnovers, and a table in which thinner is never narrower."""
+"""``arb data fit-spreads``: coins from quotes and turnovers, and a table in which thinner is never narrower."""
 
 from __future__ import annotations
 
