@@ -13,6 +13,9 @@ from support_cli import arb
 from support_datasets import info_of, small_market, window
 
 from adapters.datasets.write import write_dataset
+from adapters.reporting.page.extras import read_extras
+from adapters.reporting.page.page import reference_rows
+from adapters.storage.saved_run import read_run
 
 WIDE = "spreads.binance=[{since: 2025-01-01, half_spread: [{from_usd: 0, bps: 30}]}]"
 YOUNG = ("--set", "min_history_hours=4", "--set", "strategies.greedy.holding_hours=8", "--set", WIDE)
@@ -86,6 +89,11 @@ def test_references_are_what_a_backtest_of_them_makes(folder: Path, dataset: Pat
         assert facts[name]["metrics"] == without_other_spreads(read(tmp_path / name / "metrics.json"))
         assert facts[name]["knows_future"] is True
     assert facts["hindsight"]["metrics"]["pnl_usd"] > facts["hindsight persistent"]["metrics"]["pnl_usd"] >= 0
+
+
+def test_a_run_that_is_a_reference_is_not_shown_beside_itself(folder: Path) -> None:
+    rows = reference_rows(read_run(folder / "greedy"), read_extras(folder / "greedy"))
+    assert [row["name"] for row in rows] == ["greedy", "hold", "carry", "basis", "hindsight persistent", "hindsight"]
 
 
 def test_the_stress_is_what_backtests_at_other_costs_make(folder: Path, dataset: Path, tmp_path: Path) -> None:
