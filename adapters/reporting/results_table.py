@@ -30,7 +30,9 @@ def print_results(results: Mapping[str, Metrics], *, title: str, console: Consol
         title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1), header_style="bold",
         collapse_padding=bool(beside),  # one column more has no room otherwise
     )  # fmt: skip
-    table.add_column("strategy", overflow="fold", min_width=min(14, max(map(len, results), default=8)))
+    table.add_column(
+        "strategy", overflow="fold", min_width=min(10 if beside else 14, max(map(len, results), default=8))
+    )
     for column in shown:
         table.add_column(column.lines, justify="right", no_wrap=True)
     for name, metrics in results.items():
