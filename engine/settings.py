@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from functools import cache
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
@@ -83,9 +84,40 @@ class FeeRow(Settings):
     """Published fee rates of one exchange from a date on, as fractions of notional; a rebate is negative."""
 
     since: date
+    tier: Annotated[str, Field(min_length=1, max_length=40)] | None = None
+    """Of accounts that trade or hold more (``vip2``); None is the ordinary account."""
     maker: Annotated[float, Field(gt=-0.01, lt=0.1, allow_inf_nan=False)]
     taker: Annotated[float, Field(gt=-0.01, lt=0.1, allow_inf_nan=False)]
     source: str = ""
+
+
+SpreadModel = Literal["fixed", "volume"]
+ELSEWHERE = "elsewhere"
+"""In the table of spreads what holds for exchanges that have no rows of their own."""
+
+
+class SpreadBin(Settings):
+    """Half of the bid-ask spread, in basis points of price, of a leg that trades at least so much in 24 hours."""
+
+    from_usd: NotNegative
+    bps: Annotated[float, Field(ge=0, le=MOST_BPS, allow_inf_nan=False)]
+
+
+class SpreadRow(Settings):
+    """Half-spreads of one exchange by 24 h volume as they were measured at a date, thinnest bin first."""
+
+    since: date
+    half_spread: Annotated[tuple[SpreadBin, ...], Field(min_length=1)]
+    source: str = ""
+
+    @model_validator(mode="after")
+    def _thinner_is_never_narrower(self) -> Self:
+        volumes, widths = [one.from_usd for one in self.half_spread], [one.bps for one in self.half_spread]
+        if volumes[0] != 0 or any(a >= b for a, b in pairwise(volumes)):
+            raise ValueError("from_usd must begin at 0 and rise from bin to bin")
+        if any(a < b for a, b in pairwise(widths)):
+            raise ValueError("a bin of more volume must not be wider than one of less")
+        return self
 
 
 class FilterSettings(Settings):
@@ -168,6 +200,8 @@ class EngineSettings(Settings):
     max_position_loss_pct: Annotated[float, Field(lt=0, ge=-LARGEST, allow_inf_nan=False)] | None = -1.5
     """Stop-loss in % of 2N; None switches it off."""
     slippage_bps: Annotated[float, Field(ge=0, le=MOST_BPS, allow_inf_nan=False)] = 2.0
+    """On every fill: on top of half the quoted spread where one is known, and in its place where none is (see
+    ``spread_model``)."""
     impact_coefficient: NotNegative = 0.0
     outage_slippage_bps: Annotated[float, Field(ge=0, le=MOST_BPS, allow_inf_nan=False)] = 50.0
     max_stale_hours: Hours = 6
@@ -189,6 +223,14 @@ class EngineSettings(Settings):
     """Of each fill of a leg that a strategy orders; protective exits and liquidations do not fail."""
     leg_failure_seed: Seed = 0
     fees: Mapping[str, tuple[FeeRow, ...]] = Field(default_factory=dict)
+    fee_tier: Mapping[str, str] = Field(default_factory=dict)
+    """By exchange the tier of the fee table that is paid; where none is named it is that of the ordinary account."""
+    spread_model: SpreadModel = "fixed"
+    """What a fill crosses where no spread is quoted. ``fixed``: ``slippage_bps`` stands for it. ``volume``: the
+    half-spread of ``spreads`` at the last known 24 h volume, or ``slippage_bps`` where that is more: the larger of the
+    two, not their sum. A quoted spread is charged in both in the same way."""
+    spreads: Mapping[str, tuple[SpreadRow, ...]] = Field(default_factory=dict)
+    """By exchange, ``elsewhere`` for those without rows; read with ``spread_model: volume`` only."""
     filters: FilterSettings = FilterSettings()
 
     @field_validator("liquidity", mode="before")
@@ -211,13 +253,42 @@ class EngineSettings(Settings):
         # What rests is filled at an unknown time of the hour, and counts at its end.
         return int(self.execution == "maker_then_hedge") + self.latency_hours
 
-    def cost_table_hash(self) -> str:
-        """Identity of the fee table, which bundles and manifests carry."""
-        # Where a rate was read changes no cost: a better link must not make bundles refuse the table.
-        rows = {
-            name: [row.model_dump(mode="json", exclude={"source"}) for row in rows] for name, rows in self.fees.items()
+    @model_validator(mode="after")
+    def _tiers_are_in_the_table(self) -> Self:
+        for exchange, tier in self.fee_tier.items():
+            if not self.fee_rows(exchange):
+                known = sorted({row.tier for row in self.fees.get(exchange, ()) if row.tier is not None})
+                raise ValueError(
+                    f"fee_tier.{cut(exchange, LONGEST_VALUE)} = {shown(tier)}: the fee table has "
+                    + (f"{', '.join(known)} there" if known else "no tiers there")
+                )
+        return self
+
+    def fee_rows(self, exchange: str) -> tuple[FeeRow, ...]:
+        """The dated rows that an exchange charges this account, in the order of the table; none: it is not there."""
+        tier = self.fee_tier.get(exchange)
+        return tuple(row for row in self.fees.get(exchange, ()) if row.tier == tier)
+
+    def cost_table(self) -> dict[str, list[dict[str, Any]]]:
+        """The fee rows that are charged, by exchange, as plain values; one of an ordinary account names no tier."""
+        return {
+            name: [row.model_dump(mode="json", exclude_none=True) for row in self.fee_rows(name)] for name in self.fees
         }
-        return hash_of(rows)
+
+    def cost_table_hash(self) -> str:
+        """Identity of the tables of costs that are in force, which bundles and manifests carry."""
+        # Where a rate was read changes no cost: a better link must not make bundles refuse the table.
+        rows = {name: [_unsourced(row) for row in rows] for name, rows in self.cost_table().items()}
+        if self.spread_model == "fixed":
+            return hash_of(rows)
+        spreads = {
+            name: [_unsourced(row.model_dump(mode="json")) for row in rows] for name, rows in self.spreads.items()
+        }
+        return hash_of({"fees": rows, "spreads": spreads})
+
+
+def _unsourced(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key != "source"}
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
@@ -277,12 +348,21 @@ def known_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
     return keys
 
 
-def fee_rate(rows: tuple[FeeRow, ...], kind: Literal["maker", "taker"], time: datetime) -> float:
-    """The rate in force: of the latest row dated at or before ``time``, else of the earliest row."""
+Dated = TypeVar("Dated", FeeRow, SpreadRow)
+
+
+def in_force(rows: Sequence[Dated], time: datetime) -> Dated:
+    """The latest row dated at or before ``time``, else the earliest row."""
     # People append rows to the table in any order.
     ordered = sorted(rows, key=lambda row: row.since)
     current = ordered[0]
     for row in ordered:
         if row.since <= time.date():
             current = row
+    return current
+
+
+def fee_rate(rows: Sequence[FeeRow], kind: Literal["maker", "taker"], time: datetime) -> float:
+    """The rate in force at a time."""
+    current = in_force(rows, time)
     return current.taker if kind == "taker" else current.maker

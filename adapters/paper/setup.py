@@ -77,6 +77,9 @@ def prepare_player(name: str, settings: ArbSettings, models: Sequence[str], seed
 def _engine_part(settings: ArbSettings) -> dict[str, Any]:
     """Settings of the engine; the observation only where it is stated, for else the model brings its own."""
     names = set(EngineSettings.model_fields) | ({"observation"} & settings.model_fields_set)
+    if settings.spread_model == "fixed":
+        # Nobody reads the table then: a row that is added to it must not end a state.
+        names.remove("spreads")
     return settings.model_dump(mode="json", include=names)
 
 

@@ -35,9 +35,10 @@ FILLS = {
 def costs_in_words(settings: ArbSettings) -> str:
     """Under which costs and fills a run was played, on one line."""
     late = f", filled {settings.latency_hours} h late" if settings.latency_hours else ""
+    spread = ", spreads by 24 h volume" if settings.spread_model == "volume" else ""
     phantom = " AT THE LAST TRADE (invents profit)" if settings.fill_at == "last_trade" else ""
     return (
         f"costs: {FILLS[settings.execution]} (table {settings.cost_table_hash()}), {settings.slippage_bps:g} bps "
-        f"slippage a fill{late}{phantom}; capital {settings.initial_capital_usd:,.0f} USD, "
+        f"slippage a fill{spread}{late}{phantom}; capital {settings.initial_capital_usd:,.0f} USD, "
         f"{settings.max_positions} positions"
     )

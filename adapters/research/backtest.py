@@ -10,7 +10,16 @@ from pathlib import Path
 from adapters.configuration.settings import ArbSettings
 from adapters.datasets.load import Dataset
 from adapters.research.dearer_costs import FILE as STRESS
-from adapters.research.dearer_costs import Worlds, an_hour_later, cost_stress, dearer_worlds, write_stress
+from adapters.research.dearer_costs import (
+    Worlds,
+    an_hour_later,
+    cost_stress,
+    dearer_worlds,
+    other_spread,
+    spread_metric,
+    under_other_spread,
+    write_stress,
+)
 from adapters.research.entries import FILE as ENTRIES
 from adapters.research.entries import write_entries
 from adapters.research.manifest import build_manifest
@@ -60,6 +69,8 @@ class BacktestJob:
     late: bool
     inputs: ReportInputs | None
     names: Sequence[str]
+    other_spreads: World[ArbSettings]
+    """The same market under the other model of spreads."""
 
     @property
     def times(self) -> tuple[datetime, datetime]:
@@ -81,6 +92,11 @@ def report_inputs(world: World[ArbSettings], window: Window, play: Play) -> Repo
     return ReportInputs(play_references(world, window, play), dearer_worlds(world))
 
 
+def under_other_spreads(world: World[ArbSettings]) -> World[ArbSettings]:
+    """The market in which every run is played once more."""
+    return world.spread_by(other_spread(world.settings))
+
+
 def run_strategy(job: BacktestJob, player: Player, folder: Path) -> Outcome:
     """Play a strategy and write the files of its run, but for the report, into a folder that is made."""
     played = job.play(player.name, player, job.world, job.window)
@@ -89,7 +105,10 @@ def run_strategy(job: BacktestJob, player: Player, folder: Path) -> Outcome:
         settings, job.dataset, written_by=COMMAND, seed=job.seed, started=job.started,
         strategy=player.name, strategies=list(job.names), models=[str(model) for model in job.models], **played.marks,
     )  # fmt: skip
-    write_run(folder, played.records, played.world.tape, played.metrics, manifest)
+    crossed = under_other_spread(played, job.other_spreads, job.window, job.play)
+    model = job.other_spreads.settings.spread_model
+    metrics = {**played.metrics, spread_metric(model): crossed["pnl_pct_per_7d"]}
+    write_run(folder, played.records, played.world.tape, metrics, manifest)
     found = significance_of(
         player.name, played.records, settings, job.times, job.dataset.fingerprint,
         models=job.models, knows_future=player.knows_future,
@@ -98,10 +117,10 @@ def run_strategy(job: BacktestJob, player: Player, folder: Path) -> Outcome:
     delayed = _delayed(job, played)
     if job.inputs:
         stress = cost_stress(player, job.inputs.worlds, job.window, job.play, played.metrics)
-        write_stress(folder, stress, None if delayed is None else delayed.metrics)
+        write_stress(folder, stress, None if delayed is None else delayed.metrics, {model: crossed})
         write_references(folder, job.inputs.references)
         write_entries(folder, played.records, played.world)
-    return Outcome(played.metrics, found, _remarks(job, played, delayed))
+    return Outcome(metrics, found, _remarks(job, played, delayed))
 
 
 def backtest_only(folder: Path) -> str | None:

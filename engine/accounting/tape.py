@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.accounting.books import NO_WALLETS, Leg
+from engine.accounting.spreads import half_spreads
 from engine.compiled import compiled
 from engine.errors import SettingsError
 from engine.market.carried import carry_forward, staleness
@@ -31,7 +32,7 @@ QUOTE = np.dtype(
         ("price", "f8"),  # last known price, nan before the first
         ("mark", "f8"),  # mark price, else the last known price
         ("fill", "f8"),  # first trade after t, nan where unknown: the price stands in
-        ("half_spread", "f8"),  # fraction of price, 0 where no spread is known
+        ("half_spread", "f8"),  # fraction of price on top of slippage (``spreads``), 0 where nothing is known
         ("volume", "f8"),  # last known 24 h volume above zero in USD (impact divides by it), nan before the first
         ("fee_rate", "f8"),  # fraction of notional in force at t, cost multiple included
         ("fresh_hours", "i4"),  # hours with an own price up to t
@@ -146,7 +147,7 @@ def prepare(
     """Build the tape of a market under the given settings.
 
     ``before`` is what came before a market that is the end of a longer one; ``pairs``, when the caller has them.
-    Raises ``SettingsError`` when an exchange of the market has no row in the fee table, wallets do not fit it, or
+    Raises ``SettingsError`` when an exchange of the market has no row in a table of costs, wallets do not fit it, or
     orders are to rest in bars of which high and low are not known.
     """
     before = nothing_before(market.legs, walked=0) if before is None else before
@@ -159,8 +160,7 @@ def prepare(
     quotes = np.zeros(market.price.shape, QUOTE)
     quotes["price"], quotes["mark"] = price, mark
     quotes["fill"] = np.nan if settings.fill_at == "last_trade" else market.fill_price
-    # Quoted spreads are whole ones, and a fill crosses half. Where none is known slippage alone stands for it.
-    quotes["half_spread"] = np.nan_to_num(market.bid_ask_spread) / 2
+    quotes["half_spread"] = half_spreads(market, settings, before.legs["volume"])
     traded = np.where(market.volume_24h_usd > 0, market.volume_24h_usd, np.nan)
     quotes["volume"] = carry_forward(traded, before.legs["traded_volume"])
     quotes["fee_rate"] = fee_rates(market, settings, "taker")[market.leg_exchange] * settings.cost_multiple
@@ -189,7 +189,7 @@ def fee_rates(market: MarketData, settings: EngineSettings, kind: Literal["maker
     # The table changes by day: one look-up a day, not one an hour.
     days, day_of_hour = np.unique(market.hours // 24, return_inverse=True)
     for i, exchange in enumerate(market.exchanges):
-        rows = settings.fees.get(exchange)
+        rows = settings.fee_rows(exchange)
         if not rows:
             known = ", ".join(sorted(settings.fees)) or "none"
             near = difflib.get_close_matches(exchange, settings.fees, n=1, cutoff=0.6)

@@ -35,6 +35,7 @@ class LegHistory:
 
     def __init__(self, market: MarketData, leg: int, max_stale_hours: int) -> None:
         self.symbol, self.exchange = market.leg_name(leg)
+        self.first_hour = int(market.hours[0]) if len(market.hours) else 0
         self.delisting_hour = int(market.delisting_hour[leg])
         self.delisting_known_hour = int(market.delisting_known_hour[leg])
         self.fill_price: list[float] = market.fill_price[leg].tolist()

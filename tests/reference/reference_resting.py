@@ -11,7 +11,7 @@ from datetime import date
 from fractions import Fraction
 from math import isnan
 
-from reference_costs import impact
+from reference_costs import impact, spread_and_slippage
 from reference_legs import LegHistory
 from reference_records import Leg
 
@@ -59,14 +59,14 @@ def rested(
     rules, worse = settings.maker, Fraction(settings.cost_multiple)
     buys = maker.sign if opening else -maker.sign
     opened, other = Fraction(maker.history.fill_price[t]), Fraction(hedge.history.fill_price[t])
-    away = max(Fraction(rules.offset_bps) * BPS, _half_spread(maker.history, t))
+    away = max(Fraction(rules.offset_bps) * BPS, _half_spread(settings, maker.history, t))
     limit = opened * (1 - buys * away)
     filled = min(quantity, _most(settings, maker.history, t, buys, limit))
     if filled <= 0:
         return nothing
     paid = limit * (1 + buys * Fraction(rules.adverse_bps) * BPS * worse)
     base = other * limit / opened
-    costs = _half_spread(hedge.history, t) + Fraction(settings.slippage_bps) * BPS
+    costs = _half_spread(settings, hedge.history, t) + Fraction(settings.slippage_bps) * BPS
     costs += impact(settings, hedge.history, notional, t) + Fraction(rules.hedge_bps) * BPS
     taken = base * (1 - buys * costs * worse)
     top, bottom = Fraction(hedge.history.high[t]), Fraction(hedge.history.low[t])
@@ -91,10 +91,9 @@ def _resting_leg(
     long_leg, short_leg = legs
     if settings.maker.leg != "auto":
         return long_leg if settings.maker.leg == "long" else short_leg
-    saved = [
-        rates[leg.side][1] - rates[leg.side][0] + _half_spread(leg.history, t) * Fraction(settings.cost_multiple)
-        for leg in legs
-    ]
+    worse = Fraction(settings.cost_multiple)
+    fees = [rates[leg.side][1] - rates[leg.side][0] for leg in legs]
+    saved = [fee + _half_spread(settings, leg.history, t) * worse for fee, leg in zip(fees, legs, strict=True)]
     if abs(saved[0] - saved[1]) > TIE:
         return long_leg if saved[0] > saved[1] else short_leg
     volumes = [leg.history.traded_volume[t] for leg in legs]
@@ -110,9 +109,8 @@ def _is_known(history: LegHistory, t: int) -> bool:
     return low <= opened <= high
 
 
-def _half_spread(history: LegHistory, t: int) -> Fraction:
-    spread = history.spread[t]
-    return Fraction(0) if isnan(spread) else Fraction(spread) / 2
+def _half_spread(settings: EngineSettings, history: LegHistory, t: int) -> Fraction:
+    return spread_and_slippage(settings, history, t) - Fraction(settings.slippage_bps) * BPS
 
 
 def _most(settings: EngineSettings, history: LegHistory, t: int, buys: int, limit: Fraction) -> Fraction:

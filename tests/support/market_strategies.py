@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 from reference_records import Enter, Exit
 
 from engine.market.data import NEVER, MarketData
-from engine.settings import EngineSettings, FeeRow, FilterSettings, MakerSettings, MarginSettings
+from engine.settings import (
+    EngineSettings,
+    FeeRow,
+    FilterSettings,
+    MakerSettings,
+    MarginSettings,
+    SpreadBin,
+    SpreadRow,
+)
 from engine.windows import hour_of
 
 COINS = ("AAAUSDT", "BBBUSDT", "CCCUSDT")
@@ -84,6 +92,7 @@ def random_settings(rng: Rng) -> EngineSettings:
         # The first of the two numbers was for a setting that is no more: seeds keep their markets.
         cost_multiple=1.0 if rng.random(2)[1] < 0.7 else float(rng.uniform(0, 4)),
         fees={exchange: _fee_rows(rng) for exchange in EXCHANGES},
+        **_random_costs(rng.spawn(1)[0]),
         filters=FilterSettings(
             min_volume_24h_usd=float(rng.uniform(1e3, 1e6)) if rng.random() < 0.1 else None,
             max_bid_ask_spread=float(rng.uniform(0.001, 0.01)) if rng.random() < 0.1 else None,
@@ -91,6 +100,29 @@ def random_settings(rng: Rng) -> EngineSettings:
         fit_to_free_margin=bool(rng.random() < 0.3),
         **sizing,
     )
+
+
+def _random_costs(rng: Rng) -> dict[str, Any]:
+    """Half of the time spreads by volume; dated rows for some exchanges, the others have those of ``elsewhere``.
+
+    Drawn from a stream of its own, so that seeds keep their markets.
+    """
+    if rng.random() < 0.5:
+        return {}
+    named = [name for name in EXCHANGES if rng.random() < 0.6]
+    return {"spread_model": "volume", "spreads": {name: _spread_rows(rng) for name in [*named, "elsewhere"]}}
+
+
+def _spread_rows(rng: Rng) -> tuple[SpreadRow, ...]:
+    days = rng.choice(np.arange(-4, 10), size=int(rng.integers(1, 4)), replace=False)
+    return tuple(SpreadRow(since=FIRST_DAY + timedelta(days=int(day)), half_spread=_spread_bins(rng)) for day in days)
+
+
+def _spread_bins(rng: Rng) -> tuple[SpreadBin, ...]:
+    count = int(rng.integers(1, 5))
+    floors = [0.0, *np.sort(10 ** rng.uniform(2, 7, count - 1)).tolist()]
+    widths = np.sort(rng.uniform(0, 40, count))[::-1].tolist()
+    return tuple(SpreadBin(from_usd=usd, bps=bps) for usd, bps in zip(floors, widths, strict=True))
 
 
 def _fee_rows(rng: Rng) -> tuple[FeeRow, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,8 @@ from adapters.storage.saved_run import SavedRun
 from engine.analysis.assumed_funding import assumed_words
 from engine.analysis.metrics import Metrics
 from engine.analysis.suspicion import suspicious_signs
+
+SPREADS = {"volume": "With spreads by 24 h volume", "fixed": "With fixed spreads"}
 
 
 @dataclass(frozen=True)
@@ -198,5 +200,11 @@ def _survives(run: SavedRun, extras: Extras) -> Iterator[Remark]:
     even = "" if multiple is None else f"The same trades break even at {number(multiple, 1)} times the costs. "
     late: Metrics | None = stress.get("one_hour_late")
     delayed = "" if late is None else f" Filled one hour late it makes {pct(late['pnl_pct'])}."
-    dies = (run.metrics["pnl_usd"] or 0.0) > 0 > (stress["costs"][1]["pnl_usd"] or 0.0)
-    yield Remark(f"{even}Played again at dearer costs: {', '.join(rows)}.{delayed}", "warn" if dies else "plain")
+    others: Mapping[str, Metrics] = stress["spread_model"]
+    crossed = "".join(
+        f" {SPREADS[model]} it makes {pct(row['pnl_pct'])}." for model, row in others.items() if model in SPREADS
+    )
+    harder = [stress["costs"][1], *(row for model, row in others.items() if model == "volume")]
+    dies = (run.metrics["pnl_usd"] or 0.0) > 0 > min(row["pnl_usd"] or 0.0 for row in harder)
+    played = f"Played again at dearer costs: {', '.join(rows)}."
+    yield Remark(f"{even}{played}{crossed}{delayed}", "warn" if dies else "plain")

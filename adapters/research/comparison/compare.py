@@ -106,14 +106,16 @@ def _differing(one: SavedRun, other: SavedRun) -> dict[str, tuple[Any, Any]]:
 
 def _said(manifest: Mapping[str, Any]) -> dict[str, Any]:
     stated = manifest.get("settings", {})
-    # The hash of the fee table stands for the fees, which are too long to be shown.
-    settings = {key: stated[key] for key in EngineSettings.model_fields if key in stated and key != "fees"}
+    # The hash of the cost tables stands for them, which are too long to be shown.
+    settings = {
+        key: stated[key] for key in EngineSettings.model_fields if key in stated and key not in ("fees", "spreads")
+    }
     played = str(manifest.get("strategy", ""))
     return {
         **settings,
         "strategy": manifest.get("strategy"),
         "parameters": stated.get("strategies", {}).get(played),
-        "fee table": manifest.get("cost_table_hash"),
+        "cost table": manifest.get("cost_table_hash"),
         "data": manifest.get("dataset", {}).get("fingerprint"),
         "seed": manifest.get("seed"),
     }

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +101,7 @@ def test_the_files_have_the_columns_and_keys_of_the_contract(dataset: Path, tmp_
     assert tuple(run.trades.columns) == TRADE_COLUMNS
     assert tuple(run.ledger.columns) == (*LEDGER_COLUMNS, "assumed")
     assert tuple(run.equity.columns) == EQUITY_COLUMNS
-    assert set(run.metrics) == {*METRICS, "break_even_cost_multiple"}
+    assert set(run.metrics) == {*METRICS, "break_even_cost_multiple", "volume_spread_pnl_pct_per_7d"}
     assert set(run.ledger["kind"]) == {"fee", "funding", "price"}
     assert set(run.ledger["leg"]) == {"long", "short"}
     assert set(run.ledger["exchange"]) == {"binanceusdm", "bybit"}
@@ -611,6 +612,26 @@ def test_a_model_that_cannot_be_used_is_told_in_one_line(
     change(model)
     start = ["--strategy", "ppo", "--model", model, "--data", dataset, "--out", tmp_path / "out"]
     assert words in refused(tmp_path, capsys, *start, *arguments)
+
+
+def test_the_result_stands_beside_that_under_the_other_model_of_spreads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    market = small_market()
+    market = replace(market, bid_ask_spread=np.full(market.price.shape, np.nan))
+    dataset = tmp_path / "unquoted"
+    write_dataset(market, dataset, info_of(market))
+    wide = ("--set", "spreads.binance=[{since: 2025-01-01, half_spread: [{from_usd: 0, bps: 30}]}]")
+    fixed = Run(backtest(dataset, tmp_path / "fixed", *wide))
+    assert "volume" in capsys.readouterr().out.split("strategy")[0]
+    by_volume = Run(backtest(dataset, tmp_path / "volume", *wide, "--set", "spread_model=volume"))
+    said = capsys.readouterr().out
+    assert "fixed" in said.split("strategy")[0]
+    assert "2 bps slippage a fill, spreads by 24 h volume" in said
+    assert fixed.metrics["volume_spread_pnl_pct_per_7d"] == by_volume.metrics["pnl_pct_per_7d"]
+    assert by_volume.metrics["fixed_spread_pnl_pct_per_7d"] == fixed.metrics["pnl_pct_per_7d"]
+    assert by_volume.metrics["pnl_pct_per_7d"] < fixed.metrics["pnl_pct_per_7d"]
+    assert by_volume.manifest["cost_table_hash"] != fixed.manifest["cost_table_hash"]
 
 
 @pytest.mark.trap(1)

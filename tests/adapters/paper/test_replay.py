@@ -142,6 +142,23 @@ def test_a_state_goes_on_only_as_it_began(tmp_path: Path) -> None:
         replay_state(tmp_path, market, settings, "random", Window(0, 30))
 
 
+def test_a_row_in_the_table_of_spreads_ends_only_states_that_read_it(tmp_path: Path) -> None:
+    rng, window = np.random.default_rng(1), Window(0, 39)
+    market, drawn = random_market(rng, 1, 2, 40), arb_settings(random_settings(rng), **EAGER)
+    tables = [{"elsewhere": [{"since": "2024-03-01", "half_spread": [{"from_usd": 0, "bps": bps}]}]} for bps in (5, 9)]
+    for model in ("fixed", "volume"):
+        one, other = (
+            type(drawn).model_validate({**drawn.model_dump(), "spread_model": model, "spreads": table})
+            for table in tables
+        )
+        replay_state(tmp_path / model, market, one, "random", window, until=10).close()
+        if model == "fixed":
+            replay_state(tmp_path / model, market, other, "random", window).close()
+        else:
+            with pytest.raises(UserError, match="other settings"):
+                replay_state(tmp_path / model, market, other, "random", window)
+
+
 @pytest.mark.trap(26)
 def test_trap_26_two_processes_cannot_have_one_state_open(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)

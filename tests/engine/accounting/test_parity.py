@@ -162,6 +162,14 @@ def test_an_environment_that_begins_anew_has_fresh_wallets() -> None:
     assert moved
 
 
+def test_the_cases_have_both_models_of_spreads_and_assume_some() -> None:
+    tapes = [Case(seed).builder.tape for seed in range(6)]
+    assert {tape.settings.spread_model for tape in tapes} == {"fixed", "volume"}
+    for tape in tapes:
+        assumed = np.where(np.isnan(tape.market.bid_ask_spread), tape.arrays.quotes["half_spread"], 0.0)
+        assert assumed.any() == (tape.settings.spread_model == "volume")
+
+
 def test_the_cases_trade() -> None:
     ledgers = [backtest(Case(seed))[0].ledger for seed in range(6)]
     assert sum(len(ledger) for ledger in ledgers) > 500
