@@ -189,7 +189,8 @@ def test_a_coin_under_two_contracts_is_refused_unless_they_agree(tmp_path: Path)
     [
         ("close", -1.0, "close is not a positive price"),
         ("open", 0.0, "open is not a positive price"),
-        ("high", np.nan, "high is not a positive price"),
+        ("high", -1.0, "high is not a positive price"),
+        ("close", np.nan, "close is not a positive price"),
         ("low", np.inf, "low is not a positive price"),
         ("volume", -1.0, "volume is negative"),
         ("multiplier", 0, "multiplier is not positive"),
