@@ -27,7 +27,7 @@ from engine.market.data import Floats
 PRICES_FILE = "prices_1h.parquet"
 FUNDING_FILE = "funding.parquet"
 NOTICES_FILE = "delistings.parquet"
-PRICE_COLUMNS = ("exchange", "symbol", "base", "multiplier", "timestamp", "open", "close", "volume")
+PRICE_COLUMNS = ("exchange", "symbol", "base", "multiplier", "timestamp", "open", "high", "low", "close", "volume")
 RANGE_COLUMNS = ("high", "low")
 """Not every source has them: the columns may be absent, and values in them null."""
 FUNDING_COLUMNS = ("exchange", "symbol", "base", "multiplier", "settlement_time", "funding_rate", "interval_hours")
@@ -59,12 +59,17 @@ def read_bars(
 
 def _bars_of(path: Path, left: LeftOut, selection: Selection) -> tuple[pd.DataFrame, list[str]]:
     """The bars of one table that can be used, in its order, and the symbols that it has."""
-    rows = read_rows(path, PRICE_COLUMNS, "timestamp", left, selection)
+    needed = tuple(name for name in PRICE_COLUMNS if name not in RANGE_COLUMNS)
+    rows = read_rows(path, needed, "timestamp", left, selection)
     rows.leave_out(rows.milliseconds % HOUR_MS != 0, "the bar does not open at a whole hour")
-    prices = {name: rows.numbers(name) for name in ("open", *RANGE_COLUMNS, "close") if name in rows.table.column_names}
+    unknown = np.full(len(rows.leg), np.nan)
+    prices = {
+        name: rows.numbers(name) if name in rows.table.column_names else unknown
+        for name in ("open", *RANGE_COLUMNS, "close")
+    }
     for name, values in prices.items():
-        unknown = np.isnan(values) & (name in RANGE_COLUMNS)
-        rows.leave_out(~((np.isfinite(values) & (values > 0)) | unknown), f"{name} is not a positive price")
+        known = ~np.isnan(values) | (name not in RANGE_COLUMNS)
+        rows.leave_out(known & ~(np.isfinite(values) & (values > 0)), f"{name} is not a positive price")
     rows.leave_out(_contradicts_itself(prices), "open or close lies outside of low and high")
     multiplier = _multipliers(rows)
     with np.errstate(all="ignore"):  # what does not come out finite is left out
@@ -75,7 +80,7 @@ def _bars_of(path: Path, left: LeftOut, selection: Selection) -> tuple[pd.DataFr
         rows.leave_out(~(np.isfinite(values) & (values > 0)), "the price of one coin is not a positive number")
     usd = rows.take_for_unknown(~(np.isfinite(usd) & (usd >= 0)), "volume is negative or not a number", usd)
     # An unknown volume (nan) is not 0: nobody knows that such a bar stood still. Nor without high and low.
-    one_price = np.all([values == prices["close"] for values in prices.values()], axis=0) & (len(prices) == 4)
+    one_price = np.all([values == prices["close"] for values in prices.values()], axis=0)
     is_still = (rows.numbers("volume") == 0) & one_price
     bars = rows.frame(opened_hour=rows.milliseconds // HOUR_MS, **per_coin, volume_usd=usd, is_still=is_still)
     return bars, [coin for coin, _ in rows.legs]
@@ -148,14 +153,10 @@ def _likely_interval(value: float) -> str:
 def _contradicts_itself(prices: dict[str, Floats]) -> NDArray[np.bool_]:
     """Bars of which open or close lies outside of low and high."""
     ends = prices["open"], prices["close"]
-    wrong = np.zeros(len(ends[0]), np.bool_)
-    # nan is above and below nothing: an unknown high or low contradicts no price.
     with np.errstate(over="ignore"):
-        if "high" in prices:
-            wrong |= np.maximum(*ends) > prices["high"] * (1 + ROUNDING)
-        if "low" in prices:
-            wrong |= np.minimum(*ends) < prices["low"] * (1 - ROUNDING)
-    return wrong
+        top, bottom = prices["high"] * (1 + ROUNDING), prices["low"] * (1 - ROUNDING)
+    # nan is above and below nothing: an unknown high or low contradicts no price.
+    return np.asarray((np.maximum(*ends) > top) | (np.minimum(*ends) < bottom))
 
 
 def _multipliers(rows: RawRows) -> Floats:

@@ -1,0 +1,86 @@
+"""The report of an import for a terminal: a table of contracts, then what was refused and what else to know."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from adapters.importing.report import REPORT_FILE, ContractReport, Report, Span
+
+HEADS = ("contract", "bars", "from", "to", "h missing", "settled", "interval", "missing", "refused")
+LONGEST_CONTRACT = 22
+SHOWN = 5
+"""Of each kind of lines; the report file has the others."""
+
+
+def lines_of(report: Report, out: object) -> Iterator[str]:
+    """Lines of at most 100 columns but for names of files."""
+    yield from table(report.contracts)
+    for each in report.contracts:
+        yield from _about(each)
+    yield from _shown("refused", report.files_refused)
+    yield from _shown("refused", report.rows_refused)
+    yield from _shown("left out", report.parts_left_out)
+    yield from _shown("note", report.remarks)
+    yield from _shown("not used", report.not_used)
+    if report.marks_not_used:
+        yield f"note: {report.marks_not_used:,} mark prices are not kept: raw tables have no column of them"
+    new = [sum(span.new for span in spans) for spans in _spans(report.contracts)]
+    there = sum(span.there for spans in _spans(report.contracts) for span in spans)
+    known = f", {there:,} rows were there already" if there else ""
+    refused = f", {report.refused_rows:,} rows refused" if report.refused_rows else ""
+    yield (
+        f"{out}: {report.exchange}, {len(report.contracts)} contracts, {new[0]:,} new bars, {new[1]:,} new settlements"
+        f"{known}{refused} ({REPORT_FILE})"
+    )
+
+
+def table(contracts: Sequence[ContractReport]) -> list[str]:
+    """A row for each contract: what the folder holds of it now."""
+    rows = [HEADS, *(_row(each) for each in contracts)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(HEADS))]
+    return ["  ".join(_cell(i, row[i], widths[i]) for i in range(len(HEADS))).rstrip() for row in rows]
+
+
+def _row(each: ContractReport) -> tuple[str, ...]:
+    name = each.contract if len(each.contract) <= LONGEST_CONTRACT else f"{each.contract[: LONGEST_CONTRACT - 3]}..."
+    bars, settled = each.bars, each.settlements
+    return (
+        name, f"{bars.rows:,}", _hour(bars.first), _hour(bars.last), f"{bars.missing:,}",
+        f"{settled.rows:,}", _interval(each), f"{settled.missing:,}", f"{each.not_believed:,}",
+    )  # fmt: skip
+
+
+def _cell(column: int, text: str, width: int) -> str:
+    return f"{text:<{width}}" if HEADS[column] in ("contract", "from", "to", "interval") else f"{text:>{width}}"
+
+
+def _interval(each: ContractReport) -> str:
+    hours = "/".join(sorted(each.intervals, key=float))
+    if not hours:
+        return "-"
+    rows = each.settlements.rows
+    how = "stated" if each.stated == rows else "inferred" if not each.stated else "both"
+    return f"{hours} h {how}"
+
+
+def _about(each: ContractReport) -> Iterator[str]:
+    if not each.settlements.rows:
+        yield f"note: {each.contract}: no settlements yet; a data set needs both"
+    if not each.bars.rows:
+        yield f"note: {each.contract}: no bars yet; a data set needs both"
+    if each.not_believed:
+        yield f"refused: {each.not_believed} values by the gate, the first: {each.first_not_believed}"
+
+
+def _shown(what: str, lines: Sequence[str]) -> Iterator[str]:
+    yield from (f"{what}: {line}" for line in lines[:SHOWN])
+    if len(lines) > SHOWN:
+        yield f"{what}: ... and {len(lines) - SHOWN:,} more (in {REPORT_FILE})"
+
+
+def _spans(contracts: Sequence[ContractReport]) -> tuple[list[Span], list[Span]]:
+    return [each.bars for each in contracts], [each.settlements for each in contracts]
+
+
+def _hour(time: str | None) -> str:
+    return "-" if time is None else time[2:13].replace("T", " ")
