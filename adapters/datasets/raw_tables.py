@@ -75,13 +75,16 @@ def _bars_of(path: Path, left: LeftOut, selection: Selection) -> tuple[pd.DataFr
     with np.errstate(all="ignore"):  # what does not come out finite is left out
         per_coin = {name: prices[name] / multiplier for name in ("open", "close")}
         # The multiplier cancels: contracts times the price of a contract.
-        usd = rows.numbers("volume") * prices["close"]
+        volume = rows.numbers("volume")
+        usd = volume * prices["close"]
     for values in per_coin.values():
         rows.leave_out(~(np.isfinite(values) & (values > 0)), "the price of one coin is not a positive number")
-    usd = rows.take_for_unknown(~(np.isfinite(usd) & (usd >= 0)), "volume is negative or not a number", usd)
+    # Not every source has volumes: an empty one is unknown and no mistake.
+    wrong = ~np.isnan(volume) & ~(np.isfinite(usd) & (usd >= 0))
+    usd = rows.take_for_unknown(wrong, "volume is negative or not a number", usd)
     # An unknown volume (nan) is not 0: nobody knows that such a bar stood still. Nor without high and low.
     one_price = np.all([values == prices["close"] for values in prices.values()], axis=0)
-    is_still = (rows.numbers("volume") == 0) & one_price
+    is_still = (volume == 0) & one_price
     bars = rows.frame(opened_hour=rows.milliseconds // HOUR_MS, **per_coin, volume_usd=usd, is_still=is_still)
     return bars, [coin for coin, _ in rows.legs]
 

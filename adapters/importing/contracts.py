@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,9 @@ from adapters.importing.source_files import opened
 from adapters.naming.exchanges import canonical_exchange
 from adapters.naming.symbols import QUOTE, QUOTES, contract_of
 from engine.errors import DataError, UserError, shown
+
+UNKNOWN = math.nan
+"""Size of a contract that no list tells; one object, for two nan that are not the same are not equal."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,7 @@ class Contracts:
         listing = (self.listed or {}).get(named.listed)
         if listing is None:
             listing = Listing(
-                self.exchange, named.coin, named.listed, named.multiplier, float("nan"), named.quote, created_ms=None
+                self.exchange, named.coin, named.listed, named.multiplier, UNKNOWN, named.quote, created_ms=None
             )
         if recording.multiplier is None or recording.multiplier == listing.multiplier:
             return listing

@@ -25,8 +25,8 @@ class Recording:
     """Rows of one contract.
 
     ``times`` are ms since 1970, ``time_columns.EMPTY`` where they cannot be read: opens of bars, instants of
-    settlements and marks. ``values`` are ``BAR_VALUES``, ``RATE_VALUES`` or ``mark``, nan where they are absent or no numbers;
-    what the source does not have at all is no key. ``remarks``: what a person should know of how it was read.
+    settlements and marks. ``values`` are ``BAR_VALUES``, ``RATE_VALUES`` or ``mark``, nan where they are absent or no
+    numbers; what the source does not have at all is no key. ``remarks``: what to know of how it was read.
     """
 
     kind: str

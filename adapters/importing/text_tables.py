@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -33,18 +34,21 @@ class TextTable:
     has_head: bool
     remarks: tuple[str, ...]
 
-    def numbers(self, *names: str) -> Floats:
-        """The first of these columns that is there, nan where it holds no number. Raises ``DataError`` for none."""
-        found = self.numbers_if_any(*names)
+    def numbers(self, *names: str, shift: int = 0) -> Floats:
+        """The first of these columns that is there times ``10 ** shift``, nan where it holds no number.
+
+        Raises ``DataError`` where none is.
+        """
+        found = self.numbers_if_any(*names, shift=shift)
         if found is None:
             here = ", ".join(self.columns)
             raise DataError(f"column {names[0]} is missing; it has {cut(here, LONGEST_REASON)}", file=self.file)
         return found
 
-    def numbers_if_any(self, *names: str) -> Floats | None:
+    def numbers_if_any(self, *names: str, shift: int = 0) -> Floats | None:
         """The same, None where there is no such column."""
         name = next((name for name in names if name in self.columns), None)
-        return None if name is None else floats_of_text(self.columns[name])
+        return None if name is None else floats_of_text(self.columns[name], shift)
 
     def text(self, name: str) -> np.ndarray:
         """A column of text. Raises ``DataError`` when it is missing."""
@@ -76,9 +80,13 @@ def read_text_table(
     return TextTable(source.file, columns, is_head, tuple(remarks))
 
 
-def floats_of_text(column: pa.Array) -> Floats:
-    """Numbers, nan for text that is none. Every digit counts: the nearest float64, as Python reads it."""
+def floats_of_text(column: pa.Array, shift: int = 0) -> Floats:
+    """Numbers times ``10 ** shift``, nan for text that is none: the nearest float64 of the decimal that is written."""
     written = pc.if_else(pc.match_substring_regex(column, NUMBER), column, None)
+    if shift:
+        # By the point and not by a division, which would round a second time: 0.0108 % is the number 0.000108.
+        shifted = [None if each is None else str(Decimal(each).scaleb(shift)) for each in written.to_pylist()]
+        written = pa.array(shifted, pa.string())
     values = np.array(written.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
     return np.where(np.isfinite(values), values, np.nan)
 

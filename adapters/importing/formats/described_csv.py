@@ -23,8 +23,8 @@ from engine.market.data import Ints
 from engine.settings import Settings, parse_settings
 
 Column = Annotated[str, Field(min_length=1, max_length=200)]
-PER_FRACTION = {"fraction": 1.0, "percent": 100.0, "basis_points": 1e4}
-"""Divided by, not multiplied: 0.29 % is then the very number that 0.0029 is."""
+SHIFTS = {"fraction": 0, "percent": -2, "basis_points": -4}
+"""By how many digits a rate in that unit is a fraction."""
 
 
 class Columns(Settings):
@@ -118,11 +118,14 @@ class DescribedCsv:
         times, remarks = self._times(table)
         names = BAR_VALUES if said.kind == BARS else RATE_VALUES
         stated = {name: getattr(said.columns, name) for name in names}
-        values = {name: table.numbers(head.lower()) for name, head in stated.items() if head is not None}
-        if said.kind == SETTLEMENTS:
-            values["funding_rate"] = values["funding_rate"] / PER_FRACTION[said.rate]
-            if said.interval_hours is not None and "interval_hours" not in values:
-                values["interval_hours"] = np.full(len(times), float(said.interval_hours))
+        shifts = {"funding_rate": SHIFTS[said.rate]}
+        values = {
+            name: table.numbers(head.lower(), shift=shifts.get(name, 0))
+            for name, head in stated.items()
+            if head is not None
+        }
+        if said.kind == SETTLEMENTS and said.interval_hours is not None:
+            values.setdefault("interval_hours", np.full(len(times), float(said.interval_hours)))
         for exchange, symbol, mine in self._owners(table, source):
             own = {name: each[mine] for name, each in values.items()}
             yield Recording(

@@ -18,7 +18,8 @@ CANDLES = (
 RATES = ("instrument_name", "funding_rate", "funding_time")
 OLDER_RATES = ("instrument_name", "contract_type", "funding_rate", "real_funding_rate", "funding_time")
 SUFFIXES = (".csv", ".csv.gz", ".zip")
-PERPETUAL = "-SWAP"
+LINEAR = ("-USDT-SWAP", "-USDC-SWAP")
+"""Ends of the names of linear perpetuals; a file of all swaps holds inverse ones too, which are not wanted."""
 
 
 class OkxArchive:
@@ -50,9 +51,9 @@ class OkxArchive:
         times, instruments = times_of_numbers(table.numbers(time), ["ms"]), table.text("instrument_name")
         confirmed = table.numbers_if_any("confirm") if kind == BARS else None
         kept = np.ones(len(times), np.bool_) if confirmed is None else confirmed != 0
-        perpetuals = sorted(name for name in set(instruments) if str(name).upper().endswith(PERPETUAL))
+        perpetuals = sorted(name for name in set(instruments) if str(name).upper().endswith(LINEAR))
         if not perpetuals:
-            raise NotUsedError("no perpetual (of okx their names end with -SWAP)")
+            raise NotUsedError("no linear perpetual (their names end with -USDT-SWAP)")
         for name in perpetuals:
             mine = (instruments == name) & kept
             minutes = usual_minutes(times[mine]) if kind == BARS else 60
