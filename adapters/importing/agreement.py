@@ -54,7 +54,7 @@ def hourly(rows: Rows) -> Rows:
     file_of = dict(zip((rows.times[begins] // HOUR_MS).tolist(), rows.file[begins].tolist(), strict=True))
     times, values, lacking = hours_of_bars(rows.times, rows.values, rows.minutes)
     if lacking:
-        what = f"hours lack some of their bars of {rows.minutes} minutes and are left out"
+        what = f"{rows.listing.listed}: {lacking} hours lack some of their bars of {rows.minutes} minutes, left out"
         rows.refusals.remark(what, rows.files[int(rows.file[0])])
     file = np.array([file_of[hour] for hour in (times // HOUR_MS).tolist()], np.int64)
     has = {name: np.ones(len(times), np.bool_) for name in values}

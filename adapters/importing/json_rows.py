@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 from typing import Any
 
 import numpy as np
 
 from adapters.importing.source_files import Source
+from adapters.importing.text_tables import NUMBER
 from engine.errors import LONGEST_VALUE, DataError, cut
 from engine.market.data import Floats
 
@@ -34,9 +37,13 @@ def rows_of(value: Any, width: int, source: Source) -> Floats:
 
 
 def number_of(value: Any) -> float:
-    """A finite number as float64, else nan. A truth value is none."""
+    """A finite number as float64, also where it stands in quotes, else nan. A truth value is none."""
+    # Python reads 1_000 and digits of any script as numbers; no program writes them so.
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number and not (isinstance(value, str) and re.fullmatch(NUMBER, value)):
+        return math.nan
     try:
-        number = float("nan") if isinstance(value, bool) or value is None else float(value)
-    except (TypeError, ValueError, OverflowError):
-        return float("nan")
-    return number if np.isfinite(number) else float("nan")
+        number = float(value)
+    except OverflowError:
+        return math.nan
+    return number if math.isfinite(number) else math.nan

@@ -22,7 +22,8 @@ def recordings_in(path: Path, chosen: Format, refusals: Refusals, progress: Prog
     found: list[Recording] = []
     wanted = []
     for each in files_in(path):
-        if chosen.wants(each):
+        # A file that is named by itself is meant, whatever it is called.
+        if each == path or chosen.wants(each):
             wanted.append(each)
         elif not each.name.endswith(CHECKSUM):
             refusals.unused.append((str(each), "a file of another kind"))

@@ -17,11 +17,15 @@ def lines_of(report: Report, out: object) -> Iterator[str]:
     yield from table(report.contracts)
     for each in report.contracts:
         yield from _about(each)
-    yield from _shown("refused", report.files_refused)
-    yield from _shown("refused", report.rows_refused)
-    yield from _shown("left out", report.parts_left_out)
-    yield from _shown("note", report.remarks)
-    yield from _shown("not used", report.not_used)
+    for what, lines in (
+        ("refused", report.files_refused),
+        ("refused", report.rows_refused),
+        ("left out", report.parts_left_out),
+        ("note", report.remarks),
+        ("not used", report.not_used),
+    ):
+        # Files are named by their place below the path that was given, which everybody knows.
+        yield from _shown(what, [line.replace(f"{report.path}/", "") for line in lines])
     if report.marks_not_used:
         yield f"note: {report.marks_not_used:,} mark prices are not kept: raw tables have no column of them"
     new = [sum(span.new for span in spans) for spans in _spans(report.contracts)]

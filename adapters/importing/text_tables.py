@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from adapters.importing.recordings import NotUsedError
 from adapters.importing.source_files import Source
 from adapters.storage.stamps import EARLIEST_MS, LATEST_MS
 from adapters.storage.time_columns import EMPTY, MILLISECONDS_PER_UNIT
@@ -164,6 +165,8 @@ def _parsed(text: str, names: list[str], delimiter: str, source: Source, *, skip
 
 def _names(width: int, without_head: Sequence[Sequence[str]], source: Source) -> list[str]:
     fitting = next((names for names in without_head if len(names) == width), None)
+    if not without_head:
+        raise NotUsedError("a table without a head")
     if fitting is None:
         raise DataError(f"has no head, and {width} columns are none that are known", file=source.file)
     return list(fitting)

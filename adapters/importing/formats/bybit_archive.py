@@ -12,6 +12,7 @@ from adapters.importing.source_files import Source
 from adapters.importing.text_tables import TextTable, read_text_table, times_of_numbers, times_of_text
 from adapters.importing.timeframes import usual_minutes
 from adapters.storage.time_columns import EMPTY
+from engine.errors import DataError
 
 KLINES = re.compile(r"(?P<symbol>[A-Z0-9]+)_(?P<minutes>\d+)_\d{4}-\d\d-\d\d_\d{4}-\d\d-\d\d\.csv")
 TRADES = re.compile(r"(?P<symbol>[A-Z0-9]+?)\d{4}-\d\d-\d\d\.csv")
@@ -60,8 +61,14 @@ def _trades(symbol: str, source: Source) -> Recording:
     if {"timestamp", "symbol", "size", "price"} - set(table.columns):
         raise NotUsedError("a table of something else than trades")
     times = times_of_numbers(table.numbers("timestamp"), ["s", "ms"])
-    mine = (table.text("symbol") == symbol) & (times != EMPTY)
-    hours, values = bars_of_trades(times[mine], table.numbers("price")[mine], table.numbers("size")[mine])
+    price, size = table.numbers("price"), table.numbers("size")
+    wrong = (table.text("symbol") != symbol) | (times == EMPTY) | ~(price > 0) | ~(size >= 0)
+    # One trade that is wrong makes its hour doubtful, and nobody can say which hour without its time.
+    if wrong.any():
+        row = int(wrong.argmax())
+        problem = f"trade {row + 1} is not one of {symbol} with a time, a price and a size; {wrong.sum():,} are so"
+        raise DataError(problem, file=source.file)
+    hours, values = bars_of_trades(times, price, size)
     return Recording(BARS, symbol, source.file, hours, values, remarks=table.remarks)
 
 

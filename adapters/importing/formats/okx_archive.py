@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,13 +18,13 @@ CANDLES = (
 )  # fmt: skip
 RATES = ("instrument_name", "funding_rate", "funding_time")
 OLDER_RATES = ("instrument_name", "contract_type", "funding_rate", "real_funding_rate", "funding_time")
-SUFFIXES = (".csv", ".csv.gz", ".zip")
+NAME = re.compile(r".*(?:candlesticks|fundingrates?|swaprate).*\.(?:csv|csv\.gz|zip)")
 LINEAR = ("-USDT-SWAP", "-USDC-SWAP")
 """Ends of the names of linear perpetuals; a file of all swaps holds inverse ones too, which are not wanted."""
 
 
 class OkxArchive:
-    """The name of a file says little: its columns tell what it holds, and its rows of which instrument."""
+    """The columns of a file tell what it holds, and its rows of which instrument."""
 
     name, exchange = "okx-archive", "okx"
     files = (
@@ -31,8 +32,8 @@ class OkxArchive:
     )
 
     def wants(self, path: Path) -> bool:
-        """Whether it is a CSV file or a zip."""
-        return path.name.endswith(SUFFIXES)
+        """Whether its name says candles or funding rates."""
+        return NAME.fullmatch(path.name) is not None
 
     def read(self, source: Source) -> Iterator[Recording]:
         """See ``Format``."""
@@ -41,7 +42,7 @@ class OkxArchive:
             kind, time = SETTLEMENTS, "funding_time"
             # Of the older files the first rate is the one that was announced, the second the one that was paid.
             values = {"funding_rate": table.numbers("real_funding_rate", "funding_rate")}
-        elif {"open_time", "close"} <= set(table.columns):
+        elif {"instrument_name", "open_time", "close"} <= set(table.columns):
             kind, time = BARS, "open_time"
             values = {name: table.numbers(name) for name in ("open", "high", "low", "close")}
             # Coins; ``vol`` counts contracts.

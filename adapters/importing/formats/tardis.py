@@ -26,13 +26,13 @@ class Tardis:
     files = "binance-futures_derivative_ticker_2024-01-01_BTCUSDT.csv.gz and the like"
 
     def wants(self, path: Path) -> bool:
-        """Whether it is a CSV file."""
-        return path.name.removesuffix(".gz").endswith(".csv")
+        """Whether it is a CSV file that its own name, or that of a folder, calls so."""
+        return path.name.removesuffix(".gz").endswith(".csv") and "derivative_ticker" in str(path)
 
     def read(self, source: Source) -> Iterator[Recording]:
         """See ``Format``."""
         table = read_text_table(source)
-        if set(table.columns) < NEEDED or not set(table.columns) >= NEEDED:
+        if not set(table.columns) >= NEEDED:
             raise NotUsedError("a table of something else than derivative_ticker")
         times = times_of_numbers(table.numbers("timestamp"), ["us"])
         due = times_of_numbers(table.numbers("funding_timestamp"), ["us"])
