@@ -8,7 +8,7 @@ from adapters.importing.recordings import BAR_VALUES
 from adapters.storage.stamps import HOUR_MS, MINUTE_MS
 from engine.market.data import Floats, Ints
 
-COVERED_MS = 5 * MINUTE_MS
+COVERED_MS = MINUTE_MS
 """A ticker tells of an hour when it speaks so soon after its beginning and so shortly before its end."""
 
 

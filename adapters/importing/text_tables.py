@@ -15,12 +15,13 @@ import pyarrow.csv
 
 from adapters.importing.recordings import NotUsedError
 from adapters.importing.source_files import Source
-from adapters.storage.stamps import EARLIEST_MS, LATEST_MS
+from adapters.storage.stamps import EARLIEST_MS, LATEST_MS, is_plausible
 from adapters.storage.time_columns import EMPTY, MILLISECONDS_PER_UNIT
 from engine.errors import LONGEST_REASON, DataError, cut
 from engine.market.data import Floats, Ints
 
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+STATED_ZONE = r"(?:Z|[+-]\d{2}:?\d{2})$"
 MOST_COLUMNS = 1_000
 ENCODINGS = ("utf-8-sig", "gb18030")
 """okx wrote the heads of older files in Chinese."""
@@ -34,6 +35,16 @@ class TextTable:
     columns: Mapping[str, pa.Array]
     has_head: bool
     remarks: tuple[str, ...]
+    """What was left out of it; nothing where it is whole."""
+
+    def require_whole(self, times: Ints) -> None:
+        """Raise ``DataError`` unless every line was read and has a time: of trades and tickers every one counts."""
+        if self.remarks:
+            raise DataError(f"{self.remarks[0]}: of ticks every line counts, download it again", file=self.file)
+        wrong = ~is_plausible(times)
+        if wrong.any():
+            problem = f"row {int(wrong.argmax()) + 1} has no time that can be ({int(wrong.sum()):,} such rows)"
+            raise DataError(f"{problem}: of ticks every row counts", file=self.file)
 
     def numbers(self, *names: str, shift: int = 0) -> Floats:
         """The first of these columns that is there times ``10 ** shift``, nan where it holds no number.
@@ -106,20 +117,22 @@ def times_of_numbers(values: Floats, units: Collection[str]) -> Ints:
 
 
 def times_of_text(column: pa.Array, pattern: str, zone: str) -> tuple[Ints, int]:
-    """Times written in a zone as UTC milliseconds, and how many of them a change of clocks makes unclear.
+    """Times as UTC milliseconds, and how many of them a change of clocks makes unclear.
 
-    ``pattern`` as of ``strptime``, or ``ISO8601``. Unclear and unreadable ones are ``EMPTY``.
+    ``pattern`` as of ``strptime``, or ``ISO8601``; times that state no zone are those of ``zone``. Unclear and
+    unreadable ones are ``EMPTY``. Raises ``ValueError`` for a pattern that is none.
     """
-    read = pd.to_datetime(column.to_pandas(), format=pattern, errors="coerce", utc=False)
-    if not isinstance(read.dtype, np.dtype):
-        moments = read.dt.tz_convert("UTC")
-        unclear = 0
-    else:
-        local = read.dt.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
-        unclear = int(local.isna().sum() - read.isna().sum())
-        moments = local.dt.tz_convert("UTC")
-    milliseconds = moments.dt.tz_localize(None).to_numpy("datetime64[ms]").astype(np.int64)
-    return np.where(moments.isna().to_numpy(), EMPTY, milliseconds), unclear
+    written = column.to_pandas()
+    aware = written.str.contains(STATED_ZONE, regex=True) & (pattern == "ISO8601" or "%z" in pattern)
+    # Read apart: pandas refuses a column in which only some state their zone, or several do.
+    utc = pd.to_datetime(written[aware], format=pattern, errors="coerce", utc=True)
+    read = pd.to_datetime(written[~aware], format=pattern, errors="coerce")
+    local = read.dt.tz_localize(zone, ambiguous="NaT", nonexistent="NaT")
+    times = np.full(len(written), EMPTY)
+    for part in (utc, local.dt.tz_convert("UTC")):
+        known = part.dropna()
+        times[known.index] = known.dt.tz_localize(None).to_numpy("datetime64[ms]").astype(np.int64)
+    return times, int(local.isna().sum() - read.isna().sum())
 
 
 def _decoded(source: Source) -> str:
@@ -137,7 +150,7 @@ def _decoded(source: Source) -> str:
 def _whole_lines(text: str, source: Source) -> tuple[str, list[str]]:
     """The lines that have an end: of a last one without, nobody knows whether a digit is missing."""
     if text.endswith(("\n", "\r")):
-        return text, []
+        return text.rstrip("\r\n") + "\n", []
     whole = text[: text.rfind("\n") + 1]
     if not whole.strip():
         raise DataError("its only line has no end: the file is cut off", file=source.file)
@@ -155,7 +168,9 @@ def _parsed(text: str, names: list[str], delimiter: str, source: Source, *, skip
         table = pyarrow.csv.read_csv(
             io.BytesIO(text.encode()),
             read_options=pyarrow.csv.ReadOptions(column_names=names, skip_rows=skip, use_threads=False),
-            parse_options=pyarrow.csv.ParseOptions(delimiter=delimiter, invalid_row_handler=leave_out),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=delimiter, invalid_row_handler=leave_out, ignore_empty_lines=False
+            ),
             convert_options=pyarrow.csv.ConvertOptions(column_types={name: pa.string() for name in names}),
         )
     except (pa.ArrowException, ValueError) as error:

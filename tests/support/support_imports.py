@@ -138,7 +138,8 @@ def binance_archive(folder: Path, tables: Tables) -> None:
         write(folder / "markPriceKlines" / name / "1h" / f"{name}-1h-2024-01.zip", zipped("x.csv", text(marks, KLINES)))
     for funding in tables[1]:
         file = f"{_id(funding)}-fundingRate-2024-01"
-        rows = [[time, int(funding["interval_hours"][0]), rate] for time, rate in rates_of(funding, jitter=11)]
+        hours = funding["interval_hours"].astype(int).tolist()
+        rows = [[time, each, rate] for (time, rate), each in zip(rates_of(funding, jitter=11), hours, strict=True)]
         head = ("calc_time", "funding_interval_hours", "last_funding_rate")
         write(folder / "fundingRate" / f"{file}.zip", zipped(f"{file}.csv", text(rows, head)))
 
@@ -156,14 +157,14 @@ def bybit_archive(folder: Path, tables: Tables) -> None:
 
 def bybit_trades(folder: Path, tables: Tables) -> None:
     """Trades of each day, the newest first as in older files."""
-    head = ("timestamp", "symbol", "side", "size", "price")
+    head = ("timestamp", "symbol", "side", "size", "price", "tickDirection", "trdMatchID")
     for prices in tables[0]:
         trades: dict[str, list[list[Any]]] = {}
         for time, *prices_of, volume in candles(prices):
             for i, price in enumerate(prices_of):
                 at = int(time) / 1000 + 600 * i + 0.125
                 day = f"{pd.Timestamp(at, unit='s'):%Y-%m-%d}"
-                trades.setdefault(day, []).append([at, _id(prices), "Buy", volume / 4, price])
+                trades.setdefault(day, []).append([at, _id(prices), "Buy", volume / 4, price, "PlusTick", f"{at}"])
         for day, rows in trades.items():
             write(folder / f"{_id(prices)}{day}.csv.gz", gzip.compress(text(rows[::-1], head)))
     _v5_rates(folder, tables)

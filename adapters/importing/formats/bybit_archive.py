@@ -6,17 +6,19 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+
 from adapters.importing.hourly import bars_of_trades
 from adapters.importing.recordings import BAR_VALUES, BARS, SETTLEMENTS, NotUsedError, Recording
 from adapters.importing.source_files import Source
 from adapters.importing.text_tables import TextTable, read_text_table, times_of_numbers, times_of_text
 from adapters.importing.timeframes import usual_minutes
-from adapters.storage.time_columns import EMPTY
 from engine.errors import DataError
 
 KLINES = re.compile(r"(?P<symbol>[A-Z0-9]+)_(?P<minutes>\d+)_\d{4}-\d\d-\d\d_\d{4}-\d\d-\d\d\.csv")
 TRADES = re.compile(r"(?P<symbol>[A-Z0-9]+?)\d{4}-\d\d-\d\d\.csv")
 SPOT = re.compile(r"[A-Z0-9]+[-_]\d{4}-\d\d(?:-\d\d)?\.csv")
+TRADE_ID = "trdmatchid"
 COLUMNS = ("time", *BAR_VALUES)
 CLOCK = "Etc/GMT-3"
 """The files for MetaTrader are in UTC+3, all year; bybit's page beside them says so. (Etc/GMT counts the other way.)"""
@@ -61,15 +63,19 @@ def _trades(symbol: str, source: Source) -> Recording:
     if {"timestamp", "symbol", "size", "price"} - set(table.columns):
         raise NotUsedError("a table of something else than trades")
     times = times_of_numbers(table.numbers("timestamp"), ["s", "ms"])
+    table.require_whole(times)
     price, size = table.numbers("price"), table.numbers("size")
-    wrong = (table.text("symbol") != symbol) | (times == EMPTY) | ~(price > 0) | ~(size >= 0)
-    # One trade that is wrong makes its hour doubtful, and nobody can say which hour without its time.
+    wrong = (table.text("symbol") != symbol) | ~(price > 0) | ~(size >= 0)
+    # One trade that is wrong makes its hour doubtful.
     if wrong.any():
-        row = int(wrong.argmax())
-        problem = f"trade {row + 1} is not one of {symbol} with a time, a price and a size; {wrong.sum():,} are so"
-        raise DataError(problem, file=source.file)
-    hours, values = bars_of_trades(times, price, size)
-    return Recording(BARS, symbol, source.file, hours, values, remarks=table.remarks)
+        problem = f"trade {int(wrong.argmax()) + 1} is not one of {symbol} with a price and a size"
+        raise DataError(f"{problem} ({int(wrong.sum()):,} such trades)", file=source.file)
+    # Each trade has its own mark; two rows of one are one trade.
+    once = np.arange(len(times))
+    if TRADE_ID in table.columns:
+        once = np.sort(np.unique(table.text(TRADE_ID), return_index=True)[1])
+    hours, values = bars_of_trades(times[once], price[once], size[once])
+    return Recording(BARS, symbol, source.file, hours, values)
 
 
 def _answers(source: Source) -> Iterator[Recording]:

@@ -9,12 +9,19 @@ from typing import Annotated, Literal, Self
 from zoneinfo import available_timezones
 
 import numpy as np
+import pyarrow as pa
 from pydantic import Field, model_validator
 
 from adapters.configuration.settings import read_yaml
 from adapters.importing.recordings import BAR_VALUES, BARS, RATE_VALUES, SETTLEMENTS, Recording, VolumeUnit
 from adapters.importing.source_files import Source
-from adapters.importing.text_tables import TextTable, read_text_table, times_of_numbers, times_of_text
+from adapters.importing.text_tables import (
+    STATED_ZONE,
+    TextTable,
+    read_text_table,
+    times_of_numbers,
+    times_of_text,
+)
 from adapters.naming.symbols import contract_in
 from adapters.storage.stamps import MINUTE_MS
 from adapters.storage.time_columns import EMPTY
@@ -58,6 +65,8 @@ class Times(Settings):
             raise ValueError("numbers since 1970 are UTC; leave zone out")
         if not self.is_number and self.format != "iso" and "%" not in self.format:
             raise ValueError(f"{self.format!r} is none of s, ms, us, ns, iso and no pattern such as '%d.%m.%Y %H:%M'")
+        if "%" in self.format:
+            times_of_text(pa.array(["x"]), self.format, "UTC")
         return self
 
     @property
@@ -171,5 +180,4 @@ class DescribedCsv:
 
 def _is_naive(table: TextTable, column: str) -> bool:
     """Whether a time of the column states no zone."""
-    written = table.columns[column].to_pandas()
-    return not written.str.contains(r"(?:Z|[+-]\d{2}:?\d{2})$", regex=True).all()
+    return not table.columns[column].to_pandas().str.contains(STATED_ZONE, regex=True).all()

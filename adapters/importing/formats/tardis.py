@@ -35,30 +35,29 @@ class Tardis:
         if not set(table.columns) >= NEEDED:
             raise NotUsedError("a table of something else than derivative_ticker")
         times = times_of_numbers(table.numbers("timestamp"), ["us"])
+        table.require_whole(times)
         due = times_of_numbers(table.numbers("funding_timestamp"), ["us"])
         rate, last, mark = (table.numbers(name) for name in ("funding_rate", "last_price", "mark_price"))
         exchanges, symbols = table.text("exchange"), table.text("symbol")
-        remarks = (*table.remarks, REMARK)
         for exchange, symbol in sorted(set(zip(exchanges.tolist(), symbols.tolist(), strict=True))):
             order = np.flatnonzero((exchanges == exchange) & (symbols == symbol))
             order = order[np.argsort(times[order], kind="stable")]
             for kind, moments, values in _of(times[order], due[order], rate[order], last[order], mark[order]):
-                yield Recording(kind, symbol, source.file, moments, values, exchange=exchange, remarks=remarks)
+                yield Recording(kind, symbol, source.file, moments, values, exchange=exchange, remarks=(REMARK,))
 
 
 def _of(
     times: Ints, due: Ints, rate: Floats, last: Floats, mark: Floats
 ) -> Iterator[tuple[str, Ints, dict[str, Floats]]]:
     """Kind, times and values of the rows of one contract, which are in the order of time."""
-    timed = times != EMPTY
-    priced = timed & (last > 0)
+    priced = last > 0
     if priced.any():
         yield BARS, *bars_of_last_prices(times[priced], last[priced])
-    paid = timed & (due != EMPTY) & ~np.isnan(rate)
+    paid = (due != EMPTY) & ~np.isnan(rate)
     if paid.any():
         moments, rates = rates_of_ticker(times[paid], settled_at(due[paid]), rate[paid])
         yield SETTLEMENTS, moments, {"funding_rate": rates}
-    marked = timed & (mark > 0)
+    marked = mark > 0
     if marked.any():
         # The last one at or before each whole hour.
         hours = -(-times[marked] // HOUR_MS)
