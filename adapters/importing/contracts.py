@@ -12,9 +12,8 @@ from adapters.exchanges.quirks import QUIRKS
 from adapters.importing.json_rows import json_of
 from adapters.importing.recordings import Recording
 from adapters.importing.source_files import opened
-from adapters.naming.exchanges import canonical_exchange
 from adapters.naming.symbols import QUOTE, QUOTES, contract_of
-from engine.errors import DataError, UserError, shown
+from engine.errors import DataError, UserError
 
 UNKNOWN = math.nan
 """Size of a contract that no list tells; one object, for two nan that are not the same are not equal."""
@@ -33,9 +32,7 @@ class Contracts:
         return QUIRKS[self.exchange].quotes if self.exchange in QUIRKS else QUOTES
 
     def of(self, recording: Recording) -> Listing:
-        """The contract of a recording. Raises ``UserError`` for one that is none, or of another exchange."""
-        if recording.exchange and canonical_exchange(recording.exchange) != self.exchange:
-            raise UserError(f"it is of {shown(recording.exchange)}, and --exchange says {self.exchange}")
+        """The contract of a recording. Raises ``UserError`` for one that is no linear perpetual."""
         named = contract_of(recording.contract, self.exchange, self.quotes[0] if self.quotes else QUOTE)
         listing = (self.listed or {}).get(named.listed)
         if listing is None:

@@ -12,9 +12,13 @@ from adapters.importing.source_files import CHECKSUM, files_in, opened
 from engine.errors import DataError, UserError
 
 Progress = Callable[[str, int, int], None]
+Each = Callable[[Recording], Recording]
+"""What is done with a recording as soon as it is read, before the next file is."""
 
 
-def recordings_in(path: Path, chosen: Format, refusals: Refusals, progress: Progress) -> list[Recording]:
+def recordings_in(
+    path: Path, chosen: Format, refusals: Refusals, progress: Progress, each_one: Each
+) -> list[Recording]:
     """What the files hold. One that is damaged or wrong costs no other file.
 
     Raises ``DataError`` when there is no file that the format reads.
@@ -30,12 +34,12 @@ def recordings_in(path: Path, chosen: Format, refusals: Refusals, progress: Prog
     if not wanted:
         raise DataError(f"holds no file that --from {chosen.name} reads: {chosen.files}", file=str(path))
     for done, each in enumerate(wanted, start=1):
-        _read(each, chosen, refusals, found)
+        found += [each_one(recording) for recording in _read(each, chosen, refusals)]
         progress("reading files", done, len(wanted))
     return found
 
 
-def _read(path: Path, chosen: Format, refusals: Refusals, found: list[Recording]) -> None:
+def _read(path: Path, chosen: Format, refusals: Refusals) -> list[Recording]:
     # All of a file or nothing: of one that is cut off the part before the cut must not pass for all of it.
     mine: list[Recording] = []
     told: list[str] = []
@@ -47,13 +51,13 @@ def _read(path: Path, chosen: Format, refusals: Refusals, found: list[Recording]
                 told.append(str(other))
     except DataError as error:
         refusals.file(str(path), error.problem)
-        return
+        return []
     except UserError as error:
         refusals.file(str(path), str(error))
-        return
+        return []
     if told and not mine:
         refusals.unused.append((str(path), told[0]))
     for recording in mine:
         for remark in recording.remarks:
             refusals.remark(remark, recording.file)
-    found += mine
+    return mine

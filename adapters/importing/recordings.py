@@ -36,6 +36,8 @@ class Recording:
     values: Mapping[str, Floats]
     minutes: int = 60
     """How long a bar is."""
+    made_of: int = 60
+    """How long the bars of the source are that it was made of."""
     volume_unit: VolumeUnit = "listed"
     last_may_run: bool = False
     """Whether the newest bar may have been recorded while it was still running."""

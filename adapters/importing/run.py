@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from adapters.configuration.settings import load_settings
@@ -22,8 +22,8 @@ from adapters.importing.reading import Progress, recordings_in
 from adapters.importing.recordings import BARS, MARKS, Recording
 from adapters.importing.refusals import Refusals
 from adapters.importing.report import REPORT_FILE, Report, report_of, write_report
-from adapters.naming.exchanges import checked_exchange
-from engine.errors import DataError, UserError
+from adapters.naming.exchanges import canonical_exchange, checked_exchange
+from engine.errors import DataError, UserError, shown
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,12 @@ def run_import(asked: ImportRequest, progress: Progress = lambda *_: None) -> Re
     selection, limits = selection_of(asked.symbols, asked.exclude), load_settings(asked.config, asked.overrides).gate
     contracts, store = contracts_of(exchange, asked.listings), RawStore(asked.out)
     store.check(REPORT_FILE)
-    refusals = Refusals(asked.strict)
-    recordings = recordings_in(asked.path, chosen, refusals, progress)
-    by_contract = _by_contract(recordings, contracts, selection, refusals)
     now = machine_milliseconds() if asked.now_ms is None else asked.now_ms
-    parts = [_part(group, each, contracts, limits, now, refusals) for group, each in _parts(by_contract, refusals)]
+    judgement = Judgement(contracts, limits, now, Refusals(asked.strict))
+    refusals = judgement.refusals
+    recordings = recordings_in(asked.path, chosen, refusals, progress, judgement.shortened)
+    by_contract = _by_contract(recordings, contracts, selection, refusals)
+    parts = [judgement.part(listing, each) for listing, each in _parts(by_contract, refusals)]
     refuse_other_units(parts)
     usable = [part for part in (rows.left() for rows in parts) if len(part.times) and part.kind != MARKS]
     _refuse_nothing(usable, refusals, asked.path)
@@ -73,12 +74,48 @@ def run_import(asked: ImportRequest, progress: Progress = lambda *_: None) -> Re
     return report
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """How recordings become rows: whose they are, what they can be, when it is, and where refusals go."""
+
+    contracts: Contracts
+    limits: GateSettings
+    now_ms: int
+    refusals: Refusals
+
+    def part(self, listing: Listing, recordings: Sequence[Recording]) -> Rows:
+        """The rows of one contract and kind that can be used: bars of an hour, each once."""
+        unit = self.contracts.coins_of_a_unit(listing)
+        rows = said_once(judge(rows_of(listing, recordings, unit, self.refusals), self.limits, self.now_ms))
+        if rows.kind == BARS:
+            rows = without_running(rows, {each.file for each in recordings if each.last_may_run})
+        return hourly(rows)
+
+    def shortened(self, recording: Recording) -> Recording:
+        """The recording with bars of an hour: a year of minutes of every coin would not fit into memory."""
+        if recording.kind != BARS or recording.minutes == 60:
+            return recording
+        try:
+            rows = self.part(self.contracts.of(recording), [recording])
+        except UserError:  # told where contracts are sorted
+            return recording
+        return replace(
+            recording, times=rows.times, values=rows.values, minutes=60, made_of=recording.minutes,
+            volume_unit="listed", last_may_run=False,
+        )  # fmt: skip
+
+
 def _by_contract(
     recordings: Sequence[Recording], contracts: Contracts, selection: Selection, refusals: Refusals
 ) -> dict[Listing, list[Recording]]:
     """The recordings of each wanted contract; of a coin in several quote currencies the preferred one."""
     found: dict[Listing, list[Recording]] = defaultdict(list)
     for recording in recordings:
+        stated = recording.exchange
+        if stated and canonical_exchange(stated) != contracts.exchange:
+            what = f"data of {shown(stated)}, and --exchange says {contracts.exchange}"
+            refusals.unused.append((recording.file, what))
+            continue
         try:
             listing = contracts.of(recording)
         except UserError as error:
@@ -111,28 +148,12 @@ def _parts(by_contract: dict[Listing, list[Recording]], refusals: Refusals) -> l
     for listing, recordings in by_contract.items():
         for kind in dict.fromkeys(each.kind for each in recordings):
             mine = [each for each in recordings if each.kind == kind]
-            longest = max(each.minutes for each in mine)
-            for other in (each for each in mine if each.minutes != longest):
-                what = f"bars of {other.minutes} minutes of {listing.listed}, which is there in {longest} minutes too"
+            longest = max(each.made_of for each in mine)
+            for other in (each for each in mine if each.made_of != longest):
+                what = f"bars of {other.made_of} minutes of {listing.listed}, which is there in {longest} minutes too"
                 refusals.unused.append((other.file, what))
-            parts.append((listing, [each for each in mine if each.minutes == longest]))
+            parts.append((listing, [each for each in mine if each.made_of == longest]))
     return parts
-
-
-def _part(
-    listing: Listing,
-    recordings: list[Recording],
-    contracts: Contracts,
-    limits: GateSettings,
-    now: int,
-    refusals: Refusals,
-) -> Rows:
-    """The rows of one contract and kind that can be used: hours, each once."""
-    rows = judge(rows_of(listing, recordings, contracts.coins_of_a_unit(listing), refusals), limits, now)
-    rows = said_once(rows)
-    if rows.kind == BARS:
-        rows = without_running(rows, {each.file for each in recordings if each.last_may_run})
-    return hourly(rows)
 
 
 def _add(usable: list[Rows], store: RawStore, progress: Progress) -> list[Added]:

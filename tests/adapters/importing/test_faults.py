@@ -343,6 +343,15 @@ def test_a_list_of_markets_tells_sizes_of_contracts(tmp_path: Path, capsys: pyte
     assert table.loc[table["base"] == "PEPE", "volume"].isna().all()
 
 
+def test_data_of_another_exchange_is_not_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = make(BY_NAME["tardis"], tmp_path / "files")
+    words = ["data", "import", files, "--from", "tardis", "--out", tmp_path / "raw", "--now", NOW, "--exchange"]
+    assert arb(*words, "bybit") == 2
+    assert "data of 'binance-futures', and --exchange says bybit" in capsys.readouterr().err
+    assert arb("data", "import", files, "--from", "okx-archive", "--exchange", "bybit", "--out", tmp_path / "raw") == 2
+    assert "--from okx-archive is data of okx; --exchange says bybit" in capsys.readouterr().err
+
+
 # --- described CSV ---
 
 
