@@ -19,6 +19,7 @@ from adapters.datasets.contracts import LEG
 from adapters.datasets.hourly_intervals import hourly_intervals
 from adapters.datasets.layout import DatasetInfo
 from adapters.datasets.left_out import LeftOut, Place
+from adapters.datasets.raw_marks import with_marks
 from adapters.datasets.raw_notices import read_notices
 from adapters.datasets.raw_tables import FUNDING_FILE, PRICES_FILE, hash_of_raw, read_bars, read_settlements
 from adapters.datasets.selection import EVERYTHING, Selection
@@ -73,6 +74,7 @@ def build_dataset(
     market = market_from_raw(bars, settlements, origin=origin, left=left)
     # Before the gate, in which a leg of another unit would speak against the right ones.
     market = leave_out_what_is_certain(market, left, origin)
+    market = with_marks(market, folders, left, selection)
     market, refusals = gate_market(market, gate or GateSettings())
     notices = read_notices(folders, bars, market, left)
     market = with_delistings(market, notices)

@@ -27,6 +27,8 @@ from engine.market.data import Floats
 PRICES_FILE = "prices_1h.parquet"
 FUNDING_FILE = "funding.parquet"
 NOTICES_FILE = "delistings.parquet"
+MARKS_FILE = "marks_1h.parquet"
+"""Notices and marks are optional."""
 PRICE_COLUMNS = ("exchange", "symbol", "base", "multiplier", "timestamp", "open", "high", "low", "close", "volume")
 RANGE_COLUMNS = ("high", "low")
 """Not every source has them: the columns may be absent, and values in them null."""
@@ -125,7 +127,7 @@ def _settlements_of(path: Path, left: LeftOut, selection: Selection) -> pd.DataF
 
 def hash_of_raw(folders: Sequence[Path]) -> str:
     """64 hex digits over the tables of raw folders; the order in which the folders are named changes nothing."""
-    tables = [folder / name for folder in folders for name in (PRICES_FILE, FUNDING_FILE, NOTICES_FILE)]
+    tables = [folder / name for folder in folders for name in (PRICES_FILE, FUNDING_FILE, NOTICES_FILE, MARKS_FILE)]
     parts = sorted(f"{path.name} {sha256_of_file(path)}" for path in tables if path.is_file())
     return sha256_of("\n".join(parts).encode())
 

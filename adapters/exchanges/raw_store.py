@@ -6,7 +6,7 @@ a run over a longer span all ask for exactly the rows that the part files lack, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adapters.datasets.raw_tables import FUNDING_FILE, PRICES_FILE
+from adapters.datasets.raw_tables import FUNDING_FILE, MARKS_FILE, PRICES_FILE
 from adapters.datasets.settlement_intervals import USUAL_HOURS, intervals_in_force
 from adapters.exchanges.coins import Listing
 from adapters.exchanges.leg_source import LegHistory
@@ -35,7 +35,8 @@ FUNDING = pa.schema(
 )
 STATED = FUNDING.append(pa.field("stated_hours", pa.float64()))
 """Of a part whose source says how long the period was that a settlement ended; null where it does not."""
-SCHEMAS = {"prices": PRICES, "funding": FUNDING}
+MARKS = pa.schema([*IDENTITY, ("timestamp", TIME), ("mark_price", pa.float64())])
+SCHEMAS = {"prices": PRICES, "funding": FUNDING, "marks": MARKS}
 PARTS = "parts"
 
 
@@ -80,6 +81,19 @@ class RawStore:
         if leg.settlements.by_time:
             _write(self.part(leg.listing, "funding"), funding_table(leg))
 
+    def load_marks(self, listing: Listing) -> dict[int, Row]:
+        """(time, mark of a listed unit) by time in ms. Raises ``DataError`` like ``load``."""
+        path = self.part(listing, "marks")
+        rows = _rows(_part_table(path), ("timestamp", "mark_price")) if path.is_file() else ()
+        return {int(row[0]): row for row in rows}
+
+    def save_marks(self, listing: Listing, marks: Mapping[int, Row]) -> None:
+        """Store the marks of a contract."""
+        times, values = _columns([marks[time] for time in sorted(marks)], 2)
+        stamps = pa.array(times.astype(np.int64), TIME)
+        table = pa.table([*_identity(listing, len(marks)), stamps, pa.array(values)], MARKS)
+        _write(self.part(listing, "marks"), table)
+
     def judge(self, limits: GateSettings) -> Refused:
         """Which rows of all parts together are not believed."""
         return judge_parts(self._parts("prices"), self._parts("funding"), limits)
@@ -90,14 +104,18 @@ class RawStore:
         Answers the rows by table, and a line for each part that cannot be used and is left out.
         """
         left_out: list[str] = []
-        tables = ((PRICES_FILE, "prices", BARS), (FUNDING_FILE, "funding", SETTLEMENTS))
+        tables = [(PRICES_FILE, "prices", BARS), (FUNDING_FILE, "funding", SETTLEMENTS)]
+        # Judged by the prices, so not before a data set is built; only imports bring any.
+        if any((self.folder / PARTS).glob("*/*.marks.parquet")):
+            tables.append((MARKS_FILE, "marks", ""))
         return {name: self._merge(name, part, refused, kind, left_out) for name, part, kind in tables}, left_out
 
     def _merge(self, name: str, part: str, refused: Refused, kind: str, left_out: list[str]) -> int:
         count = 0
         with replacing_file(self.folder / name) as aside, pq.ParquetWriter(aside, SCHEMAS[part]) as writer:
             for table in self._parts(part, left_out):
-                kept = refused.kept(table.select(SCHEMAS[part].names), kind)
+                kept = table.select(SCHEMAS[part].names)
+                kept = refused.kept(kept, kind) if kind else kept
                 writer.write_table(kept)
                 count += kept.num_rows
         return count
@@ -112,7 +130,7 @@ class RawStore:
                     left_out.append(str(error))
 
     def part(self, listing: Listing, name: str) -> Path:
-        """The part file of a contract: ``prices`` or ``funding``."""
+        """The part file of a contract: ``prices``, ``funding`` or ``marks``."""
         return self.folder / PARTS / listing.exchange / f"{contract_stem(listing.listed)}.{name}.parquet"
 
 

@@ -12,8 +12,10 @@ from adapters.exchanges.paging import Row
 from adapters.exchanges.raw_store import RawStore
 from adapters.importing.agreement import tolerance
 from adapters.importing.judging import Rows
-from adapters.importing.recordings import BAR_VALUES, BARS, RATE_VALUES
+from adapters.importing.recordings import BARS, MARKS, RATE_VALUES, SETTLEMENTS, VALUES
 from adapters.importing.refusals import Refused
+
+PART_NAMES = {BARS: "prices", SETTLEMENTS: "funding", MARKS: "marks"}
 
 
 @dataclass(frozen=True)
@@ -30,16 +32,19 @@ def add(store: RawStore, parts: Sequence[Rows]) -> Added:
 
     Raises ``DataError`` for a part that cannot be read, and whatever ``Refusals`` raise.
     """
-    leg = store.load(parts[0].listing)
+    listing = parts[0].listing
+    leg, marks = store.load(listing), store.load_marks(listing)
     added = Added(leg, {}, {})
+    held_by_kind = {BARS: leg.bars.by_time, SETTLEMENTS: leg.settlements.by_time, MARKS: marks}
     for rows in parts:
-        names = BAR_VALUES if rows.kind == BARS else RATE_VALUES
-        held = (leg.bars if rows.kind == BARS else leg.settlements).by_time
+        held = held_by_kind[rows.kind]
         size = len(held)
-        _add(rows, names, held, str(store.part(rows.listing, "prices" if rows.kind == BARS else "funding")))
+        _add(rows, VALUES[rows.kind], held, str(store.part(listing, PART_NAMES[rows.kind])))
         added.new[rows.kind] = len(held) - size
         added.there[rows.kind] = len(rows.times) - added.new[rows.kind]
     store.save(leg)
+    if any(rows.kind == MARKS for rows in parts):
+        store.save_marks(listing, marks)
     return added
 
 

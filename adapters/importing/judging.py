@@ -12,7 +12,7 @@ from adapters.datasets.left_out import MOST_WRONG_ROWS
 from adapters.exchanges.coins import Listing
 from adapters.gate.limits import GateSettings
 from adapters.gate.values import INTERVAL, RATE, Flags, out_of_range, range_text
-from adapters.importing.recordings import BAR_VALUES, BARS, RATE_VALUES, SETTLEMENTS, Recording
+from adapters.importing.recordings import BARS, SETTLEMENTS, VALUES, Recording
 from adapters.importing.refusals import Refusals, Refused
 from adapters.storage.stamps import HOUR_MS, MINUTE_MS, TOLERANCE_MS, is_plausible, settled_at, why_implausible
 from adapters.storage.time_columns import EMPTY
@@ -78,7 +78,7 @@ class Rows:
 def rows_of(listing: Listing, recordings: Sequence[Recording], unit: float, refusals: Refusals) -> Rows:
     """The rows of recordings of one contract, kind and length; ``unit``: listed units of a unit of ccxt's volume."""
     first = recordings[0]
-    names = {BARS: BAR_VALUES, SETTLEMENTS: RATE_VALUES}.get(first.kind, tuple(first.values))
+    names = VALUES[first.kind]
     files = list(dict.fromkeys(each.file for each in recordings))
     sizes = [len(each.times) for each in recordings]
 
@@ -109,6 +109,7 @@ def judge(rows: Rows, limits: GateSettings, now_ms: int) -> Rows:
         if rows.kind == SETTLEMENTS:
             _judge_rates(rows, limits)
         else:
+            rows.refuse(rows.times % HOUR_MS != 0, "the mark is not of a whole hour")
             _judge_prices(rows, ("mark",), limits)
     return _trusted(rows)
 

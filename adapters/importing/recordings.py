@@ -11,6 +11,7 @@ from engine.market.data import Floats, Ints
 BARS, SETTLEMENTS, MARKS = "bars", "settlements", "marks"
 BAR_VALUES = ("open", "high", "low", "close", "volume")
 RATE_VALUES = ("funding_rate", "interval_hours")
+VALUES = {BARS: BAR_VALUES, SETTLEMENTS: RATE_VALUES, MARKS: ("mark",)}
 
 VolumeUnit = Literal["listed", "contracts", "ccxt", "usd"]
 """``ccxt``: as ccxt gives it, contracts on some exchanges and listed units on the others."""

@@ -13,7 +13,7 @@ import numpy as np
 from adapters.datasets.settlement_intervals import bar_gaps, intervals_in_force
 from adapters.exchanges.raw_gate import Refused as NotBelieved
 from adapters.importing.adding import Added
-from adapters.importing.recordings import BARS, SETTLEMENTS
+from adapters.importing.recordings import BARS, MARKS, SETTLEMENTS
 from adapters.importing.refusals import Refusals
 from adapters.storage.atomic import replacing_file
 from adapters.storage.provenance import command_line
@@ -25,7 +25,7 @@ LONGEST_LIST = 1_000
 
 
 @dataclass(frozen=True)
-class Span:
+class RowsHeld:
     """Rows that the folder holds: how many are new, how many the import had that were there, the first and the last."""
 
     rows: int
@@ -44,13 +44,14 @@ class ContractReport:
     symbol: str
     contract: str
     multiplier: int
-    bars: Span
-    settlements: Span
+    bars: RowsHeld
+    settlements: RowsHeld
     intervals: dict[str, int]
     stated: int
     without_range: int
     without_volume: int
     not_believed: int
+    new_marks: int
     first_not_believed: str = ""
 
 
@@ -69,7 +70,6 @@ class Report:
     remarks: list[str]
     not_used: list[str]
     parts_left_out: list[str] = field(default_factory=list)
-    marks_not_used: int = 0
 
     @property
     def is_complete(self) -> bool:
@@ -85,10 +85,8 @@ def report_of(
     refusals: Refusals,
     not_believed: NotBelieved,
     parts_left_out: Sequence[str],
-    *,
-    marks: int,
 ) -> Report:
-    """The report of an import; ``marks``: rows of mark prices."""
+    """The report of an import."""
     remarks = [f"{what} ({_files(files)})" for what, files in refusals.remarks.items()]
     return Report(
         command=command_line(),
@@ -102,7 +100,6 @@ def report_of(
         remarks=remarks,
         not_used=[f"{file}: {what}" for file, what in refusals.unused],
         parts_left_out=list(parts_left_out),
-        marks_not_used=marks,
     )
 
 
@@ -137,13 +134,14 @@ def _contract(added: Added, not_believed: NotBelieved) -> ContractReport:
         without_range=ranges,
         without_volume=volumes,
         not_believed=len(refused),
+        new_marks=added.new.get(MARKS, 0),
         first_not_believed=str(refused[0]) if refused else "",
     )
 
 
-def _span(added: Added, kind: str, times: Sequence[int], missing: int) -> Span:
+def _span(added: Added, kind: str, times: Sequence[int], missing: int) -> RowsHeld:
     first, last = (_text(times[0]), _text(times[-1])) if times else (None, None)
-    return Span(len(times), added.new.get(kind, 0), added.there.get(kind, 0), first, last, missing)
+    return RowsHeld(len(times), added.new.get(kind, 0), added.there.get(kind, 0), first, last, missing)
 
 
 def _text(time_ms: int) -> str:

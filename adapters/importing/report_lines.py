@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from adapters.importing.report import REPORT_FILE, ContractReport, Report, Span
+from adapters.importing.report import REPORT_FILE, ContractReport, Report, RowsHeld
 
 HEADS = ("contract", "bars", "from", "to", "h missing", "settled", "interval", "missing", "refused")
 LONGEST_CONTRACT = 22
@@ -26,15 +26,15 @@ def lines_of(report: Report, out: object) -> Iterator[str]:
     ):
         # Files are named by their place below the path that was given, which everybody knows.
         yield from _shown(what, [line.replace(f"{report.path}/", "") for line in lines])
-    if report.marks_not_used:
-        yield f"note: {report.marks_not_used:,} mark prices are not kept: raw tables have no column of them"
     new = [sum(span.new for span in spans) for spans in _spans(report.contracts)]
     there = sum(span.there for spans in _spans(report.contracts) for span in spans)
+    marks = sum(each.new_marks for each in report.contracts)
+    marked = f", {marks:,} new marks" if marks else ""
     known = f", {there:,} rows were there already" if there else ""
     refused = f", {report.refused_rows:,} rows refused" if report.refused_rows else ""
     yield (
         f"{out}: {report.exchange}, {len(report.contracts)} contracts, {new[0]:,} new bars, {new[1]:,} new settlements"
-        f"{known}{refused} ({REPORT_FILE})"
+        f"{marked}{known}{refused} ({REPORT_FILE})"
     )
 
 
@@ -82,7 +82,7 @@ def _shown(what: str, lines: Sequence[str]) -> Iterator[str]:
         yield f"{what}: ... and {len(lines) - SHOWN:,} more (in {REPORT_FILE})"
 
 
-def _spans(contracts: Sequence[ContractReport]) -> tuple[list[Span], list[Span]]:
+def _spans(contracts: Sequence[ContractReport]) -> tuple[list[RowsHeld], list[RowsHeld]]:
     return [each.bars for each in contracts], [each.settlements for each in contracts]
 
 

@@ -19,7 +19,7 @@ from adapters.importing.contracts import Contracts, contracts_of
 from adapters.importing.formats.registry import format_of
 from adapters.importing.judging import Rows, judge, rows_of
 from adapters.importing.reading import Progress, recordings_in
-from adapters.importing.recordings import BARS, MARKS, Recording
+from adapters.importing.recordings import BARS, Recording
 from adapters.importing.refusals import Refusals
 from adapters.importing.report import REPORT_FILE, Report, report_of, write_report
 from adapters.naming.exchanges import canonical_exchange, checked_exchange
@@ -64,12 +64,12 @@ def run_import(asked: ImportRequest, progress: Progress = lambda *_: None) -> Re
     by_contract = _by_contract(recordings, contracts, selection, refusals)
     parts = [judgement.part(listing, each) for listing, each in _parts(by_contract, refusals)]
     refuse_other_units(parts)
-    usable = [part for part in (rows.left() for rows in parts) if len(part.times) and part.kind != MARKS]
+    usable = [part for part in (rows.left() for rows in parts) if len(part.times)]
     _refuse_nothing(usable, refusals, asked.path)
     added = _add(usable, store, progress)
     refused = store.judge(limits)
     _, left_out = store.merge(refused)
-    report = report_of(asked.source, exchange, str(asked.path), added, refusals, refused, left_out, marks=_marks(parts))
+    report = report_of(asked.source, exchange, str(asked.path), added, refusals, refused, left_out)
     write_report(asked.out, report)
     return report
 
@@ -165,11 +165,6 @@ def _add(usable: list[Rows], store: RawStore, progress: Progress) -> list[Added]
         added.append(add(store, parts))
         progress("adding contracts", done, len(by_listing))
     return added
-
-
-def _marks(parts: Sequence[Rows]) -> int:
-    """Rows of mark prices, which raw tables have no place for."""
-    return sum(len(rows.times) for rows in parts if rows.kind == MARKS)
 
 
 def _refuse_nothing(usable: Sequence[Rows], refusals: Refusals, path: Path) -> None:

@@ -78,12 +78,14 @@ def case(rng: Rng, folder: Path) -> str:
 def _assert_right(raw: Path, made: Made) -> None:
     """Whatever stands in the tables is what the clean ones say of that coin and time."""
     for file, time, names, clean in zip(
-        ("prices_1h.parquet", "funding.parquet"),
-        ("timestamp", "settlement_time"),
-        (("open", "high", "low", "close", "volume"), ("funding_rate",)),
+        ("prices_1h.parquet", "funding.parquet", "marks_1h.parquet"),
+        ("timestamp", "settlement_time", "timestamp"),
+        (("open", "high", "low", "close", "volume"), ("funding_rate",), ("mark_price",)),
         _clean(made.name),
         strict=True,
     ):
+        if not (raw / file).exists():
+            continue
         table = pd.read_parquet(raw / file)
         for row in table.to_dict("records"):
             wanted = clean.get((row["base"], row[time]))
@@ -106,9 +108,12 @@ def _files(name: str) -> dict[str, bytes]:
 @functools.cache
 def _clean(name: str) -> tuple[dict[tuple[str, Any], dict[str, Any]], ...]:
     """By table the rows by coin and time."""
+    made = BY_NAME[name]
+    prices, funding = tables_of(made)
+    marks = [] if made.marks is None else [made.marks(table) for table in prices]
     return tuple(
         {(row["base"], row[time]): row for table in tables for row in table.to_dict("records")}
-        for tables, time in zip(tables_of(BY_NAME[name]), ("timestamp", "settlement_time"), strict=True)
+        for tables, time in ((prices, "timestamp"), (funding, "settlement_time"), (marks, "timestamp"))
     )
 
 

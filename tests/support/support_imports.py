@@ -21,6 +21,7 @@ LEVELS = {"BTC": 30_000.0, "PEPE": 0.00001234}
 SCALED = {("binanceusdm", "PEPE"): 1000, ("bybit", "PEPE"): 1000}
 NOW = "2024-06-01T00:00Z"
 HOUR = 3_600_000
+IDENTITY = ["exchange", "symbol", "base", "multiplier"]
 Tables = tuple[list[pd.DataFrame], list[pd.DataFrame]]
 """Prices and funding, a table for each coin."""
 
@@ -57,6 +58,18 @@ def candles(table: pd.DataFrame) -> list[list[float]]:
 def rates_of(table: pd.DataFrame, *, jitter: int = 0) -> list[tuple[int, float]]:
     """``(ms, rate)``, each ``jitter`` ms late."""
     return [(t + jitter, r) for t, r in zip(ms(table["settlement_time"]), table["funding_rate"].tolist(), strict=True)]
+
+
+def marks_at_opens(prices: pd.DataFrame, every: int = 1) -> pd.DataFrame:
+    """Mark prices of a table of bars, at the times at which they open."""
+    marks = [float(f"{x * 1.0002:.8g}") for x in prices["open"]]
+    return prices[IDENTITY].assign(timestamp=prices["timestamp"], mark_price=marks)[::every].reset_index(drop=True)
+
+
+def marks_at_closes(prices: pd.DataFrame) -> pd.DataFrame:
+    """The close of each bar as the mark of the hour at which it ends."""
+    times = prices["timestamp"] + pd.Timedelta(hours=1)
+    return prices[IDENTITY].assign(timestamp=times, mark_price=prices["close"])
 
 
 def text(rows: Iterable[Iterable[Any]], head: Iterable[str] | None = None, end: str = "\n") -> bytes:
@@ -101,7 +114,12 @@ def freqtrade_feather(folder: Path, tables: Tables) -> None:
         for name in ("high", "low", "close", "volume"):
             frame[name] = 0.0
         frame.to_feather(folder / f"{_pair(funding)}-8h-funding_rate.feather")
-        frame.assign(open=30_000.0).to_feather(folder / f"{_pair(funding)}-8h-mark.feather")
+    for prices in tables[0]:
+        marks = marks_at_opens(prices, 8)
+        frame = pd.DataFrame({"date": marks["timestamp"], "open": marks["mark_price"]})
+        for name in ("high", "low", "close", "volume"):
+            frame[name] = 1.0
+        frame.to_feather(folder / f"{_pair(prices)}-8h-mark.feather")
 
 
 def freqtrade_json(folder: Path, tables: Tables) -> None:
@@ -134,7 +152,9 @@ def binance_archive(folder: Path, tables: Tables) -> None:
             file = f"{name}-1h-2024-{month}"
             content = zipped(f"{file}.csv", text(klines(part, unit), head))
             write(folder / "klines" / name / "1h" / f"{file}.zip", content)
-        marks = [[*row[:5], 0, *row[6:]] for row in klines(prices)]
+        values = marks_at_opens(prices)["mark_price"].tolist()
+        rows = zip(klines(prices), values, strict=True)
+        marks = [[row[0], mark, *row[2:5], 0, *row[6:]] for row, mark in rows]
         write(folder / "markPriceKlines" / name / "1h" / f"{name}-1h-2024-01.zip", zipped("x.csv", text(marks, KLINES)))
     for funding in tables[1]:
         file = f"{_id(funding)}-fundingRate-2024-01"
@@ -315,17 +335,18 @@ class Made:
     make: Callable[[Path, Tables], None]
     parts: tuple[tuple[str, ...], ...] = ((".",),)
     lacks: tuple[str, ...] = ()
+    marks: Callable[[pd.DataFrame], pd.DataFrame] | None = None
 
 
 MADE = (
-    Made("freqtrade feather", "freqtrade", "bybit", freqtrade_feather),
+    Made("freqtrade feather", "freqtrade", "bybit", freqtrade_feather, marks=lambda prices: marks_at_opens(prices, 8)),
     Made("freqtrade JSON", "freqtrade", "okx", freqtrade_json),
-    Made("binance", "binance-archive", "binanceusdm", binance_archive),
+    Made("binance", "binance-archive", "binanceusdm", binance_archive, marks=marks_at_opens),
     Made("bybit", "bybit-archive", "bybit", bybit_archive),
     Made("bybit trades", "bybit-archive", "bybit", bybit_trades),
     Made("okx", "okx-archive", "okx", okx_archive),
     Made("ccxt", "ccxt", "hyperliquid", ccxt_dump),
-    Made("tardis", "tardis", "binanceusdm", tardis, lacks=("high", "low", "volume")),
+    Made("tardis", "tardis", "binanceusdm", tardis, lacks=("high", "low", "volume"), marks=marks_at_closes),
     Made(
         "described CSV", "csv", "gate", described_csv,
         parts=(("bars", "--describe", "bars.yaml"), ("rates", "--describe", "rates.yaml")),
@@ -359,6 +380,11 @@ def import_(made: Made, files: Path, out: Path, *options: str) -> list[int]:
     return codes
 
 
-def write_tables(folder: Path, tables: Tables) -> Path:
-    """Raw tables as a raw folder."""
-    return write_raw(folder, *tables)
+def write_tables(folder: Path, made: Made) -> Path:
+    """What the files of a format say, as a raw folder."""
+    tables = tables_of(made)
+    write_raw(folder, *tables)
+    if made.marks is not None:
+        marks = pd.concat([made.marks(prices) for prices in raw_tables(made.exchange)[0]], ignore_index=True)
+        marks.to_parquet(folder / "marks_1h.parquet")
+    return folder

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from support_cli import arb
 from support_datasets import assert_same_market, write_raw
-from support_imports import Tables, binance_archive, freqtrade_feather
+from support_imports import Tables, binance_archive, freqtrade_feather, marks_at_opens
 
 from adapters.datasets.load import load_dataset
 
@@ -32,6 +32,10 @@ def test_archives_and_feather_files_of_the_recordings_are_the_recordings(tmp_pat
         assert arb("data", "import", tmp_path / exchange, *words) == 0
     parts = [_of(tables, exchange) for exchange in ("binance", "hyperliquid")]
     wanted = write_raw(tmp_path / "wanted", *([table for each in parts for table in each[kind]] for kind in (0, 1)))
+    marks = pd.concat(
+        [marks_at_opens(each) for each in parts[0][0]] + [marks_at_opens(each, 8) for each in parts[1][0]]
+    )
+    marks.to_parquet(wanted / "marks_1h.parquet")
     built = []
     for name, raws in (("one", [tmp_path / "raw"]), ("two", [wanted]), ("both", [tmp_path / "raw", wanted])):
         assert arb("data", "build", *raws, "--out", tmp_path / name) == 0

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from support_cli import arb
-from support_datasets import assert_same_market
-from support_imports import MADE, Made, import_, make, raw_tables, tables_of, write_tables
+from support_datasets import assert_same_market, write_raw
+from support_imports import MADE, Made, import_, make, raw_tables, write_tables
 
 from adapters.commands.data_import import FORMATS as NAMED
 from adapters.datasets.load import load_dataset
@@ -29,12 +30,14 @@ def test_what_is_imported_is_what_the_raw_tables_say(
     files, raw = make(made, tmp_path / "files"), tmp_path / "raw"
     assert import_(made, files, raw) == [0] * len(made.parts), capsys.readouterr()
     capsys.readouterr()
-    wanted = write_tables(tmp_path / "wanted", tables_of(made))
+    wanted = write_tables(tmp_path / "wanted", made)
     for read, name in ((read_bars, "prices_1h.parquet"), (read_settlements, "funding.parquet")):
         mine, theirs = (read(folder / name).drop(columns="contract") for folder in (raw, wanted))
         pd.testing.assert_frame_equal(mine, theirs, check_exact=name == "funding.parquet", rtol=1e-15)
-    other = write_tables(tmp_path / "other", raw_tables("mexc"))
-    assert_same_market(built(tmp_path / "one", raw, other), built(tmp_path / "two", wanted, other))
+    other = write_raw(tmp_path / "other", *raw_tables("mexc"))
+    market = built(tmp_path / "one", raw, other)
+    assert_same_market(market, built(tmp_path / "two", wanted, other))
+    assert np.isnan(market.mark_price).all() == (made.marks is None)
 
 
 @pytest.mark.parametrize("made", MADE, ids=lambda made: made.name)
