@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from adapters.importing.report import REPORT_FILE, ContractReport, Report, RowsHeld
 
-HEADS = ("contract", "bars", "from", "to", "h missing", "settled", "interval", "missing", "refused")
-LONGEST_CONTRACT = 22
+HEADS = ("contract", "bars", "from", "to", "missing", "settled", "interval", "missing", "refused")
+WIDTH = 100
 SHOWN = 5
 """Of each kind of lines; the report file has the others."""
 
@@ -39,32 +39,36 @@ def lines_of(report: Report, out: object) -> Iterator[str]:
 
 
 def table(contracts: Sequence[ContractReport]) -> list[str]:
-    """A row for each contract: what the folder holds of it now."""
+    """A row for each contract: what the folder holds of it now, in at most ``WIDTH`` columns."""
     rows = [HEADS, *(_row(each) for each in contracts)]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(HEADS))]
-    return ["  ".join(_cell(i, row[i], widths[i]) for i in range(len(HEADS))).rstrip() for row in rows]
+    if all(row[-1] == "0" for row in rows[1:]):
+        rows = [row[:-1] for row in rows]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    # Only names may be long; they are cut before a number is.
+    widths[0] = min(widths[0], WIDTH - sum(widths[1:]) - 2 * (len(widths) - 1))
+    return ["  ".join(_cell(HEADS[i], row[i], widths[i]) for i in range(len(row))).rstrip() for row in rows]
 
 
 def _row(each: ContractReport) -> tuple[str, ...]:
-    name = each.contract if len(each.contract) <= LONGEST_CONTRACT else f"{each.contract[: LONGEST_CONTRACT - 3]}..."
     bars, settled = each.bars, each.settlements
     return (
-        name, f"{bars.rows:,}", _hour(bars.first), _hour(bars.last), f"{bars.missing:,}",
+        each.contract, f"{bars.rows:,}", _day(bars.first), _day(bars.last), f"{bars.missing:,}",
         f"{settled.rows:,}", _interval(each), f"{settled.missing:,}", f"{each.not_believed:,}",
     )  # fmt: skip
 
 
-def _cell(column: int, text: str, width: int) -> str:
-    return f"{text:<{width}}" if HEADS[column] in ("contract", "from", "to", "interval") else f"{text:>{width}}"
+def _cell(head: str, text: str, width: int) -> str:
+    cut = text if len(text) <= width else f"{text[: width - 3]}..."
+    return f"{cut:<{width}}" if head in ("contract", "from", "to", "interval") else f"{cut:>{width}}"
 
 
 def _interval(each: ContractReport) -> str:
-    hours = "/".join(sorted(each.intervals, key=float))
+    hours = sorted(each.intervals, key=float)
     if not hours:
         return "-"
     rows = each.settlements.rows
     how = "stated" if each.stated == rows else "inferred" if not each.stated else "both"
-    return f"{hours} h {how}"
+    return f"{'/'.join(hours) if len(hours) < 3 else f'{hours[0]}-{hours[-1]}'} h {how}"
 
 
 def _about(each: ContractReport) -> Iterator[str]:
@@ -86,5 +90,5 @@ def _spans(contracts: Sequence[ContractReport]) -> tuple[list[RowsHeld], list[Ro
     return [each.bars for each in contracts], [each.settlements for each in contracts]
 
 
-def _hour(time: str | None) -> str:
-    return "-" if time is None else time[2:13].replace("T", " ")
+def _day(time: str | None) -> str:
+    return "-" if time is None else time[:10]
