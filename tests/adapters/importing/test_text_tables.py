@@ -114,7 +114,7 @@ def test_files_are_regular_and_whole(tmp_path: Path) -> None:
 def test_of_ticks_every_line_counts() -> None:
     times = np.array([1_714_521_600_000, 1_714_521_601_000])
     table("t,p\n1,2\n3,4\n").require_whole(times)
-    with pytest.raises(DataError, match="the last line has no end .*: of ticks every line counts"):
+    with pytest.raises(DataError, match=r"the last line has no end .*: of ticks every line counts"):
         table("t,p\n1,2\n3,4").require_whole(times[:1])
     with pytest.raises(DataError, match=r"row 2 has no time that can be \(1 such rows\)"):
         table("t,p\n1,2\n3,4\n").require_whole(np.array([times[0], 5]))
