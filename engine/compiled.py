@@ -12,15 +12,18 @@ import builtins
 import dis
 import hashlib
 from collections.abc import Callable
+from functools import cache
 from types import CodeType, FunctionType
 from typing import Any
 
 import numpy as np
-from numba import njit, typeof
+from numba import njit, typeof, types
 from numba.core.dispatcher import Dispatcher
 
 _HOURLY: dict[str, Any] = {"cache": True, "_nrt": False, "forceinline": True}
 _SELDOM: dict[str, Any] = {"cache": True, "_nrt": False}
+_ARRAYS: dict[tuple[Any, ...], Any] = {}
+"""numba's types of arrays by all that they depend on."""
 _CONSTANTS = (bool, int, float, str, tuple, type(None), np.generic, np.dtype)
 
 
@@ -45,9 +48,22 @@ def bind(function: Any, *arguments: Any) -> Callable[..., Any]:
     Calling it leaves out the search for the code that fits, which takes longer than an hour of a portfolio. Nothing
     is checked: it must be called with arrays of the same dtype, dimensions and contiguity.
     """
-    types = tuple(typeof(argument) for argument in arguments)  # type: ignore[no-untyped-call]  # numba's own
-    code: Callable[..., Any] = function.compile(types)
+    code: Callable[..., Any] = function.compile(tuple(_type_of(argument) for argument in arguments))
     return code
+
+
+def _type_of(value: Any) -> Any:
+    """numba's type of a value. For an array of records numba looks through all fields each time; here it is kept."""
+    if isinstance(value, tuple):
+        parts = [_type_of(part) for part in value]
+        return types.BaseTuple.from_types(parts, type(value))  # type: ignore[no-untyped-call]  # numba's own
+    if type(value) is not np.ndarray:
+        return typeof(value)  # type: ignore[no-untyped-call]
+    flags, dtype = value.flags, value.dtype
+    key = dtype, dtype.isalignedstruct, value.ndim, flags.c_contiguous, flags.f_contiguous, flags.writeable
+    if key not in _ARRAYS:
+        _ARRAYS[key] = typeof(value)  # type: ignore[no-untyped-call]
+    return _ARRAYS[key]
 
 
 def fingerprint(function: Any) -> str:
@@ -83,8 +99,12 @@ def _parts(function: FunctionType, seen: set[FunctionType]) -> list[str]:
     return parts
 
 
+@cache
 def _refuse_later_names(function: FunctionType) -> None:
-    """What is defined further down is not known yet and would be missing from the cache's key."""
+    """What is defined further down is not known yet and would be missing from the cache's key.
+
+    Looked at once: a function that many others use would cost every start of a program a tenth of its time.
+    """
     for code in _codes(function.__code__):
         for step in dis.get_instructions(code):
             known = step.argval in function.__globals__ or hasattr(builtins, str(step.argval))

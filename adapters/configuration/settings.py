@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -60,9 +62,18 @@ def settings_over_shipped(values: Mapping[str, Any], overrides: Sequence[str], *
 
     Raises ``SettingsError`` like ``load_settings``, and ``UserError`` for an exchange that is named twice.
     """
-    merged = read_yaml(CONFIGS / "default.yaml")
-    merged["fees"] = read_yaml(CONFIGS / "fees.yaml")
-    return overridden(merge(merged, _with_known_exchanges(values, origin)), overrides, origin=origin)
+    return overridden(merge(_shipped(), _with_known_exchanges(values, origin)), overrides, origin=origin)
+
+
+def _shipped() -> dict[str, Any]:
+    """The shipped defaults, for the caller to change."""
+    return deepcopy(_read_shipped())
+
+
+@cache
+def _read_shipped() -> dict[str, Any]:
+    """Read once: nearly all the time that settings take goes into this YAML, and a command reads settings often."""
+    return {**read_yaml(CONFIGS / "default.yaml"), "fees": read_yaml(CONFIGS / "fees.yaml")}
 
 
 def overridden(values: Mapping[str, Any], overrides: Sequence[str], *, origin: str) -> ArbSettings:

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
@@ -28,12 +29,18 @@ Made = TypeVar("Made")
 def strategy_classes() -> dict[str, EntryPoint]:
     """Every installed strategy by name, sorted, not imported yet. Raises ``UserError`` when two claim one name."""
     found: dict[str, EntryPoint] = {}
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+    for entry in sorted(_installed(), key=lambda entry: entry.name):
         other = found.setdefault(entry.name, entry)
         # Installed twice from the same place is no conflict; two packages would win by chance.
         if other.value != entry.value:
             raise UserError(f"two installed packages bring a strategy {entry.name!r}: {other.value} and {entry.value}")
     return found
+
+
+@cache
+def _installed() -> Sequence[EntryPoint]:
+    """Looked up once: it reads what every installed package says of itself."""
+    return tuple(entry_points(group=GROUP))
 
 
 def load_strategy_class(name: str) -> StrategyClass:

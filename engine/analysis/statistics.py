@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from itertools import combinations
 from statistics import NormalDist
 
@@ -256,13 +257,21 @@ def backtest_overfitting(returns: Floats, blocks: int = 16) -> Overfitting:
     sums = np.array([part.sum(axis=0) for part in parts])
     squares = np.array([(part**2).sum(axis=0) for part in parts])
     counts = np.array([float(len(part)) for part in parts])
-    halves = np.array([[k in half for k in range(blocks)] for half in combinations(range(blocks), blocks // 2)], float)
+    halves = _halves(blocks)
     logits, means = np.empty(len(halves)), np.empty(len(halves))
     step = max(1, _CHUNK // trials)
     for start in range(0, len(halves), step):
         some = slice(start, start + step)
         logits[some], means[some] = _judge(halves[some], sums, squares, counts)
     return Overfitting(float(np.mean(logits <= 0)), float(np.mean(means < 0)), logits)
+
+
+@cache
+def _halves(blocks: int) -> Floats:
+    """Every choice of half of the blocks, as rows of ones and zeros. There are thousands, the same for every record."""
+    chosen = np.array([[k in half for k in range(blocks)] for half in combinations(range(blocks), blocks // 2)], float)
+    chosen.flags.writeable = False
+    return chosen
 
 
 def _judge(halves: Floats, sums: Floats, squares: Floats, counts: Floats) -> tuple[Floats, Floats]:

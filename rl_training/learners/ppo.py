@@ -14,6 +14,7 @@ from rl_training.environments.vec_env import FundingVecEnv
 from rl_training.learners.callbacks import RolloutProgress
 from rl_training.learners.extraction import layers_of
 from rl_training.learners.protocol import Layers
+from rl_training.learners.without_compiler import leave_out_compiler
 from rl_training.settings import TrainingSettings
 
 LEARNED = ("weights/", "adam", "num_timesteps", "n_updates", "progress_remaining")
@@ -36,6 +37,7 @@ class PPOLearner:
             raise SettingsError(
                 f"training.ppo.batch_size = {ppo.batch_size} must divide training.ppo.n_steps = {ppo.n_steps}"
             )
+        leave_out_compiler()
         self.agent = self.kind(
             "MlpPolicy",
             environment,
@@ -47,6 +49,8 @@ class PPOLearner:
             verbose=0,
             **ppo.model_dump(exclude={"net_arch", "n_steps"}),
         )
+        # Without a logger, learning would leave a folder of its own among the machine's temporary ones.
+        self.log_to(Logger(None, []))
 
     @property
     def steps_done(self) -> int:

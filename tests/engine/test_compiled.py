@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from numba import njit
+from numba import njit, typeof
 
 from engine.accounting.hour import advance
-from engine.compiled import bind, compiled, fingerprint, hourly
+from engine.compiled import _type_of, bind, compiled, fingerprint, hourly
 from rl_training.environments.stepping import step
 
 FACTOR = 2.0
@@ -84,6 +84,23 @@ def test_bound_code_is_the_function() -> None:
     add = compiled(_add_one)
     bind(add, values)(values)
     np.testing.assert_array_equal(values, [1.0, 2.0, 3.0, 4.0])
+
+
+class Pair(NamedTuple):
+    left: Any
+    right: Any
+
+
+def test_types_that_are_kept_are_those_of_numba() -> None:
+    """Arrays that differ in anything that machine code depends on, one after the other, and again."""
+    flat, frozen, turned = np.zeros((2, 3)), np.zeros((2, 3)), np.zeros((3, 2)).T
+    frozen.flags.writeable = False
+    fields = [("a", np.int8), ("b", np.float64)]
+    records = [np.zeros(2, fields), np.zeros(2, np.dtype(fields, align=True)), np.zeros(2, fields[::-1])]
+    values = [flat, frozen, turned, np.zeros((4, 6))[::2, ::2], np.zeros(3), np.zeros(3, np.int64), *records, 1, 2.0]
+    values += [Pair(records[0], (flat, 1)), Pair(flat, flat), (records[0], 2)]
+    for value in (*values, *values):
+        assert _type_of(value) == typeof(value)
 
 
 def _add_one(values: Any) -> None:

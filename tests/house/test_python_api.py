@@ -105,7 +105,10 @@ def test_a_policy_of_other_fees_is_refused() -> None:
         arb.play(arb.load_policy(bundle), dearer)
 
 
-def test_stable_baselines_trains_on_the_environment_at_once(market: arb.Market) -> None:
+def test_stable_baselines_trains_on_the_environment_at_once(
+    market: arb.Market, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SB3_LOGDIR", str(tmp_path))  # else it leaves a folder for a logger among the machine's own
     environment = arb.environment(market)
     assert environment.episodes.market.last == market.rows("train").last
     model = PPO("MlpPolicy", environment, n_steps=32, batch_size=16, seed=0, device="cpu").learn(64)

@@ -22,10 +22,15 @@ from engine.observation.opportunities import OpportunityBuilder
 TOLERANCE = 1e-9
 
 
-def run_both(case: Case) -> tuple[Records, ReferenceResult]:
+def simulated(case: Case) -> ReferenceResult:
+    """What the second implementation makes of a case."""
+    return simulate(case.market, case.settings, case.orders, case.first, case.last)
+
+
+def played(case: Case) -> Records:
+    """What the kernel makes of a case."""
     tape = prepare(case.market, case.settings)
-    records = run_backtest(OpportunityBuilder(tape), Scripted(case.market, case.orders), case.first, case.last)
-    return records, simulate(case.market, case.settings, case.orders, case.first, case.last)
+    return run_backtest(OpportunityBuilder(tape), Scripted(case.market, case.orders), case.first, case.last)
 
 
 def close(ours: float, theirs: Any, scale: float = 1.0) -> bool:
@@ -97,8 +102,9 @@ def assert_same_trades(records: Records, reference: ReferenceResult, market: Mar
         assert close(total, theirs.pnl_usd, capital)
 
 
-def assert_same(case: Case) -> None:
-    records, reference = run_both(case)
+def assert_same(case: Case, reference: ReferenceResult | None = None) -> None:
+    """``reference`` is what the second implementation makes of the case, where it is known already."""
+    records, reference = played(case), reference or simulated(case)
     capital = case.settings.initial_capital_usd
     assert_same_ledger(records, reference, case.market, capital)
     assert_same_hours(records, reference, capital)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from functools import lru_cache
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +28,12 @@ Edit = Callable[[Tables, Tables], None]
 
 def clean(hours: int = HOURS, *, every: int = 4) -> tuple[Tables, Tables]:
     """Bars and settlements of nine legs that agree; PEPE is listed per 1000 on binance and bybit."""
+    prices, funding = _clean(hours, every)
+    return {leg: table.copy() for leg, table in prices.items()}, {leg: table.copy() for leg, table in funding.items()}
+
+
+@lru_cache
+def _clean(hours: int, every: int) -> tuple[Tables, Tables]:
     prices: Tables = {}
     funding: Tables = {}
     for number, (base, level) in enumerate(LEVELS.items()):
@@ -61,8 +70,8 @@ class Build:
 class Builder:
     """Writes raw tables, runs the command on them in this process, and keeps what it said."""
 
-    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        self._folder, self._capsys, self._runs = folder, capsys, 0
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._runs = folder, 0
 
     def __call__(self, edit: Edit, *options: str, hours: int = HOURS) -> Build:
         prices, funding = clean(hours)
@@ -77,10 +86,10 @@ class Builder:
     def on(self, raw: Path, *options: str) -> Build:
         self._runs += 1
         out = self._folder / f"set{self._runs}"
-        with pytest.raises(SystemExit) as ended:
+        said, complained = StringIO(), StringIO()
+        with redirect_stdout(said), redirect_stderr(complained), pytest.raises(SystemExit) as ended:
             main(["data", "build", str(raw), "--out", str(out), *options])
-        said = self._capsys.readouterr()
-        return Build(int(ended.value.code or 0), said.out, said.err, out)
+        return Build(int(ended.value.code or 0), said.getvalue(), complained.getvalue(), out)
 
 
 def legs_of(market: MarketData) -> set[tuple[str, str]]:

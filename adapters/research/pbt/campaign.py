@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from adapters.datasets.load import load_dataset
 from adapters.datasets.windows import WindowEdges
 from adapters.research.markets import prepare_dataset
 from adapters.research.pbt.finish import finish
-from adapters.research.pbt.interval_work import train_and_score
+from adapters.research.pbt.interval_work import OfRun, work
 from adapters.research.pbt.job import PBTJob, begin, new_job, read_job
 from adapters.research.pbt.reports import write_reports
 from adapters.research.pbt.state_folder import StateFolder
@@ -26,11 +26,13 @@ from adapters.storage.provenance import command_line
 from adapters.workers.pool import WorkerPool
 from engine.analysis.metrics import Metrics
 from rl_training.pbt.loop import Watcher, run_population
-from rl_training.pbt.ports import Interval
+from rl_training.pbt.ports import Event, Interval
 from rl_training.pbt.results import Iteration
 
 RUNS = Path("trained_models") / "pbt"
 Keep = Callable[[Sequence[Iteration]], None]
+Trainers = WorkerPool[OfRun]
+"""Worker processes that train the agents of one run after another; to start one takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class Campaign:
     folder: Path
     job: PBTJob
     workers: int
+    trainers: Trainers | None = None
+    """Those of several campaigns; None: its own."""
 
     def train(self, watcher: Watcher, keep: Keep = lambda _: None) -> list[Iteration]:
         """Train to the end. After each iteration summary, lineage and trials are written, then ``keep`` is called.
@@ -52,7 +56,7 @@ class Campaign:
             write_tried(self.folder, self.job, iterations)
             keep(iterations)
 
-        return train_population(self.job, self.folder, self.workers, watcher, keep=write)
+        return train_population(self.job, self.folder, self.workers, watcher, keep=write, trainers=self.trainers)
 
     def finish(self, iterations: Sequence[Iteration], *, started: datetime, **facts: Any) -> dict[str, Metrics]:
         """Write the winner's bundle and the manifest, with these facts; returns its metrics on validation."""
@@ -103,8 +107,13 @@ def begin_campaign(asked: PBTRequest, started: datetime) -> tuple[Path, list[str
     return folder, warnings
 
 
+def trainers_of(workers: int, population: int) -> Trainers:
+    """As a context, processes that train; they start with the first thing to do."""
+    return WorkerPool(work, "", min(workers, population))
+
+
 @contextmanager
-def campaign(folder: Path, workers: int) -> Iterator[Campaign]:
+def campaign(folder: Path, workers: int, trainers: Trainers | None = None) -> Iterator[Campaign]:
     """Hold the folder of a run and prepare its market for the workers, as long as the context lasts.
 
     Raises ``UserError`` when another process works in it, ``DataError`` when the data set is another one by now.
@@ -112,17 +121,35 @@ def campaign(folder: Path, workers: int) -> Iterator[Campaign]:
     job = read_job(folder / JOB)
     # The lock first, for the second context replaces files that workers of another process may have mapped.
     with only_one(folder), training_markets_of(folder, job):
-        yield Campaign(folder, job, workers)
+        yield Campaign(folder, job, workers, trainers)
 
 
 def train_population(
-    job: PBTJob, folder: Path, workers: int, watcher: Watcher, *, keep: Keep = lambda _: None
-) -> list[Iteration]:
+    job: PBTJob, folder: Path, workers: int, watcher: Watcher, *, keep: Keep = lambda _: None,
+    trainers: Trainers | None = None,
+) -> list[Iteration]:  # fmt: skip
     """The loop with worker processes on this machine and the state in the run's folder.
 
     The run's market must lie there (``adapters.research.pbt.training_markets``). Raises ``WorkerDeathsError`` after
     three deaths of workers in a row, and what ``rl_training.pbt.loop.run_population`` raises.
     """
     pbt = job.settings.pbt
-    with WorkerPool[Interval](train_and_score, str(folder), min(workers, pbt.population)) as pool:
-        return run_population(pbt, job.schedule, job.seed, pool, StateFolder(folder / STATE), watcher, keep=keep)
+    with trainers_of(workers, pbt.population) if trainers is None else nullcontext(trainers) as pool:
+        executor, store = _Intervals(pool, str(folder)), StateFolder(folder / STATE)
+        return run_population(pbt, job.schedule, job.seed, executor, store, watcher, keep=keep)
+
+
+class _Intervals:
+    """An ``Executor`` of the intervals of one run."""
+
+    def __init__(self, trainers: Trainers, run_folder: str) -> None:
+        self._trainers, self._run_folder = trainers, run_folder
+
+    def run(self, tasks: Sequence[Interval]) -> Iterator[Event[Interval]]:
+        for event in self._trainers.run([OfRun(self._run_folder, task) for task in tasks]):
+            yield _without_folder(event)
+
+
+def _without_folder(event: Event[OfRun]) -> Event[Interval]:
+    task = None if event.task is None else event.task.interval
+    return replace(event, task=task)  # type: ignore[arg-type,return-value]  # the same kind of event about the interval

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from adapters.research.pbt.job import read_job
 from adapters.research.pbt.state_folder import StateFolder
@@ -13,6 +14,18 @@ from adapters.workers.pool import Tell
 from rl_training.pbt.interval import TrainingContext, run_interval
 from rl_training.pbt.ports import Interval
 from rl_training.pbt.results import AgentResult
+
+
+class OfRun(NamedTuple):
+    """A task of workers that serve several runs, one after the other."""
+
+    run_folder: str
+    interval: Interval
+
+
+def work(_: str, task: OfRun, tell: Tell) -> AgentResult:
+    """``train_and_score`` in the folder that the task names."""
+    return train_and_score(task.run_folder, task.interval, tell)
 
 
 def train_and_score(run_folder: str, interval: Interval, tell: Tell) -> AgentResult:

@@ -14,7 +14,7 @@ from adapters.configuration.tuning_grids import Point
 from adapters.datasets.load import Dataset
 from adapters.datasets.windows import WindowEdges
 from adapters.research.markets import prepare_dataset
-from adapters.research.pbt.campaign import campaign
+from adapters.research.pbt.campaign import Trainers, campaign, trainers_of
 from adapters.research.pbt.job import PBTJob, new_job
 from adapters.research.pbt.job import begin as begin_population
 from adapters.research.pbt.tried import trial_name
@@ -45,17 +45,19 @@ def choose_models(
     Raises ``ArbError`` naming the fold when a training cannot go on.
     """
     choices = []
-    for fold in plan.folds:
-        place = fold_folder(folder, fold) / TRAINING
-        # It is written last, so that a training which has one is whole.
-        if not (place / MANIFEST).exists():
-            what = f"training, fold {fold.number} of {len(plan.folds)}"
-            progress = partial(show, what)
-            if plan.population == 1:
-                _train_one(place, plan, fold, dataset, progress)
-            else:
-                _train_population(place, plan, fold, dataset, workers, _Told(progress, tell))
-        choices += [_choice(place, plan, fold, name) for name in plan.learned]
+    # One crew for all folds: a process takes seconds to start, and a population of one starts none.
+    with trainers_of(workers, plan.population) as trainers:
+        for fold in plan.folds:
+            place = fold_folder(folder, fold) / TRAINING
+            # It is written last, so that a training which has one is whole.
+            if not (place / MANIFEST).exists():
+                what = f"training, fold {fold.number} of {len(plan.folds)}"
+                progress = partial(show, what)
+                if plan.population == 1:
+                    _train_one(place, plan, fold, dataset, progress)
+                else:
+                    _train_population(place, plan, fold, dataset, _Crew(workers, trainers), _Told(progress, tell))
+            choices += [_choice(place, plan, fold, name) for name in plan.learned]
     return choices
 
 
@@ -115,7 +117,7 @@ def _training_plan(plan: WalkForwardPlan, fold: Fold) -> TrainingPlan:
 
 
 def _train_population(
-    place: Path, plan: WalkForwardPlan, fold: Fold, dataset: Dataset, workers: int, told: _Told
+    place: Path, plan: WalkForwardPlan, fold: Fold, dataset: Dataset, crew: _Crew, told: _Told
 ) -> None:
     if not (place / JOB).exists():
         _start_anew(place)
@@ -126,8 +128,15 @@ def _train_population(
             seed=plan.seed, learner="flat", started=datetime.now(UTC), command=plan.command,
         )  # fmt: skip
         begin_population(place, job)
-    with campaign(place, workers) as running:
+    with campaign(place, *crew) as running:
         running.finish(running.train(_Watcher(running.job, told)), started=running.job.started)
+
+
+class _Crew(NamedTuple):
+    """Who trains the populations of all folds."""
+
+    workers: int
+    trainers: Trainers
 
 
 class _Told(NamedTuple):

@@ -78,7 +78,7 @@ def test_unknown_name_is_refused_with_the_nearest() -> None:
 
 def test_one_name_claimed_twice_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     entries = [EntryPoint("carry", "one:A", "arb.strategies"), EntryPoint("carry", "two:B", "arb.strategies")]
-    monkeypatch.setattr(strategy_registry, "entry_points", lambda group: entries)  # noqa: ARG005  # its signature
+    monkeypatch.setattr(strategy_registry, "_installed", lambda: entries)
     with pytest.raises(UserError, match="'carry': one:A and two:B"):
         strategy_classes()
 

@@ -16,13 +16,14 @@ ETH = ("ETHUSDT", "bybit")
 
 
 @pytest.fixture
-def build(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Builder:
-    return Builder(tmp_path, capsys)
+def build(tmp_path: Path) -> Builder:
+    return Builder(tmp_path)
 
 
-@pytest.fixture
-def whole(build: Builder) -> MarketData:
-    built = build(nothing)
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> MarketData:
+    """What is built of the tables as they are."""
+    built = Builder(tmp_path_factory.mktemp("whole"))(nothing)
     assert (built.code, built.told) == (0, [])
     return built.market
 

@@ -25,8 +25,8 @@ PRICES = ("open", "high", "low", "close")
 
 
 @pytest.fixture
-def build(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Builder:
-    return Builder(tmp_path, capsys)
+def build(tmp_path: Path) -> Builder:
+    return Builder(tmp_path)
 
 
 def wandering(hours: int = 200, legs: list[tuple[str, str]] | None = None, seed: int = 3) -> MarketData:
@@ -243,6 +243,7 @@ def test_a_coin_that_two_exchanges_never_agree_on_is_left_out_whole(build: Build
 
 @pytest.mark.market
 @pytest.mark.skipif(not RAW.is_dir(), reason="needs the real market data beside the checkout (../shared/market2)")
+@pytest.mark.slow
 def test_real_data_is_built_whole(build: Builder) -> None:
     built = build.on(RAW)
     assert (built.code, built.told) == (0, [])

@@ -49,12 +49,13 @@ def test_sampled_bars_stand_where_the_design_says(dataset: Dataset) -> None:
     raw = pd.read_parquet(RAW / "prices_1h.parquet")
     assert int((~np.isnan(market.price)).sum()) == len(raw)
     assert int((~np.isnan(market.fill_price)).sum()) == len(raw)
+    legs = dict(list(raw.groupby(["exchange", "base"])))
     scaled = raw[raw["multiplier"] > 1].sample(50, random_state=1)
     for _, row in pd.concat([raw.sample(300, random_state=2), scaled]).iterrows():
         leg, opened = leg_of(dataset, row), market.index_of(row["timestamp"].to_pydatetime())
         assert market.price[leg, opened + 1] == row["close"] / row["multiplier"]
         assert market.fill_price[leg, opened] == row["open"] / row["multiplier"]
-        same = raw[(raw["exchange"] == row["exchange"]) & (raw["base"] == row["base"])]
+        same = legs[row["exchange"], row["base"]]
         recent = same[same["timestamp"].between(row["timestamp"] - 23 * HOUR, row["timestamp"])]
         volume = (recent["volume"].astype(float) * recent["close"]).sum()
         assert market.volume_24h_usd[leg, opened + 1] == pytest.approx(volume, rel=1e-12)

@@ -169,8 +169,8 @@ def test_a_time_limit_holds_for_each_exchange(server: LoopbackServer) -> None:
     server.faults.rules.append(Rule("hang", "okx", "candles"))
     wanted = span(server.world, 3)
     with LiveMarket(settings_of(server, "okx", "gate"), clock=server.world.clock) as market:
-        found = market.history({"okx": SYMBOLS, "gate": SYMBOLS}, wanted, time_limit_seconds=3)
-    assert found["okx"].error == "not done within 3 s"
+        found = market.history({"okx": SYMBOLS, "gate": SYMBOLS}, wanted, time_limit_seconds=2)
+    assert found["okx"].error == "not done within 2 s"
     assert {leg.error for leg in found["okx"].legs.values()} == {"not reached in time"}
     assert_all_complete({"gate": found["gate"]}, server.world, wanted)
 

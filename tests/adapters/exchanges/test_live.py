@@ -41,7 +41,7 @@ def test_an_hour_with_a_hanging_exchange_keeps_its_time_limit() -> None:
     with LoopbackServer(world_of(2, coins=("BTC",))) as server:
         server.faults.rules.append(Rule("hang", "okx"))
         names = ("bybit", "gate", "okx")
-        with LiveMarket(settings_of(server, *names, time_limit_seconds=4), clock=server.world.clock) as market:
+        with LiveMarket(settings_of(server, *names, time_limit_seconds=2), clock=server.world.clock) as market:
             wanted = Wanted(server.world.now_ms - 9 * HOUR_MS, server.world.now_ms, bars=False)
             began = time.monotonic()
             found, past = market.hour(["BTCUSDT"], dict.fromkeys(names, ("BTCUSDT",)), wanted)
@@ -50,7 +50,7 @@ def test_an_hour_with_a_hanging_exchange_keeps_its_time_limit() -> None:
         assert {name: history.error for name, history in past.items()} == {
             "bybit": None,
             "gate": None,
-            "okx": "not done within 4 s",
+            "okx": "not done within 2 s",
         }
         assert server.requests["gate", "rates"] == 2  # one list of contracts for both, and the rates
         assert server.settle() == 0

@@ -28,7 +28,7 @@ from engine.backtest import run_backtest
 from engine.market.data import MarketData
 from engine.observation.opportunities import OpportunityBuilder
 
-HOURS, KILLS = 500, 3
+HOURS = 500
 CONFIG = {
     "strategy": "random",
     "seed": 4,
@@ -76,14 +76,17 @@ def backtest(market: MarketData, config: Path) -> Records:
 
 
 @pytest.mark.trap(26)
-def test_trap_26_a_process_killed_at_random_instants_ends_with_the_ledger_of_an_undisturbed_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [1, pytest.param(3, marks=pytest.mark.slow)])
+def test_trap_26_a_process_killed_at_random_instants_ends_with_the_ledger_of_an_undisturbed_one(
+    tmp_path: Path, kills: int
+) -> None:
     config, state = tmp_path / "paper.yaml", tmp_path / "state"
     config.write_text(yaml.safe_dump(CONFIG))
     made_up = replace(random_market(np.random.default_rng(6), 2, 3, HOURS), funding_known_hour=None, **NO_NOTICES)
     write_dataset(made_up, tmp_path / "data", dataset_of(made_up).info)
     market = load_dataset(tmp_path / "data").market
     rng, came_to = np.random.default_rng(0), 0
-    for _ in range(KILLS):
+    for _ in range(kills):
         kill_after(start(tmp_path), state, came_to + int(rng.integers(1, 150)))
         assert hours_in(state) > came_to
         came_to = hours_in(state)

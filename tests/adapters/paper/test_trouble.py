@@ -21,7 +21,7 @@ from adapters.paper.service import open_service
 from adapters.paper.settings import NotifySettings, PaperConfig, PaperSettings
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
-HASTY = {"time_limit_seconds": 3, "ccxt": {"timeout": 600_000}, "attempts": 1}
+HASTY = {"time_limit_seconds": 2, "ccxt": {"timeout": 600_000}, "attempts": 1}
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_trap_27_an_exchange_that_hangs_at_the_first_start_is_given_up_and_not_w
             "okx: it gave no answer when its history was asked for"
         ]
         told = live.journal.rows("SELECT text FROM events WHERE kind = 'no_history'")
-        assert told == [("okx: no answer for 3 s",)]
+        assert told == [("okx: no answer for 2 s",)]
         assert server.requests["okx", "markets"] == 1
         assert server.requests["okx", "tickers"] == 0
         server.faults.rules.clear()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from market_strategies import Case, margin_cases, random_margin_case
-from reference_engine import simulate
-from same_records import TOLERANCE, assert_same
+from reference_records import ReferenceResult
+from same_records import TOLERANCE, assert_same, simulated
 from scripted import Scripted
 
 from engine.accounting.books import IN_TRANSIT, Kind
@@ -29,9 +30,14 @@ def seeded(seed: int) -> Case:
     return random_margin_case(rng, int(rng.integers(1, 4)), int(rng.integers(2, 5)), int(rng.integers(40, 151)))
 
 
+@cache
+def reference(seed: int) -> ReferenceResult:
+    return simulated(seeded(seed))
+
+
 @pytest.mark.parametrize("seed", range(200))
 def test_kernel_agrees_with_the_reference_on_seeded_margin_markets(seed: int) -> None:
-    assert_same(seeded(seed))
+    assert_same(seeded(seed), reference(seed))
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -103,7 +109,7 @@ def test_equity_is_capital_plus_ledger_plus_open_legs_and_the_metrics_tell_the_s
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(margin_cases())
 def test_the_reference_conserves_every_wallet_exactly(case: Case) -> None:
-    result = simulate(case.market, case.settings, case.orders, case.first, case.last)
+    result = simulated(case)
     if case.settings.account == "pooled":
         return
     booked = {name: result.wallets[0][name] for name in result.wallets[0]}
@@ -122,8 +128,7 @@ def outcomes() -> Counter[str]:
     """How often each thing happened in two hundred seeded cases."""
     seen: Counter[str] = Counter()
     for seed in range(200):
-        case = seeded(seed)
-        result = simulate(case.market, case.settings, case.orders, case.first, case.last)
+        result = reference(seed)
         seen.update(reason for _, reason in result.refused)
         seen.update(trade.exit_reason for trade in result.trades)
         seen.update(row.kind for row in result.ledger)

@@ -26,6 +26,12 @@ from rl_training.learners.protocol import DivergenceError
 from rl_training.learners.torch_archive import policy_arrays
 
 
+@pytest.fixture(autouse=True)
+def _no_folders_of_loggers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody gives it a logger, stable-baselines3 makes a folder for one; not among the machine's own."""
+    monkeypatch.setenv("SB3_LOGDIR", str(tmp_path / "logger"))
+
+
 def train_both(monkeypatch: pytest.MonkeyPatch, stock: PPO, flat: FlatPPO, updates: int = 1) -> None:
     """Update both from the stock agent's rollout with the same permutations."""
     np.testing.assert_array_equal(weights_of(stock), weights_of(flat))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,13 @@ def test_scalars_go_where_they_are_sent(name: str) -> None:
     training.log_to(Logger(None, [kept]))
     training.run(128)
     assert kept.steps
+
+
+def test_scalars_that_are_sent_nowhere_leave_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """stable-baselines3 makes one among the temporary folders for whoever gave it no logger."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    made("flat").run(64)
+    assert not any(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", NAMES)

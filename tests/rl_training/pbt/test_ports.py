@@ -35,11 +35,11 @@ SHORT, SCHEDULE = PBTSettings(population=AGENTS), Schedule(timesteps=300, interv
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of the command: two worker processes, results in files."""
+    """A run of the command: a worker process, results in files."""
     data = write_tiny_dataset(tmp_path_factory.mktemp("data") / "tiny")
     out = tmp_path_factory.mktemp("run") / "pool"
     options = ("--population", AGENTS, "--timesteps", 200, "--perturbation-interval", 100, "--seed", 3)
-    assert arb("train-pbt", "--data", data, *options, *tiny(), "--out", out, "--workers", 2) == 0
+    assert arb("train-pbt", "--data", data, *options, *tiny(), "--out", out, "--workers", 1) == 0
     return out
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not 
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 EVIL = "</script><script>alert('x')</script><b>&amp;"
+SCHEMES = ("light", "dark")
 SIZES = {"phone": (375, 800), "desktop": (1280, 900)}
 
 
@@ -48,8 +50,12 @@ class Opened:
         self.page.evaluate("drawAll()")
 
 
-@pytest.fixture
-def open_page(browser: Any) -> Iterator[Any]:
+OpenPage = Callable[..., Opened]
+
+
+@contextmanager
+def opener(browser: Any) -> Iterator[OpenPage]:
+    """What opens pages, each in a context of its own; all are closed at the end."""
     contexts = []
 
     def open_(path: Path, size: str = "desktop", scheme: str = "light") -> Opened:
@@ -71,6 +77,28 @@ def open_page(browser: Any) -> Iterator[Any]:
         context.close()
 
 
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[OpenPage]:
+    with opener(browser) as open_:
+        yield open_
+
+
+@pytest.fixture(scope="module")
+def reports(browser: Any, report: Path) -> Iterator[dict[tuple[str, str], Opened]]:
+    """The report in every size and scheme with all charts drawn, opened once: to draw it takes the browser seconds."""
+    with opener(browser) as open_:
+        opened = {(size, scheme): open_(report, size, scheme) for size in SIZES for scheme in SCHEMES}
+        for page in opened.values():
+            page.draw()
+        yield opened
+
+
+@pytest.fixture
+def desktop(reports: dict[tuple[str, str], Opened]) -> Opened:
+    """The report on a desktop, with everything drawn; a test leaves its filter empty and its calendar at hours."""
+    return reports["desktop", "light"]
+
+
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     records, tape = played(3, hours=150)
@@ -88,11 +116,12 @@ def is_quiet(opened: Opened) -> bool:
     return asked[0].startswith("file://")
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", SCHEMES)
 @pytest.mark.parametrize("size", SIZES)
-def test_it_opens_from_disk_without_error_or_request(open_page: Any, report: Path, size: str, scheme: str) -> None:
-    opened = open_page(report, size, scheme)
-    opened.draw()
+def test_it_opens_from_disk_without_error_or_request(
+    reports: dict[tuple[str, str], Opened], size: str, scheme: str
+) -> None:
+    opened = reports[size, scheme]
     assert is_quiet(opened)
     charts = opened.page.evaluate("BOXES.map(box => [box.dataset.chart, box.querySelectorAll('.main-svg').length])")
     assert len(charts) == 8
@@ -102,10 +131,8 @@ def test_it_opens_from_disk_without_error_or_request(open_page: Any, report: Pat
     assert opened.page.evaluate("[...document.querySelectorAll('table')].every(t => t.closest('.scroll'))")
 
 
-def test_charts_hold_the_data(open_page: Any, report: Path) -> None:
-    opened = open_page(report)
-    opened.draw()
-    run = read_run(report.parent)
+def test_charts_hold_the_data(desktop: Opened, report: Path) -> None:
+    opened, run = desktop, read_run(report.parent)
     ends = opened.page.evaluate("DATA.curves.map(c => floats(c.pct).at(-1))")
     assert ends[0] == pytest.approx(float(run.metrics["pnl_pct"] or 0), rel=1e-6)
     sums = opened.page.evaluate("DATA.calendar.hours.flatMap(r => [...floats(r)]).reduce((a, b) => a + b, 0)")
@@ -125,10 +152,8 @@ def as_number(text: str) -> float:
     return float(text.replace(",", "").replace("\u2212", "-"))
 
 
-def test_a_click_on_any_head_sorts_the_trades(open_page: Any, report: Path) -> None:
-    opened = open_page(report)
-    opened.draw()  # a chart that is drawn while the mouse is on its way would move the button
-    heads = opened.page.query_selector_all("#trade-table thead th")
+def test_a_click_on_any_head_sorts_the_trades(desktop: Opened) -> None:
+    opened, heads = desktop, desktop.page.query_selector_all("#trade-table thead th")
     before = sorted(cells(opened, 15))
     assert len(before) > 5
     for k, head in enumerate(heads):
@@ -144,10 +169,8 @@ def test_a_click_on_any_head_sorts_the_trades(open_page: Any, report: Path) -> N
     assert is_quiet(opened)
 
 
-def test_other_tables_sort_too(open_page: Any, report: Path) -> None:
-    opened = open_page(report)
-    opened.draw()  # a chart that is drawn while the mouse is on its way would move the button
-    table = "#quality .two > div:first-child table.sortable"
+def test_other_tables_sort_too(desktop: Opened) -> None:
+    opened, table = desktop, "#quality .two > div:first-child table.sortable"
     opened.page.click(f"{table} thead th:last-child button")
     numbers = opened.page.evaluate(
         f"[...document.querySelectorAll('{table} tbody tr')].map(r => +r.cells[3].dataset.v)"
@@ -158,9 +181,8 @@ def test_other_tables_sort_too(open_page: Any, report: Path) -> None:
     assert again == numbers[::-1]
 
 
-def test_trades_are_filtered_by_what_is_typed(open_page: Any, report: Path) -> None:
-    opened = open_page(report)
-    trades = read_run(report.parent).trades
+def test_trades_are_filtered_by_what_is_typed(desktop: Opened, report: Path) -> None:
+    opened, trades = desktop, read_run(report.parent).trades
     coin = trades["symbol"].iloc[0]
     opened.page.fill("#filter", coin.lower())
     assert set(cells(opened, 0)) == {coin}
@@ -168,11 +190,13 @@ def test_trades_are_filtered_by_what_is_typed(open_page: Any, report: Path) -> N
     opened.page.fill("#filter", "no such coin")
     assert cells(opened, 0) == []
     assert opened.page.inner_text("#found").startswith("0 of ")
+    opened.page.fill("#filter", "")
+    assert len(cells(opened, 0)) == len(trades)
 
 
-def test_light_and_dark_follow_the_system_and_the_switch(open_page: Any, report: Path) -> None:
+def test_light_and_dark_follow_the_system_and_the_switch(reports: dict[tuple[str, str], Opened]) -> None:
     background = "getComputedStyle(document.body).backgroundColor"
-    light, dark = open_page(report, scheme="light"), open_page(report, scheme="dark")
+    light, dark = reports["desktop", "light"], reports["desktop", "dark"]
     shades = [opened.page.evaluate(background) for opened in (light, dark)]
     assert shades[0] != shades[1]
     dark.page.click("#theme")
@@ -182,22 +206,24 @@ def test_light_and_dark_follow_the_system_and_the_switch(open_page: Any, report:
     assert dark.page.evaluate(background) == shades[1]
     dark.page.click("#theme")
     assert dark.page.inner_text("#theme") == "Theme: auto"
+    assert dark.page.evaluate(background) == shades[1]
     assert is_quiet(dark)
 
 
-def test_the_calendar_turns_to_coins(open_page: Any, report: Path) -> None:
-    opened = open_page(report)
-    opened.draw()
-    rows = "document.querySelector('[data-chart=calendar]').data[0].y"
+def test_the_calendar_turns_to_coins(desktop: Opened, report: Path) -> None:
+    opened, rows = desktop, "document.querySelector('[data-chart=calendar]').data[0].y"
     assert opened.page.evaluate(f"{rows}.length") == 24
     opened.page.click("[data-calendar=coins]")
     opened.draw()
     assert set(opened.page.evaluate(rows)) <= set(read_run(report.parent).trades["symbol"])
+    opened.page.click("[data-calendar=hours]")
+    opened.draw()
+    assert opened.page.evaluate(f"{rows}.length") == 24
     assert is_quiet(opened)
 
 
 @pytest.mark.parametrize("kind", ["nothing traded", "evil name"])
-def test_odd_runs_open_without_error(open_page: Any, tmp_path: Path, kind: str) -> None:
+def test_odd_runs_open_without_error(open_page: OpenPage, tmp_path: Path, kind: str) -> None:
     records, tape = played(3)
     if kind == "nothing traded":
         records = nothing(tape)
@@ -210,7 +236,7 @@ def test_odd_runs_open_without_error(open_page: Any, tmp_path: Path, kind: str) 
     assert opened.page.inner_text("h1").startswith(EVIL)
 
 
-def test_runs_side_by_side_open_without_error(open_page: Any, report: Path, tmp_path: Path) -> None:
+def test_runs_side_by_side_open_without_error(open_page: OpenPage, report: Path, tmp_path: Path) -> None:
     records, tape = played(4)
     save(tmp_path / "other", records, tape)
     compare([report.parent, tmp_path / "other"], tmp_path / "compared.html")

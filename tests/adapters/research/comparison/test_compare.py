@@ -21,6 +21,7 @@ from support_datasets import info_of, small_market
 from support_paper import replay_state
 from support_runs import START, Made, made_run, marks
 
+from adapters.configuration.settings import ArbSettings, load_settings
 from adapters.datasets.write import write_dataset
 from adapters.paper.export import export_run
 from adapters.research.comparison.causes import CAUSES
@@ -319,23 +320,31 @@ def test_runs_of_the_engine_under_other_rules_are_explained(
 # --- paper against backtest, and the command ---
 
 
-@pytest.fixture
-def paper_and_backtest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]:
-    """A replay through the paper service, exported, and the backtest of the same hours."""
-    monkeypatch.setenv("ARB_CACHE_DIR", str(tmp_path / "cache"))
-    market = small_market(120)
-    write_dataset(market, tmp_path / "tiny", info_of(market))
-    from adapters.configuration.settings import load_settings
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The market of the replays as a data set."""
+    folder, market = tmp_path_factory.mktemp("data") / "tiny", small_market(120)
+    write_dataset(market, folder, info_of(market))
+    return folder
 
-    rules = load_settings(None, ["min_history_hours=4", "strategies.random.enter_probability=0.3"])
-    journal = replay_state(tmp_path / "state", market, rules, "random", Window(10, 119))
-    export_run(journal, tmp_path / "paper")
+
+@pytest.fixture(scope="module")
+def paper_and_backtest(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A replay through the paper service, exported, and the backtest of the same hours."""
+    folder = tmp_path_factory.mktemp("both")
+    journal = replay_state(folder / "state", small_market(120), replayed_rules(), "random", Window(10, 119))
+    export_run(journal, folder / "paper")
     journal.close()
     shared = ("--set", "min_history_hours=4", "--set", "strategies.random.enter_probability=0.3", "--seed", 7)
     span = ("--from", "2024-05-01T10:00Z")
-    more = ("--data", tmp_path / "tiny", "--out", tmp_path / "backtest")
+    more = ("--data", tiny, "--no-report", "--out", folder / "backtest")
     assert arb("backtest", "--strategy", "random", *more, *span, *shared) == 0
-    return tmp_path / "paper", tmp_path / "backtest"
+    return folder / "paper", folder / "backtest"
+
+
+def replayed_rules() -> ArbSettings:
+    """Settings under which the random strategy trades in those few hours."""
+    return load_settings(None, ["min_history_hours=4", "strategies.random.enter_probability=0.3"])
 
 
 def test_a_replay_on_paper_has_no_drift_from_the_backtest(
@@ -353,13 +362,10 @@ def test_a_replay_on_paper_has_no_drift_from_the_backtest(
 
 
 def test_paper_with_open_positions_against_a_backtest_that_closes_at_the_end(
-    paper_and_backtest: tuple[Path, Path], tmp_path: Path
+    paper_and_backtest: tuple[Path, Path], tiny: Path, tmp_path: Path
 ) -> None:
     """Cut in the middle, paper holds what a backtest to the same hour sells: closing is all that differs."""
-    from adapters.configuration.settings import load_settings
-
-    rules = load_settings(None, ["min_history_hours=4", "strategies.random.enter_probability=0.3"])
-    journal = replay_state(tmp_path / "cut", small_market(120), rules, "random", Window(10, 119), until=60)
+    journal = replay_state(tmp_path / "cut", small_market(120), replayed_rules(), "random", Window(10, 119), until=60)
     export_run(journal, tmp_path / "cut_run")
     journal.close()
     cut, whole = read_run(tmp_path / "cut_run"), read_run(paper_and_backtest[1])
@@ -368,9 +374,9 @@ def test_paper_with_open_positions_against_a_backtest_that_closes_at_the_end(
     assert set(of(compare(cut, whole))) == set()
     last = cut.equity["time"].iloc[-1]
     shorter = tmp_path / "shorter"
-    span = ("--from", "2024-05-01T10:00Z", "--to", last.isoformat(), "--out", shorter)
+    span = ("--from", "2024-05-01T10:00Z", "--to", last.isoformat(), "--no-report", "--out", shorter)
     shared = ("--set", "min_history_hours=4", "--set", "strategies.random.enter_probability=0.3", "--seed", 7)
-    assert arb("backtest", "--strategy", "random", "--data", tmp_path / "tiny", *span, *shared) == 0
+    assert arb("backtest", "--strategy", "random", "--data", tiny, *span, *shared) == 0
     found = compare(cut, read_run(shorter))
     assert len(found.hours) == hours
     assert set(of(found)) == {"closing"}
