@@ -17,6 +17,8 @@ from adapters.importing.recordings import BARS, SETTLEMENTS
 from adapters.storage.stamps import HOUR_MS
 from engine.market.data import Floats
 
+FEWEST_TO_TELL = 4
+"""Settlements that show a schedule."""
 SAME, SAME_VOLUME = 1e-9, 1e-6
 """Relative differences of values that are the same, written with more or fewer digits."""
 
@@ -81,6 +83,25 @@ def refuse_other_units(parts: Iterable[Rows]) -> None:
             rows.kept[:] = False
         else:
             rows.refusals.remark(f"{rows.listing.listed}: {why}", rows.files[int(rows.file[0])])
+
+
+def remark_zones(parts: Iterable[Rows]) -> None:
+    """Say where settlements fall at hours at which no exchange settles: likely times of another zone.
+
+    With intervals of 4 and 8 hours they settle at every fourth hour of UTC (kucoin's 8 hours begin at 4), with 2 at
+    even ones.
+    """
+    for rows in parts:
+        if rows.kind != SETTLEMENTS or len(rows.times) < FEWEST_TO_TELL:
+            continue
+        hours = rows.times // HOUR_MS
+        usual = int(np.median(np.diff(hours)))
+        step = {2: 2, 4: 4, 8: 4}.get(usual)
+        # A single one may be late; of a wrong zone all are.
+        if step is not None and (hours % step != 0).all():
+            shown = ", ".join(f"{hour:02}:00" for hour in sorted(set((hours % 24).tolist())))
+            what = f"{rows.listing.listed}: settlements at {shown} UTC, when no exchange settles: likely another zone"
+            rows.refusals.remark(what, rows.files[int(rows.file[0])])
 
 
 def _usual_rate(rows: Rows) -> float:

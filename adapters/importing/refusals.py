@@ -46,8 +46,8 @@ class Refusals:
         self._add(self.files, Refused(file, why, contract))
 
     def some(self, refused: Refused) -> None:
-        """Rows."""
-        self._add(self.rows, refused)
+        """Rows; all of a contract in a file are as good as the file."""
+        self._add(self.files if refused.rows == refused.of else self.rows, refused)
 
     def remark(self, what: str, file: str) -> None:
         """Something to know that refuses nothing; once for a file."""

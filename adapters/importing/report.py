@@ -96,7 +96,7 @@ def report_of(
         contracts=sorted((_contract(each, not_believed) for each in added), key=lambda each: each.contract),
         files_refused=[str(each) for each in refusals.files],
         rows_refused=[str(each) for each in refusals.rows],
-        refused_rows=sum(each.rows for each in refusals.rows),
+        refused_rows=sum(each.rows for each in (*refusals.files, *refusals.rows)),
         remarks=remarks,
         not_used=[f"{file}: {what}" for file, what in refusals.unused],
         parts_left_out=list(parts_left_out),

@@ -14,7 +14,7 @@ from adapters.exchanges.coins import Listing
 from adapters.exchanges.raw_store import RawStore
 from adapters.gate.limits import GateSettings
 from adapters.importing.adding import Added, add
-from adapters.importing.agreement import hourly, refuse_other_units, said_once, without_running
+from adapters.importing.agreement import hourly, refuse_other_units, remark_zones, said_once, without_running
 from adapters.importing.contracts import Contracts, contracts_of
 from adapters.importing.formats.registry import format_of
 from adapters.importing.judging import Rows, judge, rows_of
@@ -64,6 +64,7 @@ def run_import(asked: ImportRequest, progress: Progress = lambda *_: None) -> Re
     by_contract = _by_contract(recordings, contracts, selection, refusals)
     parts = [judgement.part(listing, each) for listing, each in _parts(by_contract, refusals)]
     refuse_other_units(parts)
+    remark_zones(parts)
     usable = [part for part in (rows.left() for rows in parts) if len(part.times)]
     _refuse_nothing(usable, refusals, asked.path)
     added = _add(usable, store, progress)

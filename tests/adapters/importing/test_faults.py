@@ -77,7 +77,7 @@ def scaled(column: int, factor: float) -> Callable[[list[list[Any]]], Any]:
 def test_times_in_another_unit_are_refused(folder: Folder, factor: float, words: str) -> None:
     folder.edit(BTC, scaled(0, factor))
     code, said = folder()
-    assert code == 0
+    assert code == 1
     (line,) = [line for line in said.splitlines() if words in line]
     assert line.startswith(f"refused: {BTC}, BTC/USDT:USDT: the time lies in the year")
     assert "60 of 60 rows" in line
@@ -90,7 +90,7 @@ def test_rates_that_are_no_fractions_are_refused(folder: Folder, factor: float) 
     for name in (RATES, RATES.replace("BTC", "PEPE")):
         folder.edit(name, scaled(1, factor))
     code, said = folder()
-    assert code == (1 if factor == 100.0 else 0) or "refused" in said
+    assert code == 1
     table = pd.read_parquet(folder.raw / "funding.parquet")
     assert len(table) == 0
     assert RATES in said
@@ -101,6 +101,16 @@ def test_rates_of_one_contract_in_per_cent_are_said(folder: Folder) -> None:
     code, said = folder()
     assert code == 0
     assert "likely per cent, not fractions" in said
+
+
+@pytest.mark.parametrize(("hours", "is_said"), [(3, True), (1, True), (4, False), (8, False)])
+def test_settlements_of_another_zone_are_said(folder: Folder, hours: int, is_said: bool) -> None:
+    folder.edit(RATES, lambda rows: [[row[0] + hours * 3_600_000, *row[1:]] for row in rows])
+    code, said = folder()
+    assert code == 0
+    assert ("when no exchange settles: likely another zone" in said) == is_said
+    if hours == 3:
+        assert "BTC/USDT:USDT: settlements at 03:00, 11:00, 19:00 UTC" in said
 
 
 def test_rows_twice_count_once_and_rows_that_contradict_each_other_not_at_all(folder: Folder) -> None:
