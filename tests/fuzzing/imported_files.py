@@ -45,6 +45,8 @@ PRICES: tuple[Any, ...] = (
 )
 TIMES: tuple[Any, ...] = (None, "x", "", 0, -1, 5, 1e300, "nan", True, 2**63)
 RATES: tuple[Any, ...] = (None, "x", "", "nan", "inf", 1, -1, 1e300, True, "1_0", 0.2)
+PER_CENT: tuple[Any, ...] = (None, "x", "", "nan", "inf", 1e300, "1_0", 40, -40)
+"""A rate of 1 % at once has been seen."""
 
 
 def case(rng: Rng, folder: Path) -> str:
@@ -194,7 +196,7 @@ def _columns(path: Path, rows: list[Line]) -> dict[int, tuple[Any, ...]]:
     if "funding" in name or (width == 3 and name == "all.csv"):
         if name.endswith("-funding.csv"):
             return {2: TIMES, 1: RATES}
-        return {0: TIMES, 2: RATES} if width == 3 else {0: TIMES, 1: RATES}
+        return {0: TIMES, 2: PER_CENT if name == "all.csv" else RATES} if width == 3 else {0: TIMES, 1: RATES}
     if width == 7 and name.endswith(".gz"):
         return {4: PRICES[:8]}  # trades: a time that is another one is another hour
     first = 2 if width == 7 else 1
@@ -249,7 +251,7 @@ def cells_too_few_or_too_many(rows: list[Line], rng: Rng, _: Columns) -> list[Li
 
 def what_contradicts(rows: list[Line], rng: Rng, columns: Columns) -> list[Line]:
     """Rows of times that are there, with other numbers."""
-    column = next((column for column, values in columns.items() if values is RATES), None)
+    column = next((column for column, values in columns.items() if values is RATES or values is PER_CENT), None)
     if column is None:
         return rows
     at = int(rng.integers(len(rows)))
