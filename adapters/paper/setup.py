@@ -158,7 +158,7 @@ def _same(kept: Any, wanted: Any) -> bool:
     if isinstance(kept, list) and isinstance(wanted, list):
         return len(kept) == len(wanted) and all(map(_same, kept, wanted))
     if isinstance(kept, Mapping) and isinstance(wanted, Mapping):
-        return all(key in wanted and wanted[key] == value for key, value in kept.items())
+        return all(key in wanted and _same(value, wanted[key]) for key, value in kept.items())
     return bool(kept == wanted)
 
 

@@ -148,7 +148,12 @@ def test_a_state_from_before_there_were_resting_orders_goes_on_and_none_begins_w
     with replay_state(tmp_path / "old", market, settings, "random", window, until=10) as journal:
         meta = journal.meta
     stored = {name: value for name, value in meta["settings"].items() if name not in ("execution", "maker")}
-    older = {"settings": {**stored, "liquidity": "taker"}}
+    # Rows of fees had no tiers then, and there was no table of spreads.
+    fees = {
+        name: [{key: row[key] for key in row if key != "tier"} for row in rows]
+        for name, rows in stored.pop("fees").items()
+    }
+    older = {"settings": {**stored, "fees": fees, "liquidity": "taker"}}
     assert settings_of({**meta, **older}) == settings_of(meta)
     check_unchanged(tmp_path, older, {"settings": meta["settings"]})
     rests = settings.model_copy(update={"execution": "maker_then_hedge"})
