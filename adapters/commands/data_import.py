@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ def command(now: datetime | None, **options: Any) -> int:
     from adapters.importing.report_lines import lines_of
     from adapters.importing.run import ImportRequest, run_import
 
-    now_ms = None if now is None else round(now.timestamp() * 1000)
+    now_ms = round((now or datetime.now(UTC)).timestamp() * 1000)
     with progress_bar() as bar:
         report = run_import(ImportRequest(now_ms=now_ms, **options), bar or (lambda *_: None))
     for line in lines_of(report, options["out"]):

@@ -13,7 +13,8 @@ from adapters.exchanges.clients import Clock, machine_milliseconds
 from adapters.exchanges.coins import Listing
 from adapters.exchanges.fetch_report import report_of
 from adapters.exchanges.history import ExchangeHistory, Watcher, fetch_history
-from adapters.exchanges.leg_source import LegHistory, Wanted
+from adapters.exchanges.leg_history import LegHistory
+from adapters.exchanges.leg_source import Wanted
 from adapters.exchanges.notice_store import record_notices
 from adapters.exchanges.ranking import top_symbols
 from adapters.exchanges.raw_store import PARTS, RawStore

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from adapters.datasets.raw_tables import FUNDING_FILE, MARKS_FILE, PRICES_FILE
 from adapters.datasets.settlement_intervals import USUAL_HOURS, intervals_in_force
 from adapters.exchanges.coins import Listing
-from adapters.exchanges.leg_source import LegHistory
+from adapters.exchanges.leg_history import LegHistory
 from adapters.exchanges.paging import Row
 from adapters.exchanges.raw_gate import BARS, SETTLEMENTS, Refused, judge_parts
 from adapters.gate.limits import GateSettings

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from adapters.datasets.findings import hour_text
-from adapters.exchanges.leg_source import LegHistory
+from adapters.exchanges.leg_history import LegHistory
 from adapters.exchanges.paging import Row
 from adapters.exchanges.raw_store import RawStore
 from adapters.importing.agreement import tolerance

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from adapters.configuration.settings import load_settings
 from adapters.datasets.selection import Selection, selection_of
-from adapters.exchanges.clients import machine_milliseconds
 from adapters.exchanges.coins import Listing
 from adapters.exchanges.raw_store import RawStore
 from adapters.gate.limits import GateSettings
@@ -34,6 +33,7 @@ class ImportRequest:
     path: Path
     exchange: str
     out: Path
+    now_ms: int
     describe: Path | None = None
     listings: Path | None = None
     symbols: str | None = None
@@ -41,7 +41,6 @@ class ImportRequest:
     strict: bool = False
     config: Path | None = None
     overrides: tuple[str, ...] = ()
-    now_ms: int | None = None
 
 
 def run_import(asked: ImportRequest, progress: Progress = lambda *_: None) -> Report:
@@ -57,8 +56,7 @@ def run_import(asked: ImportRequest, progress: Progress = lambda *_: None) -> Re
     selection, limits = selection_of(asked.symbols, asked.exclude), load_settings(asked.config, asked.overrides).gate
     contracts, store = contracts_of(exchange, asked.listings), RawStore(asked.out)
     store.check(REPORT_FILE)
-    now = machine_milliseconds() if asked.now_ms is None else asked.now_ms
-    judgement = Judgement(contracts, limits, now, Refusals(asked.strict))
+    judgement = Judgement(contracts, limits, asked.now_ms, Refusals(asked.strict))
     refusals = judgement.refusals
     recordings = recordings_in(asked.path, chosen, refusals, progress, judgement.shortened)
     by_contract = _by_contract(recordings, contracts, selection, refusals)
