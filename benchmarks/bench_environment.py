@@ -141,9 +141,9 @@ def run(made: Sequence[Contender], rounds: int) -> None:
             contender.seconds.append(time.perf_counter() - start)
 
 
-def market_of(path: Path) -> TrainingMarket:
-    """The training range of a data set under the shipped settings."""
-    settings, dataset = load_settings(), load_dataset(path)
+def market_of(path: Path, changes: Sequence[str]) -> TrainingMarket:
+    """The training range of a data set under the shipped settings with changes (KEY=VALUE)."""
+    settings, dataset = load_settings(None, changes), load_dataset(path)
     builder, window = prepare_dataset(dataset, settings), window_of(dataset, None, None, "train")
     spec = settings.observation
     return TrainingMarket.over(
@@ -157,8 +157,9 @@ def main() -> None:
     parser.add_argument("--portfolios", type=int, default=16)
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as of arb backtest")
     options = parser.parse_args()
-    made, held = contenders(market_of(options.dataset), options.portfolios, options.steps)
+    made, held = contenders(market_of(options.dataset, options.set), options.portfolios, options.steps)
     run(made, options.rounds)
     print(f"{options.portfolios} portfolios (gymnasium: 1), random valid actions, one thread")
     print(f"{'steps a second':<16}{'fastest':>12}{'median':>12}{'target':>12}{'x target':>10}{'held':>8}")

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from functools import cache
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
@@ -83,9 +84,40 @@ class FeeRow(Settings):
     """Published fee rates of one exchange from a date on, as fractions of notional; a rebate is negative."""
 
     since: date
+    tier: Annotated[str, Field(min_length=1, max_length=40)] | None = None
+    """Of accounts that trade or hold more (``vip2``); None is the ordinary account."""
     maker: Annotated[float, Field(gt=-0.01, lt=0.1, allow_inf_nan=False)]
     taker: Annotated[float, Field(gt=-0.01, lt=0.1, allow_inf_nan=False)]
     source: str = ""
+
+
+SpreadModel = Literal["fixed", "volume"]
+ELSEWHERE = "elsewhere"
+"""In the table of spreads what holds for exchanges that have no rows of their own."""
+
+
+class SpreadBin(Settings):
+    """Half of the bid-ask spread, in basis points of price, of a leg that trades at least so much in 24 hours."""
+
+    from_usd: NotNegative
+    bps: Annotated[float, Field(ge=0, le=MOST_BPS, allow_inf_nan=False)]
+
+
+class SpreadRow(Settings):
+    """Half-spreads of one exchange by 24 h volume as they were measured at a date, thinnest bin first."""
+
+    since: date
+    half_spread: Annotated[tuple[SpreadBin, ...], Field(min_length=1)]
+    source: str = ""
+
+    @model_validator(mode="after")
+    def _thinner_is_never_narrower(self) -> Self:
+        volumes, widths = [one.from_usd for one in self.half_spread], [one.bps for one in self.half_spread]
+        if volumes[0] != 0 or any(a >= b for a, b in pairwise(volumes)):
+            raise ValueError("from_usd must begin at 0 and rise from bin to bin")
+        if any(a < b for a, b in pairwise(widths)):
+            raise ValueError("a bin of more volume must not be wider than one of less")
+        return self
 
 
 class FilterSettings(Settings):
@@ -127,6 +159,28 @@ class MarginSettings(Settings):
         return self
 
 
+Execution = Literal["taker", "maker_then_hedge"]
+
+
+class MakerSettings(Settings):
+    """Resting orders of ``execution: maker_then_hedge`` (docs/design.md section 4 has the model)."""
+
+    leg: Literal["auto", "long", "short"] = "auto"
+    """Which leg of the position rests, when it is opened and when it is closed; ``auto``: the one that saves more."""
+    offset_bps: Annotated[float, Field(ge=0, le=MOST_BPS, allow_inf_nan=False)] = 2.0
+    """Of the limit from the first trade of the hour, away from the market; at least half the known spread."""
+    through_bps: NotNegative = 1.0
+    """How far beyond the limit the market must trade for it to count as filled; at the limit itself it never does."""
+    volume_share: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] = 0.01
+    """Of the turnover beyond the limit, at most that much is filled with us."""
+    adverse_bps: Annotated[float, Field(ge=0, le=MOST_BPS, allow_inf_nan=False)] = 1.0
+    """Against us on what was filled: the market goes on in the direction that filled the order."""
+    hedge_bps: Annotated[float, Field(ge=0, le=MOST_BPS, allow_inf_nan=False)] = 1.0
+    """More on the other leg, which is taken at once: the order has to get there first."""
+    fallback: Literal["taker", "cancel"] = "taker"
+    """What becomes of an entry that was not filled: both legs are taken an hour later, or it is given up."""
+
+
 class EngineSettings(Settings):
     """Capital, risk, costs and the fill model of one run (docs/design.md sections 3 and 4)."""
 
@@ -149,6 +203,8 @@ class EngineSettings(Settings):
     max_position_loss_pct: Annotated[float, Field(lt=0, ge=-LARGEST, allow_inf_nan=False)] | None = -1.5
     """Stop-loss in % of 2N; None switches it off."""
     slippage_bps: Annotated[float, Field(ge=0, le=MOST_BPS, allow_inf_nan=False)] = 2.0
+    """On every fill: on top of half the quoted spread where one is known, and in its place where none is (see
+    ``spread_model``)."""
     impact_coefficient: NotNegative = 0.0
     outage_slippage_bps: Annotated[float, Field(ge=0, le=MOST_BPS, allow_inf_nan=False)] = 50.0
     max_stale_hours: Hours = 6
@@ -158,23 +214,35 @@ class EngineSettings(Settings):
     latency_hours: Annotated[int, Field(ge=0, le=168)] = 0
     fill_at: Literal["next_trade", "last_trade"] = "next_trade"
     """``last_trade`` fills at the price that the strategy sees: only to show what that would invent."""
-    liquidity: Literal["taker"] = "taker"
-    """Which rate of the fee table is paid: that of orders which take what is offered."""
+    execution: Execution = "taker"
+    """``taker``: both legs take what is offered. ``maker_then_hedge``: one leg rests in the book for an hour, the other
+    is taken when it is filled (``maker``); what protects, is liquidated or ends with the data always takes."""
+    maker: MakerSettings = MakerSettings()
+    liquidity: None = Field(default=None, exclude=True)
+    """What ``execution`` replaced, kept as a name that is refused with the reason."""
     cost_multiple: Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)] = 1.0
     """Multiplies fees (of liquidations and transfers too) and slippage; stress tests use it."""
     leg_failure_probability: Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)] = 0.0
     """Of each fill of a leg that a strategy orders; protective exits and liquidations do not fail."""
     leg_failure_seed: Seed = 0
     fees: Mapping[str, tuple[FeeRow, ...]] = Field(default_factory=dict)
+    fee_tier: Mapping[str, str] = Field(default_factory=dict)
+    """By exchange the tier of the fee table that is paid; where none is named it is that of the ordinary account."""
+    spread_model: SpreadModel = "fixed"
+    """What a fill crosses where no spread is quoted. ``fixed``: ``slippage_bps`` stands for it. ``volume``: the
+    half-spread of ``spreads`` at the last known 24 h volume, or ``slippage_bps`` where that is more: the larger of the
+    two, not their sum. A quoted spread is charged in both in the same way."""
+    spreads: Mapping[str, tuple[SpreadRow, ...]] = Field(default_factory=dict)
+    """By exchange, ``elsewhere`` for those without rows; read with ``spread_model: volume`` only."""
     filters: FilterSettings = FilterSettings()
 
     @field_validator("liquidity", mode="before")
     @classmethod
-    def _no_certain_maker(cls, value: Any) -> Any:
-        if value == "maker":
+    def _no_sure_maker(cls, value: Any) -> Any:
+        if value is not None:
             raise ValueError(
-                "a resting order is not sure to be filled, and the maker's fee on fills that are sure invents about "
-                "6 bps an entry; there is no model of resting orders yet: leave it at taker"
+                "no setting any more: the maker's fee on fills that are sure invents about 6 bps an entry; set "
+                "execution to maker_then_hedge for orders that may be missed, or leave it at taker"
             )
         return value
 
@@ -184,13 +252,48 @@ class EngineSettings(Settings):
             raise ValueError("leverage above 1 needs account=by_exchange: a pooled account is never liquidated")
         return self
 
-    def cost_table_hash(self) -> str:
-        """Identity of the fee table, which bundles and manifests carry."""
-        # Where a rate was read changes no cost: a better link must not make bundles refuse the table.
-        rows = {
-            name: [row.model_dump(mode="json", exclude={"source"}) for row in rows] for name, rows in self.fees.items()
+    @property
+    def hours_to_fill(self) -> int:
+        """Hours from an order to the row that books its fill."""
+        # What rests is filled at an unknown time of the hour, and counts at its end.
+        return int(self.execution == "maker_then_hedge") + self.latency_hours
+
+    @model_validator(mode="after")
+    def _tiers_are_in_the_table(self) -> Self:
+        for exchange, tier in self.fee_tier.items():
+            if not self.fee_rows(exchange):
+                known = sorted({row.tier for row in self.fees.get(exchange, ()) if row.tier is not None})
+                raise ValueError(
+                    f"fee_tier.{cut(exchange, LONGEST_VALUE)} = {shown(tier)}: the fee table has "
+                    + (f"{', '.join(known)} there" if known else "no tiers there")
+                )
+        return self
+
+    def fee_rows(self, exchange: str) -> tuple[FeeRow, ...]:
+        """The dated rows that an exchange charges this account, in the order of the table; none: it is not there."""
+        tier = self.fee_tier.get(exchange)
+        return tuple(row for row in self.fees.get(exchange, ()) if row.tier == tier)
+
+    def cost_table(self) -> dict[str, list[dict[str, Any]]]:
+        """The fee rows that are charged, by exchange, as plain values; one of an ordinary account names no tier."""
+        return {
+            name: [row.model_dump(mode="json", exclude_none=True) for row in self.fee_rows(name)] for name in self.fees
         }
-        return hash_of(rows)
+
+    def cost_table_hash(self) -> str:
+        """Identity of the tables of costs that are in force, which bundles and manifests carry."""
+        # Where a rate was read changes no cost: a better link must not make bundles refuse the table.
+        rows = {name: [_unsourced(row) for row in rows] for name, rows in self.cost_table().items()}
+        if self.spread_model == "fixed":
+            return hash_of(rows)
+        spreads = {
+            name: [_unsourced(row.model_dump(mode="json")) for row in rows] for name, rows in self.spreads.items()
+        }
+        return hash_of({"fees": rows, "spreads": spreads})
+
+
+def _unsourced(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key != "source"}
 
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
@@ -250,12 +353,21 @@ def known_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
     return keys
 
 
-def fee_rate(rows: tuple[FeeRow, ...], liquidity: str, time: datetime) -> float:
-    """The rate in force: of the latest row dated at or before ``time``, else of the earliest row."""
+Dated = TypeVar("Dated", FeeRow, SpreadRow)
+
+
+def in_force(rows: Sequence[Dated], time: datetime) -> Dated:
+    """The latest row dated at or before ``time``, else the earliest row."""
     # People append rows to the table in any order.
     ordered = sorted(rows, key=lambda row: row.since)
     current = ordered[0]
     for row in ordered:
         if row.since <= time.date():
             current = row
-    return current.taker if liquidity == "taker" else current.maker
+    return current
+
+
+def fee_rate(rows: Sequence[FeeRow], kind: Literal["maker", "taker"], time: datetime) -> float:
+    """The rate in force at a time."""
+    current = in_force(rows, time)
+    return current.taker if kind == "taker" else current.maker

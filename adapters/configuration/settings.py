@@ -23,6 +23,8 @@ from rl_training.pbt.settings import PBTSettings
 from rl_training.settings import TrainingSettings
 
 CONFIGS = Path(str(files("adapters"))).parent / "configs"
+BY_EXCHANGE = ("fees", "fee_tier", "spreads")
+"""Settings that are mappings with an entry for each exchange."""
 
 
 class Tuned(Settings):
@@ -73,7 +75,8 @@ def _shipped() -> dict[str, Any]:
 @cache
 def _read_shipped() -> dict[str, Any]:
     """Read once: nearly all the time that settings take goes into this YAML, and a command reads settings often."""
-    return {**read_yaml(CONFIGS / "default.yaml"), "fees": read_yaml(CONFIGS / "fees.yaml")}
+    tables = {name: read_yaml(CONFIGS / f"{name}.yaml") for name in ("fees", "spreads")}
+    return {**read_yaml(CONFIGS / "default.yaml"), **tables}
 
 
 def overridden(values: Mapping[str, Any], overrides: Sequence[str], *, origin: str) -> ArbSettings:
@@ -103,8 +106,9 @@ def parse_request(values: Mapping[str, Any], *, origin: str) -> ArbSettings:
 def _with_known_exchanges(values: Mapping[str, Any], origin: str) -> dict[str, Any]:
     """The same settings with every exchange under its ccxt id; what is of another type is left for validation."""
     known = dict(values)
-    if isinstance(fees := known.get("fees"), Mapping):
-        known["fees"] = by_canonical_exchange(fees, f"{origin}: 'fees'")
+    for table in BY_EXCHANGE:
+        if isinstance(rows := known.get(table), Mapping):
+            known[table] = by_canonical_exchange(rows, f"{origin}: {table!r}")
     filters, margin = known.get("filters"), known.get("margin")
     if isinstance(filters, Mapping) and isinstance(names := filters.get("exchanges"), list | tuple):
         named = [canonical_exchange(name) if isinstance(name, str) else name for name in names]
@@ -147,7 +151,7 @@ def apply_override(values: dict[str, Any], override: str) -> None:
         raise SettingsError(f"--set {shown(override)}: write it as KEY=VALUE, for example --set slippage_bps=5")
     parts = key_parts(key.strip())
     _refuse_unknown(parts)
-    if parts[0] == "fees" and len(parts) > 1:
+    if parts[0] in BY_EXCHANGE and len(parts) > 1:
         parts[1] = canonical_exchange(parts[1])
     try:
         value = parse_yaml(text)
@@ -176,13 +180,13 @@ def key_parts(key: str) -> list[str]:
 def _refuse_unknown(parts: Sequence[str]) -> None:
     keys = known_keys(ArbSettings)
     # Names of exchanges and parameters of strategies are no keys of ours; they are checked by whoever knows them.
-    free = len(parts) > 1 and (parts[0] in ("fees", "strategies", "tuned") or parts[:2] == ["gate", "rate_caps"])
+    free = len(parts) > 1 and (parts[0] in (*BY_EXCHANGE, "strategies", "tuned") or parts[:2] == ["gate", "rate_caps"])
     key = ".".join(parts)
     if (not free and key not in keys) or not all(parts):
         raise SettingsError(f"--set {shown(key)[1:-1]}: unknown key; {did_you_mean(key, keys)}")
 
 
-def _override_fee(values: dict[str, Any], exchange: str, liquidity: str, value: Any) -> None:
+def _override_fee(values: dict[str, Any], exchange: str, kind: str, value: Any) -> None:
     table = values["fees"] if isinstance(values["fees"], Mapping) else {}
     rows = table.get(exchange)
     if rows is None:
@@ -192,4 +196,4 @@ def _override_fee(values: dict[str, Any], exchange: str, liquidity: str, value: 
     if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
         raise SettingsError(f"fees.{exchange} = {shown(rows)}: write a list of rows with since, maker and taker")
     # Every dated row: an override of the last one alone would leave the older hours at the old rate.
-    values["fees"] = {**table, exchange: [{**row, liquidity: value} for row in rows]}
+    values["fees"] = {**table, exchange: [{**row, kind: value} for row in rows]}

@@ -39,6 +39,8 @@ def market_of(
         volume_24h_usd=kind("volume_24h_usd"),
         bid_ask_spread=kind("bid_ask_spread"),
         depth_usd=kind("depth_usd"),
+        high=kinds.get("high"),
+        low=kinds.get("low"),
     )
 
 

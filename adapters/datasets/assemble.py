@@ -12,7 +12,7 @@ from adapters.datasets.arrays import market_of
 from adapters.datasets.coin_files import CoinFile, read_coin_file, row_errors
 from adapters.datasets.findings import hour_text
 from adapters.datasets.hourly_intervals import hourly_intervals
-from adapters.datasets.layout import DatasetInfo, Delisting, coin_paths
+from adapters.datasets.layout import KINDS, DatasetInfo, Delisting, coin_paths
 from adapters.gate.frozen import frozen_hours, frozen_note
 from adapters.naming.symbols import symbol_among
 from engine.errors import DataError
@@ -74,7 +74,9 @@ def _fits_info(files: Sequence[CoinFile], info: DatasetInfo) -> None:
 def _market(files: Sequence[CoinFile], exchanges: Sequence[str], span: tuple[int, int]) -> MarketData:
     hours = np.arange(span[0], span[1] + 1, dtype=np.int64)
     legs = [(s, e) for s, file in enumerate(files) for e, name in enumerate(exchanges) if name in file.legs]
-    arrays = {kind: np.full((len(legs), len(hours)), np.nan) for kind in PER_LEG_FLOATS}
+    told = {kind for file in files for leg in file.legs.values() for kind in leg}
+    kinds = [kind for kind in KINDS if kind in told or kind in PER_LEG_FLOATS]
+    arrays = {kind: np.full((len(legs), len(hours)), np.nan) for kind in kinds}
     for leg, (s, e) in enumerate(legs):
         rows = files[s].hours - span[0]
         for kind, values in files[s].legs[exchanges[e]].items():

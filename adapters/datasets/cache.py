@@ -15,7 +15,7 @@ from adapters.storage.array_store import AnyArray, cache_root, read_arrays, writ
 from adapters.storage.code_fingerprint import code_fingerprint
 from adapters.storage.regular_files import read_regular
 from engine.errors import DataError
-from engine.market.data import PER_LEG_FLOATS, MarketData, RecordedOpportunities
+from engine.market.data import BAR_EXTREMES, PER_LEG_FLOATS, MarketData, RecordedOpportunities, facts_of
 
 MADE_BY = ("engine", "adapters")
 ENTRIES_KEPT = 16
@@ -83,9 +83,9 @@ def _entry(key: str) -> Path:
 def _arrays_of(market: MarketData) -> dict[str, AnyArray]:
     """Everything worth a file; a kind of which nothing is known is left out."""
     arrays: dict[str, AnyArray] = {
-        name: np.ascontiguousarray(getattr(market, name))
-        for name in PER_LEG_FLOATS
-        if not np.isnan(getattr(market, name)).all()
+        name: np.ascontiguousarray(values)
+        for name, values in facts_of(market, np.asarray).items()
+        if name in BAR_EXTREMES or not np.isnan(values).all()
     }
     for name in ("leg_symbol", "leg_exchange", "delisting_hour", "delisting_known_hour"):
         arrays[name] = getattr(market, name)
@@ -97,7 +97,7 @@ def _arrays_of(market: MarketData) -> dict[str, AnyArray]:
 
 def _market(manifest: Mapping[str, Any], arrays: Mapping[str, AnyArray]) -> MarketData:
     shape = (len(arrays["leg_symbol"]), int(manifest["hours"]))
-    kinds = {name: arrays[name] for name in PER_LEG_FLOATS if name in arrays}
+    kinds = {name: arrays[name] for name in (*PER_LEG_FLOATS, *BAR_EXTREMES) if name in arrays}
     if any(values.shape != shape for values in kinds.values()):
         raise ValueError("arrays of different shapes")
     first = int(manifest["first_hour"])

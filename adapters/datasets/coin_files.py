@@ -17,7 +17,7 @@ from adapters.storage.stamps import HOUR_MS, is_plausible, why_implausible
 from adapters.storage.table_files import floats_of, read_table
 from adapters.storage.time_columns import milliseconds_of
 from engine.errors import DataError, UserError
-from engine.market.data import Floats, Ints
+from engine.market.data import BAR_EXTREMES, Floats, Ints
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,12 +141,14 @@ _EXPECTED = {
     "volume_24h_usd": "not a volume",
     "bid_ask_spread": "not a fraction of the price",
     "depth_usd": "not a depth",
+    "high": "not a positive price",
+    "low": "not a positive price",
 }
 
 
 def _possible(kind: str, values: Floats) -> NDArray[np.bool_]:
     """Which values can be true; nan is unknown, which is always possible."""
-    if kind in ("price", "fill_price", "mark_price"):
+    if kind in ("price", "fill_price", "mark_price", *BAR_EXTREMES):
         good = (values > 0) & np.isfinite(values)
     elif kind == "funding_rate":
         good = np.abs(values) <= MAX_RATE

@@ -42,7 +42,6 @@ def _key(fingerprint: str, tape: Tape) -> str:
 def _settings_in_features(settings: EngineSettings) -> dict[str, object]:
     return {
         "fees": settings.cost_table_hash(),
-        "liquidity": settings.liquidity,
         "cost_multiple": settings.cost_multiple,
         "max_stale_hours": settings.max_stale_hours,
     }

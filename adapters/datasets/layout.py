@@ -16,7 +16,7 @@ from adapters.naming.names import name_of_stem, problem_of, shown
 from adapters.naming.symbols import LONGEST_SYMBOL
 from adapters.storage.atomic import replacing_file
 from engine.errors import DataError, SettingsError
-from engine.market.data import PER_LEG_FLOATS
+from engine.market.data import BAR_EXTREMES, PER_LEG_FLOATS
 from engine.settings import Settings, parse_settings
 
 INFO_FILE = "dataset.yaml"
@@ -24,7 +24,7 @@ PRICE_FOLDER = "price_history"
 OPPORTUNITIES = "opportunities"
 SUFFIXES = (".parquet", ".csv")
 
-KINDS = PER_LEG_FLOATS
+KINDS = (*PER_LEG_FLOATS, *BAR_EXTREMES)
 """Kinds of per-exchange columns; the column of a kind is ``<exchange>_<kind>``."""
 REQUIRED_KINDS = ("price", "funding_rate")
 
@@ -153,6 +153,8 @@ class DatasetInfo(Settings):
     how_made: str
     windows: dict[WindowName, NamedWindow] = Field(default_factory=dict)
     delistings: tuple[Delisting, ...] = ()
+    raw_sha256: str = ""
+    """Of all raw tables that it was made from; empty where none were."""
     frozen_bars_left_out: bool = False
     """Whether the bars that it was made from were searched for frozen ones; else loading judges by hourly prices."""
 
@@ -185,7 +187,7 @@ def read_info(dataset: Path) -> DatasetInfo:
 def write_info(dataset: Path, info: DatasetInfo) -> None:
     """Write ``dataset.yaml``, whole or not at all."""
     values = info.model_dump(mode="json", by_alias=True)
-    for name in ("delistings", "frozen_bars_left_out"):
+    for name in ("delistings", "raw_sha256", "frozen_bars_left_out"):
         if not values[name]:
             del values[name]
     with replacing_file(dataset / INFO_FILE) as aside:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
+
 from adapters.datasets import cache as array_cache
 from adapters.datasets.layout import (
     INFO_FILE,
@@ -21,7 +23,7 @@ from adapters.datasets.windows import check_windows
 from adapters.gate.limits import GateSettings
 from adapters.gate.refusals import lines_of
 from engine.errors import DataError, UserError
-from engine.market.data import PER_LEG_FLOATS, MarketData
+from engine.market.data import MarketData, facts_of
 from engine.settings import hash_of
 from engine.windows import time_of
 
@@ -145,7 +147,9 @@ def _read(
 
 def _freeze(market: MarketData) -> None:
     """Loaded facts are read-only, cached or not."""
-    for name in (*PER_LEG_FLOATS, "hours", "leg_symbol", "leg_exchange", "delisting_hour", "delisting_known_hour"):
+    for values in facts_of(market, np.asarray).values():
+        values.flags.writeable = False
+    for name in ("hours", "leg_symbol", "leg_exchange", "delisting_hour", "delisting_known_hour"):
         getattr(market, name).flags.writeable = False
     if market.recorded is not None:
         for name in ("offsets", "pair", "features"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from adapters.datasets.grid import grids_of
 from adapters.datasets.left_out import LeftOut, Place
 from adapters.datasets.price_levels import level_findings
 from adapters.datasets.rate_units import RateLevel, rate_levels, unit_findings
-from engine.market.data import PER_LEG_FLOATS, MarketData, with_legs
+from engine.market.data import MarketData, facts_of, with_legs
 
 
 def leave_out_what_is_certain(market: MarketData, left: LeftOut, origin: str) -> MarketData:
@@ -41,6 +42,5 @@ def _trimmed(market: MarketData) -> MarketData:
     """From the first to the last hour at which a leg has a price or a fill price."""
     known = np.flatnonzero(~(np.isnan(market.price) & np.isnan(market.fill_price)).all(axis=0))
     rows = slice(int(known[0]), int(known[-1]) + 1)
-    return replace(
-        market, hours=market.hours[rows], **{kind: getattr(market, kind)[:, rows] for kind in PER_LEG_FLOATS}
-    )
+    facts: dict[str, Any] = dict(facts_of(market, lambda values: values[:, rows]))
+    return replace(market, hours=market.hours[rows], **facts)

@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 
 from adapters.datasets.layout import (
     INFO_FILE,
-    KINDS,
     OPPORTUNITIES,
     PRICE_FOLDER,
     REQUIRED_KINDS,
@@ -26,7 +25,7 @@ from adapters.naming.symbols import LONGEST_SYMBOL
 from adapters.storage.atomic import new_directory
 from adapters.storage.giving_way import Owned, check_place, unfamiliar
 from engine.errors import DataError
-from engine.market.data import MarketData
+from engine.market.data import MarketData, facts_of
 from engine.windows import time_of
 
 Progress = Callable[[str, int, int], None]
@@ -98,10 +97,10 @@ def coin_table(market: MarketData, symbol: str) -> pa.Table:
     """Price history of one coin: rows where any exchange knows anything; optional columns only where known."""
     legs = [i for i in range(market.legs) if market.leg_name(i)[0] == symbol]
     columns = {
-        f"{market.leg_name(leg)[1]}_{kind}": getattr(market, kind)[leg]
+        f"{market.leg_name(leg)[1]}_{kind}": values[leg]
         for leg in legs
-        for kind in KINDS
-        if kind in REQUIRED_KINDS or not np.isnan(getattr(market, kind)[leg]).all()
+        for kind, values in facts_of(market, np.asarray).items()
+        if kind in REQUIRED_KINDS or not np.isnan(values[leg]).all()
     }
     rows = ~np.all([np.isnan(values) for values in columns.values()], axis=0)
     times = pa.array(market.hours[rows] * 3_600_000, pa.timestamp("ms", tz="UTC"))

@@ -9,7 +9,7 @@ import numpy as np
 from adapters.gate.intervals import Statements
 from adapters.gate.limits import GateSettings
 from adapters.gate.past import carried
-from adapters.gate.price_hours import judge_marks, judge_next_trades, judge_prices
+from adapters.gate.price_hours import judge_extremes, judge_marks, judge_next_trades, judge_prices
 from adapters.gate.rates import Evidence
 from adapters.gate.refusals import Refusal
 from adapters.gate.table import Table
@@ -48,6 +48,7 @@ def gate_market(
     # Prices first: next trades, marks and rates are all measured by prices that are believed.
     judge_prices(table)
     judge_next_trades(table)
+    judge_extremes(table)
     judge_marks(table)
     _judge_rates(table, new_rates)
     _judge_intervals(table, refused_intervals)

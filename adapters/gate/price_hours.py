@@ -16,6 +16,7 @@ from engine.market.data import Floats
 
 FALL_WITH_PRICE = ("bid_ask_spread", "depth_usd")
 """They come from the same book."""
+EXACT = 1e-9  # a price divided by its contract's multiplier is rounded
 
 
 def judge_prices(table: Table) -> None:
@@ -45,6 +46,20 @@ def judge_next_trades(table: Table) -> None:
         past = _past(table, price[:, row], 1 + age[:, row], column - age[:, row])
         _refuse(table, "fill_price", column, past, ~near[:, row])
     _refuse_whole_exchanges(table, "fill_price")
+
+
+def judge_extremes(table: Table) -> None:
+    """Refuse highs and lows that cannot be of the bar that a believed fill price opens; others are of no use."""
+    fills, most = table["fill_price"], 1 + table.limits.max_lone_move
+    for kind, lowest, highest in (("high", 1 - EXACT, most), ("low", 1 / most, 1 + EXACT)):
+        if getattr(table.source, kind) is None:
+            continue
+        ratio = table[kind] / fills
+        wrong = (ratio < lowest) | (ratio > highest)
+        wrong[:, : table.since] = False
+        for leg, column in np.argwhere(wrong):
+            text = f"not within {lowest:.3g} and {highest:.3g} times the first trade of its bar"
+            table.refuse(kind, int(leg), int(column), text)
 
 
 def judge_marks(table: Table) -> None:

@@ -11,12 +11,14 @@ import numpy as np
 
 from engine.errors import UserError
 from engine.live_window import FACTS, MAX_DELAY_HOURS, HourFacts, Settled
-from engine.market.data import PER_LEG_FLOATS, MarketData
+from engine.market.data import BAR_EXTREMES, PER_LEG_FLOATS, MarketData
 
 
 def without_hours(market: MarketData) -> MarketData:
     """The legs of a market without any hour."""
     nothing: dict[str, Any] = {name: np.empty((market.legs, 0)) for name in PER_LEG_FLOATS}
+    # Hours come one by one from here on, and no hour of a journal holds what its bar will be.
+    nothing |= dict.fromkeys(BAR_EXTREMES)
     return replace(market, hours=market.hours[:0], funding_known_hour=None, recorded=None, **nothing)
 
 

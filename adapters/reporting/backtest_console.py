@@ -25,12 +25,20 @@ def print_backtest(result: BacktestResult[Story]) -> None:
     output_console().print("\n".join([*remarks, costs_in_words(job.world.settings)]), soft_wrap=True, markup=False)
 
 
+FILLS = {
+    "taker": "taker fees",
+    "maker_then_hedge": "maker fees of orders that rested and were filled, taker fees of the others",
+}
+"""What each execution pays, in words."""
+
+
 def costs_in_words(settings: ArbSettings) -> str:
     """Under which costs and fills a run was played, on one line."""
     late = f", filled {settings.latency_hours} h late" if settings.latency_hours else ""
+    spread = ", spreads by 24 h volume" if settings.spread_model == "volume" else ""
     phantom = " AT THE LAST TRADE (invents profit)" if settings.fill_at == "last_trade" else ""
     return (
-        f"costs: {settings.liquidity} fees (table {settings.cost_table_hash()}), {settings.slippage_bps:g} bps "
-        f"slippage a fill{late}{phantom}; capital {settings.initial_capital_usd:,.0f} USD, "
+        f"costs: {FILLS[settings.execution]} (table {settings.cost_table_hash()}), {settings.slippage_bps:g} bps "
+        f"slippage a fill{spread}{late}{phantom}; capital {settings.initial_capital_usd:,.0f} USD, "
         f"{settings.max_positions} positions"
     )

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from adapters.research.dearer_costs import SPREAD_MODELS, spread_metric
 from engine.analysis.assumed_funding import METRIC
 
 LATE = "late_"
@@ -79,6 +80,8 @@ COLUMNS: Mapping[str, Column] = {
         Column("pnl_pct_per_7d", "P&L", "%/7d", "+.3f", line="P&L % / 7 d", page=("P&L", "%/7d"),
                target=Target(0.5, "%")),
         Column("pnl_pct", "P&L", "%", "+.2f", "+.3f", page=("P&L", "%")),
+        *(Column(spread_metric(model), f"{model}\nspread", "%/7d", "+.3f", line=f"P&L % / 7 d, {model} spreads")
+          for model in SPREAD_MODELS),
         Column("pnl_usd", "P&L", "USD", "+,.0f", page=("P&L", "USD")),
         Column("sharpe", "Sharpe", page=("Sharpe", ""), target=Target(1), signed_on_pages=True),
         Column("max_drawdown_pct", "max DD", "%", ".2f", ".3f", page=("Max DD", "%")),

@@ -62,13 +62,15 @@ def _account(settings: ArbSettings) -> str:
 
 
 def _costs(facts: CardFacts) -> str:
-    settings, liquidity = facts.job.settings, facts.job.settings.liquidity
-    used = [name for name in facts.dataset.exchanges if name in settings.fees]
-    rates = (f"{name} {100 * getattr(settings.fees[name][-1], liquidity):.3f} %" for name in used)
+    settings = facts.job.settings
+    used = [name for name in facts.dataset.exchanges if settings.fee_rows(name)]
+    rates = (f"{name} {100 * settings.fee_rows(name)[-1].taker:.3f} %" for name in used)
+    by_volume = ", or the half-spread by 24 h volume where none is quoted and it is more"
+    spreads = by_volume if settings.spread_model == "volume" else ""
     return (
         f"## Costs\n\n"
-        f"{liquidity.capitalize()} fees (table `{settings.cost_table_hash()}`): {', '.join(rates)}. "
-        f"Slippage {settings.slippage_bps:g} bps on every fill. Fills at the first trade after the decision. "
+        f"Taker fees (table `{settings.cost_table_hash()}`): {', '.join(rates)}. "
+        f"Slippage {settings.slippage_bps:g} bps on every fill{spreads}. Fills at the first trade after the decision. "
         f"Capital {settings.initial_capital_usd:,.0f} USD, {settings.max_positions} positions, "
         f"{_account(settings)}.\n"
     )

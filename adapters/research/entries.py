@@ -37,8 +37,8 @@ def entries_frame(records: Records, builder: OpportunityBuilder) -> pd.DataFrame
 
 def _facts(builder: OpportunityBuilder, trade: Any) -> tuple[Any, ...]:
     tape = builder.tape
-    # What was known when the order was given, which latency_hours lie before the fill.
-    decided, pair = max(int(trade["opened"]) - tape.settings.latency_hours, 0), int(trade["pair"])
+    # What was known when the order was given, which may lie before the fill.
+    decided, pair = max(int(trade["opened"]) - tape.settings.hours_to_fill, 0), int(trade["pair"])
     features, offered = builder.at(decided)
     # From percent per 8 hours to basis points per day.
     funding = 300 * features[:, COLUMN["fund_profit_8h"]]

@@ -29,7 +29,7 @@ def build_manifest(
         "written_by": written_by,
         "settings": settings.model_dump(mode="json"),
         "settings_hash": settings.hash(),
-        "cost_table": {name: [row.model_dump(mode="json") for row in rows] for name, rows in settings.fees.items()},
+        "cost_table": settings.cost_table(),
         "cost_table_hash": settings.cost_table_hash(),
         "dataset": {
             "path": str(dataset.path),

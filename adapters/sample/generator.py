@@ -9,6 +9,7 @@ from datetime import UTC, datetime, time
 import numpy as np
 
 from adapters.datasets.arrays import market_of
+from adapters.sample.bars import bar_extremes
 from adapters.sample.coins import Coin, draw_coins
 from adapters.sample.extremes import Episode, draw_episodes, premium_of_extremes
 from adapters.sample.funding import interval_schedule, market_component, ordinary_funding, settled_rates
@@ -25,7 +26,7 @@ from adapters.sample.liquidity import liquidity
 from adapters.sample.prices import index_path, quotes, shocks, volatility_path
 from adapters.sample.processes import significant
 from adapters.sample.settings import SampleSettings
-from engine.market.data import NEVER, PER_LEG_FLOATS, Floats, MarketData
+from engine.market.data import BAR_EXTREMES, NEVER, PER_LEG_FLOATS, Floats, MarketData
 from engine.windows import hour_of
 
 Leg = dict[str, Floats]
@@ -58,22 +59,25 @@ def generate(settings: SampleSettings) -> MarketData:
         outages=draw_outages(incident_rng, settings.incidents, coins, hours),
     )
     legs: dict[tuple[str, str], Leg] = {}
-    for coin, rng in zip(coins, coin_rngs, strict=True):
-        legs.update(_coin_legs(rng, settings, coin, surroundings))
+    # Streams of their own: the bars came later, and may not change what was drawn before.
+    for coin, rng, bar_rng in zip(coins, coin_rngs, root.spawn(len(coins)), strict=True):
+        legs.update(_coin_legs((rng, bar_rng), settings, coin, surroundings))
     return _market(settings, legs, incident_rng)
 
 
 def _coin_legs(
-    rng: np.random.Generator, settings: SampleSettings, coin: Coin, around: Surroundings
+    rngs: tuple[np.random.Generator, np.random.Generator], settings: SampleSettings, coin: Coin, around: Surroundings
 ) -> dict[tuple[str, str], Leg]:
-    """Columns of every leg of one coin; nan where the leg has no data."""
-    hours = around.hours
+    """Columns of every leg of one coin; nan where the leg has no data. ``rngs``: for its hours and for its bars."""
+    hours, (rng, bar_rng) = around.hours, rngs
     episode_bps, course = premium_of_extremes(rng, settings, coin, around.episodes, hours)
     ordinary_bps = ordinary_funding(rng, settings, coin, around.market_funding)
     index, volatility = index_path(rng, settings, coin, around.market_returns, course)
     prices = quotes(rng, settings, coin, index, ordinary_bps + episode_bps, episode_bps)
     books = liquidity(rng, settings, coin, volatility, course)
     legs = {}
+    luck = bar_rng.spawn(len(coin.exchanges))
+    deviation = coin.hourly_volatility_bps / 1e4 * volatility * (1 + (settings.extremes.widening - 1) * course)
     for row, exchange in enumerate(coin.exchanges):
         schedule = interval_schedule(rng, settings, coin, exchange, around.episodes, hours)
         cap = settings.exchanges[exchange].rate_cap_bps
@@ -89,8 +93,17 @@ def _coin_legs(
             "bid_ask_spread": books.bid_ask_spread[row],
             "depth_usd": books.depth_usd[row],
         }
-        legs[coin.symbol, exchange] = {name: np.where(alive, values, np.nan) for name, values in columns.items()}
+        leg = {name: np.where(alive, values, np.nan) for name, values in columns.items()}
+        legs[coin.symbol, exchange] = leg | _extremes(luck[row], settings, leg, deviation)
     return legs
+
+
+def _extremes(rng: np.random.Generator, settings: SampleSettings, leg: Leg, deviation: Floats) -> Leg:
+    """High and low of the bars of a leg; of a bar that does not end within the sample nothing is known."""
+    closed, during = (np.append(values[1:], np.nan) for values in (leg["price"], deviation))
+    extremes = zip(BAR_EXTREMES, bar_extremes(rng, leg["fill_price"], closed, during), strict=True)
+    # Rounding keeps order, so that no high comes to lie below the open, which has as many digits.
+    return {name: significant(values, settings.price_digits) for name, values in extremes}
 
 
 def _market(
@@ -99,7 +112,7 @@ def _market(
     names = sorted(legs)
     symbols = sorted({symbol for symbol, _ in names})
     exchanges = sorted({exchange for _, exchange in names})
-    arrays = {kind: np.stack([legs[name][kind] for name in names]) for kind in PER_LEG_FLOATS}
+    arrays = {kind: np.stack([legs[name][kind] for name in names]) for kind in (*PER_LEG_FLOATS, *BAR_EXTREMES)}
     disturb_settlements(incident_rng, settings.incidents, arrays["funding_rate"])
     hours = settings.days * 24
     first = hour_of(datetime.combine(settings.first_day, time(), UTC))

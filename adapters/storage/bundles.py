@@ -176,7 +176,7 @@ def load_model(path: Path, settings: PolicyRules, *, allow_other_costs: bool = F
 
     A zip needs the ``bundle.json`` of its training beside it (or in ``bundle/`` beside it). Raises ``BundleError``
     when the model is not whole, has another observation spec or number of positions than the run, or was trained
-    under another fee table (unless ``allow_other_costs``).
+    under another cost table (unless ``allow_other_costs``).
     """
     model = read_model(path)
     check_policy(model.policy, settings, path, allow_other_costs=allow_other_costs)
@@ -189,7 +189,7 @@ def check_policy(policy: Policy, settings: PolicyRules, path: Path | str, *, all
     run_costs = settings.cost_table_hash()
     if policy.cost_table_hash != run_costs and not allow_other_costs:
         raise BundleError(
-            f"{path} was trained under fee table {policy.cost_table_hash}, the run uses {run_costs}; "
+            f"{path} was trained under cost table {policy.cost_table_hash}, the run uses {run_costs}; "
             "give --allow-other-costs to run it all the same"
         )
 

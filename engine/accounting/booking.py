@@ -91,10 +91,10 @@ def write_trade(books: Books, b: int, t: int, s: int, reason: int) -> None:
     trade.reason, trade.quantity, trade.notional = reason, slot.quantity, slot.notional
     trade.long_entry, trade.short_entry = slot.long_entry, slot.short_entry
     trade.long_exit, trade.short_exit = slot.long_exit, slot.short_exit
-    # A leg that closed in the hour of the entry never opened: its order failed.
-    if slot.long_closed == slot.opened:
+    # No price is 0: the order of that leg failed. One that rested may be opened and closed in the same hour.
+    if slot.long_entry == 0.0:
         trade.long_entry = trade.long_exit = np.nan
-    if slot.short_closed == slot.opened:
+    if slot.short_entry == 0.0:
         trade.short_entry = trade.short_exit = np.nan
     trade.entry_fees, trade.exit_fees, trade.funding = slot.entry_fees, slot.exit_fees, slot.funding
     trade.liquidation_fees, trade.price_pnl, trade.slippage = slot.liquidation_fees, slot.price_pnl, slot.slippage

@@ -73,14 +73,21 @@ class Reason(IntEnum):
     ALREADY_PENDING = 20
     EXCHANGE_LIMIT = 21
     SILENT_LEG = 22
+    NOT_FILLED = 23
+    PARTLY_FILLED = 24
+    WHOLLY_FILLED = 25
 
 
 class NoteKind(IntEnum):
-    """What happened to an order besides being filled; FAILED: one of its legs, which is tried or undone next hour."""
+    """What happened to an order besides being filled as a taker.
+
+    FAILED: one of its legs, which is tried or undone next hour; RESTED: one waited in the book, and what came of it.
+    """
 
     REFUSED = 0
     CANCELLED = 1
     FAILED = 2
+    RESTED = 3
 
 
 # Later than every row, so that a settlement of an open leg always lies before its close.
@@ -275,8 +282,9 @@ def open_books(
     """
     # A slot closes at most one position an hour, and each of them is kept until the latest booking has come.
     awaiting = max_positions * (max_delay_hours + 1) if max_delay_hours else 0
-    # Twice what an hour can bring to a slot: it may close (three entries a leg) and open again (a fee a leg).
-    entries = 16 * max_positions + 2 * max_bookings * (max_positions + awaiting) + TRANSFER_ENTRIES
+    # Twice what an hour can bring to a slot: it may close (three entries a leg) and open again (a fee a leg, two where
+    # a part rested and a part was taken).
+    entries = 20 * max_positions + 2 * max_bookings * (max_positions + awaiting) + TRANSFER_ENTRIES
     books = Books(
         np.zeros(portfolios, PORTFOLIO),
         np.zeros((portfolios, max_positions), SLOT),
@@ -284,7 +292,7 @@ def open_books(
         np.zeros((portfolios, len(wallet_shares)), WALLET),
         np.zeros((portfolios, recording_hours * entries), LEDGER),
         np.zeros((portfolios, recording_hours * 4 * max_positions), TRADE),
-        np.zeros((portfolios, recording_hours * (MAX_ORDERS + 2 * max_positions)), NOTE),
+        np.zeros((portfolios, recording_hours * (MAX_ORDERS + 4 * max_positions)), NOTE),
         np.zeros((portfolios, 2 * recording_hours), HOUR),
     )
     books.slots["due"], books.portfolios["transit_due"] = -1, -1

@@ -14,11 +14,16 @@ from engine.compiled import hourly
 
 
 class Fill(NamedTuple):
-    """One leg of a position, bought or sold in full; ``price`` in USD has spread, slippage and impact in it."""
+    """One leg of a position, bought or sold: ``price`` in USD has spread, slippage and impact in it, ``raw`` has not.
+
+    ``rate`` is that of the fee, a fraction of notional.
+    """
 
     side: int
     leg: int
     price: float
+    raw: float
+    rate: float
 
 
 @hourly
@@ -46,13 +51,25 @@ def raw_fill(portfolio: Any, quote: Any, at_last_known: bool) -> float:
 
 
 @hourly
-def pay_fee(tape: TapeArrays, books: Books, b: int, t: int, slot: Any, fill: Fill) -> float:
-    """Book the fee of one fill; returns it in USD, positive."""
-    # That of the leg's own exchange at the hour of the fill: published fees change with the date.
-    rate = tape.quotes[fill.leg, t].fee_rate
-    fee = rate * slot.quantity * fill.price
+def take(
+    tape: TapeArrays, portfolio: Any, t: int, side: int, leg: int, direction: float, notional: float, outage: bool
+) -> Fill:
+    """What a taker gets for one leg at row t; ``direction``: 1.0 buys, -1.0 sells. In an outage it costs more."""
+    quote, rules = tape.quotes[leg, t], tape.rules[0]
+    # On both fills, though one leg may be fresh: in an outage both must go, at any price.
+    extra = rules.outage_slippage if outage else 0.0
+    # A stale leg gets its last known price even where a trade follows: at t nobody knew of the market's return.
+    raw = raw_fill(portfolio, quote, outage and quote.stale > 0)
+    # The fee is that of the leg's own exchange at the hour of the fill: published fees change with the date.
+    return Fill(side, leg, raw * (1.0 + direction * fill_cost(quote, rules, notional, extra)), raw, quote.fee_rate)
+
+
+@hourly
+def pay_fee(tape: TapeArrays, books: Books, b: int, t: int, slot: Any, fill: Fill, quantity: float) -> float:
+    """Book the fee of one fill of ``quantity``; returns it in USD, positive."""
+    fee = fill.rate * quantity * fill.price
     exchange = tape.legs[fill.leg].exchange
-    movement = Movement(slot.id, FEE, fill.side, fill.leg, exchange, 0, slot.quantity, fill.price, rate, -fee)
+    movement = Movement(slot.id, FEE, fill.side, fill.leg, exchange, 0, quantity, fill.price, fill.rate, -fee)
     book(books, b, t, movement)
     return float(fee)
 

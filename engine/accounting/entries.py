@@ -6,6 +6,8 @@ fail is refused.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from engine.accounting.booking import note
@@ -25,6 +27,7 @@ from engine.accounting.codes import (
     NO_FREE_SLOT,
     NO_SUCH_OPPORTUNITY,
     NO_VOLUME,
+    NOT_FILLED,
     OPEN,
     PENDING,
     REFUSED,
@@ -34,12 +37,27 @@ from engine.accounting.codes import (
     STALE_LEG,
     TOO_YOUNG,
 )
-from engine.accounting.costs import Fill, fill_cost, pay_fee, raw_fill
+from engine.accounting.costs import Fill, pay_fee, take
 from engine.accounting.leg_failure import OPENING, leg_fails
 from engine.accounting.margin import FILLABLE, ROUNDING, against_wallets, free_at_wallets
 from engine.accounting.marking import committed_notional
 from engine.accounting.tape import FILTERED, LEAVES_BY_NOTICE, SILENT, TapeArrays
 from engine.compiled import hourly
+
+
+class Entry(NamedTuple):
+    """A position to be opened: index of its pair, base quantity of both legs, N in USD."""
+
+    pair: int
+    quantity: float
+    notional: float
+
+
+class Failed(NamedTuple):
+    """Of which legs the order failed."""
+
+    long: bool
+    short: bool
 
 
 @hourly
@@ -62,7 +80,7 @@ def is_held(tape: TapeArrays, books: Books, b: int, pair: int) -> bool:
 
 
 @hourly
-def _size(tape: TapeArrays, books: Books, b: int, pair: int) -> float:
+def size(tape: TapeArrays, books: Books, b: int, pair: int) -> float:
     """N: notional per leg of a new position, USD; one that lacks margin may shrink to what is free, not to dust."""
     rules = tape.rules[0]
     # As of step 3, so that what was filled before it in this hour does not change the size of an entry.
@@ -82,7 +100,7 @@ def _size(tape: TapeArrays, books: Books, b: int, pair: int) -> float:
 
 
 @hourly
-def _against_entry(tape: TapeArrays, books: Books, b: int, t: int, pair: int, notional: float) -> int:
+def against_entry(tape: TapeArrays, books: Books, b: int, t: int, pair: int, notional: float) -> int:
     """The first reason that forbids filling an entry at t, or FILLABLE."""
     rules = tape.rules[0]
     long_quote, short_quote = tape.quotes[tape.pairs[pair].long, t], tape.quotes[tape.pairs[pair].short, t]
@@ -109,11 +127,11 @@ def _against_entry(tape: TapeArrays, books: Books, b: int, t: int, pair: int, no
 
 
 @hourly
-def _hold(books: Books, b: int, t: int, s: int, pair: int, quantity: float, notional: float) -> None:
+def _hold(books: Books, b: int, t: int, s: int, entry: Entry) -> None:
     """Give slot s to a new position of both legs, to which nothing has happened yet."""
     portfolio, slot = books.portfolios[b], books.slots[b, s]
-    slot.status, slot.pair, slot.id, slot.opened, slot.due = OPEN, pair, portfolio.next_id, t, -1
-    slot.quantity, slot.notional, slot.funding, slot.entry_fees = quantity, notional, 0.0, 0.0
+    slot.status, slot.pair, slot.id, slot.opened, slot.due = OPEN, entry.pair, portfolio.next_id, t, -1
+    slot.quantity, slot.notional, slot.funding, slot.entry_fees = entry.quantity, entry.notional, 0.0, 0.0
     slot.long_held = slot.short_held = slot.quantity
     slot.long_closed, slot.short_closed, slot.reason = STILL_OPEN, STILL_OPEN, SIGNAL
     slot.exit_fees, slot.liquidation_fees, slot.price_pnl, slot.realised = 0.0, 0.0, 0.0, 0.0
@@ -121,50 +139,67 @@ def _hold(books: Books, b: int, t: int, s: int, pair: int, quantity: float, noti
 
 
 @hourly
-def _open(
-    tape: TapeArrays, books: Books, b: int, t: int, s: int, pair_index: int, notional: float, fails: tuple[bool, bool]
+def open_at(
+    tape: TapeArrays, books: Books, b: int, t: int, s: int, entry: Entry, fills: tuple[Fill, Fill], failed: Failed
 ) -> None:
-    """Buy the long leg, sell the short one, book the entry fees.
+    """Buy the long leg and sell the short one at the fills of (long, short), book the entry fees.
 
-    ``fails`` says of the long and of the short leg whether its order fails; then the other is left alone.
+    A leg of which the order failed leaves the other one alone.
     """
-    long_fails, short_fails = fails
-    portfolio, slot, rules, pair = books.portfolios[b], books.slots[b, s], tape.rules[0], tape.pairs[pair_index]
-    long_quote, short_quote = tape.quotes[pair.long, t], tape.quotes[pair.short, t]
-    # One quantity for both legs. From each leg's own price they would differ, and the rest would be a bet on the price.
-    mid = (long_quote.price + short_quote.price) / 2.0
-    _hold(books, b, t, s, pair_index, notional / mid, notional)
+    slot, (long_fill, short_fill) = books.slots[b, s], fills
+    _hold(books, b, t, s, entry)
     slippage = 0.0
-    if long_fails:
+    if failed.long:
         # Closed in the hour of the entry: no settlement can fall between the two, so none is booked on it.
         slot.long_held, slot.long_closed, slot.long_entry = 0.0, t, 0.0
     else:
-        raw_long = raw_fill(portfolio, long_quote, False)
-        slot.long_entry = raw_long * (1.0 + fill_cost(long_quote, rules, notional, 0.0))
-        slippage += slot.quantity * (slot.long_entry - raw_long)
-    if short_fails:
+        slot.long_entry = long_fill.price
+        slippage += slot.quantity * (slot.long_entry - long_fill.raw)
+    if failed.short:
         slot.short_held, slot.short_closed, slot.short_entry = 0.0, t, 0.0
     else:
-        raw_short = raw_fill(portfolio, short_quote, False)
-        slot.short_entry = raw_short * (1.0 - fill_cost(short_quote, rules, notional, 0.0))
-        slippage += slot.quantity * (raw_short - slot.short_entry)
+        slot.short_entry = short_fill.price
+        slippage += slot.quantity * (short_fill.raw - slot.short_entry)
     slot.slippage = slippage
-    if not long_fails:
-        slot.entry_fees += pay_fee(tape, books, b, t, slot, Fill(LONG, pair.long, slot.long_entry))
-    if not short_fails:
-        slot.entry_fees += pay_fee(tape, books, b, t, slot, Fill(SHORT, pair.short, slot.short_entry))
-    if long_fails or short_fails:
+    if not failed.long:
+        slot.entry_fees += pay_fee(tape, books, b, t, slot, long_fill, slot.quantity)
+    if not failed.short:
+        slot.entry_fees += pay_fee(tape, books, b, t, slot, short_fill, slot.quantity)
+    if failed.long or failed.short:
         # The failure is known only after the hour: the other leg leaves in step 3 of the next one.
         slot.reason, slot.due = LEG_FAILURE, t + 1
-        note(books, b, t, FAILED, LEG_FAILURE, ENTER, pair_index)
+        note(books, b, t, FAILED, LEG_FAILURE, ENTER, entry.pair)
+
+
+@hourly
+def units(tape: TapeArrays, t: int, pair: int, notional: float) -> float:
+    """One base quantity for both legs, by the mean of their prices at row t."""
+    # From each leg's own price they would differ, and the rest would be a bet on the price.
+    mid = (tape.quotes[tape.pairs[pair].long, t].price + tape.quotes[tape.pairs[pair].short, t].price) / 2.0
+    return float(notional / mid)
+
+
+@hourly
+def _open(
+    tape: TapeArrays, books: Books, b: int, t: int, s: int, pair_index: int, notional: float, failed: Failed
+) -> None:
+    """Take both legs at row t, but for one whose order failed."""
+    portfolio, pair = books.portfolios[b], tape.pairs[pair_index]
+    long_fill, short_fill = Fill(LONG, pair.long, 0.0, 0.0, 0.0), Fill(SHORT, pair.short, 0.0, 0.0, 0.0)
+    if not failed.long:
+        long_fill = take(tape, portfolio, t, LONG, pair.long, 1.0, notional, False)
+    if not failed.short:
+        short_fill = take(tape, portfolio, t, SHORT, pair.short, -1.0, notional, False)
+    entry = Entry(pair_index, units(tape, t, pair_index, notional), notional)
+    open_at(tape, books, b, t, s, entry, (long_fill, short_fill), failed)
 
 
 @hourly
 def _fill_entry(tape: TapeArrays, books: Books, b: int, t: int, s: int, pair: int, refusal: int) -> None:
     """Fill an entry into slot s, or record why not (``refusal``: REFUSED, or CANCELLED for one that was pending)."""
     # Sized and checked at the fill: with latency, equity and market are no longer those of the order.
-    notional = _size(tape, books, b, pair)
-    reason = _against_entry(tape, books, b, t, pair, notional)
+    notional = size(tape, books, b, pair)
+    reason = against_entry(tape, books, b, t, pair, notional)
     long_fails = short_fails = False
     if tape.rules[0].leg_failure > 0 and reason == FILLABLE:
         long_fails = leg_fails(tape, tape.pairs[pair].long, t, LONG, OPENING)
@@ -172,7 +207,7 @@ def _fill_entry(tape: TapeArrays, books: Books, b: int, t: int, s: int, pair: in
         if long_fails and short_fails:
             reason = LEG_FAILURE
     if reason == FILLABLE:
-        _open(tape, books, b, t, s, pair, notional, (long_fails, short_fails))
+        _open(tape, books, b, t, s, pair, notional, Failed(long_fails, short_fails))
         return
     books.slots[b, s].status, books.slots[b, s].due = FREE, -1
     note(books, b, t, refusal, reason, ENTER, pair)
@@ -183,7 +218,10 @@ def fill_due_entries(tape: TapeArrays, books: Books, b: int, t: int) -> None:
     """Fill the pending entries that fall due at t; one that may not be filled then is cancelled."""
     for s in range(books.slots.shape[1]):
         slot = books.slots[b, s]
-        if slot.status == PENDING and slot.due == t:
+        if slot.status == PENDING and slot.due == t and tape.rules[0].gives_up > 0:
+            slot.status, slot.due = FREE, -1
+            note(books, b, t, CANCELLED, NOT_FILLED, ENTER, slot.pair)
+        elif slot.status == PENDING and slot.due == t:
             _fill_entry(tape, books, b, t, s, slot.pair, CANCELLED)
 
 

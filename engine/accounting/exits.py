@@ -5,6 +5,8 @@ An exit of which one leg fails is tried again in the next hour's step 6, where i
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from engine.accounting.booking import keep_awaiting_settlement, note, write_trade
 from engine.accounting.books import Books
 from engine.accounting.codes import (
@@ -24,51 +26,49 @@ from engine.accounting.codes import (
     SIGNAL,
     STALE_LEG,
 )
-from engine.accounting.costs import Fill, fill_cost, pay_fee, pay_liquidation_fee, raw_fill, realise
+from engine.accounting.costs import Fill, pay_fee, pay_liquidation_fee, realise, take
 from engine.accounting.leg_failure import CLOSING, leg_fails
 from engine.accounting.marking import is_alone, stale_hours
 from engine.accounting.tape import TapeArrays
 from engine.compiled import hourly
 
 
+class Leaves(NamedTuple):
+    """Which legs of a position leave."""
+
+    long: bool
+    short: bool
+
+
 @hourly
-def leave(
-    tape: TapeArrays, books: Books, b: int, t: int, s: int, reason: int, long_leaves: bool, short_leaves: bool
+def leave_at(
+    tape: TapeArrays, books: Books, b: int, t: int, s: int, reason: int, fills: tuple[Fill, Fill], leaves: Leaves
 ) -> None:
-    """Sell the long leg, buy back the short one, or one of them; book fees and price P&L.
+    """Let the long leg, the short one, or both leave at the fills of (long, short); book fees and price P&L.
 
     When no leg is left write the trade and free the slot. LIQUIDATION as the reason charges its fee.
     """
-    portfolio, slot, rules = books.portfolios[b], books.slots[b, s], tape.rules[0]
-    pair = tape.pairs[slot.pair]
-    long_quote, short_quote = tape.quotes[pair.long, t], tape.quotes[pair.short, t]
-    outage = reason == DATA_OUTAGE
-    # On both fills, though one leg may be fresh: in an outage both must go, at any price.
-    extra = rules.outage_slippage if outage else 0.0
+    slot, (long_fill, short_fill) = books.slots[b, s], fills
     slippage = 0.0
-    if long_leaves:
-        # A stale leg gets its last known price even where a trade follows: at t nobody knew of the market's return.
-        raw_long = raw_fill(portfolio, long_quote, outage and long_quote.stale > 0)
-        slot.long_exit = raw_long * (1.0 - fill_cost(long_quote, rules, slot.notional, extra))
-        slippage += slot.quantity * (raw_long - slot.long_exit)
-    if short_leaves:
-        raw_short = raw_fill(portfolio, short_quote, outage and short_quote.stale > 0)
-        slot.short_exit = raw_short * (1.0 + fill_cost(short_quote, rules, slot.notional, extra))
-        slippage += slot.quantity * (slot.short_exit - raw_short)
+    if leaves.long:
+        slot.long_exit = long_fill.price
+        slippage += slot.quantity * (long_fill.raw - slot.long_exit)
+    if leaves.short:
+        slot.short_exit = short_fill.price
+        slippage += slot.quantity * (slot.short_exit - short_fill.raw)
     slot.slippage += slippage
-    long_fill, short_fill = Fill(LONG, pair.long, slot.long_exit), Fill(SHORT, pair.short, slot.short_exit)
-    if long_leaves:
-        slot.exit_fees += pay_fee(tape, books, b, t, slot, long_fill)
-    if short_leaves:
-        slot.exit_fees += pay_fee(tape, books, b, t, slot, short_fill)
+    if leaves.long:
+        slot.exit_fees += pay_fee(tape, books, b, t, slot, long_fill, slot.quantity)
+    if leaves.short:
+        slot.exit_fees += pay_fee(tape, books, b, t, slot, short_fill, slot.quantity)
     if reason == LIQUIDATION:
         # Liquidations take one leg at a time, so one of the two is the leg.
-        pay_liquidation_fee(tape, books, b, t, slot, long_fill if long_leaves else short_fill)
-    if long_leaves:
+        pay_liquidation_fee(tape, books, b, t, slot, long_fill if leaves.long else short_fill)
+    if leaves.long:
         long_pnl = slot.quantity * (slot.long_exit - slot.long_entry)
         realise(tape, books, b, t, slot, long_fill, long_pnl)
         slot.long_held, slot.long_closed = 0.0, t
-    if short_leaves:
+    if leaves.short:
         short_pnl = slot.quantity * (slot.short_entry - slot.short_exit)
         realise(tape, books, b, t, slot, short_fill, short_pnl)
         slot.short_held, slot.short_closed = 0.0, t
@@ -78,6 +78,21 @@ def leave(
         write_trade(books, b, t, s, reason if slot.reason == SIGNAL else slot.reason)
         keep_awaiting_settlement(books, b, s)
         slot.status, slot.due = FREE, -1
+
+
+@hourly
+def leave(
+    tape: TapeArrays, books: Books, b: int, t: int, s: int, reason: int, long_leaves: bool, short_leaves: bool
+) -> None:
+    """Sell the long leg, buy back the short one, or one of them, as a taker at row t (``leave_at``)."""
+    portfolio, slot = books.portfolios[b], books.slots[b, s]
+    pair, outage = tape.pairs[slot.pair], reason == DATA_OUTAGE
+    long_fill, short_fill = Fill(LONG, pair.long, 0.0, 0.0, 0.0), Fill(SHORT, pair.short, 0.0, 0.0, 0.0)
+    if long_leaves:
+        long_fill = take(tape, portfolio, t, LONG, pair.long, -1.0, slot.notional, outage)
+    if short_leaves:
+        short_fill = take(tape, portfolio, t, SHORT, pair.short, 1.0, slot.notional, outage)
+    leave_at(tape, books, b, t, s, reason, (long_fill, short_fill), Leaves(long_leaves, short_leaves))
 
 
 @hourly

@@ -4,6 +4,7 @@
 step      what happens                                       where
 ========  =================================================  ======================================
 1 settle  funding that became known is booked                ``settling``
+          what rested since the hour before is booked        ``resting``
 2 mark    legs are worth the prices known now                ``marking``, wallets in ``margin``
 3 protect liquidation, stop-loss, outages; transfers         ``protection``, rules in ``margin``
 4, 5      observe and decide                                 outside: ``engine.observation``, strategies
@@ -26,6 +27,7 @@ from engine.accounting.entries import fill_due_entries, take_entry
 from engine.accounting.exits import close_position, fill_due_exits, take_exit
 from engine.accounting.marking import mark_to_market
 from engine.accounting.protection import liquidate, protect, transfer
+from engine.accounting.resting import fill_resting
 from engine.accounting.settling import settle
 from engine.accounting.tape import TapeArrays
 from engine.compiled import hourly
@@ -34,8 +36,11 @@ from engine.market.data import Floats, Ints
 
 @hourly
 def open_hour(tape: TapeArrays, books: Books, b: int, t: int) -> None:
-    """Steps 1 to 3 of hour t: settle, mark, protect."""
+    """Steps 1 to 3 of hour t: settle, book what rested, mark, protect."""
     settle(tape, books, b, t)
+    if tape.rules[0].resting > 0:
+        # After the settlement: nobody knows when in the hour it was filled, and an entry must not collect it.
+        fill_resting(tape, books, b, t)
     if tape.rules[0].by_exchange > 0:
         # Before our own exits: an exchange does not wait, and a stop-loss of this hour would come too late.
         liquidate(tape, books, b, t)

@@ -11,12 +11,13 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.accounting.books import NO_WALLETS
+from engine.accounting.books import NO_WALLETS, Leg
+from engine.accounting.spreads import half_spreads
 from engine.compiled import compiled
 from engine.errors import SettingsError
 from engine.market.carried import carry_forward, staleness
@@ -31,7 +32,7 @@ QUOTE = np.dtype(
         ("price", "f8"),  # last known price, nan before the first
         ("mark", "f8"),  # mark price, else the last known price
         ("fill", "f8"),  # first trade after t, nan where unknown: the price stands in
-        ("half_spread", "f8"),  # fraction of price, 0 where no spread is known
+        ("half_spread", "f8"),  # fraction of price on top of slippage (``spreads``), 0 where nothing is known
         ("volume", "f8"),  # last known 24 h volume above zero in USD (impact divides by it), nan before the first
         ("fee_rate", "f8"),  # fraction of notional in force at t, cost multiple included
         ("fresh_hours", "i4"),  # hours with an own price up to t
@@ -45,6 +46,15 @@ QUOTE = np.dtype(
 LEAVES_BY_NOTICE, SILENT, FILTERED = 1, 2, 4
 """From the hour on at which a known notice makes positions leave; while its settlements do not come (positions leave
 too); while a filter excludes it."""
+BAR = np.dtype(
+    [
+        ("high", "f8"),  # of the trades after t until t + 1, USD, nan where unknown
+        ("low", "f8"),
+        ("maker_fee", "f8"),  # fraction of notional in force at t, cost multiple included
+    ],
+    align=True,
+)
+"""What resting orders need to know of the hour after t."""
 LEG = np.dtype([("exchange", "i8"), ("key", "u8"), ("first_hour", "i8")], align=True)
 """``key`` is what random failures of the leg are drawn from; ``first_hour`` the hour number of row 0."""
 PAIR = np.dtype([("long", "i8"), ("short", "i8"), ("mirror", "i8")], align=True)
@@ -63,7 +73,15 @@ RULES = np.dtype(
         ("cost_multiple", "f8"),
         ("max_stale", "i8"),
         ("min_history", "i8"),
-        ("latency", "i8"),
+        ("latency", "i8"),  # rows from an order to its fill as a taker; one more where orders rest first
+        ("resting", "i8"),  # 1: one leg of an order rests first, else the seven below are not looked at
+        ("resting_side", "i8"),  # EITHER, or that of the leg which rests: LONG, SHORT
+        ("offset", "f8"),  # fraction of price, as the next four
+        ("through", "f8"),
+        ("adverse", "f8"),  # cost multiple not included
+        ("hedge", "f8"),
+        ("volume_share", "f8"),
+        ("gives_up", "i8"),  # 1: an entry that rested and was not filled is cancelled
         ("by_exchange", "i8"),  # 1: margin is kept by exchange, else the six below are not looked at
         ("maintenance", "f8"),  # fraction of notional
         ("liquidation_fee", "f8"),  # fraction of notional, cost multiple included
@@ -77,8 +95,14 @@ RULES = np.dtype(
 )
 
 
+EITHER = -1
+_RESTING_SIDE = {"auto": EITHER, "long": int(Leg.LONG), "short": int(Leg.SHORT)}
+
+
 class TapeArrays(NamedTuple):
     """What the compiled kernel gets. ``quotes`` is ``[legs, hours]``, ``rules`` has one element.
+
+    ``bars`` is ``[legs, hours]`` where orders rest, else ``[legs, 0]``.
 
     Every array costs time at each call from Python: better a field than an array.
     """
@@ -88,6 +112,7 @@ class TapeArrays(NamedTuple):
     pairs: NDArray[np.void]
     rules: NDArray[np.void]
     legs: NDArray[np.void]
+    bars: NDArray[np.void]
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +147,8 @@ def prepare(
     """Build the tape of a market under the given settings.
 
     ``before`` is what came before a market that is the end of a longer one; ``pairs``, when the caller has them.
-    Raises ``SettingsError`` when an exchange of the market has no row in the fee table, or wallets do not fit it.
+    Raises ``SettingsError`` when an exchange of the market has no row in a table of costs, wallets do not fit it, or
+    orders are to rest in bars of which high and low are not known.
     """
     before = nothing_before(market.legs, walked=0) if before is None else before
     pairs = directed_pairs(market) if pairs is None else pairs
@@ -134,11 +160,10 @@ def prepare(
     quotes = np.zeros(market.price.shape, QUOTE)
     quotes["price"], quotes["mark"] = price, mark
     quotes["fill"] = np.nan if settings.fill_at == "last_trade" else market.fill_price
-    # Quoted spreads are whole ones, and a fill crosses half. Where none is known slippage alone stands for it.
-    quotes["half_spread"] = np.nan_to_num(market.bid_ask_spread) / 2
+    quotes["half_spread"] = half_spreads(market, settings, before.legs["volume"])
     traded = np.where(market.volume_24h_usd > 0, market.volume_24h_usd, np.nan)
     quotes["volume"] = carry_forward(traded, before.legs["traded_volume"])
-    quotes["fee_rate"] = fee_rates(market, settings)[market.leg_exchange] * settings.cost_multiple
+    quotes["fee_rate"] = fee_rates(market, settings, "taker")[market.leg_exchange] * settings.cost_multiple
     quotes["fresh_hours"], quotes["stale"] = fresh_hours, stale
     quotes["booking_start"], quotes["booking_count"] = settlements.starts, settlements.counts
     quotes["flags"] = (
@@ -148,18 +173,23 @@ def prepare(
     )
     wallet_shares(market.exchanges, settings)  # raises what is wrong with them now
     arrays = TapeArrays(
-        quotes, settlements.bookings, _pair_records(pairs), rules_record(settings), _leg_records(market, settings)
+        quotes,
+        settlements.bookings,
+        _pair_records(pairs),
+        rules_record(settings),
+        _leg_records(market, settings),
+        _bar_records(market, settings),
     )
     return Tape(market, settings, pairs, settlements, arrays, before)
 
 
-def fee_rates(market: MarketData, settings: EngineSettings) -> Floats:
-    """Fee rate ``[exchanges, hours]`` of the settings' liquidity from the dated table."""
+def fee_rates(market: MarketData, settings: EngineSettings, kind: Literal["maker", "taker"]) -> Floats:
+    """Fee rate ``[exchanges, hours]`` of makers or takers from the dated table."""
     rates = np.empty((len(market.exchanges), len(market.hours)))
     # The table changes by day: one look-up a day, not one an hour.
     days, day_of_hour = np.unique(market.hours // 24, return_inverse=True)
     for i, exchange in enumerate(market.exchanges):
-        rows = settings.fees.get(exchange)
+        rows = settings.fee_rows(exchange)
         if not rows:
             known = ", ".join(sorted(settings.fees)) or "none"
             near = difflib.get_close_matches(exchange, settings.fees, n=1, cutoff=0.6)
@@ -167,7 +197,7 @@ def fee_rates(market: MarketData, settings: EngineSettings) -> Floats:
             raise SettingsError(
                 f"no fee rates for exchange {exchange}; {hint}add it to configs/fees.yaml (known: {known})"
             )
-        by_day = [fee_rate(rows, settings.liquidity, datetime.fromtimestamp(int(d) * 86400, UTC)) for d in days]
+        by_day = [fee_rate(rows, kind, datetime.fromtimestamp(int(d) * 86400, UTC)) for d in days]
         rates[i] = np.array(by_day)[day_of_hour]
     return rates
 
@@ -188,7 +218,12 @@ def rules_record(settings: EngineSettings) -> NDArray[np.void]:
     rules["outage_slippage"] = settings.outage_slippage_bps / 1e4
     rules["cost_multiple"] = settings.cost_multiple
     rules["max_stale"], rules["min_history"] = settings.max_stale_hours, settings.min_history_hours
-    rules["latency"] = settings.latency_hours
+    rules["latency"] = settings.hours_to_fill
+    maker, rests = settings.maker, settings.execution == "maker_then_hedge"
+    rules["resting"], rules["resting_side"] = rests, _RESTING_SIDE[maker.leg]
+    rules["offset"], rules["through"] = maker.offset_bps / 1e4, maker.through_bps / 1e4
+    rules["adverse"], rules["hedge"] = maker.adverse_bps / 1e4, maker.hedge_bps / 1e4
+    rules["volume_share"], rules["gives_up"] = maker.volume_share, rests and maker.fallback == "cancel"
     rules["leg_failure"] = settings.leg_failure_probability
     margin = settings.margin
     rules["by_exchange"] = settings.account == "by_exchange"
@@ -232,6 +267,20 @@ def _leg_records(market: MarketData, settings: EngineSettings) -> NDArray[np.voi
         names = [market.leg_name(leg) for leg in range(market.legs)]
         records["key"] = [failure_key(settings.leg_failure_seed, *name) for name in names]
     return records
+
+
+def _bar_records(market: MarketData, settings: EngineSettings) -> NDArray[np.void]:
+    if settings.execution == "taker":
+        return np.zeros((market.legs, 0), BAR)
+    if market.high is None or market.low is None:
+        raise SettingsError(
+            "execution = 'maker_then_hedge': high and low of the bars are not known here, and without them nobody can "
+            "say which resting orders were filled; build the data set again from raw bars (arb data build)"
+        )
+    bars = np.zeros(market.price.shape, BAR)
+    bars["high"], bars["low"] = market.high, market.low
+    bars["maker_fee"] = fee_rates(market, settings, "maker")[market.leg_exchange] * settings.cost_multiple
+    return bars
 
 
 def failure_key(seed: int, symbol: str, exchange: str) -> int:

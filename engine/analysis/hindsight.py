@@ -84,18 +84,20 @@ class Plan:
 
 
 def is_searchable(settings: EngineSettings) -> bool:
-    """Whether the search is right under these settings: it knows neither wallets nor legs that fail."""
-    return settings.account == "pooled" and settings.leg_failure_probability == 0
+    """Whether the search is right under these settings: it knows no wallets, failing legs or resting orders."""
+    return settings.account == "pooled" and settings.leg_failure_probability == 0 and settings.execution == "taker"
 
 
 def fixed_size(tape: Tape, notional_usd: float | None = None) -> Tape:
     """The tape for positions of fixed notional per leg without stop-loss. None: what the settings give at the start.
 
-    Raises ``UserError`` where the search would not be right: margin by exchange, legs that fail.
+    Raises ``UserError`` where the search would not be right: margin by exchange, legs that fail, orders that rest.
     """
     settings = tape.settings
     if not is_searchable(settings):
-        raise UserError("hindsight knows account=pooled without leg failures only; leave these settings out")
+        raise UserError(
+            "hindsight knows account=pooled and execution=taker without leg failures only; leave these settings out"
+        )
     fraction = settings.position_fraction or 1.0 / settings.max_positions
     by_settings = settings.position_size_usd or settings.initial_capital_usd * fraction / 2.0 * settings.leverage
     changes = {"position_size_usd": notional_usd or by_settings, "max_position_loss_pct": None}

@@ -147,7 +147,8 @@ def guilty_tables(
     """
     found = []
     for table in TABLES:
-        if table == OPPORTUNITIES and market.recorded is None:
+        absent = market.recorded is None if table == OPPORTUNITIES else getattr(market, table, market) is None
+        if absent:
             continue
         for _ in range(draws):
             changed = with_other_future(market, cut, rng, fill_too=True, tables=(table,))

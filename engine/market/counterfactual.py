@@ -8,12 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from engine.market.data import NEVER, PER_LEG_FLOATS, Floats, MarketData, RecordedOpportunities, directed_pairs
+from engine.market.data import (
+    BAR_EXTREMES,
+    NEVER,
+    PER_LEG_FLOATS,
+    Floats,
+    MarketData,
+    RecordedOpportunities,
+    directed_pairs,
+    facts_of,
+)
 
 Rng = np.random.Generator
 
 NOTICES, OPPORTUNITIES = "delisting notices", "recorded opportunities"
-TABLES = (*PER_LEG_FLOATS, NOTICES, OPPORTUNITIES)
+TABLES = (*PER_LEG_FLOATS, *BAR_EXTREMES, NOTICES, OPPORTUNITIES)
 """What a market consists of, as far as it can be known too early."""
 
 
@@ -30,7 +39,7 @@ def starting_at(market: MarketData, first: int) -> MarketData:
 def rows_of(market: MarketData, start: int, stop: int) -> MarketData:
     """The rows ``start`` to ``stop - 1``."""
     known = market.funding_known_hour
-    changes: dict[str, Any] = {name: getattr(market, name)[:, start:stop].copy() for name in PER_LEG_FLOATS}
+    changes: dict[str, Any] = dict(facts_of(market, lambda values: values[:, start:stop].copy()))
     return replace(
         market,
         hours=market.hours[start:stop],
@@ -59,10 +68,9 @@ def with_other_future(
     opportunities, and with ``fill_too`` the first trade after ``cut``. Only the named ``tables`` change.
     """
     changes: dict[str, Any] = {}
-    for name in PER_LEG_FLOATS:
-        values = getattr(market, name).copy()
-        # Orders of ``cut`` are filled at the first trade after it: other fills there are no look-ahead of themselves.
-        start = cut if fill_too and name == "fill_price" else cut + 1
+    for name, values in facts_of(market, np.copy).items():
+        # Orders of ``cut`` are filled in the bar after it: other fills there are no look-ahead of themselves.
+        start = cut if fill_too and name in OF_THE_BAR_AFTER else cut + 1
         values[:, start:] = _noise(name, market, values[:, start:].shape, rng)
         changes[name] = values
     if market.funding_known_hour is not None:
@@ -73,6 +81,8 @@ def with_other_future(
     return replace(market, **{name: value for name, value in changes.items() if _TABLE_OF.get(name, name) in tables})
 
 
+OF_THE_BAR_AFTER = ("fill_price", *BAR_EXTREMES)
+"""What becomes known in the hour after t, though it stands at t."""
 _TABLE_OF = {
     "funding_known_hour": "funding_rate",
     "recorded": OPPORTUNITIES,

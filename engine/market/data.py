@@ -7,9 +7,10 @@ hours of a leg lie next to each other. ``nan`` means "not known at that hour"; i
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,8 @@ Ints = NDArray[np.int64]
 
 NEVER = np.iinfo(np.int64).max
 """An hour that does not come: the delisting hour of a leg without a notice."""
+BAR_EXTREMES = ("high", "low")
+"""Optional arrays of ``MarketData``: without them it cannot be known which resting orders were filled."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +67,8 @@ class MarketData:
     delisting_known_hour: Ints = field(default_factory=lambda: np.empty(0, np.int64))  # [legs]
     settlement_grace_hours: int = 0  # hours a due settlement may stay pending before it counts as missing (live: 1)
     recorded: RecordedOpportunities | None = None
+    high: Floats | None = None  # of the trades in (t, t+1h], as fill_price is their first; None: not known at all
+    low: Floats | None = None
 
     def __post_init__(self) -> None:
         if not self.delisting_hour.size:
@@ -72,6 +77,11 @@ class MarketData:
         # Windows and ages count rows as hours; a gap would make them shorter than they say.
         if self.hours.size and np.any(np.diff(self.hours) != 1):
             raise DataError("the hours of a market must be consecutive")
+        for name in BAR_EXTREMES:
+            extremes = getattr(self, name)
+            # They are easily forgotten where the other arrays are cut, and would then belong to other hours.
+            if extremes is not None and extremes.shape != self.price.shape:
+                raise DataError(f"{name} has not the shape of the prices")
         order = [(int(s), int(e)) for s, e in zip(self.leg_symbol, self.leg_exchange, strict=True)]
         # The order of legs is the order of pairs, which breaks ties of every ranking: it must not hang on the source.
         if order != sorted(set(order)):
@@ -146,7 +156,13 @@ PER_LEG_FLOATS = (
     "bid_ask_spread",
     "depth_usd",
 )
-"""The ``[legs, hours]`` float arrays of ``MarketData``, in the order in which they are stored."""
+"""The ``[legs, hours]`` float arrays that every ``MarketData`` has, in the order in which they are stored."""
+
+
+def facts_of(market: MarketData, change: Callable[[Floats], Floats]) -> dict[str, Floats]:
+    """Every ``[legs, hours]`` float array that a market has, by name, after ``change``: for ``replace``."""
+    present = (name for name in BAR_EXTREMES if getattr(market, name) is not None)
+    return {name: change(getattr(market, name)) for name in (*PER_LEG_FLOATS, *present)}
 
 
 def select(
@@ -183,7 +199,7 @@ def select(
 
 def with_legs(market: MarketData, keep: NDArray[np.bool_]) -> MarketData:
     """The same hours of the legs to ``keep``, without recorded opportunities: these name pairs of all legs."""
-    arrays = {name: getattr(market, name)[keep] for name in PER_LEG_FLOATS}
+    arrays: dict[str, Any] = dict(facts_of(market, lambda values: values[keep]))
     known = market.funding_known_hour
     names = [market.leg_name(int(leg)) for leg in np.flatnonzero(keep)]
     symbols, exchanges = sorted({symbol for symbol, _ in names}), sorted({exchange for _, exchange in names})

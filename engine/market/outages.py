@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.market.data import PER_LEG_FLOATS, MarketData, RecordedOpportunities, directed_pairs
+from engine.market.data import MarketData, RecordedOpportunities, directed_pairs, facts_of
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def silenced(market: MarketData, outages: Sequence[Outage]) -> MarketData:
     silent = np.zeros(market.price.shape, bool)
     for outage in outages:
         silent[market.leg_exchange == outage.exchange, outage.first : outage.stop] = True
-    changes: dict[str, Any] = {name: np.where(silent, np.nan, getattr(market, name)) for name in PER_LEG_FLOATS}
+    changes: dict[str, Any] = dict(facts_of(market, lambda values: np.where(silent, np.nan, values)))
     if market.funding_known_hour is not None:
         changes["funding_known_hour"] = _published_later(market, outages)
     if market.recorded is not None:

@@ -109,6 +109,17 @@ class View:
         rules: Any = self._loop.tape.arrays.rules[0]
         return float(rules["slippage"] * rules["cost_multiple"])
 
+    @property
+    def assumed_half_spread(self) -> Floats:
+        """Of the wider leg of every pair ``[pairs]`` what the spread model charges a fill on top of slippage where no
+        spread is quoted, fraction of price; 0 where one is quoted, and with ``spread_model: fixed``."""
+        tape, row = self._loop.tape, self._row
+        if tape.settings.spread_model == "fixed":
+            return np.zeros(self.pairs)
+        charged = np.where(np.isnan(tape.market.bid_ask_spread[:, row]), tape.arrays.quotes["half_spread"][:, row], 0.0)
+        by_leg: Floats = charged * float(tape.arrays.rules["cost_multiple"][0])
+        return np.maximum(by_leg[tape.pairs.long_leg], by_leg[tape.pairs.short_leg])
+
     @cached_property
     def _hour(self) -> tuple[Floats, Any]:
         return self._builder.at(self._row)

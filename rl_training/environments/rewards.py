@@ -43,7 +43,7 @@ def episode_reward(records: Records, builder: OpportunityBuilder, reward: Reward
 
 
 def _was_quality(builder: OpportunityBuilder, trade: np.void) -> bool:
-    # Quality is judged on the hour of the order, which is filled only latency_hours later.
-    decided = int(trade["opened"]) - builder.tape.settings.latency_hours
+    # Quality is judged on the hour of the order, which may be filled only later.
+    decided = int(trade["opened"]) - builder.tape.settings.hours_to_fill
     features, _ = builder.at(decided)
     return bool(is_quality(builder.tape, features)[trade["pair"]])

@@ -13,6 +13,7 @@ from stable_baselines3 import PPO
 
 import arb
 from adapters.cli import arb as command_line
+from adapters.storage.json_files import read_object
 from engine.errors import BundleError, SettingsError, UserError
 from strategies.carry import Carry
 from strategies.plugin import Enter, Order, View
@@ -59,8 +60,11 @@ def test_a_run_is_that_of_the_command_line(market: arb.Market, tmp_path: Path) -
     words = ["backtest", "--strategy", "random", "--data", str(SAMPLE), "--window", "validation", "--seed", "4"]
     words += ["--set", "slippage_bps=3", "--set", "margin.transfer_hours=2", "--no-report"]
     command_line.main([*words, "--out", str(tmp_path / "typed")], standalone_mode=False)
-    for name in ("metrics.json", "trades.csv", "ledger.parquet", "equity.parquet", "notes.csv"):
+    for name in ("trades.csv", "ledger.parquet", "equity.parquet", "notes.csv"):
         assert (tmp_path / "python" / name).read_bytes() == (tmp_path / "typed" / name).read_bytes(), name
+    ours, typed = (read_object(tmp_path / name / "metrics.json") for name in ("python", "typed"))
+    # The command plays under the other model of spreads too.
+    assert {**ours, "volume_spread_pnl_pct_per_7d": typed["volume_spread_pnl_pct_per_7d"]} == typed
     assert page == tmp_path / "python" / "report.html"
     assert len(run.trades) == run.metrics.loc["random", "trades"] > 0
     pd.testing.assert_frame_equal(run.ledger, pd.read_parquet(tmp_path / "typed" / "ledger.parquet"))
@@ -101,7 +105,7 @@ def test_what_cannot_be_played_is_refused(market: arb.Market, strategy: str, win
 def test_a_policy_of_other_fees_is_refused() -> None:
     (bundle,) = [path.parent for path in DEPLOYED.glob("*/bundle.json")]
     dearer = arb.open_market(SAMPLE, fees={"bybit": {"taker": 0.001}})
-    with pytest.raises(BundleError, match="was trained under fee table"):
+    with pytest.raises(BundleError, match="was trained under cost table"):
         arb.play(arb.load_policy(bundle), dearer)
 
 

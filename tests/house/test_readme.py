@@ -10,6 +10,7 @@ import click
 import pytest
 
 from adapters.cli import arb
+from adapters.configuration.settings import load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -50,6 +51,17 @@ def test_make_targets_of_the_readme_exist() -> None:
 def test_places_named_in_the_readme_exist() -> None:
     for path in re.findall(r"`((?:engine|strategies|rl_training|adapters|configs|data)/[\w./]*)`", README):
         assert (ROOT / path).exists(), path
+
+
+def test_the_spreads_of_the_readme_are_those_of_the_table() -> None:
+    spreads = load_settings().spreads
+    head, *rows = re.search(r"\| half-spread.*?\n\n", README, flags=re.DOTALL)[0].splitlines()[:-1]  # type: ignore[index]
+    floors = [1e6 * float(cell.strip(" MUSD")) for cell in head.split("|")[2:-1]]
+    table = {row.split()[1]: [float(cell) for cell in row.split("|")[2:-1]] for row in rows[1:]}
+    assert set(table) == set(spreads)
+    for exchange, widths in table.items():
+        bins = spreads[exchange][0].half_spread
+        assert widths == [[one.bps for one in bins if one.from_usd <= usd][-1] for usd in floors], exchange
 
 
 def test_the_strategy_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

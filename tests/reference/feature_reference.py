@@ -78,7 +78,7 @@ class LegSeries:
     def fee(self, t: int) -> float:
         exchange = self._market.leg_name(self._leg)[1]
         rows, time = self._settings.fees[exchange], time_of(int(self._market.hours[t]))
-        return fee_rate(rows, self._settings.liquidity, time) * self._settings.cost_multiple
+        return fee_rate(rows, "taker", time) * self._settings.cost_multiple
 
 
 def _wider(one: float, two: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from math import isnan
@@ -34,12 +34,32 @@ def fill(
 ) -> Fill:
     """A buy (+1) or sell (-1) decided at ``t``: the first trade after ``t``, moved against the trader."""
     base, at_last_trade = _base_price(settings, history, t, dead=outage and history.stale[t] > 0)
-    spread = history.spread[t]
-    cost = Fraction(0) if isnan(spread) else Fraction(spread) / 2
-    cost += Fraction(settings.slippage_bps) / 10_000 + _impact(settings, history, notional, t)
+    cost = spread_and_slippage(settings, history, t) + impact(settings, history, notional, t)
     if outage:
         cost += Fraction(settings.outage_slippage_bps) / 10_000
     return Fill(base * (1 + direction * cost * Fraction(settings.cost_multiple)), base, at_last_trade)
+
+
+def spread_and_slippage(settings: EngineSettings, history: LegHistory, t: int) -> Fraction:
+    """Half a quoted spread and the slippage; without a quote the slippage, or the assumed half-spread if more."""
+    quoted, slippage = history.spread[t], Fraction(settings.slippage_bps) / 10_000
+    if not isnan(quoted):
+        return Fraction(quoted) / 2 + slippage
+    if settings.spread_model == "fixed":
+        return slippage
+    return max(slippage, _assumed_half_spread(settings, history, t))
+
+
+def _assumed_half_spread(settings: EngineSettings, history: LegHistory, t: int) -> Fraction:
+    """Of the table's row at the day of the fill the bin of the last known volume; the first where none is known."""
+    rows = settings.spreads.get(history.exchange, settings.spreads.get("elsewhere", ()))
+    day = date(1970, 1, 1) + timedelta(hours=history.first_hour + t)
+    begun = [row for row in rows if row.since <= day]
+    row = max(begun, key=lambda r: r.since) if begun else min(rows, key=lambda r: r.since)
+    volume = history.volume[t]
+    reached = [one for one in row.half_spread if volume is not None and one.from_usd <= volume]
+    widest = reached[-1] if reached else row.half_spread[0]
+    return Fraction(widest.bps) / 10_000
 
 
 def _base_price(settings: EngineSettings, history: LegHistory, t: int, *, dead: bool) -> tuple[Fraction, bool]:
@@ -52,7 +72,7 @@ def _base_price(settings: EngineSettings, history: LegHistory, t: int, *, dead: 
     return Fraction(history.fill_price[t]), False
 
 
-def _impact(settings: EngineSettings, history: LegHistory, notional: Fraction, t: int) -> Fraction:
+def impact(settings: EngineSettings, history: LegHistory, notional: Fraction, t: int) -> Fraction:
     volume = history.traded_volume[t]
     if settings.impact_coefficient == 0 or volume is None:
         return Fraction(0)
@@ -61,7 +81,8 @@ def _impact(settings: EngineSettings, history: LegHistory, notional: Fraction, t
 
 def fee_rate(settings: EngineSettings, exchange: str, day: date) -> Fraction:
     """Of the latest row dated at or before the day, else of the earliest; the cost multiple included."""
-    rows = settings.fees[exchange]
+    tier = settings.fee_tier.get(exchange)
+    rows = [row for row in settings.fees[exchange] if row.tier == tier]
     begun = [row for row in rows if row.since <= day]
     row = max(begun, key=lambda r: r.since) if begun else min(rows, key=lambda r: r.since)
     return Fraction(row.taker) * Fraction(settings.cost_multiple)

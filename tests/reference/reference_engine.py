@@ -26,6 +26,7 @@ from reference_records import (
     Slots,
     Trade,
 )
+from reference_resting import RestedFill, maker_rate, rested
 
 from engine.errors import UserError
 from engine.market.data import MarketData
@@ -65,6 +66,8 @@ class _Run:
         self.entries = 0
         self.equity_after_protect = self.cash
         self.wallets = Wallets(market.exchanges, settings)
+        self.rests = settings.execution == "maker_then_hedge"
+        self.wait = settings.latency_hours + 1 if self.rests else settings.latency_hours
         self._histories: dict[int, LegHistory] = {}
         self._leg_index = {market.leg_name(leg): leg for leg in range(market.legs)}
 
@@ -95,6 +98,8 @@ class _Run:
 
     def _settle_mark_protect(self, t: int) -> None:
         self._settle(t)
+        if self.rests:
+            self._book_rested(t)
         if self.wallets.exist:
             self._liquidate(t)
         for slot, position in self.slots.positions():
@@ -210,6 +215,115 @@ class _Run:
         self.wallets.add(exchange, amount)
         self.book.ledger.append(LedgerRow(t, 0, kind, "none", exchange, "", nothing, None, None, amount))
 
+    # --- orders that rest ---
+
+    def _book_rested(self, t: int) -> None:
+        """What rested since the row before, exits first; settlements of ``t`` are booked already."""
+        for slot, position in self.slots.positions():
+            if position.exit_due == t and position.alone_because is None and len(position.open_legs) == 2:
+                self._leave_rested(slot, position, t)
+        for slot, pending in self.slots.pending_entries():
+            if pending.due == t:
+                self._enter_rested(slot, pending.order, t)
+
+    def _rates(self, legs: Sequence[Leg], t: int) -> dict[str, tuple[Fraction, Fraction]]:
+        day = time_of(int(self.market.hours[t])).date()
+        names = {leg.side: leg.history.exchange for leg in legs}
+        return {s: (maker_rate(self.settings, e, day), fee_rate(self.settings, e, day)) for s, e in names.items()}
+
+    def _leave_rested(self, slot: int, position: Position, t: int) -> None:
+        """All or nothing: what is not wholly filled is taken in step 6."""
+        asked = t - 1
+        seen = rested(
+            self.settings,
+            position.legs,
+            self._rates(position.legs, asked),
+            asked,
+            opening=False,
+            quantity=position.quantity,
+            notional=position.notional,
+        )
+        failed = [leg for leg in position.legs if self._fails(leg, asked, closing=True)]
+        if seen.quantity < position.quantity or any(leg.side == seen.rests for leg in failed):
+            self._refuse(t, "not_filled")
+            return
+        self._refuse(t, "wholly_filled")
+        if not failed:
+            position.exit_due = None
+        for leg in position.legs:
+            if leg not in failed:
+                fill = seen.fills[leg.side]
+                leg.exit_price = fill.price
+                position.slippage += leg.sign * position.quantity * (fill.base - fill.price)
+        leaving = [leg for leg in position.legs if leg not in failed]
+        for leg in leaving:
+            position.exit_fees += self._book_rested_fee(position, leg, seen.fills[leg.side], position.quantity, t)
+        self._realise(slot, leaving, t, "exit")
+
+    def _enter_rested(self, slot: int, order: Enter, t: int) -> None:
+        """One of which nothing is filled stays pending until step 6."""
+        asked = t - 1
+        legs = self._legs_of(order)
+        notional = self._notional(legs)
+        if self._entry_refusal(legs, notional, asked) is not None:
+            return
+        quantity = grained(notional / ((legs[0].price(asked) + legs[1].price(asked)) / 2))
+        seen = rested(
+            self.settings,
+            legs,
+            self._rates(legs, asked),
+            asked,
+            opening=True,
+            quantity=quantity,
+            notional=notional,
+        )
+        part = notional * seen.quantity / quantity
+        failed = [leg for leg in legs if self._fails(leg, asked, closing=False)]
+        if part < Fraction(self.settings.min_notional_usd) or any(leg.side == seen.rests for leg in failed):
+            self._refuse(t, "not_filled")
+            return
+        self._refuse(t, "wholly_filled" if seen.quantity == quantity else "partly_filled")
+        self.entries += 1
+        position = Position(self.entries, t, part, seen.quantity, legs)
+        self.slots.held[slot] = position
+        for leg in legs:
+            if leg in failed:
+                leg.closed = t
+            else:
+                fill = seen.fills[leg.side]
+                leg.entry_price = fill.price
+                position.slippage += leg.sign * seen.quantity * (fill.price - fill.base)
+                position.entry_fees += self._book_rested_fee(position, leg, fill, seen.quantity, t)
+        if failed:
+            position.alone_because, position.unwind_from = "leg_failure", t + 1
+            self._refuse(t, "leg_failure")
+        elif seen.quantity < quantity:
+            self._take_the_rest(position, quantity - seen.quantity, notional - part, t)
+
+    def _take_the_rest(self, position: Position, quantity: Fraction, notional: Fraction, t: int) -> None:
+        gives_up = self.settings.maker.fallback == "cancel"
+        if gives_up or self._entry_refusal(position.legs, notional, t) is not None:
+            self._refuse(t, "not_filled")
+            return
+        before = position.quantity
+        for leg in position.legs:
+            assert leg.entry_price is not None
+            done = fill(self.settings, leg.history, notional, leg.sign, t)
+            self.book.fills_at_last_trade += done.at_last_trade
+            position.slippage += quantity * abs(done.price - done.base)
+            day = time_of(int(self.market.hours[t])).date()
+            taken = RestedFill(done.price, done.base, fee_rate(self.settings, leg.history.exchange, day))
+            position.entry_fees += self._book_rested_fee(position, leg, taken, quantity, t)
+            leg.entry_price = (before * leg.entry_price + quantity * done.price) / (before + quantity)
+        position.quantity, position.notional = before + quantity, position.notional + notional
+
+    def _book_rested_fee(self, position: Position, leg: Leg, done: RestedFill, quantity: Fraction, t: int) -> Fraction:
+        fee = done.rate * quantity * done.price
+        where = (leg.side, leg.history.exchange, leg.history.symbol)
+        row = LedgerRow(t, position.position_id, "fee", *where, quantity, done.price, done.rate, -fee)
+        self._move_cash(row)
+        return fee
+
     # --- orders ---
 
     def _fill_due(self, t: int) -> None:
@@ -225,7 +339,10 @@ class _Run:
         for slot, pending in self.slots.pending_entries():
             if pending.due == t:
                 self.slots.held[slot] = None
-                self._enter(slot, pending.order, t)
+                if self.rests and self.settings.maker.fallback == "cancel":
+                    self._refuse(t, "not_filled")
+                else:
+                    self._enter(slot, pending.order, t)
 
     def _order_exit(self, order: Exit, t: int) -> None:
         position = self.slots.position(order.slot)
@@ -233,8 +350,8 @@ class _Run:
             self._refuse(t, "no_position")
         elif position.leaving():
             self._refuse(t, "already_pending")
-        elif self.settings.latency_hours > 0:
-            position.exit_due = t + self.settings.latency_hours
+        elif self.wait > 0:
+            position.exit_due = t + self.wait
         else:
             self._leave_by_order(order.slot, position, t)
 
@@ -259,19 +376,23 @@ class _Run:
             self._refuse(t, "no_free_slot")
         elif self.slots.holds(order):
             self._refuse(t, "already_held")
-        elif self.settings.latency_hours > 0:
+        elif self.wait > 0:
             slot = self.slots.held.index(None)
-            self.slots.held[slot] = PendingEntry(t + self.settings.latency_hours, order)
+            self.slots.held[slot] = PendingEntry(t + self.wait, order)
         else:
             self._enter(self.slots.held.index(None), order, t)
 
-    def _enter(self, slot: int, order: Enter, t: int) -> None:
+    def _legs_of(self, order: Enter) -> tuple[Leg, Leg]:
         long_leg = Leg("long", 1, self._history(order.symbol, order.long_exchange))
-        short_leg = Leg("short", -1, self._history(order.symbol, order.short_exchange))
-        legs = (long_leg, short_leg)
+        return long_leg, Leg("short", -1, self._history(order.symbol, order.short_exchange))
+
+    def _notional(self, legs: tuple[Leg, Leg]) -> Fraction:
         notional = notional_per_leg(self.settings, self.equity_after_protect)
-        if self.settings.fit_to_free_margin:
-            notional = self._fitted(legs, notional)
+        return self._fitted(legs, notional) if self.settings.fit_to_free_margin else notional
+
+    def _enter(self, slot: int, order: Enter, t: int) -> None:
+        legs = long_leg, short_leg = self._legs_of(order)
+        notional = self._notional(legs)
         reason = self._entry_refusal(legs, notional, t)
         failed = [leg for leg in legs if self._fails(leg, t, closing=False)] if reason is None else []
         if len(failed) == 2:
@@ -351,6 +472,12 @@ class _Run:
             position.exit_fees += self._book_fee(position, leg, leg.exit_price, t)
             if liquidated:
                 self._book_liquidation_fee(position, leg, leg.exit_price, t)
+        self._realise(slot, legs, t, reason)
+
+    def _realise(self, slot: int, legs: Sequence[Leg], t: int, reason: str) -> None:
+        """Book the price P&L of legs that have left, and the trade when none is left."""
+        position = self.slots.position(slot)
+        assert position is not None
         for leg in legs:
             assert leg.exit_price is not None
             amount = position.quantity * leg.gain(leg.exit_price)
@@ -396,9 +523,12 @@ class _Run:
     ) -> None:
         where = (leg.side, leg.history.exchange, leg.history.symbol)
         row = LedgerRow(t, position.position_id, kind, *where, position.quantity, price, rate, amount, imputed)
-        self.cash += amount
+        self._move_cash(row)
+
+    def _move_cash(self, row: LedgerRow) -> None:
+        self.cash += row.amount
         if self.wallets.exist:
-            self.wallets.add(leg.history.exchange, amount)
+            self.wallets.add(row.exchange, row.amount)
         self.book.ledger.append(row)
 
     def _refuse(self, t: int, reason: str) -> None:

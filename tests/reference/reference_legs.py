@@ -35,11 +35,14 @@ class LegHistory:
 
     def __init__(self, market: MarketData, leg: int, max_stale_hours: int) -> None:
         self.symbol, self.exchange = market.leg_name(leg)
+        self.first_hour = int(market.hours[0]) if len(market.hours) else 0
         self.delisting_hour = int(market.delisting_hour[leg])
         self.delisting_known_hour = int(market.delisting_known_hour[leg])
         self.fill_price: list[float] = market.fill_price[leg].tolist()
         self.spread: list[float] = market.bid_ask_spread[leg].tolist()
         self.depth: list[float] = market.depth_usd[leg].tolist()
+        self.high: list[float] = [] if market.high is None else market.high[leg].tolist()
+        self.low: list[float] = [] if market.low is None else market.low[leg].tolist()
         self.volume, self.traded_volume = _last_known_volumes(market.volume_24h_usd[leg].tolist())
         self.price, self.stale, self.fresh_hours = _carried(market.price[leg].tolist())
         self._mark: list[float] = market.mark_price[leg].tolist()

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import numpy as np
 import pytest
-from small_market import LegSketch
-from support_rules import paying, play, spans
+from small_market import LegSketch, plain_settings, small_market
+from support_rules import ROUND_TRIP_BPS, paying, play, spans
 
 from adapters.configuration.settings import load_settings
 from adapters.configuration.strategy_registry import load_strategy_class
 from engine.accounting.books import Reason
 from engine.accounting.records import Records
+from engine.accounting.tape import prepare
+from engine.backtest import run_backtest
+from engine.observation.opportunities import OpportunityBuilder
+from engine.observation.view import Order, View
+from engine.settings import SpreadBin, SpreadRow
+from strategies.costs import round_trip_bps
 from strategies.ranking import best_pairs
 
 RULES = ("hold", "random", "greedy", "carry", "basis")
@@ -97,3 +105,23 @@ def test_best_pairs_ranks_and_breaks_ties_by_pair() -> None:
     assert best_pairs(values, eligible, 3) == [1, 3, 4]
     assert best_pairs(values, eligible, 0) == []
     assert best_pairs(values, np.zeros(6, bool), 3) == []
+
+
+class Reckons:
+    """Keeps what a round trip of every pair would cost."""
+
+    def __init__(self) -> None:
+        self.bps: list[Any] = []
+
+    def decide(self, view: View) -> Sequence[Order]:
+        self.bps.append(round_trip_bps(view))
+        return []
+
+
+@pytest.mark.parametrize(("model", "spread"), [("fixed", 2), ("volume", 20)])
+def test_a_round_trip_has_the_spread_that_the_model_assumes(model: str, spread: float) -> None:
+    rows = (SpreadRow(since=date(2024, 1, 1), half_spread=(SpreadBin(from_usd=0, bps=20),)),)
+    settings = plain_settings(slippage_bps=2, spread_model=model, spreads={"elsewhere": rows})
+    reckons = Reckons()
+    run_backtest(OpportunityBuilder(prepare(small_market(paying(0.001), 10), settings)), reckons, 0, 9)
+    assert reckons.bps[-1].tolist() == pytest.approx([ROUND_TRIP_BPS + 4 * spread] * 2)

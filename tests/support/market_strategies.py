@@ -15,7 +15,15 @@ from numpy.typing import NDArray
 from reference_records import Enter, Exit
 
 from engine.market.data import NEVER, MarketData
-from engine.settings import EngineSettings, FeeRow, FilterSettings, MarginSettings
+from engine.settings import (
+    EngineSettings,
+    FeeRow,
+    FilterSettings,
+    MakerSettings,
+    MarginSettings,
+    SpreadBin,
+    SpreadRow,
+)
 from engine.windows import hour_of
 
 COINS = ("AAAUSDT", "BBBUSDT", "CCCUSDT")
@@ -84,6 +92,7 @@ def random_settings(rng: Rng) -> EngineSettings:
         # The first of the two numbers was for a setting that is no more: seeds keep their markets.
         cost_multiple=1.0 if rng.random(2)[1] < 0.7 else float(rng.uniform(0, 4)),
         fees={exchange: _fee_rows(rng) for exchange in EXCHANGES},
+        **_random_costs(rng.spawn(1)[0]),
         filters=FilterSettings(
             min_volume_24h_usd=float(rng.uniform(1e3, 1e6)) if rng.random() < 0.1 else None,
             max_bid_ask_spread=float(rng.uniform(0.001, 0.01)) if rng.random() < 0.1 else None,
@@ -91,6 +100,29 @@ def random_settings(rng: Rng) -> EngineSettings:
         fit_to_free_margin=bool(rng.random() < 0.3),
         **sizing,
     )
+
+
+def _random_costs(rng: Rng) -> dict[str, Any]:
+    """Half of the time spreads by volume; dated rows for some exchanges, the others have those of ``elsewhere``.
+
+    Drawn from a stream of its own, so that seeds keep their markets.
+    """
+    if rng.random() < 0.5:
+        return {}
+    named = [name for name in EXCHANGES if rng.random() < 0.6]
+    return {"spread_model": "volume", "spreads": {name: _spread_rows(rng) for name in [*named, "elsewhere"]}}
+
+
+def _spread_rows(rng: Rng) -> tuple[SpreadRow, ...]:
+    days = rng.choice(np.arange(-4, 10), size=int(rng.integers(1, 4)), replace=False)
+    return tuple(SpreadRow(since=FIRST_DAY + timedelta(days=int(day)), half_spread=_spread_bins(rng)) for day in days)
+
+
+def _spread_bins(rng: Rng) -> tuple[SpreadBin, ...]:
+    count = int(rng.integers(1, 5))
+    floors = [0.0, *np.sort(10 ** rng.uniform(2, 7, count - 1)).tolist()]
+    widths = np.sort(rng.uniform(0, 40, count))[::-1].tolist()
+    return tuple(SpreadBin(from_usd=usd, bps=bps) for usd, bps in zip(floors, widths, strict=True))
 
 
 def _fee_rows(rng: Rng) -> tuple[FeeRow, ...]:
@@ -318,3 +350,48 @@ def random_margin(rng: Rng, market: MarketData) -> MarginSettings:
         rebalance_below=None if rng.random() < 0.3 else float(rng.uniform(0.2, 0.97)),
         max_exchange_share=None if rng.random() < 0.6 else float(largest + (1 - largest) * rng.uniform(0.0, 0.3)),
     )
+
+
+@st.composite
+def resting_cases(draw: st.DrawFn) -> Case:
+    """Random runs of which orders rest."""
+    return random_resting_case(np.random.default_rng(draw(SEEDS)), **draw(SIZES))
+
+
+def random_resting_case(rng: Rng, coins: int = 2, exchanges: int = 3, hours: int = 100) -> Case:
+    """A random case, with wallets or without, of which orders rest: filled, partly filled and missed."""
+    make = random_margin_case if rng.random() < 0.4 else random_case
+    case = make(rng, coins, exchanges, hours)
+    market = with_bars(rng, case.market)
+    return Case(market, resting(case.settings, random_maker(rng)), case.orders, case.first, case.last)
+
+
+def resting(settings: EngineSettings, maker: MakerSettings) -> EngineSettings:
+    """The settings with orders that rest."""
+    return EngineSettings(**(settings.model_dump() | {"execution": "maker_then_hedge", "maker": maker}))
+
+
+def random_maker(rng: Rng) -> MakerSettings:
+    """Limits near and far, and shares of the turnover from next to nothing to all of it."""
+    return MakerSettings(
+        leg=str(rng.choice(["auto", "long", "short"], p=[0.7, 0.15, 0.15])),  # type: ignore[arg-type]  # one of them
+        offset_bps=float(rng.choice([0.0, 2.0, rng.uniform(0, 100)])),
+        through_bps=float(rng.choice([0.0, 1.0, rng.uniform(0, 50)])),
+        volume_share=float(rng.choice([0.01, 10 ** rng.uniform(-4, 0)])),
+        adverse_bps=float(rng.choice([1.0, rng.uniform(0, 20)])),
+        hedge_bps=float(rng.choice([1.0, rng.uniform(0, 20)])),
+        fallback="cancel" if rng.random() < 0.3 else "taker",
+    )
+
+
+def with_bars(rng: Rng, market: MarketData) -> MarketData:
+    """The market with high and low of its bars, some unknown and some at odds with the fill; more is traded in it."""
+    after = np.roll(market.price, -1, axis=1)
+    after[:, -1] = np.nan
+    reach = np.exp(np.abs(rng.normal(0, 0.006, (2, *market.price.shape))))
+    high, low = np.fmax(market.fill_price, after) * reach[0], np.fmin(market.fill_price, after) / reach[1]
+    for values in (high, low):
+        values[rng.random(values.shape) < 0.03] = np.nan
+    odd = rng.random(high.shape) < 0.02
+    high[odd] = 0.99 * market.fill_price[odd]
+    return replace(market, high=high, low=low, volume_24h_usd=market.volume_24h_usd * 10 ** rng.uniform(0, 4))

@@ -32,6 +32,8 @@ class LegSketch:
     volume: Hourly = NAN
     spread: Hourly = NAN
     depth: Hourly = NAN
+    high: Hourly = NAN
+    low: Hourly = NAN
     known: Mapping[int, int] = field(default_factory=dict)
     delisting: tuple[int, int] | None = None
 
@@ -67,6 +69,8 @@ def small_market(legs: Mapping[tuple[str, str], LegSketch], hours: int, grace: i
         delisting_hour=np.array([NEVER if n is None else START + n[0] for n in notices], np.int64),
         delisting_known_hour=np.array([NEVER if n is None else START + n[1] for n in notices], np.int64),
         settlement_grace_hours=grace,
+        high=None if np.isnan(rows("high")).all() else rows("high"),
+        low=None if np.isnan(rows("low")).all() else rows("low"),
     )
 
 

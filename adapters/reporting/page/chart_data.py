@@ -73,7 +73,9 @@ def curves(run: SavedRun, extras: Extras, some: slice) -> list[dict[str, Any]]:
 
 def is_itself(run: SavedRun, reference: Mapping[str, Any]) -> bool:
     """Whether a reference is the run under its own name: it is not shown beside itself."""
-    return reference.get("name") == run.name and reference["metrics"] == run.metrics
+    # Of what a reference is not played for, such as other spreads, the run has metrics of its own.
+    same = all(run.metrics.get(name) == value for name, value in reference["metrics"].items())
+    return reference.get("name") == run.name and same
 
 
 def _pnl_pct(equity: pd.Series, capital: float) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -85,7 +85,7 @@ def differences(runs: Sequence[SavedRun]) -> list[str]:
     if len({run.manifest.get("dataset", {}).get("fingerprint") for run in runs}) > 1:
         found.append("The runs are on different data sets.")
     if len({run.manifest.get("cost_table_hash") for run in runs}) > 1:
-        found.append("The runs paid different fees.")
+        found.append("The runs paid different costs.")
     differing = differing_settings([run.manifest["settings"] for run in runs])
     if differing:
         found.append(f"These settings differ: {', '.join(differing)}.")
@@ -94,8 +94,8 @@ def differences(runs: Sequence[SavedRun]) -> list[str]:
 
 def differing_settings(settings: Sequence[dict[str, Any]]) -> list[str]:
     """Top-level settings that are not the same in all runs; parameters of strategies are expected to differ."""
-    # Fees are left out here, since they are compared by their hash and told on their own.
-    keys = sorted({key for one in settings for key in one} - {"strategies", "fees"})
+    # Tables of costs are left out here, since they are compared by their hash and told on their own.
+    keys = sorted({key for one in settings for key in one} - {"strategies", "fees", "spreads"})
     return [key for key in keys if any(one.get(key) != settings[0].get(key) for one in settings)]
 
 

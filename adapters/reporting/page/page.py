@@ -183,10 +183,10 @@ def _parameters(run: SavedRun) -> str:
 
 
 def flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Settings by dotted key, the fee table left out: it has a table of its own."""
+    """Settings by dotted key, without the tables of costs: they are long, and stand in the manifest."""
     found: dict[str, str] = {}
     for key, value in settings.items():
-        if prefix + key == "fees":
+        if prefix + key in ("fees", "spreads"):
             continue
         if isinstance(value, Mapping) and value:
             found |= flat(value, f"{prefix}{key}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +10,13 @@ from adapters.reporting.page.attribution import FEES, PAID, RECEIVED, totals
 from adapters.reporting.page.extras import HINDSIGHT, PERSISTENT, Extras
 from adapters.reporting.page.numbers import count, interval, number, pct, usd
 from adapters.reporting.page.positions import best_trade_share
+from adapters.research.dearer_costs import TAKERS
 from adapters.storage.saved_run import SavedRun
 from engine.analysis.assumed_funding import assumed_words
 from engine.analysis.metrics import Metrics
 from engine.analysis.suspicion import suspicious_signs
+
+SPREADS = {"volume": "With spreads by 24 h volume", "fixed": "With fixed spreads"}
 
 
 @dataclass(frozen=True)
@@ -198,5 +201,15 @@ def _survives(run: SavedRun, extras: Extras) -> Iterator[Remark]:
     even = "" if multiple is None else f"The same trades break even at {number(multiple, 1)} times the costs. "
     late: Metrics | None = stress.get("one_hour_late")
     delayed = "" if late is None else f" Filled one hour late it makes {pct(late['pnl_pct'])}."
-    dies = (run.metrics["pnl_usd"] or 0.0) > 0 > (stress["costs"][1]["pnl_usd"] or 0.0)
-    yield Remark(f"{even}Played again at dearer costs: {', '.join(rows)}.{delayed}", "warn" if dies else "plain")
+    others: Mapping[str, Metrics] = stress["spread_model"]
+    crossed = "".join(
+        f" {SPREADS[model]} it makes {pct(row['pnl_pct'])}." for model, row in others.items() if model in SPREADS
+    )
+    harder = [stress["costs"][1], *(row for model, row in others.items() if model == "volume")]
+    takers: Metrics | None = stress[TAKERS]
+    if takers is not None:
+        crossed += f" With takers alone it makes {pct(takers['pnl_pct'])}."
+        harder.append(takers)
+    dies = (run.metrics["pnl_usd"] or 0.0) > 0 > min(row["pnl_usd"] or 0.0 for row in harder)
+    played = f"Played again at dearer costs: {', '.join(rows)}."
+    yield Remark(f"{even}{played}{crossed}{delayed}", "warn" if dies else "plain")

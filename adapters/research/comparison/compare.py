@@ -106,14 +106,16 @@ def _differing(one: SavedRun, other: SavedRun) -> dict[str, tuple[Any, Any]]:
 
 def _said(manifest: Mapping[str, Any]) -> dict[str, Any]:
     stated = manifest.get("settings", {})
-    # The hash of the fee table stands for the fees, which are too long to be shown.
-    settings = {key: stated[key] for key in EngineSettings.model_fields if key in stated and key != "fees"}
+    # The hash of the cost tables stands for them, which are too long to be shown.
+    settings = {
+        key: stated[key] for key in EngineSettings.model_fields if key in stated and key not in ("fees", "spreads")
+    }
     played = str(manifest.get("strategy", ""))
     return {
         **settings,
         "strategy": manifest.get("strategy"),
         "parameters": stated.get("strategies", {}).get(played),
-        "fee table": manifest.get("cost_table_hash"),
+        "cost table": manifest.get("cost_table_hash"),
         "data": manifest.get("dataset", {}).get("fingerprint"),
         "seed": manifest.get("seed"),
     }
@@ -127,6 +129,8 @@ def _span(run: SavedRun) -> str:
 
 
 def decision_hour(held: Held, side: Side) -> int:
-    """The hour at which a position was ordered: its fill was ``latency_hours`` later."""
-    late = int(side.run.manifest["settings"].get("latency_hours", 0))
-    return held.opened - late
+    """The hour at which a position was ordered; its fill may have come later."""
+    settings = side.run.manifest["settings"]
+    # Of runs from before there were resting orders, the manifest says nothing of them.
+    rested = int(settings.get("execution") == "maker_then_hedge")
+    return held.opened - int(settings.get("latency_hours", 0)) - rested

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from adapters.configuration.settings import CONFIGS, merge, read_yaml
-from engine.settings import NotNegative, Positive, Settings, parse_settings
+from engine.settings import Execution, NotNegative, Positive, Settings, SpreadModel, parse_settings
 
 SHIPPED = CONFIGS / "stress.yaml"
 
@@ -22,6 +22,18 @@ class CostScenarios(Settings):
     multiples: tuple[NotNegative, ...]
     highest: Positive
     tolerance: Positive
+
+
+class SpreadScenarios(Settings):
+    """Models of spreads where none is quoted; that of the run itself is not played again."""
+
+    models: tuple[SpreadModel, ...]
+
+
+class ExecutionScenarios(Settings):
+    """Ways in which orders are filled; that of the run itself is not played again."""
+
+    ways: tuple[Execution, ...]
 
 
 class LateScenarios(Settings):
@@ -62,6 +74,8 @@ class StressSettings(Settings):
     """Everything that a stress test plays."""
 
     costs: CostScenarios
+    spreads: SpreadScenarios
+    execution: ExecutionScenarios
     late: LateScenarios
     leg_failure: LegFailureScenarios
     outages: OutageScenarios

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from support_cli import arb
 from support_datasets import info_of, small_market, stamp, window
 
 from adapters.configuration.settings import load_settings
+from adapters.datasets.load import load_dataset
 from adapters.datasets.write import write_dataset
 from adapters.storage.bundles import save_bundle
 from engine.observation.encoding import ObservationSpec, Scaler
@@ -100,7 +102,7 @@ def test_the_files_have_the_columns_and_keys_of_the_contract(dataset: Path, tmp_
     assert tuple(run.trades.columns) == TRADE_COLUMNS
     assert tuple(run.ledger.columns) == (*LEDGER_COLUMNS, "assumed")
     assert tuple(run.equity.columns) == EQUITY_COLUMNS
-    assert set(run.metrics) == {*METRICS, "break_even_cost_multiple"}
+    assert set(run.metrics) == {*METRICS, "break_even_cost_multiple", "volume_spread_pnl_pct_per_7d"}
     assert set(run.ledger["kind"]) == {"fee", "funding", "price"}
     assert set(run.ledger["leg"]) == {"long", "short"}
     assert set(run.ledger["exchange"]) == {"binanceusdm", "bybit"}
@@ -613,6 +615,26 @@ def test_a_model_that_cannot_be_used_is_told_in_one_line(
     assert words in refused(tmp_path, capsys, *start, *arguments)
 
 
+def test_the_result_stands_beside_that_under_the_other_model_of_spreads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    market = small_market()
+    market = replace(market, bid_ask_spread=np.full(market.price.shape, np.nan))
+    dataset = tmp_path / "unquoted"
+    write_dataset(market, dataset, info_of(market))
+    wide = ("--set", "spreads.binance=[{since: 2025-01-01, half_spread: [{from_usd: 0, bps: 30}]}]")
+    fixed = Run(backtest(dataset, tmp_path / "fixed", *wide))
+    assert "volume" in capsys.readouterr().out.split("strategy")[0]
+    by_volume = Run(backtest(dataset, tmp_path / "volume", *wide, "--set", "spread_model=volume"))
+    said = capsys.readouterr().out
+    assert "fixed" in said.split("strategy")[0]
+    assert "2 bps slippage a fill, spreads by 24 h volume" in said
+    assert fixed.metrics["volume_spread_pnl_pct_per_7d"] == by_volume.metrics["pnl_pct_per_7d"]
+    assert by_volume.metrics["fixed_spread_pnl_pct_per_7d"] == fixed.metrics["pnl_pct_per_7d"]
+    assert by_volume.metrics["pnl_pct_per_7d"] < fixed.metrics["pnl_pct_per_7d"]
+    assert by_volume.manifest["cost_table_hash"] != fixed.manifest["cost_table_hash"]
+
+
 @pytest.mark.trap(1)
 def test_trap_01_a_model_runs_under_other_fees_only_when_told(dataset: Path, model: Path, tmp_path: Path) -> None:
     other = ("--model", model, "--set", "fees.bybit.taker=0.0001", "--allow-other-costs")
@@ -629,6 +651,49 @@ def modules_after(code: str) -> set[str]:
     report = "print('\\n' + ' '.join(sorted({name.partition('.')[0] for name in sys.modules})))"
     done = subprocess.run([sys.executable, "-c", program + report], capture_output=True, text=True, check=True)
     return set(done.stdout.splitlines()[-1].split())
+
+
+def test_orders_that_rest_are_told_of_and_played_again_with_takers(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bars of the same market that reach 1 % to both sides: all that has turnover enough is filled."""
+    market = load_dataset(dataset).market
+    market = replace(market, high=market.fill_price * 1.01, low=market.fill_price * 0.99)
+    market = replace(market, volume_24h_usd=np.full(market.price.shape, 1e9))
+    write_dataset(market, tmp_path / "bars", info_of(market))
+    asked = ("--data", tmp_path / "bars", "--strategy", "random", *YOUNG)
+    rests = ("--set", "execution=maker_then_hedge")
+    assert arb("backtest", *asked, *rests, "--out", tmp_path / "rests") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert arb("backtest", *asked, "--out", tmp_path / "takes") == 0
+    takes, stress = (read_json(tmp_path / name) for name in ("takes/metrics.json", "rests/cost_stress.json"))
+    assert stress["takers"]["pnl_usd"] == takes["pnl_usd"]
+    assert "takers" not in read_json(tmp_path / "takes" / "cost_stress.json")
+    notes = pd.read_csv(tmp_path / "rests" / "notes.csv")
+    rested = notes[notes["what"] == "rested"]
+    wholly = int((rested["reason"] == "wholly_filled").sum())
+    assert 0 < wholly < len(rested)
+    assert f"random: {wholly} of {len(rested)} orders that rested were filled" in told
+    assert f"with takers alone P&L {takes['pnl_pct_per_7d']:+.3f} %/7d" in told
+    # Both lose: the sign does not hang on the model.
+    assert "hangs on the model" not in told
+    page = " ".join((tmp_path / "rests" / "report.html").read_text(encoding="utf-8").split())
+    assert "With takers alone it makes" in page
+    assert "Orders filled at rest" in page
+    assert "Orders filled at rest" not in (tmp_path / "takes" / "report.html").read_text(encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_orders_cannot_rest_where_bars_are_not_known(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ("--data", dataset, "--strategy", "hold", "--set", "execution=maker_then_hedge", "--out", tmp_path / "run")
+    assert arb("backtest", *asked) == 2
+    assert "high and low of the bars are not known here" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_help_loads_nothing_heavy() -> None:

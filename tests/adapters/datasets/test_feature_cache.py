@@ -42,7 +42,7 @@ def test_tables_come_back_without_being_built_again(cache: Path, monkeypatch: py
     assert len(list(cache.iterdir())) == 1
 
 
-@pytest.mark.parametrize("change", [{"cost_multiple": 2.5}, {"max_stale_hours": 40}, {"liquidity": "other"}])
+@pytest.mark.parametrize("change", [{"cost_multiple": 2.5}, {"max_stale_hours": 40}])
 def test_settings_that_reach_a_feature_give_another_entry(cache: Path, change: dict[str, object]) -> None:
     tape = some_tape()
     feature_tables(FINGERPRINT, tape)

@@ -148,7 +148,10 @@ def test_build_leaves_out_what_is_not_believed_and_says_so(tmp_path: Path, capsy
     assert arb("data", "build", raw(tmp_path / "raw", 60.0), "--out", tmp_path / "out") == 0
     told = capsys.readouterr().err
     # The open of the next bar is the very close that is refused: it goes with it.
-    assert "warning: 2 values are not believed and count as unknown: bybit price 1, okx funding_rate 1" in told
+    assert (
+        "warning: 3 values are not believed and count as unknown: bybit high 1, bybit price 1, okx funding_rate 1"
+        in told
+    )
     built = load_dataset(tmp_path / "out")
     assert built.notes == ()
     assert np.isnan(built.market.price[1, SPOILT + 1])

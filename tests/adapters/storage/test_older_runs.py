@@ -62,7 +62,8 @@ def without(path: Path, name: str) -> None:
 
     def take_out(values: Any) -> None:
         rows = [one["metrics"] for one in values.get("references", ())]
-        for row in [*rows, *values.get("costs", ()), values.get("one_hour_late", {})]:
+        others = values.get("spread_model", {}).values()
+        for row in [*rows, *values.get("costs", ()), values.get("one_hour_late", {}), *others]:
             row.pop(name, None)
 
     rewrite(path, take_out)

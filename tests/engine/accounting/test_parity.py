@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from market_strategies import random_market, random_settings, with_margin, with_shocks
+from market_strategies import random_market, random_settings, resting, with_bars, with_margin, with_shocks
 from numpy.typing import NDArray
 
-from engine.accounting.books import ORDER, Kind, OrderKind
+from engine.accounting.books import ORDER, Kind, OrderKind, Reason
 from engine.accounting.records import Records
 from engine.accounting.tape import prepare
 from engine.backtest import run_backtest
@@ -18,7 +18,7 @@ from engine.observation.actions import decode_action
 from engine.observation.encoding import ObservationSpec, Scaler, encoding_of, fit_scaler
 from engine.observation.opportunities import OpportunityBuilder
 from engine.observation.view import Enter, Exit, Order, View
-from engine.settings import FilterSettings
+from engine.settings import FilterSettings, MakerSettings
 from rl_training.environments.episodes import TrainingMarket
 from rl_training.environments.gym_env import FundingArbitrageEnv
 from rl_training.environments.vec_env import FundingVecEnv
@@ -47,13 +47,15 @@ class PlaysActions:
 class Case:
     """A random market with everything that can befall it, seen through a spec of its own size."""
 
-    def __init__(self, seed: int, *, margin: bool = False) -> None:
+    def __init__(self, seed: int, *, margin: bool = False, rests: bool = False) -> None:
         rng = np.random.default_rng(seed)
         settings = random_settings(rng).model_copy(update={"filters": FilterSettings(), "min_history_hours": 4})
         market = replace(random_market(rng, coins=3, exchanges=4, hours=HOURS))
         if margin:
             market = with_shocks(rng, market)
             settings = with_margin(rng, settings, market, always=True).model_copy(update={"min_history_hours": 4})
+        if rests:
+            market, settings = with_bars(rng, market), resting(settings, MakerSettings(volume_share=0.1))
         self.builder = OpportunityBuilder(prepare(market, settings))
         self.spec = ObservationSpec(positions=settings.max_positions, opportunities=4, liquidation_distance=margin)
         self.scaler = fit_scaler(self.builder, self.spec, 0, HOURS - 1)
@@ -130,6 +132,16 @@ def test_with_margin_by_exchange_too(seed: int) -> None:
     assert_bit_for_bit(expected, vec_episode(case, portfolios=64, watched=37))
 
 
+@pytest.mark.parametrize("seed", [100, 101, 102, 105])
+def test_with_orders_that_rest_too(seed: int) -> None:
+    case = Case(seed, margin=seed % 2 == 0, rests=True)
+    expected = backtest(case)
+    assert {int(Reason.WHOLLY_FILLED), int(Reason.NOT_FILLED)} <= set(expected[0].notes["reason"].tolist())
+    assert_bit_for_bit(expected, gym_episode(case))
+    assert_bit_for_bit(expected, vec_episode(case, portfolios=1, watched=0))
+    assert_bit_for_bit(expected, vec_episode(case, portfolios=64, watched=37))
+
+
 def test_the_cases_with_margin_liquidate_and_transfer() -> None:
     kinds = np.concatenate([backtest(Case(seed, margin=True))[0].ledger["kind"] for seed in range(100, 106)])
     assert {int(Kind.LIQUIDATION_FEE), int(Kind.TRANSFER), int(Kind.TRANSFER_FEE)} <= set(kinds.tolist())
@@ -148,6 +160,14 @@ def test_an_environment_that_begins_anew_has_fresh_wallets() -> None:
         if dones.all():
             np.testing.assert_array_equal(balances, blank)
     assert moved
+
+
+def test_the_cases_have_both_models_of_spreads_and_assume_some() -> None:
+    tapes = [Case(seed).builder.tape for seed in range(6)]
+    assert {tape.settings.spread_model for tape in tapes} == {"fixed", "volume"}
+    for tape in tapes:
+        assumed = np.where(np.isnan(tape.market.bid_ask_spread), tape.arrays.quotes["half_spread"], 0.0)
+        assert assumed.any() == (tape.settings.spread_model == "volume")
 
 
 def test_the_cases_trade() -> None:

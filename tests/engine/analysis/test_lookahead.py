@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from market_strategies import EXCHANGES, random_market
+from market_strategies import EXCHANGES, random_market, with_bars
 
 from engine.accounting.books import ORDER
 from engine.accounting.tape import prepare
@@ -304,7 +304,7 @@ def test_another_future_keeps_the_past_and_nothing_else(fill_too: bool) -> None:
 
 @pytest.mark.parametrize("table", TABLES)
 def test_one_table_can_have_another_future_alone(table: str) -> None:
-    market, cut = market_of(1), 90
+    market, cut = with_bars(np.random.default_rng(2), market_of(1)), 90
     other = with_other_future(market, cut, np.random.default_rng(0), tables=(table,))
     changed = {
         name

@@ -6,14 +6,19 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from support_cli import arb
 from support_datasets import info_of, small_market, window
 
 from adapters.datasets.write import write_dataset
+from adapters.reporting.page.extras import read_extras
+from adapters.reporting.page.page import reference_rows
+from adapters.storage.saved_run import read_run
 
-YOUNG = ("--set", "min_history_hours=4", "--set", "strategies.greedy.holding_hours=8")
+WIDE = "spreads.binance=[{since: 2025-01-01, half_spread: [{from_usd: 0, bps: 30}]}]"
+YOUNG = ("--set", "min_history_hours=4", "--set", "strategies.greedy.holding_hours=8", "--set", WIDE)
 BESIDE = ("cost_stress.json", "entries.csv", "references.json", "references.parquet", "report.html")
 CHURN = "plugin_strategies:Churn"
 
@@ -26,6 +31,8 @@ def _cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     market = small_market(150)
+    # Where no spread is quoted the models of spreads differ.
+    market.bid_ask_spread[:, ::2] = np.nan
     folder = tmp_path_factory.mktemp("data") / "tiny"
     write_dataset(market, folder, info_of(market, windows={"test": window(100, 149)}))
     return folder
@@ -51,6 +58,11 @@ def metrics_of(dataset: Path, out: Path, *more: object) -> dict[str, Any]:
     return found
 
 
+def without_other_spreads(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Of a reference nothing is played under the other model of spreads."""
+    return {name: value for name, value in metrics.items() if "_spread_" not in name}
+
+
 def test_a_backtest_writes_a_report_of_each_and_one_of_all(folder: Path) -> None:
     assert {path.name for path in folder.iterdir()} == {
         "comparison.csv", "greedy", "plugin_strategies.Churn", "report.html",
@@ -69,14 +81,19 @@ def test_references_are_what_a_backtest_of_them_makes(folder: Path, dataset: Pat
     assert curves["time"].tolist() == equity["time"].tolist()
     assert (curves["hold"] == 10_000).all()
     facts = {one["name"]: one for one in read(folder / "greedy" / "references.json")["references"]}
-    assert facts["greedy"]["metrics"] == read(folder / "greedy" / "metrics.json")
+    assert facts["greedy"]["metrics"] == without_other_spreads(read(folder / "greedy" / "metrics.json"))
     assert list(facts) == ["hold", "greedy", "carry", "basis", "hindsight persistent", "hindsight"]
     for name, more in (("hindsight", ()), ("hindsight persistent", ("--set", "strategies.hindsight.persistent=true"))):
         words = ("backtest", "--strategy", "hindsight", "--data", dataset, "--out", tmp_path / name, "--no-report")
         assert arb(*words, *YOUNG, *more) == 0
-        assert facts[name]["metrics"] == read(tmp_path / name / "metrics.json")
+        assert facts[name]["metrics"] == without_other_spreads(read(tmp_path / name / "metrics.json"))
         assert facts[name]["knows_future"] is True
     assert facts["hindsight"]["metrics"]["pnl_usd"] > facts["hindsight persistent"]["metrics"]["pnl_usd"] >= 0
+
+
+def test_a_run_that_is_a_reference_is_not_shown_beside_itself(folder: Path) -> None:
+    rows = reference_rows(read_run(folder / "greedy"), read_extras(folder / "greedy"))
+    assert [row["name"] for row in rows] == ["greedy", "hold", "carry", "basis", "hindsight persistent", "hindsight"]
 
 
 def test_the_stress_is_what_backtests_at_other_costs_make(folder: Path, dataset: Path, tmp_path: Path) -> None:
@@ -89,6 +106,11 @@ def test_the_stress_is_what_backtests_at_other_costs_make(folder: Path, dataset:
         }
     late = metrics_of(dataset, tmp_path / "late", "--set", "latency_hours=1")
     assert all(late[key] == value for key, value in stress["one_hour_late"].items())
+    assert list(stress["spread_model"]) == ["volume"]
+    assert stress["spread_model"]["volume"]["pnl_usd"] != stress["costs"][0]["pnl_usd"]
+    by_volume = metrics_of(dataset, tmp_path / "volume", "--set", "spread_model=volume")
+    assert all(by_volume[key] == value for key, value in stress["spread_model"]["volume"].items())
+    assert ">volume spreads<" in (folder / "plugin_strategies.Churn" / "report.html").read_text()
     assert stress["break_even_multiple"] == metrics_of(dataset, tmp_path / "run")["break_even_cost_multiple"]
 
 
