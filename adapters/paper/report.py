@@ -84,6 +84,8 @@ def _leg(loop: HourlyLoop, s: int, side: Leg, leg: int, entry: str, running_rate
         "price": _known(float(quote["price"])),
         "stale_hours": int(quote["stale"]),
         "last_settled_rate": _known(rate),
+        # Shown and never decided by: there is no history of estimates that a backtest could decide by too.
+        "running_rate": running_rate(leg, int(market.hours[row])),
         "interval_hours": _known(interval),
         "next_settlement_hour": None if due is None else int(market.hours[0]) + due,
         "settlements_missing": int(settlements.missed[leg]),

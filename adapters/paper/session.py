@@ -14,7 +14,7 @@ from adapters.paper.dataset_hours import without_hours
 from adapters.paper.digests import observation_hash
 from adapters.paper.entries import Decision, Event, HourEntry, Snapshot, shifted
 from adapters.paper.journal import Journal
-from adapters.paper.report import hour_report
+from adapters.paper.report import RunningRate, hour_report
 from engine.accounting.books import Books, open_books, seen_from
 from engine.accounting.loop import HourlyLoop, order_records
 from engine.accounting.records import Records
@@ -131,12 +131,20 @@ class Session:
         records = shifted(loop.drain(), facts.hour - NOW)
         # A copy: the loop is used again for the next hour, and would write into the books of this one.
         self._books = seen_from(loop.books, 0)
-        report = hour_report(loop, self.journal.running_rate)
+        report = hour_report(loop, self._running_rates(facts.hour, quotes or {}))
         entry = HourEntry(facts, status, detail, decision, records, tuple(told), quotes or {})
         with self.journal.transaction():
             self.journal.add_hour(entry)
             self.journal.store(self._snapshot(report))
         return Played(facts.hour, status, decision, records, tuple(told), report)
+
+    def _running_rates(self, now: int, quotes: Mapping[int, Mapping[str, Any]]) -> RunningRate:
+        """Estimates by leg and hour: those of this hour are not in the journal yet."""
+
+        def running(leg: int, hour: int) -> float | None:
+            return quotes.get(leg, {}).get("funding_rate") if hour == now else self.journal.running_rate(leg, hour)
+
+        return running
 
     def _decide(self, loop: HourlyLoop, builder: OpportunityBuilder) -> tuple[tuple[tuple[int, int], ...], str | None]:
         try:

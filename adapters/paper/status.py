@@ -173,13 +173,15 @@ def _position_lines(position: dict[str, Any]) -> Iterator[str]:
 
 
 def _leg_lines(leg: dict[str, Any]) -> Iterator[str]:
-    rate = "unknown" if leg["last_settled_rate"] is None else f"{100 * leg['last_settled_rate']:.4f} %"
+    # States of older versions have no running rate.
+    rates = (leg["last_settled_rate"], leg.get("running_rate"))
+    rate, running = ("unknown" if value is None else f"{100 * value:.4f} %" for value in rates)
     interval = "?" if leg["interval_hours"] is None else f"{leg['interval_hours']:g}"
     stale = f", no price for {leg['stale_hours']} h" if leg["stale_hours"] else ""
     price = "unknown" if leg["price"] is None else f"{leg['price']:g}"
     yield f"{leg['side']} {leg['exchange']} at {leg['entry_price']:g}, now {price}{stale}"
     missing = f" ({leg['settlements_missing']} missing)" if leg["settlements_missing"] else ""
     yield (
-        f"  last rate {rate} per {interval} h{missing}, next settlement {leg['next_settlement_hour'] or '-'}, "
-        f"pending {leg['pending_funding_usd']:+.4f} USD"
+        f"  last rate {rate} per {interval} h{missing}, running {running}, "
+        f"next {leg['next_settlement_hour'] or '-'}, pending {leg['pending_funding_usd']:+.4f} USD"
     )

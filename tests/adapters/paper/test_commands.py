@@ -74,7 +74,7 @@ def test_hours_by_cron_then_status_verify_and_export(place: Path, server: Loopba
     spent = found["funding_usd"] + found["realised_price_usd"] - found["fees_usd"] + found["unrealised_usd"]
     assert found["pnl_usd"] == pytest.approx(spent, abs=1e-9)
     lines = called("paper-status", "--state", state, "--now", now(server)).stdout
-    for words in ("equity ", "next settlement", "per 1 h", "not in equity", "USDC counts as USDT at par: hyperliquid"):
+    for words in ("equity ", "running ", "per 1 h", "not in equity", "USDC counts as USDT at par: hyperliquid"):
         assert words in lines
     assert max(len(line) for line in lines.splitlines()) <= 100
     verdict = called("paper-verify", "--state", state)

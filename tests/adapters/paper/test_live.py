@@ -83,6 +83,12 @@ def test_funding_is_pending_until_its_rate_is_published(server: LoopbackServer, 
             live.hour()
         server.world.publish_delay_ms = HOUR_MS // 2
         report = live.hour().hours[-1].report
+        legs = {(symbol, exchange): leg for leg, (symbol, exchange, *_) in enumerate(live.journal.legs)}
+        hour = live.journal.last_hour
+        assert hour is not None
+        for shown in (leg for position in report["positions"] for leg in position["legs"]):
+            running = live.journal.running_rate(legs[shown["symbol"], shown["exchange"]], hour)
+            assert shown["running_rate"] == running is not None
         owed = sum(leg["pending_funding_usd"] for position in report["positions"] for leg in position["legs"])
         assert report["pending_funding_usd"] == owed != 0
         assert not any(leg["settlements_missing"] for position in report["positions"] for leg in position["legs"])
