@@ -22,7 +22,7 @@ from adapters.datasets.load import load_dataset
 from adapters.research.markets import filtered
 from adapters.research.players import make_player
 from adapters.research.playing import play
-from adapters.workers.pool import Tell, WorkerPool
+from adapters.workers.pool import Failed, TaskFailedError, Tell, WorkerPool
 from engine.accounting.records import hold_hours
 from engine.analysis.metrics import Metrics, fitness
 from engine.errors import DataError
@@ -108,7 +108,7 @@ def measuring(workers: int) -> Iterator[MeasureAll]:
         yield lambda job, points: (measure(task.job_json, task.point) for task in _tasks(job, points))
         return
     with WorkerPool[PointOfJob](measure_in_worker, "", workers, most_deaths=1) as pool:
-        yield lambda job, points: _in_order(pool.run(_tasks(job, points)))
+        yield lambda job, points: _in_order(pool.attempt(_tasks(job, points)))
 
 
 class PointOfJob(NamedTuple):
@@ -125,15 +125,21 @@ def _tasks(job: TuningJob, points: Sequence[Point]) -> list[PointOfJob]:
     return [PointOfJob(number, job_json, point) for number, point in enumerate(points)]
 
 
-def _in_order(events: Iterable[Event[PointOfJob]]) -> Iterator[Measured]:
-    """Results in the order of the points, each as soon as those before it are there."""
-    early: dict[int, Measured] = {}
+def _in_order(events: Iterable[Event[PointOfJob] | Failed[PointOfJob]]) -> Iterator[Measured]:
+    """Results in the order of the points, each as soon as those before it are there.
+
+    Of several points that fail the first one is told, as one process would, whichever fails sooner.
+    """
+    early: dict[int, Measured | TaskFailedError] = {}
     number = 0
     for event in events:
-        if isinstance(event, Finished):
-            early[event.task.number] = event.result
+        if isinstance(event, Finished | Failed):
+            early[event.task.number] = event.result if isinstance(event, Finished) else event.error
         while number in early:
-            yield early.pop(number)
+            result = early.pop(number)
+            if isinstance(result, TaskFailedError):
+                raise result
+            yield result
             number += 1
 
 

@@ -43,6 +43,14 @@ class TaskFailedError(WorkerError):
     """A task raised; doing it again would raise again. Its note is the worker's traceback, which ``arb -v`` shows."""
 
 
+@dataclass(frozen=True)
+class Failed(Generic[Task]):
+    """A task raised; the others go on."""
+
+    task: Task
+    error: TaskFailedError
+
+
 @dataclass(eq=False)
 class _Worker(Generic[Task]):
     process: BaseProcess
@@ -86,6 +94,13 @@ class WorkerPool(Generic[Task]):
 
         Raises ``TaskFailedError`` when a task raised, ``WorkerDeathsError`` after too many deaths in a row.
         """
+        for event in self.attempt(tasks):
+            if isinstance(event, Failed):
+                raise event.error
+            yield event
+
+    def attempt(self, tasks: Sequence[Task]) -> Iterator[Event[Task] | Failed[Task]]:
+        """Like ``run``, but a task that raised is an event too, for who must know what those before it come to."""
         waiting, unfinished = list(tasks), len(tasks)
         while len(self._workers) < min(self._count, unfinished):
             self._start()
@@ -101,7 +116,7 @@ class WorkerPool(Generic[Task]):
                     # After the event is out, so that the last death is told as well.
                     self._stop_after_too_many(event)
                     continue
-                if isinstance(event, Finished):
+                if isinstance(event, Finished | Failed):
                     unfinished -= 1
                     # A long run may lose a worker now and then; only deaths with nothing done in between
                     # mean that it cannot go on.
@@ -121,7 +136,7 @@ class WorkerPool(Generic[Task]):
         ready = connection.wait([worker.pipe for worker in self._workers])
         return [worker for worker in self._workers if worker.pipe in ready]
 
-    def _hear(self, worker: _Worker[Task]) -> Event[Task]:
+    def _hear(self, worker: _Worker[Task]) -> Event[Task] | Failed[Task]:
         try:
             kind, content = worker.pipe.recv()
         # A closed pipe is how a death shows: a killed process says nothing.
@@ -129,7 +144,7 @@ class WorkerPool(Generic[Task]):
             return self._replace(worker)
         assert worker.task is not None
         if kind == "failed":
-            raise _failed(*content)
+            return Failed(worker.task, _told(*content))
         return Told(worker.task, content) if kind == "told" else Finished(worker.task, content)
 
     def _replace(self, worker: _Worker[Task]) -> WorkerDied[Task]:
@@ -207,7 +222,7 @@ def _outcome(work: Work, shared: str, task: Any, tell: Tell) -> tuple[str, Any]:
         return "failed", (problem, traceback.format_exc(), told is None)
 
 
-def _failed(problem: str, where: str, is_defect: bool) -> TaskFailedError:
+def _told(problem: str, where: str, is_defect: bool) -> TaskFailedError:
     # The traceback of a defect must reach a person, whether he asked for it or not.
     error = TaskFailedError(problem, where if is_defect else "")
     error.add_note(where)

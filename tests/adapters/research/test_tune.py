@@ -28,6 +28,7 @@ from adapters.datasets.write import write_dataset
 from adapters.reporting.tuning_table import cautions, table
 from adapters.research.tuning import Measured, PointOfJob, Trial, TuningJob, _in_order, fitness, measure, ranked
 from adapters.storage.trials import read_trials, summarise
+from adapters.workers.pool import Failed, TaskFailedError
 from engine.accounting.tape import prepare
 from engine.analysis.metrics import compute_metrics
 from engine.analysis.statistics import backtest_overfitting, deflated_sharpe, sharpe
@@ -409,26 +410,31 @@ def test_data_that_changes_meanwhile_is_noticed(dataset: Path) -> None:
         measure(job.model_dump_json(), {})
 
 
-@given(st.permutations(range(6)), st.sets(st.integers(0, 5)))
+@given(st.permutations(range(6)), st.sets(st.integers(0, 5)), st.sets(st.integers(0, 5)))
 def test_results_come_in_the_order_of_the_points_whatever_the_order_they_finish_in(
-    order: list[int], told: set[int]
+    order: list[int], told: set[int], failing: set[int]
 ) -> None:
-    """Each as soon as it and those before it are there."""
-    finished: list[int] = []
+    """Each as soon as it and those before it are there; the first that fails ends them."""
+    done: list[int] = []
 
-    def events() -> Iterator[Event[PointOfJob]]:
+    def events() -> Iterator[Event[PointOfJob] | Failed[PointOfJob]]:
         for number in order:
             task = PointOfJob(number, "", {})
             if number in told:
                 yield Told(task, "on the way")
-            finished.append(number)
-            yield Finished(task, Measured({"x": number}, np.zeros(0)))
+            done.append(number)
+            failed = Failed(task, TaskFailedError(str(number)))
+            yield failed if number in failing else Finished(task, Measured({"x": number}, np.zeros(0)))
 
-    for place, measured in enumerate(_in_order(events())):
-        assert measured.metrics == {"x": place}
-        needed = max(order.index(number) for number in range(place + 1))
-        assert finished == order[: needed + 1]
-    assert len(finished) == 6
+    results, first = _in_order(events()), min(failing, default=6)
+    for place in range(first):
+        assert next(results).metrics == {"x": place}
+        assert done == order[: 1 + max(order.index(number) for number in range(place + 1))]
+    if failing:
+        with pytest.raises(TaskFailedError, match=str(first)):
+            next(results)
+    else:
+        assert list(results) == []
 
 
 def trial(number: int, pnl_pct: float, drawdown_pct: float = 0.0, **metrics: Any) -> Trial:

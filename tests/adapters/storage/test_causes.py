@@ -32,9 +32,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True)
-def _cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ARB_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "arrays"))
+pytestmark = pytest.mark.usefixtures("cache_folder")
 
 
 def told(capsys: pytest.CaptureFixture[str], *words: Any) -> str:

@@ -55,11 +55,7 @@ def written(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ARB_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "arrays"))
-        yield
+pytestmark = pytest.mark.usefixtures("cache_folder")
 
 
 def everything(folder: Path) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pbt_work import work
 
-from adapters.workers.pool import TaskFailedError, WorkerDeathsError, WorkerPool, why_it_died
+from adapters.workers.pool import Failed, TaskFailedError, WorkerDeathsError, WorkerPool, why_it_died
 from rl_training.pbt.ports import Finished, Told, WorkerDied
 
 Task = tuple[str, str, int]
@@ -108,6 +108,14 @@ def test_trap_24_a_task_that_raises_is_told_and_not_repeated(
     # The place in the worker is shown for a defect in any case, for a mistake of the user's with -v.
     assert any("pbt_work.py" in note for note in told.value.__notes__)
     assert ("pbt_work.py" in told.value.trace) == (what == "defect")
+
+
+@pytest.mark.trap(24)
+def test_trap_24_where_failures_are_events_the_other_tasks_are_done(pool: WorkerPool[Task], tmp_path: Path) -> None:
+    events = list(pool.attempt(tasks(tmp_path, "fine", "user error", "defect", "fine", "fine")))
+    assert results(events) == {0: 0, 3: 30, 4: 40}
+    failed = {event.task[2]: str(event.error) for event in events if isinstance(event, Failed)}
+    assert failed == {1: "this cannot be met", 2: "a worker failed: ZeroDivisionError: a defect"}
 
 
 @pytest.mark.trap(22)
