@@ -45,6 +45,7 @@ METRICS = (
 )
 YOUNG = ("--set", "min_history_hours=4")
 HOURS = 150
+pytestmark = pytest.mark.usefixtures("cache_folder")
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +59,6 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     windows = {"train": window(0, 69), "validation": window(70, 99), "test": window(100, 149)}
     write_dataset(market, folder, info_of(market, windows=windows))
     return folder
-
-
-pytestmark = pytest.mark.usefixtures("cache_folder")
 
 
 def backtest(dataset: Path, out: Path, *more: object, strategy: str = "plugin_strategies:Churn") -> Path:

@@ -27,14 +27,12 @@ from rl_training.settings import EpisodeSettings, PPOSettings, TrainingSettings
 from strategies.policy import best_action
 
 LEARNERS = ("flat", "sb3")
+pytestmark = pytest.mark.usefixtures("cache_folder")
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_dataset(tmp_path_factory.mktemp("data") / "tiny")
-
-
-pytestmark = pytest.mark.usefixtures("cache_folder")
 
 
 @pytest.fixture(scope="module")

@@ -22,6 +22,7 @@ from adapters.storage.causes import cause
 from engine.errors import CapacityError, UserError
 
 YOUNG = ("--set", "min_history_hours=4")
+pytestmark = pytest.mark.usefixtures("cache_folder")
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +31,6 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     market = small_market(60)
     write_dataset(market, folder, info_of(market, windows={"train": window(0, 39)}))
     return folder
-
-
-pytestmark = pytest.mark.usefixtures("cache_folder")
 
 
 def told(capsys: pytest.CaptureFixture[str], *words: Any) -> str:
