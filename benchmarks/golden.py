@@ -88,7 +88,7 @@ VOLATILE_KEYS = re.compile(rf'"({_KEYS})": ("[^"]*"|[^,\n}}]+)')
 """Checksums too, where they cover a moment or a path; what they stand for is compared itself."""
 BINARY = frozenset({".parquet", ".npz", ".npy", ".safetensors"})
 LINES_SHOWN = 12
-SKIPPED = re.compile(r"(^|/)(events\.out\.tfevents.*|log\.txt|.*\.lock|.*-shm|.*-wal)$")
+SKIPPED = re.compile(r"(^|/)(events\.out\.tfevents.*|log\.txt|.*\.lock|lock\.sqlite|.*-shm|.*-wal)$")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from adapters.exchanges.coins import Listing
@@ -45,12 +46,8 @@ def read_quote(
     # Nobody knows which side of a crossed book is wrong, so neither is used, nor a middle made of both.
     crossed = bid is not None and ask is not None and bid > ask
     mid = None if bid is None or ask is None or crossed else (bid + ask) / 2
-    return Quote(
-        exchange=listing.exchange,
-        symbol=listing.symbol,
-        listed=listing.listed,
-        multiplier=listing.multiplier,
-        quote_currency=listing.quote_currency,
+    return replace(
+        _blank(listing, collected_ms),
         funding_rate=rate,
         funding_interval_hours=interval,
         next_settlement_ms=look.next_settlement(),
@@ -62,7 +59,6 @@ def read_quote(
         depth_usd=look.taken("depth_usd", _depth(listing, tables, quirks, settings)),
         volume_24h_usd=look.volume(mid or last),
         exchange_time_ms=stamp,
-        collected_ms=collected_ms,
         faults=_faults(rate, interval, bid, ask, crossed, off_by, has_no_time=look.has_impossible_time()),
         refused=tuple(look.refused),
     )
@@ -70,6 +66,11 @@ def read_quote(
 
 def unreadable(listing: Listing, collected_ms: int, why: str) -> Quote:
     """A quote of which nothing can be read, with the reason as its fault."""
+    return replace(_blank(listing, collected_ms), faults=(f"unreadable: {why}",))
+
+
+def _blank(listing: Listing, collected_ms: int) -> Quote:
+    """Whose quote it is and when it was looked at; what can be read is still to come."""
     return Quote(
         exchange=listing.exchange,
         symbol=listing.symbol,
@@ -88,7 +89,6 @@ def unreadable(listing: Listing, collected_ms: int, why: str) -> Quote:
         volume_24h_usd=None,
         exchange_time_ms=None,
         collected_ms=collected_ms,
-        faults=(f"unreadable: {why}",),
     )
 
 

@@ -30,6 +30,7 @@ from adapters.paper.state_folder import (
     require_state,
     told,
 )
+from adapters.storage.folder_lock import FolderLock
 from engine.errors import ArbError, DataError
 from engine.live_window import HourFacts
 
@@ -42,7 +43,7 @@ class Journal(JournalReader):
     As a context it asks, when something fails inside, whether the journal is damaged, and then says that instead.
     """
 
-    def __init__(self, folder: Path, database: sqlite3.Connection, lock: sqlite3.Connection | None) -> None:
+    def __init__(self, folder: Path, database: sqlite3.Connection, lock: FolderLock | None) -> None:
         super().__init__(folder, database)
         self._lock = lock
         self._heads: dict[str, int] | None = None
@@ -95,7 +96,7 @@ class Journal(JournalReader):
 
     @classmethod
     def _opened(
-        cls, folder: Path, database: sqlite3.Connection, lock: sqlite3.Connection | None, *,
+        cls, folder: Path, database: sqlite3.Connection, lock: FolderLock | None, *,
         log_hour: int | None = None, checked: Collection[str] = CHECKED,
     ) -> Self:  # fmt: skip
         journal = cls(folder, database, lock)

@@ -1,4 +1,4 @@
-"""The files of a paper trading state: the database, its lock, and what their troubles are called."""
+"""The files of a paper trading state: the database, the lock of its folder, and what their troubles are called."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from pathlib import Path
 from adapters.paper.log import LOG_FILE
 from adapters.paper.schema import FORMAT
 from adapters.storage.aside import file_aside
+from adapters.storage.folder_lock import FolderLock
 from adapters.storage.giving_way import check_parents
-from adapters.storage.sqlite_words import BUSY, DAMAGED, code_of, in_words
+from adapters.storage.sqlite_words import DAMAGED, code_of, in_words
 from engine.errors import DataError, UserError
 
 DATABASE = "paper.sqlite"
-LOCK = "lock.sqlite"
 NO_SPACE_BYTES = 1_000_000
 """With less than that SQLite cannot make the files that it needs beside a database, and calls it a failure."""
 WAIT_SECONDS = 30
@@ -89,26 +89,9 @@ def connect(path: Path | str, *, uri: bool = False) -> sqlite3.Connection:
     return sqlite3.connect(path, uri=uri, isolation_level=None, timeout=WAIT_SECONDS, check_same_thread=False)
 
 
-def locked(folder: Path) -> sqlite3.Connection:
-    """The lock of the folder; the system gives it back when the process ends, however it ends.
-
-    Raises ``UserError`` when another process has it, or when the disk does not let us.
-    """
-    with told(folder / LOCK):
-        # A database of its own: the lock lasts as long as the process, while the journal commits every hour.
-        lock = sqlite3.connect(folder / LOCK, isolation_level=None, timeout=0, check_same_thread=False)
-        try:
-            lock.execute("BEGIN EXCLUSIVE")
-        except sqlite3.Error as error:
-            lock.close()
-            if code_of(error) in DAMAGED:
-                raise DataError("is no lock of a state; remove it", file=str(folder / LOCK)) from None
-            if code_of(error) not in BUSY:
-                raise
-            raise UserError(
-                f"{folder} is in use by another `arb paper-trade`; wait for it, stop it, or give another --state"
-            ) from None
-    return lock
+def locked(folder: Path) -> FolderLock:
+    """The lock of a state's folder. Raises what ``FolderLock`` raises."""
+    return FolderLock(folder, by="another `arb paper-trade`", instead=", or give another --state")
 
 
 def create_database(folder: Path, fill: Callable[[sqlite3.Connection], None]) -> None:

@@ -1,19 +1,15 @@
 """Searching the parameters of a rule: many backtests of one window, in parallel processes.
 
-Every process prepares the market once and measures points one after the other. What a point yields does not depend
-on how many processes there are.
+Every worker prepares the market once and measures points one after the other. What a point yields does not depend on
+how many workers there are.
 """
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
-from multiprocessing import get_context
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,14 +22,15 @@ from adapters.datasets.load import load_dataset
 from adapters.research.markets import filtered
 from adapters.research.players import make_player
 from adapters.research.playing import play
-from adapters.workers.processes import end_with_parent, one_thread_each
+from adapters.workers.pool import Failed, TaskFailedError, Tell, WorkerPool
 from engine.accounting.records import hold_hours
 from engine.analysis.metrics import Metrics, fitness
-from engine.errors import ArbError, DataError
+from engine.errors import DataError
 from engine.market.data import Floats
 from engine.settings import Settings
 from engine.windows import Window
 from engine.worlds import World
+from rl_training.pbt.ports import Event, Finished
 
 LATE = "late_"
 """Prefix of the metrics of the same point with every fill one hour later."""
@@ -90,7 +87,7 @@ def search(
 ) -> list[Trial]:
     """Measure every point; trials come back in the order of the points. ``progress`` gets the number done.
 
-    Raises ``ArbError`` when a worker process dies.
+    Raises what ``measuring`` raises.
     """
     trials: list[Trial] = []
     with measuring(min(workers, len(points))) as measure_all:
@@ -104,26 +101,51 @@ def search(
 def measuring(workers: int) -> Iterator[MeasureAll]:
     """What measures points in that many processes, as long as the context lasts; with 1 in this one.
 
-    Raises ``ArbError`` when a worker process dies.
+    Raises ``WorkerDeathsError`` when a worker dies: it would die of the same point again. Raises ``TaskFailedError``
+    for what a point raises there; in this process the error itself.
     """
     if workers <= 1:
-        yield lambda job, points: map(_task(job), points)
+        yield lambda job, points: (measure(task.job_json, task.point) for task in _tasks(job, points))
         return
-    # A forked child would inherit locks that other threads hold, and hang on them.
-    with one_thread_each():
-        pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin_worker)
-        try:
-            yield lambda job, points: pool.map(_task(job), points)
-        except BrokenProcessPool:
-            raise ArbError("a worker process died, perhaps out of memory; try again with fewer --workers") from None
-        finally:
-            # After a failure nobody would take what the waiting points yield.
-            pool.shutdown(cancel_futures=True)
+    with WorkerPool[PointOfJob](measure_in_worker, "", workers, most_deaths=1) as pool:
+        yield lambda job, points: _in_order(pool.attempt(_tasks(job, points)))
 
 
-def _task(job: TuningJob) -> Callable[[Point], Measured]:
-    # As text, by which the caches of a worker know the job again.
-    return partial(measure, job.model_dump_json())
+class PointOfJob(NamedTuple):
+    """A task of the workers. The job travels as text, by which their caches know it again; ``number`` is the place of
+    the point, from 0."""
+
+    number: int
+    job_json: str
+    point: Point
+
+
+def _tasks(job: TuningJob, points: Sequence[Point]) -> list[PointOfJob]:
+    job_json = job.model_dump_json()
+    return [PointOfJob(number, job_json, point) for number, point in enumerate(points)]
+
+
+def _in_order(events: Iterable[Event[PointOfJob] | Failed[PointOfJob]]) -> Iterator[Measured]:
+    """Results in the order of the points, each as soon as those before it are there.
+
+    Of several points that fail the first one is told, as one process would, whichever fails sooner.
+    """
+    early: dict[int, Measured | TaskFailedError] = {}
+    number = 0
+    for event in events:
+        if isinstance(event, Finished | Failed):
+            early[event.task.number] = event.result if isinstance(event, Finished) else event.error
+        while number in early:
+            result = early.pop(number)
+            if isinstance(result, TaskFailedError):
+                raise result
+            yield result
+            number += 1
+
+
+def measure_in_worker(_: str, task: PointOfJob, __: Tell) -> Measured:
+    """``measure``, as a worker is asked for it."""
+    return measure(task.job_json, task.point)
 
 
 def measure(job_json: str, point: Point) -> Measured:
@@ -171,9 +193,3 @@ def _worlds(market_json: str) -> dict[str, World[ArbSettings]]:
         raise DataError("changed while it was being searched; start again", file=str(asked.dataset))
     world = World.of(filtered(dataset.market, asked.settings.filters), asked.settings)
     return {"": world, LATE: world.late()} if asked.late else {"": world}
-
-
-def _begin_worker() -> None:
-    """Interrupts are for the parent, and a parent that is killed takes its workers along."""
-    end_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

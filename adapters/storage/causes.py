@@ -26,6 +26,7 @@ WORDS = {
     errno.EMFILE: "this process has too many files open",
     errno.ENFILE: "the machine has too many files open",
     errno.EBUSY: "it is in use, or a disk is mounted there",
+    errno.ENOLCK: "files cannot be locked on this disk",
     errno.EXDEV: "it is on another disk",
     errno.EIO: "the disk failed",
     errno.EINVAL: "the file system does not take it",

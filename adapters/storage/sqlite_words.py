@@ -23,7 +23,6 @@ WORDS = {
 }
 DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_SCHEMA, sqlite3.SQLITE_ERROR})
 """Codes that say what is in the file; SQLITE_ERROR is a query that does not fit the tables."""
-BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 
 
 def code_of(error: BaseException) -> int | None:

@@ -8,14 +8,14 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import connection, get_context
+from multiprocessing import connection, get_context, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Generic, Protocol, TypeVar
 
 from adapters.storage.causes import cause
 from adapters.workers.processes import end_with_parent, one_thread_each
-from engine.errors import ArbError, WorkerError, in_words
+from engine.errors import ArbError, UserError, WorkerError, in_words
 from rl_training.pbt.ports import Event, Finished, Told, WorkerDied
 
 MOST_DEATHS_IN_A_ROW = 3
@@ -40,7 +40,15 @@ class WorkerDeathsError(ArbError):
 
 
 class TaskFailedError(WorkerError):
-    """A task raised; doing it again would raise again."""
+    """A task raised; doing it again would raise again. Its note is the worker's traceback, which ``arb -v`` shows."""
+
+
+@dataclass(frozen=True)
+class Failed(Generic[Task]):
+    """A task raised; the others go on."""
+
+    task: Task
+    error: TaskFailedError
 
 
 @dataclass(eq=False)
@@ -53,11 +61,12 @@ class _Worker(Generic[Task]):
 class WorkerPool(Generic[Task]):
     """An ``Executor`` on this machine: ``count`` spawned processes with one thread of linear algebra each.
 
-    It is a context; the processes start with the first thing to do.
+    It is a context; the processes start with the first thing to do, no more of them than there are tasks.
+    ``most_deaths``: so many in a row, with nothing done in between, end the run; 1: nothing is done again.
     """
 
-    def __init__(self, work: Work, shared: str, count: int) -> None:
-        self._work, self._shared, self._count = work, shared, count
+    def __init__(self, work: Work, shared: str, count: int, *, most_deaths: int = MOST_DEATHS_IN_A_ROW) -> None:
+        self._work, self._shared, self._count, self._most_deaths = work, shared, count, most_deaths
         self._workers: list[_Worker[Task]] = []
         self.deaths = 0
         self._deaths_in_a_row = 0
@@ -83,10 +92,17 @@ class WorkerPool(Generic[Task]):
     def run(self, tasks: Sequence[Task]) -> Iterator[Event[Task]]:
         """Do all tasks, begun in the order given; events come as they happen.
 
-        Raises ``TaskFailedError`` when a task raised, ``WorkerDeathsError`` after three deaths in a row.
+        Raises ``TaskFailedError`` when a task raised, ``WorkerDeathsError`` after too many deaths in a row.
         """
+        for event in self.attempt(tasks):
+            if isinstance(event, Failed):
+                raise event.error
+            yield event
+
+    def attempt(self, tasks: Sequence[Task]) -> Iterator[Event[Task] | Failed[Task]]:
+        """Like ``run``, but a task that raised is an event too, for who must know what those before it come to."""
         waiting, unfinished = list(tasks), len(tasks)
-        while unfinished and len(self._workers) < self._count:
+        while len(self._workers) < min(self._count, unfinished):
             self._start()
         while unfinished:
             self._hand_out(waiting)
@@ -100,7 +116,7 @@ class WorkerPool(Generic[Task]):
                     # After the event is out, so that the last death is told as well.
                     self._stop_after_too_many(event)
                     continue
-                if isinstance(event, Finished):
+                if isinstance(event, Finished | Failed):
                     unfinished -= 1
                     # A long run may lose a worker now and then; only deaths with nothing done in between
                     # mean that it cannot go on.
@@ -120,7 +136,7 @@ class WorkerPool(Generic[Task]):
         ready = connection.wait([worker.pipe for worker in self._workers])
         return [worker for worker in self._workers if worker.pipe in ready]
 
-    def _hear(self, worker: _Worker[Task]) -> Event[Task]:
+    def _hear(self, worker: _Worker[Task]) -> Event[Task] | Failed[Task]:
         try:
             kind, content = worker.pipe.recv()
         # A closed pipe is how a death shows: a killed process says nothing.
@@ -128,7 +144,7 @@ class WorkerPool(Generic[Task]):
             return self._replace(worker)
         assert worker.task is not None
         if kind == "failed":
-            raise TaskFailedError(*content)
+            return Failed(worker.task, _told(*content))
         return Told(worker.task, content) if kind == "told" else Finished(worker.task, content)
 
     def _replace(self, worker: _Worker[Task]) -> WorkerDied[Task]:
@@ -137,15 +153,14 @@ class WorkerPool(Generic[Task]):
         self._workers.remove(worker)
         self.deaths += 1
         self._deaths_in_a_row += 1
-        if self._deaths_in_a_row < MOST_DEATHS_IN_A_ROW:
+        if self._deaths_in_a_row < self._most_deaths:
             self._start()
         return WorkerDied(worker.task, why_it_died(worker.process.exitcode), self.deaths)
 
     def _stop_after_too_many(self, event: WorkerDied[Task]) -> None:
-        if self._deaths_in_a_row >= MOST_DEATHS_IN_A_ROW:
-            raise WorkerDeathsError(
-                f"{MOST_DEATHS_IN_A_ROW} workers in a row died ({event.why}); if memory is short, try fewer --workers"
-            )
+        if self._deaths_in_a_row >= self._most_deaths:
+            who = "a worker process" if self._most_deaths == 1 else f"{self._most_deaths} workers in a row"
+            raise WorkerDeathsError(f"{who} died ({event.why}); if memory is short, try fewer --workers")
 
     def _start(self) -> None:
         context = get_context("spawn")
@@ -154,14 +169,17 @@ class WorkerPool(Generic[Task]):
         process = context.Process(target=_serve, args=(self._work, self._shared, theirs), daemon=True)
         with one_thread_each(), _interrupts_blocked():
             process.start()
-        # With our copy closed, reading ends when the worker dies.
-        theirs.close()
-        self._workers.append(_Worker(process, ours))
+            # With our copy closed, reading ends when the worker dies.
+            theirs.close()
+            # Before an interrupt comes through, which ends only those that stand here.
+            self._workers.append(_Worker(process, ours))
 
 
 @contextmanager
 def _interrupts_blocked() -> Iterator[None]:
     """A child started meanwhile never sees Ctrl-C, not even while it starts; here it comes through afterwards."""
+    # Python starts its tracker beside the first child, and lets interrupts through again when it has.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -197,9 +215,15 @@ def _outcome(work: Work, shared: str, task: Any, tell: Tell) -> tuple[str, Any]:
     except MemoryError:
         # At once: an answer, or handlers at exit, would need memory too.
         os._exit(OUT_OF_MEMORY)
-    except ArbError as error:
-        return "failed", (str(error),)
     except Exception as error:
-        told = cause(error)
-        # Without a cause outside it is a defect: its traceback must reach a person.
-        return "failed", (f"a worker failed: {in_words(error)}", traceback.format_exc()) if told is None else (told,)
+        told = str(error) if isinstance(error, UserError) else cause(error)
+        # Without a cause outside it is a defect.
+        problem = f"a worker failed: {in_words(error)}" if told is None else told
+        return "failed", (problem, traceback.format_exc(), told is None)
+
+
+def _told(problem: str, where: str, is_defect: bool) -> TaskFailedError:
+    # The traceback of a defect must reach a person, whether he asked for it or not.
+    error = TaskFailedError(problem, where if is_defect else "")
+    error.add_note(where)
+    return error

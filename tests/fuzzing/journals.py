@@ -22,6 +22,7 @@ from adapters.datasets.write import write_dataset
 from adapters.paper.log import LOG_FILE, PaperLog
 from adapters.paper.schema import APPEND_ONLY
 from adapters.paper.state_folder import DATABASE
+from adapters.storage.folder_lock import LOCK
 from engine.market.data import MarketData
 
 NAME = "journals"
@@ -175,7 +176,7 @@ def _remove_file(rng: Rng, state: Path) -> None:
 
 def _junk_beside(rng: Rng, state: Path) -> None:
     """A write-ahead log that is none, or a lock of nonsense."""
-    name = str(rng.choice([f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal", "lock.sqlite"]))
+    name = str(rng.choice([f"{DATABASE}-wal", f"{DATABASE}-shm", f"{DATABASE}-journal", LOCK]))
     (state / name).write_bytes(rng.bytes(int(rng.choice([1, 100, 33_000]))))
 
 

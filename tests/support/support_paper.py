@@ -46,11 +46,15 @@ def replay_state(
     """The state of a replay of the window (``until``: the row after which it was cut), open for writing."""
     player = prepare_player(strategy, settings, (), 7)
     journal = open_replay(folder, dataset_of(market), market, window, player, ())
-    session = session_of(journal, player, excuse_errors=False)
-    if until is None:
-        replay(session, market, window.first, window.last)
-    else:
-        cut_replay(session, market, window, until)
+    try:
+        session = session_of(journal, player, excuse_errors=False)
+        if until is None:
+            replay(session, market, window.first, window.last)
+        else:
+            cut_replay(session, market, window, until)
+    except BaseException:
+        journal.close()
+        raise
     return journal
 
 

@@ -20,7 +20,7 @@ from adapters.research.pbt.reports import write_reports
 from adapters.research.pbt.state_folder import StateFolder
 from adapters.research.pbt.training_markets import training_markets_of
 from adapters.research.pbt.tried import write_tried
-from adapters.storage.folder_lock import only_one
+from adapters.storage.folder_lock import FolderLock
 from adapters.storage.pbt_names import JOB, STATE
 from adapters.storage.provenance import command_line
 from adapters.workers.pool import WorkerPool
@@ -120,7 +120,7 @@ def campaign(folder: Path, workers: int, trainers: Trainers | None = None) -> It
     """
     job = read_job(folder / JOB)
     # The lock first, for the second context replaces files that workers of another process may have mapped.
-    with only_one(folder), training_markets_of(folder, job):
+    with FolderLock(folder), training_markets_of(folder, job):
         yield Campaign(folder, job, workers, trainers)
 
 

@@ -23,6 +23,7 @@ from adapters.research.tuning import Trial
 from adapters.research.walk_forward.choices import Choice, Show, Tell, fold_folder
 from adapters.research.walk_forward.plan import WalkForwardPlan
 from adapters.storage.bundles import listed_files, load_bundle, read_model_file, require_listed
+from adapters.storage.folder_lock import LOCK
 from adapters.storage.giving_way import unfamiliar
 from adapters.storage.pbt_names import JOB, SUMMARY, read_summary
 from adapters.storage.trials import FILE as TRIALS
@@ -171,5 +172,5 @@ class _Watcher:
 
 def _start_anew(place: Path) -> None:
     """A kill may have left a folder without a plan; nothing was learned in it yet."""
-    if place.is_dir() and unfamiliar(place, (".*.tmp", ".lock")) is None:
+    if place.is_dir() and unfamiliar(place, (".*.tmp", LOCK)) is None:
         shutil.rmtree(place, ignore_errors=True)

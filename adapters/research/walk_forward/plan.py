@@ -15,6 +15,7 @@ from adapters.configuration.strategy_registry import check_names, load_strategy_
 from adapters.configuration.tuning_grids import SHIPPED_GRIDS, Grid, Point, points_of, read_grid
 from adapters.datasets.load import Dataset
 from adapters.research.markets import window_of
+from adapters.storage.folder_lock import LOCK
 from adapters.storage.giving_way import check_place, unfamiliar
 from adapters.storage.plans import read_plan_file
 from adapters.storage.provenance import code_version, command_line
@@ -160,7 +161,7 @@ def work_only(folder: Path) -> str | None:
     if folder.is_symlink() or not (folder / PLAN).is_file():
         return f"{folder} is no walk-forward's"
     folds = partial(unfamiliar, files=("*.jsonl", ".*.tmp"), folders={"training": lambda _: None})
-    return unfamiliar(folder, (PLAN, ".lock", ".*.tmp"), {"fold_[0-9]*": folds})
+    return unfamiliar(folder, (PLAN, LOCK, ".*.tmp"), {"fold_[0-9]*": folds})
 
 
 def remove_work(folder: Path) -> str | None:

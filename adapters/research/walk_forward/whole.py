@@ -25,7 +25,7 @@ from adapters.research.walk_forward.plan import (
 )
 from adapters.research.walk_forward.run import walk_forward
 from adapters.storage.atomic import new_directory
-from adapters.storage.folder_lock import only_one
+from adapters.storage.folder_lock import FolderLock
 from adapters.storage.run_files import folder_name, write_comparison
 from engine.analysis.folds import FoldLengths
 
@@ -117,7 +117,7 @@ def finished(
     dataset = load_dataset(plan.dataset, plan.settings.gate)
     most = workers or min(os.cpu_count() or 1, MOST_WORKERS)
     # Two processes would append to the same logs of points.
-    with only_one(work):
+    with FolderLock(work):
         accounts, world = walk_forward(work, plan, dataset, most, show, tell)
         references = play_beside(world, accounts, show) if plan.report else []
         judged = [judge(account, plan) for account in accounts]

@@ -47,6 +47,7 @@ METRICS = (
 )
 YOUNG = ("--set", "min_history_hours=4")
 HOURS = 150
+pytestmark = pytest.mark.usefixtures("cache_folder")
 
 
 @pytest.fixture(scope="module")
@@ -60,11 +61,6 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     windows = {"train": window(0, 69), "validation": window(70, 99), "test": window(100, 149)}
     write_dataset(market, folder, info_of(market, windows=windows))
     return folder
-
-
-@pytest.fixture(autouse=True)
-def _cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ARB_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "arrays"))
 
 
 def backtest(dataset: Path, out: Path, *more: object, strategy: str = "plugin_strategies:Churn") -> Path:

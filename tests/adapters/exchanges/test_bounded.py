@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from loopback.faults import UNSAFE, Rule
 from loopback.server import LoopbackServer, gzip_of_spaces
-from support_exchanges import settings_of, world_of
+from support_exchanges import settings_of
 from support_live import EXCHANGES, trader
 
 from adapters.exchanges.live import LiveMarket
@@ -18,19 +17,7 @@ from adapters.exchanges.settings import exchanges_settings
 from engine.errors import SettingsError
 
 SAID = {"bomb": "answered with more than 32 MB", "redirect": "another host is not followed"}
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[LoopbackServer]:
-    with LoopbackServer(world_of(10, coins=("BTC", "ETH"))) as server:
-        yield server
-        assert server.settle() == 0
-
-
-@pytest.fixture
-def server(running: LoopbackServer) -> Iterator[LoopbackServer]:
-    yield running
-    running.faults.rules.clear()
+WORLD = {"days": 10, "coins": ("BTC", "ETH")}
 
 
 def look(server: LoopbackServer, *exchanges: str, **collection: float) -> Collection:

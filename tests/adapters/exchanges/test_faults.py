@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import pytest
 from loopback.faults import ALL, TRANSPORT, Rule
 from loopback.server import LoopbackServer
 from loopback.world import EXCHANGES
-from support_exchanges import settings_of, world_of
+from support_exchanges import settings_of
 
 from adapters.exchanges.live import LiveMarket
 from adapters.exchanges.quotes import Collection
@@ -25,20 +24,7 @@ KINDS = {
     "html": {"BrokenAnswer"},
     "half_json": {"BrokenAnswer"},
 }
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[LoopbackServer]:
-    with LoopbackServer(world_of(4, coins=("BTC", "PEPE", "SOL"))) as server:
-        yield server
-        assert server.settle() == 0
-
-
-@pytest.fixture
-def server(running: LoopbackServer) -> Iterator[LoopbackServer]:
-    yield running
-    running.faults.rules.clear()
-    running.world.delays.clear()
+WORLD = {"days": 4, "coins": ("BTC", "PEPE", "SOL")}
 
 
 def look(server: LoopbackServer, *exchanges: str, timeout_ms: int = 20_000, **collection: float) -> Collection:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -28,19 +27,7 @@ from engine.windows import hour_of
 
 COINS = ("BTC", "ETH", "PEPE", "SOL")
 ALL = "BTCUSDT,ETHUSDT,PEPEUSDT,SOLUSDT"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[LoopbackServer]:
-    with LoopbackServer(world_of(20, coins=COINS)) as server:
-        yield server
-        assert server.settle() == 0
-
-
-@pytest.fixture
-def server(running: LoopbackServer) -> Iterator[LoopbackServer]:
-    yield running
-    running.faults.rules.clear()
+WORLD = {"days": 20, "coins": COINS}
 
 
 class Fetch:

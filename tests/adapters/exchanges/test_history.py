@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from loopback.faults import TRANSPORT, RandomFaults, Rule
 from loopback.server import LoopbackServer
 from loopback.world import EXCHANGES, HOUR_MS, World
-from support_exchanges import assert_complete, every_exchange, held_bars, settings_of, world_of
+from support_exchanges import assert_complete, every_exchange, held_bars, settings_of
 
 from adapters.exchanges.history import ExchangeHistory, Watcher
 from adapters.exchanges.leg_history import LegHistory
@@ -19,20 +17,7 @@ from adapters.exchanges.quirks import QUIRKS
 COINS = ("BTC", "ETH", "PEPE", "SOL")  # settled every 8, 4 and 1 h, and at changing intervals
 SYMBOLS = tuple(f"{coin}USDT" for coin in COINS)
 DAYS = 60
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[LoopbackServer]:
-    with LoopbackServer(world_of(DAYS, coins=COINS)) as server:
-        yield server
-        assert server.settle() == 0
-
-
-@pytest.fixture
-def server(running: LoopbackServer) -> Iterator[LoopbackServer]:
-    yield running
-    running.faults.rules.clear()
-    running.faults.random = None
+WORLD = {"days": DAYS, "coins": COINS}
 
 
 def span(world: World, days: int = DAYS) -> Wanted:

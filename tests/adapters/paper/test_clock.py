@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -32,12 +32,6 @@ from engine.errors import UserError
 NOON_MS = 480_000 * HOUR_MS + 20_000
 TOLERANCE = 300.0
 YEARS = 3 * 8766
-
-
-@pytest.fixture
-def server() -> Iterator[LoopbackServer]:
-    with LoopbackServer(world_of(10, coins=("BTC", "ETH"))) as running:
-        yield running
 
 
 def ahead(server: LoopbackServer, hours: float) -> Callable[[], int]:

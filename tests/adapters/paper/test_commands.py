@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,17 +15,11 @@ from click.testing import CliRunner, Result
 from loopback.faults import Rule
 from loopback.server import LoopbackServer
 from loopback.world import HOUR_MS
-from support_exchanges import PATIENCE, world_of
+from support_exchanges import PATIENCE
 
 from adapters.cli import arb, main
 from adapters.paper.journal import DATABASE, Journal
 from adapters.paper.log import LOG_FILE
-
-
-@pytest.fixture
-def server() -> Iterator[LoopbackServer]:
-    with LoopbackServer(world_of(10, coins=("BTC", "ETH"))) as running:
-        yield running
 
 
 @pytest.fixture

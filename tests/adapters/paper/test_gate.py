@@ -33,12 +33,6 @@ def holding(folder: Path, server: LoopbackServer, **collection: Any) -> Iterator
         yield live
 
 
-@pytest.fixture
-def server() -> Iterator[LoopbackServer]:
-    with LoopbackServer(world_of(10, coins=("BTC", "ETH"))) as running:
-        yield running
-
-
 def edited(kind: str, fields: Sequence[str], value: Callable[[float], float]) -> Callable[[Any], Any]:
     """Every value of some fields of an answer to such a request, changed."""
 

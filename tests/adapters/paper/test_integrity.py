@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import os
 import resource
 import shutil
 import sqlite3
@@ -23,7 +25,6 @@ from support_paper import arb_settings, dataset_of, replay_state
 
 from adapters.cli import main
 from adapters.datasets.write import write_dataset
-from adapters.paper import state_folder
 from adapters.paper.dataset_hours import hours_of
 from adapters.paper.entries import Event, HourEntry
 from adapters.paper.journal import DATABASE, Journal, _columns_of
@@ -31,7 +32,8 @@ from adapters.paper.log import LOG_FILE, PaperLog
 from adapters.paper.replay import open_replay
 from adapters.paper.service import STOP, TICK, _served
 from adapters.paper.setup import prepare_player, session_of
-from adapters.paper.state_folder import LOCK, is_started
+from adapters.paper.state_folder import is_started
+from adapters.storage.folder_lock import LOCK
 from engine.errors import DataError, UserError
 from engine.live_window import FACTS, HourFacts
 from engine.windows import Window
@@ -448,40 +450,20 @@ def test_on_a_full_disk_every_step_says_so(
         assert journal.last_hour is not None
 
 
-@pytest.mark.parametrize(
-    ("code", "said"),
-    [
-        (sqlite3.SQLITE_FULL, "the disk is full"),
-        (sqlite3.SQLITE_READONLY, "it can only be read"),
-        (sqlite3.SQLITE_CANTOPEN, "it cannot be opened"),
-        (sqlite3.SQLITE_IOERR, "the disk failed"),
-        (sqlite3.SQLITE_IOERR | (3 << 8), "the disk failed"),
-        (sqlite3.SQLITE_NOMEM, "out of memory"),
-        (sqlite3.SQLITE_CORRUPT, "is no lock of a state; remove it"),
-        (sqlite3.SQLITE_NOTADB, "is no lock of a state; remove it"),
-        (sqlite3.SQLITE_BUSY, "is in use by another `arb paper-trade`"),
-        (sqlite3.SQLITE_BUSY | (2 << 8), "is in use by another `arb paper-trade`"),
-        (sqlite3.SQLITE_LOCKED, "is in use by another `arb paper-trade`"),
-    ],
-)
-def test_what_keeps_the_lock_from_us_is_told_by_its_code(
-    code: int, said: str, state: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    error = sqlite3.OperationalError("some words")
-    error.sqlite_errorcode, error.sqlite_errorname = code, "SQLITE_SOMETHING"
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.EIO, errno.EOPNOTSUPP])
+def test_what_else_keeps_the_lock_from_us_is_not_another_process(
+    code: int, state: Path, monkeypatch: pytest.MonkeyPatch, dataset: Path, config: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def flock(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
 
-    class Failing:
-        def execute(self, _: str) -> None:
-            raise error
-
-        def close(self) -> None:
-            pass
-
-    monkeypatch.setattr(state_folder.sqlite3, "connect", lambda *_, **__: Failing())
-    with pytest.raises(UserError) as told_:
-        state_folder.locked(state)
-    assert said in str(told_.value)
-    assert ("in use" in str(told_.value)) == ("in use" in said)
+    with monkeypatch.context() as patch:
+        patch.setattr("fcntl.flock", flock)
+        line = told(capsys, "paper-trade", "--replay", dataset, "--config", config, "--state", state)
+    assert str(state / LOCK) in line
+    assert "in use" not in line
+    Journal.open_for_writing(state).close()
 
 
 def test_a_log_that_cannot_be_written_is_said_and_ends_nothing(tmp_path: Path) -> None:

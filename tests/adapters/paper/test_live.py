@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,6 @@ import pytest
 from loopback.faults import Rule
 from loopback.server import LoopbackServer
 from loopback.world import HOUR_MS
-from support_exchanges import world_of
 from support_live import live_settings, trader
 
 from adapters.paper.journal import Journal
@@ -21,12 +19,6 @@ from adapters.paper.verify import verify
 from engine.accounting.books import Kind, Reason
 from engine.errors import ArbError, UserError
 from engine.market.schedule import ACTUAL, IMPUTED, REVERSAL
-
-
-@pytest.fixture
-def server() -> Iterator[LoopbackServer]:
-    with LoopbackServer(world_of(10, coins=("BTC", "ETH"))) as running:
-        yield running
 
 
 def funding(journal: Journal) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,6 @@ import pytest
 from loopback.faults import Rule
 from loopback.server import LoopbackServer
 from loopback.world import HOUR_MS, Leg
-from support_exchanges import world_of
 from support_live import Trader, live_settings, trader
 
 from adapters.paper.journal import Journal
@@ -20,12 +18,6 @@ from engine.accounting.books import Reason
 from engine.market.data import NEVER
 
 STRATEGY = "plugin_strategies:Churn"
-
-
-@pytest.fixture
-def server() -> Iterator[LoopbackServer]:
-    with LoopbackServer(world_of(10, coins=("BTC", "ETH"))) as running:
-        yield running
 
 
 def leg_of(journal: Journal, symbol: str, exchange: str) -> int:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from loopback.faults import Rule
 from loopback.server import LoopbackServer
-from support_exchanges import START, settings_of, world_of
+from support_exchanges import START, settings_of
 from support_live import live_settings, trader
 
 from adapters.exchanges.history import ExchangeHistory, Patience
@@ -22,12 +21,6 @@ from adapters.paper.settings import NotifySettings, PaperConfig, PaperSettings
 
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
 HASTY = {"time_limit_seconds": 2, "ccxt": {"timeout": 600_000}, "attempts": 1}
-
-
-@pytest.fixture
-def server() -> Iterator[LoopbackServer]:
-    with LoopbackServer(world_of(10, coins=("BTC", "ETH"))) as running:
-        yield running
 
 
 @pytest.mark.trap(27)

@@ -41,10 +41,12 @@ SHAPED = RewardSettings(invalid_action_penalty=0.5, quality_entry_bonus=0.25, qu
 YOUNG = ("--set", "min_history_hours=4")
 
 
+pytestmark = pytest.mark.usefixtures("cache_folder")
+
+
 @pytest.fixture(autouse=True)
-def _elsewhere(tmp_path_factory: pytest.TempPathFactory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Caches and default output folders are not those of the person who runs the tests."""
-    monkeypatch.setenv("ARB_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "arrays"))
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Default output folders are not those of the person who runs the tests."""
     monkeypatch.chdir(tmp_path)
 
 

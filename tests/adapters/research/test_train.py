@@ -27,6 +27,7 @@ from rl_training.settings import EpisodeSettings, PPOSettings, TrainingSettings
 from strategies.policy import best_action
 
 LEARNERS = ("flat", "sb3")
+pytestmark = pytest.mark.usefixtures("cache_folder")
 
 
 @pytest.fixture(scope="module")
@@ -34,18 +35,11 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_dataset(tmp_path_factory.mktemp("data") / "tiny")
 
 
-@pytest.fixture(autouse=True)
-def _cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ARB_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "arrays"))
-
-
 @pytest.fixture(scope="module")
 def run(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of four rollouts."""
     out = tmp_path_factory.mktemp("runs") / "first"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ARB_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "arrays"))
-        assert arb("train", "--data", dataset, "--timesteps", 250, "--out", out, *tiny()) == 0
+    assert arb("train", "--data", dataset, "--timesteps", 250, "--out", out, *tiny()) == 0
     return out
 
 

@@ -2,6 +2,11 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from small_market import wandering_market
 
 from adapters.cli import main
@@ -19,8 +26,9 @@ from adapters.datasets.layout import DatasetInfo, NamedWindow
 from adapters.datasets.load import load_dataset
 from adapters.datasets.write import write_dataset
 from adapters.reporting.tuning_table import cautions, table
-from adapters.research.tuning import Trial, TuningJob, fitness, measure, ranked
+from adapters.research.tuning import Measured, PointOfJob, Trial, TuningJob, _in_order, fitness, measure, ranked
 from adapters.storage.trials import read_trials, summarise
+from adapters.workers.pool import Failed, TaskFailedError
 from engine.accounting.tape import prepare
 from engine.analysis.metrics import compute_metrics
 from engine.analysis.statistics import backtest_overfitting, deflated_sharpe, sharpe
@@ -28,6 +36,7 @@ from engine.backtest import run_backtest
 from engine.errors import DataError, SettingsError
 from engine.observation.opportunities import OpportunityBuilder
 from engine.windows import time_of
+from rl_training.pbt.ports import Event, Finished, Told
 from strategies.plugin import Context
 
 HOURS = 300
@@ -52,6 +61,30 @@ class Crashing:
 
     def decide(self, view):
         os._exit(3)
+'''
+
+
+WATCHED = '''
+import os, signal
+from pathlib import Path
+from engine.settings import Settings
+
+
+class Watched:
+    """Leaves a file with its process and threads; then does what it is told."""
+
+    class Parameters(Settings):
+        x: int = 0
+
+    policies = 0
+
+    def __init__(self, parameters, context):
+        self._x = parameters.x
+
+    def decide(self, view):
+        Path(f"point_{self._x}").write_text(f"{os.getpid()} {os.environ.get('OMP_NUM_THREADS')}")
+        WHAT
+        return []
 '''
 
 
@@ -202,6 +235,79 @@ def test_trap_22_a_dying_worker_ends_the_search_with_an_error(
     assert sorted(path.name for path in Path.cwd().iterdir() if "found" in path.name) == []
 
 
+def watched(dataset: Path, what: str, points: int) -> str:
+    """A strategy that leaves ``point_<x>`` for each point it is asked at; with it the grid."""
+    name = f"watched_{dataset.resolve().parent.name.replace('-', '_')}"
+    Path(f"{name}.py").write_text(WATCHED.replace("WHAT", what), encoding="utf-8")
+    Path("grid.yaml").write_text(yaml.safe_dump({f"{name}:Watched": {"x": list(range(points))}}), encoding="utf-8")
+    return f"{name}:Watched"
+
+
+@pytest.mark.trap(22)
+def test_trap_22_one_worker_is_this_process_and_more_have_one_thread_each(
+    dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "8")
+    strategy, here = watched(dataset, "pass", 3), f"{os.getpid()} 8"
+    assert tune("--out", "one", strategy=strategy) == 0
+    assert {Path(f"point_{x}").read_text() for x in range(3)} == {here}
+    assert tune("--out", "two", strategy=strategy, workers=2) == 0
+    left = {Path(f"point_{x}").read_text() for x in range(3)}
+    assert here not in left
+    assert {text.split()[1] for text in left} == {"1"}
+    assert Path("one/tuning.csv").read_bytes() == Path("two/tuning.csv").read_bytes()
+
+
+@pytest.mark.trap(24)
+@pytest.mark.parametrize("verbose", [False, True])
+def test_trap_24_an_error_of_a_worker_is_told_as_that_of_the_process_itself(
+    dataset: Path, capsys: pytest.CaptureFixture[str], verbose: bool
+) -> None:
+    strategy = watched(dataset, "raise ValueError('no such market')", 2)
+    told = []
+    for workers in (1, 2):
+        words = ["tune", "--strategy", strategy, "--data", "small", "--grid", "grid.yaml", "--workers", str(workers)]
+        with pytest.raises(SystemExit) as ended:
+            main([*(["-v"] if verbose else []), *words, "--out", "found"])
+        assert ended.value.code == 2
+        told.append(capsys.readouterr().err)
+        assert not Path("found").exists()
+    alone, parallel = told
+    assert "no such market" in alone
+    assert alone.splitlines()[-1] == parallel.splitlines()[-1]
+    assert (alone.count("\n") == 1) == (parallel.count("\n") == 1) == (not verbose)
+    assert (f"{strategy.partition(':')[0]}.py" in parallel.rpartition("error: ")[0]) == verbose
+
+
+@pytest.mark.trap(22)
+def test_trap_22_an_interrupt_ends_a_search_at_once_and_leaves_no_process(dataset: Path) -> None:
+    """Ctrl-C goes to every process of the terminal; the points would take for ever."""
+    os.mkfifo("begun")
+    strategy = watched(dataset, "Path('begun').open('w').write('x'); signal.pause()", 3)
+    words = ["tune", "--strategy", strategy, "--data", "small", "--grid", "grid.yaml", "--workers", "2"]
+    paths = os.pathsep.join([str(Path.cwd()), str(Path(__file__).parents[3])])
+    child = subprocess.Popen(
+        [sys.executable, "-m", "adapters.cli", *words, "--out", "found"], env={**os.environ, "PYTHONPATH": paths},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    begun = 0
+    while begun < 2:
+        # Opening waits until a worker opens the other end.
+        with Path("begun").open(encoding="utf-8") as file:
+            begun += len(file.read())
+    os.killpg(child.pid, signal.SIGINT)
+    out, told = child.communicate(timeout=60)
+    assert (child.returncode, out) == (130, "")
+    assert told.splitlines()[-1] == "interrupted"
+    assert "Traceback" not in told
+    workers = {int(path.read_text().split()[0]) for path in Path.cwd().glob("point_*")}
+    assert len(workers) == 2
+    for worker in workers:
+        with pytest.raises(ProcessLookupError):
+            os.kill(worker, 0)
+    assert not [path.name for path in Path.cwd().iterdir() if "found" in path.name]
+
+
 @pytest.mark.trap(17)
 def test_trap_17_no_search_sees_the_test_window(dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     test_from = load_dataset(dataset).window("test")[0]
@@ -302,6 +408,33 @@ def test_data_that_changes_meanwhile_is_noticed(dataset: Path) -> None:
     )  # fmt: skip
     with pytest.raises(DataError, match="changed while it was being searched"):
         measure(job.model_dump_json(), {})
+
+
+@given(st.permutations(range(6)), st.sets(st.integers(0, 5)), st.sets(st.integers(0, 5)))
+def test_results_come_in_the_order_of_the_points_whatever_the_order_they_finish_in(
+    order: list[int], told: set[int], failing: set[int]
+) -> None:
+    """Each as soon as it and those before it are there; the first that fails ends them."""
+    done: list[int] = []
+
+    def events() -> Iterator[Event[PointOfJob] | Failed[PointOfJob]]:
+        for number in order:
+            task = PointOfJob(number, "", {})
+            if number in told:
+                yield Told(task, "on the way")
+            done.append(number)
+            failed = Failed(task, TaskFailedError(str(number)))
+            yield failed if number in failing else Finished(task, Measured({"x": number}, np.zeros(0)))
+
+    results, first = _in_order(events()), min(failing, default=6)
+    for place in range(first):
+        assert next(results).metrics == {"x": place}
+        assert done == order[: 1 + max(order.index(number) for number in range(place + 1))]
+    if failing:
+        with pytest.raises(TaskFailedError, match=str(first)):
+            next(results)
+    else:
+        assert list(results) == []
 
 
 def trial(number: int, pnl_pct: float, drawdown_pct: float = 0.0, **metrics: Any) -> Trial:

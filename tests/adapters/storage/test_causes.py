@@ -19,9 +19,10 @@ from support_datasets import info_of, small_market, window
 from adapters.cli import LONGEST_LINE, main, shortened
 from adapters.datasets.write import write_dataset
 from adapters.storage.causes import cause
-from engine.errors import UserError
+from engine.errors import CapacityError, UserError
 
 YOUNG = ("--set", "min_history_hours=4")
+pytestmark = pytest.mark.usefixtures("cache_folder")
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +31,6 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     market = small_market(60)
     write_dataset(market, folder, info_of(market, windows={"train": window(0, 39)}))
     return folder
-
-
-@pytest.fixture(autouse=True)
-def _cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ARB_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "arrays"))
 
 
 def told(capsys: pytest.CaptureFixture[str], *words: Any) -> str:
@@ -272,14 +268,16 @@ def test_a_reader_that_has_gone_is_no_error() -> None:
 def test_errors_of_workers_are_told_as_those_of_the_process_itself() -> None:
     from adapters.workers.pool import _outcome
 
-    def fail(error: Exception) -> tuple[str, Any]:
+    def fail(error: Exception) -> tuple[str, bool]:
         def work(*_: Any) -> None:
             raise error
 
-        return _outcome(work, "", None, lambda _: None)
+        kind, (problem, where, is_defect) = _outcome(work, "", None, lambda _: None)
+        assert kind == "failed"
+        assert "raise error" in where
+        return problem, is_defect
 
-    assert fail(OSError(errno.ENOSPC, "", "/runs/x")) == ("failed", ("/runs/x: the disk is full",))
-    assert fail(UserError("this cannot be met")) == ("failed", ("this cannot be met",))
-    kind, (problem, trace) = fail(ZeroDivisionError("a defect"))
-    assert (kind, problem) == ("failed", "a worker failed: ZeroDivisionError: a defect")
-    assert "Traceback" in trace
+    assert fail(OSError(errno.ENOSPC, "", "/runs/x")) == ("/runs/x: the disk is full", False)
+    assert fail(UserError("this cannot be met")) == ("this cannot be met", False)
+    assert fail(ZeroDivisionError("a defect")) == ("a worker failed: ZeroDivisionError: a defect", True)
+    assert fail(CapacityError("too small")) == ("a worker failed: CapacityError: too small", True)

@@ -26,6 +26,7 @@ from engine.errors import UserError
 HOURS = 120
 YOUNG = ("--set", "min_history_hours=4")
 CHURN = "plugin_strategies:Churn"
+pytestmark = pytest.mark.usefixtures("cache_folder")
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +54,6 @@ def written(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     tuned = ("--strategy", "carry", "--points", 1, "--workers", 1, "--no-late", *YOUNG)
     assert arb("tune", *tuned, "--data", dataset, "--out", folder / "tune") == 0
     return folder
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ARB_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "arrays"))
-        yield
 
 
 def everything(folder: Path) -> dict[str, str]:

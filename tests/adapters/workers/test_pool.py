@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pbt_work import work
 
-from adapters.workers.pool import TaskFailedError, WorkerDeathsError, WorkerPool, why_it_died
+from adapters.workers.pool import Failed, TaskFailedError, WorkerDeathsError, WorkerPool, why_it_died
 from rl_training.pbt.ports import Finished, Told, WorkerDied
 
 Task = tuple[str, str, int]
@@ -69,6 +69,27 @@ def test_trap_22_three_deaths_in_a_row_stop_the_run(pool: WorkerPool[Task], tmp_
     assert pool.deaths == 3
 
 
+@pytest.mark.trap(22)
+def test_trap_22_where_nothing_is_done_again_the_first_death_ends_the_run(tmp_path: Path) -> None:
+    events: list[Any] = []
+    with (
+        WorkerPool[Task](work, "shared", 2, most_deaths=1) as pool,
+        pytest.raises(WorkerDeathsError, match=r"a worker process died \(out of memory\); if memory is short"),
+    ):
+        events.extend(pool.run(tasks(tmp_path, "wait", "memory")))
+    assert begun(tmp_path, 1) == 1
+
+
+def test_no_more_workers_start_than_there_are_tasks(tmp_path: Path) -> None:
+    with WorkerPool[Task](work, "shared", 2) as pool:
+        assert results(list(pool.run(tasks(tmp_path)))) == {}
+        assert pool.process_ids == []
+        assert results(list(pool.run(tasks(tmp_path, "fine")))) == {0: 0}
+        assert len(pool.process_ids) == 1
+        assert results(list(pool.run(tasks(tmp_path, "fine", "fine", "fine")))) == {0: 0, 1: 10, 2: 20}
+        assert len(pool.process_ids) == 2
+
+
 def test_deaths_that_are_not_in_a_row_do_not_stop_the_run(tmp_path: Path) -> None:
     with WorkerPool[Task](work, "shared", 1) as pool:
         events = list(pool.run(tasks(tmp_path, *["die once"] * 4)))
@@ -81,9 +102,20 @@ def test_deaths_that_are_not_in_a_row_do_not_stop_the_run(tmp_path: Path) -> Non
 def test_trap_24_a_task_that_raises_is_told_and_not_repeated(
     pool: WorkerPool[Task], tmp_path: Path, what: str, match: str
 ) -> None:
-    with pytest.raises(TaskFailedError, match=match):
+    with pytest.raises(TaskFailedError, match=match) as told:
         list(pool.run(tasks(tmp_path, what)))
     assert begun(tmp_path, 0) == 1
+    # The place in the worker is shown for a defect in any case, for a mistake of the user's with -v.
+    assert any("pbt_work.py" in note for note in told.value.__notes__)
+    assert ("pbt_work.py" in told.value.trace) == (what == "defect")
+
+
+@pytest.mark.trap(24)
+def test_trap_24_where_failures_are_events_the_other_tasks_are_done(pool: WorkerPool[Task], tmp_path: Path) -> None:
+    events = list(pool.attempt(tasks(tmp_path, "fine", "user error", "defect", "fine", "fine")))
+    assert results(events) == {0: 0, 3: 30, 4: 40}
+    failed = {event.task[2]: str(event.error) for event in events if isinstance(event, Failed)}
+    assert failed == {1: "this cannot be met", 2: "a worker failed: ZeroDivisionError: a defect"}
 
 
 @pytest.mark.trap(22)

@@ -30,9 +30,7 @@ from engine.market.schedule import ACTUAL
 HOURS = 600
 
 
-@pytest.fixture(autouse=True)
-def _cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ARB_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "arrays"))
+pytestmark = pytest.mark.usefixtures("cache_folder")
 
 
 def backtest(dataset: Path, out: Path, strategy: str) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from strategies.plugin import Context
 HOURS = 12
 NAME = "plugin_answers:Answers"
 YOUNG = ("--set", "min_history_hours=4")
+pytestmark = pytest.mark.usefixtures("cache_folder")
 
 
 @pytest.fixture(scope="module")
@@ -82,11 +83,6 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     market = small_market(460)
     write_dataset(market, folder, info_of(market))
     return folder
-
-
-@pytest.fixture(autouse=True)
-def _cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ARB_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "arrays"))
 
 
 def told(tmp_path: Path, capsys: pytest.CaptureFixture[str], *words: Any) -> str:

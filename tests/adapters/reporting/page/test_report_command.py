@@ -23,9 +23,7 @@ BESIDE = ("cost_stress.json", "entries.csv", "references.json", "references.parq
 CHURN = "plugin_strategies:Churn"
 
 
-@pytest.fixture(autouse=True)
-def _cache_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ARB_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "arrays"))
+pytestmark = pytest.mark.usefixtures("cache_folder")
 
 
 @pytest.fixture(scope="module")

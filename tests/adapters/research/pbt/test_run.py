@@ -352,11 +352,11 @@ def test_a_score_without_its_returns_is_refused(run: Path, tmp_path: Path, capsy
 
 
 def test_a_run_without_job_or_under_way_is_not_touched(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from adapters.storage.folder_lock import only_one
+    from adapters.storage.folder_lock import FolderLock
 
-    with only_one(run):
+    with FolderLock(run):
         assert arb("train-pbt", "--resume", run) == 2
-    assert "another process is at work" in capsys.readouterr().err
+    assert f"{run} is in use by another process" in capsys.readouterr().err
 
 
 def test_evaluation_of_a_run_equals_its_own_scores(

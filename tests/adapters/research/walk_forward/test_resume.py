@@ -21,7 +21,7 @@ import adapters.research.walk_forward.run as run_module
 from adapters.research.tuning import Measured
 from adapters.research.walk_forward.point_log import PointLog
 from adapters.storage import sealed
-from adapters.storage.folder_lock import only_one
+from adapters.storage.folder_lock import FolderLock
 from engine.errors import DataError
 
 POINTS = 4 * FOLDS
@@ -176,8 +176,8 @@ def test_what_cannot_go_on_says_so(
 
     assert "is not a walk-forward that was cut" in told("--resume", tmp_path / "other")
     assert "go on with --resume" in told(*options(data, out)[1:])
-    with only_one(work):
-        assert "another process is at work" in told("--resume", out)
+    with FolderLock(work):
+        assert f"{work} is in use by another process" in told("--resume", out)
     whole = (work / "plan.json").read_text(encoding="utf-8")
     for changes, words in (
         ({"fingerprint": "another"}, "not the data set that the walk-forward began with"),
