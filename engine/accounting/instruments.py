@@ -1,4 +1,4 @@
-"""What exchanges demand of orders, as the kernel reads it: sizes in lots, limits on ticks, the least, the most leverage.
+"""What exchanges demand of orders, as the kernel reads it: lots, ticks, the least order, the most leverage.
 
 Nothing of this is called where no instruments are known. Whatever compares two numbers of which one is a product does
 it with a slack: 3 lots of 0.1 are 0.30000000000000004.
@@ -60,7 +60,7 @@ def common_lot(tape: TapeArrays, pair: Any, t: int) -> float:
     long_lot, short_lot = _lot(tape, pair.long, t), _lot(tape, pair.short, t)
     coarse, fine = max(long_lot, short_lot), min(long_lot, short_lot)
     if fine == 0.0:
-        return coarse
+        return float(coarse)
     for count in range(1, MOST_LOTS + 1):
         times = count * coarse / fine
         if abs(times - np.floor(times + 0.5)) <= SLACK * times:

@@ -33,7 +33,6 @@ from engine.analysis.upper_envelope import add_line, highest
 from engine.compiled import compiled
 from engine.errors import UserError
 from engine.market.data import Floats, Ints
-from engine.settings import EngineSettings
 from engine.worlds import ruled
 
 PLANNED = np.dtype(
@@ -93,8 +92,8 @@ def is_searchable(tape: Tape) -> bool:
 def fixed_size(tape: Tape, notional_usd: float | None = None) -> Tape:
     """The tape for positions of fixed notional per leg without stop-loss. None: what the settings give at the start.
 
-    Raises ``UserError`` where the search would not be right: margin by exchange, legs that fail, orders that rest, sizes
-    in lots.
+    Raises ``UserError`` where the search would not be right: margin by exchange, legs that fail, orders that rest,
+    sizes in lots.
     """
     settings = tape.settings
     if not is_searchable(tape):
