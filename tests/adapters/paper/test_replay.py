@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from market_strategies import random_market, random_settings, with_margin, with_shocks
+from market_strategies import random_market, random_settings, with_instruments, with_margin, with_shocks
 from support_paper import arb_settings, assert_same_records, backtest_of, replay_state
 
 from adapters.datasets.load import load_dataset
@@ -53,6 +53,21 @@ def test_margin_by_exchange_replays_to_the_same_records_also_when_cut(seed: int,
         assert_same_records(journalled(journal, market), wanted)
         assert verify(journal, prepare_player("random", settings, (), 7)).difference is None
     assert len(wanted.ledger)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_lots_and_minima_replay_to_the_same_records_also_when_cut(seed: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(seed)
+    given = random_settings(rng)
+    plain = random_market(rng, 2, 3, 150)
+    market = with_instruments(rng, plain, near_usd=given.initial_capital_usd / 10)
+    settings, window = arb_settings(given, **EAGER), Window(int(rng.integers(0, 30)), 149)
+    wanted = backtest_of(market, settings, "random", window)
+    assert wanted.ledger.tobytes() != backtest_of(plain, settings, "random", window).ledger.tobytes()
+    replay_state(tmp_path, market, settings, "random", window, until=60).close()
+    with replay_state(tmp_path, market, settings, "random", window) as journal:
+        assert_same_records(journalled(journal, market), wanted)
+        assert verify(journal, prepare_player("random", settings, (), 7)).difference is None
 
 
 @pytest.mark.parametrize(
