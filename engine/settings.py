@@ -159,6 +159,9 @@ class MarginSettings(Settings):
         return self
 
 
+Execution = Literal["taker", "maker_then_hedge"]
+
+
 class MakerSettings(Settings):
     """Resting orders of ``execution: maker_then_hedge`` (docs/design.md section 4 has the model)."""
 
@@ -211,7 +214,7 @@ class EngineSettings(Settings):
     latency_hours: Annotated[int, Field(ge=0, le=168)] = 0
     fill_at: Literal["next_trade", "last_trade"] = "next_trade"
     """``last_trade`` fills at the price that the strategy sees: only to show what that would invent."""
-    execution: Literal["taker", "maker_then_hedge"] = "taker"
+    execution: Execution = "taker"
     """``taker``: both legs take what is offered. ``maker_then_hedge``: one leg rests in the book for an hour, the other
     is taken when it is filled (``maker``); what protects, is liquidated or ends with the data always takes."""
     maker: MakerSettings = MakerSettings()
@@ -238,11 +241,13 @@ class EngineSettings(Settings):
 
     @field_validator("liquidity", mode="before")
     @classmethod
-    def _no_sure_maker(cls, _: Any) -> Any:
-        raise ValueError(
-            "no setting any more: the maker's fee on fills that are sure invents about 6 bps "
-            "an entry; set execution to maker_then_hedge for orders that may be missed, or leave it at taker"
-        )
+    def _no_sure_maker(cls, value: Any) -> Any:
+        if value is not None:
+            raise ValueError(
+                "no setting any more: the maker's fee on fills that are sure invents about 6 bps an entry; set "
+                "execution to maker_then_hedge for orders that may be missed, or leave it at taker"
+            )
+        return value
 
     @model_validator(mode="after")
     def _leverage_needs_liquidation(self) -> Self:

@@ -17,7 +17,7 @@ from engine.market.data import MarketData
 from engine.market.outages import Outage, silenced
 from engine.observation.features import Tables, build_tables
 from engine.observation.opportunities import OpportunityBuilder
-from engine.settings import EngineSettings, SpreadModel
+from engine.settings import EngineSettings, Execution, SpreadModel
 
 SomeSettings = TypeVar("SomeSettings", bound=EngineSettings)
 ONLY_RULES = frozenset({"initial_capital_usd", "position_size_usd", "max_position_loss_pct", "latency_hours"})
@@ -66,6 +66,10 @@ class World(OpportunityBuilder, Generic[SomeSettings]):
         """Where no spread is quoted fills cross what this model says."""
         return self.under(spread_by(self.settings, model))
 
+    def executed_by(self, execution: Execution) -> World[SomeSettings]:
+        """Orders are filled in this way. Raises ``SettingsError`` where the market does not know what that needs."""
+        return self.under(executed_by(self.settings, execution))
+
     def silenced(self, outages: Sequence[Outage], *, since: int = 0) -> World[SomeSettings]:
         """The same rules on a market in which exchanges fall silent; features are made from row ``since`` on."""
         tape = prepare(silenced(self.tape.market, outages), self.settings)
@@ -96,6 +100,11 @@ def dearer(settings: SomeSettings, multiple: float) -> SomeSettings:
 def spread_by(settings: SomeSettings, model: SpreadModel) -> SomeSettings:
     """The settings of ``World.spread_by``."""
     return settings.model_copy(update={"spread_model": model})
+
+
+def executed_by(settings: SomeSettings, execution: Execution) -> SomeSettings:
+    """The settings of ``World.executed_by``."""
+    return settings.model_copy(update={"execution": execution})
 
 
 def ruled(tape: Tape, settings: EngineSettings) -> Tape:

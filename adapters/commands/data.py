@@ -11,6 +11,7 @@ COMMANDS = {
     "fetch": ("adapters.commands.data_fetch", "Download raw candles and settlements from exchanges."),
     "fit-scaler": ("adapters.commands.data_fit_scaler", "Fit a feature scaler on the training window."),
     "fit-spreads": ("adapters.commands.data_fit_spreads", "Fit the table of spreads by volume on recorded quotes."),
+    "import": ("adapters.commands.data_import", "Bring data that another program recorded into raw tables."),
     "inspect": ("adapters.commands.data_inspect", "Show what a data set holds."),
     "sample": ("adapters.commands.data_sample", "Generate the synthetic sample data set."),
     "split": ("adapters.commands.data_split", "Set the train, validation and test windows."),

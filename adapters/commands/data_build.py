@@ -15,10 +15,10 @@ FINDINGS_SHOWN = 3
 
 
 @click.command(name="build")
-@click.argument("raw", type=click.Path(path_type=Path))
+@click.argument("raw", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the new data set.")
 @click.option("--name", help="Name of the data set; default: the name of its folder.")
-@click.option("--source", help="Where the data is from; default: the raw folder.")
+@click.option("--source", help="Where the data is from; default: the raw folders.")
 @click.option("--replace", is_flag=True, help="Replace a data set that stands at --out.")
 @click.option("--symbols", help="Only these coins, separated by commas: BTCUSDT,ETH/USDT:USDT.")
 @click.option("--exclude", help="All coins but these.")
@@ -28,16 +28,17 @@ FINDINGS_SHOWN = 3
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated.")
 @window_options
 def command(**options: Any) -> None:
-    """Make a data set from the raw tables prices_1h.parquet and funding.parquet in the folder RAW.
+    """Make a data set from the raw tables prices_1h.parquet and funding.parquet in the folder RAW, or in several.
 
-    Without a window option the hours are split 70/15/15 with 48 h between the parts. What cannot be used is left out,
-    with one line for each leg and reason; what the gate does not believe (limits: `gate` in configs/default.yaml) is
-    unknown, counted and named; what `arb data validate` finds in the result is shown at the end.
+    Rows of several folders add up: the same row counts once, rows that contradict each other are left out. Without a
+    window option the hours are split 70/15/15 with 48 h between the parts. What cannot be used is left out, with one
+    line for each leg and reason; what the gate does not believe (limits: `gate` in configs/default.yaml) is unknown,
+    counted and named; what `arb data validate` finds in the result is shown at the end.
 
     \b
     Examples:
       arb data build raw --out runs/market
-      arb data build raw --out runs/market --exclude LUNAUSDT,1000PEPEUSDT
+      arb data build raw/binance raw/bybit --out runs/market --exclude LUNAUSDT,1000PEPEUSDT
       arb data build raw --out runs/market --train-to 2025-01-31T23:00Z \\
         --validate-from 2025-02-03T00:00Z --validate-to 2025-03-31T23:00Z \\
         --test-from 2025-04-03T00:00Z

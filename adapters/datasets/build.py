@@ -7,7 +7,7 @@ only its open, as ``fill_price(t)``. So nothing that a strategy may see at ``t``
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,8 +20,9 @@ from adapters.datasets.hourly_intervals import hourly_intervals
 from adapters.datasets.instruments import with_instruments
 from adapters.datasets.layout import INSTRUMENTS_FILE, DatasetInfo
 from adapters.datasets.left_out import LeftOut, Place
+from adapters.datasets.raw_marks import with_marks
 from adapters.datasets.raw_notices import read_notices
-from adapters.datasets.raw_tables import FUNDING_FILE, PRICES_FILE, read_bars, read_settlements
+from adapters.datasets.raw_tables import FUNDING_FILE, PRICES_FILE, hash_of_raw, read_bars, read_settlements
 from adapters.datasets.selection import EVERYTHING, Selection
 from adapters.datasets.table_findings import leave_out_what_is_certain
 from adapters.datasets.unused_rows import settlements_outside, without_frozen
@@ -38,7 +39,7 @@ VOLUME_BARS = 24
 
 
 def build_dataset(
-    raw: Path,
+    raw: Path | Sequence[Path],
     out: Path,
     *,
     name: str,
@@ -51,7 +52,7 @@ def build_dataset(
     also_write: Callable[[MarketData, Path], object] | None = None,
     progress: Progress | None = None,
 ) -> tuple[DatasetInfo, list[str]]:
-    """Build the data set ``out`` from the raw folder, whole or not at all.
+    """Build the data set ``out`` from a raw folder or several, whose rows add up, whole or not at all.
 
     Without ``windows`` the default split is written (none when the data is too short for it). ``also_write`` adds
     files of its own to the folder before it appears. What cannot be used goes to ``left`` (by default nothing may); a
@@ -60,23 +61,26 @@ def build_dataset(
     tables that cannot be used at all and ``UserError`` for a bad target or bad windows.
     """
     left = left or LeftOut()
+    folders = (raw,) if isinstance(raw, Path) else tuple(raw)
+    origin = " and ".join(map(str, folders))
     # Before minutes of reading and not after them.
     refuse_target(out, replace=replace, made_by="arb data build")
     tell = progress or (lambda *_: None)
     tell("reading raw tables", 0, 2)
-    bars = read_bars(raw / PRICES_FILE, left, selection)
+    bars = read_bars([folder / PRICES_FILE for folder in folders], left, selection)
     tell("reading raw tables", 1, 2)
-    settlements = read_settlements(raw / FUNDING_FILE, left, selection)
+    settlements = read_settlements([folder / FUNDING_FILE for folder in folders], left, selection)
     tell("reading raw tables", 2, 2)
-    bars, settlements, frozen = without_frozen(bars, settlements, origin=str(raw / PRICES_FILE))
-    market = market_from_raw(bars, settlements, origin=str(raw), left=left)
+    bars, settlements, frozen = without_frozen(bars, settlements, origin=origin)
+    market = market_from_raw(bars, settlements, origin=origin, left=left)
     # Before the gate, in which a leg of another unit would speak against the right ones.
-    market = leave_out_what_is_certain(market, left, str(raw))
+    market = leave_out_what_is_certain(market, left, origin)
+    market = with_marks(market, folders, left, selection)
     market, refusals = gate_market(market, gate or GateSettings())
-    notices = read_notices(raw, bars, market, left)
+    notices = read_notices(folders, bars, market, left)
     market = with_delistings(market, notices)
     # Rows of legs that are left out, or were never asked for, say nothing about this data set.
-    market, _ = with_instruments(market, raw / INSTRUMENTS_FILE)
+    market, _ = with_instruments(market, [folder / INSTRUMENTS_FILE for folder in folders])
     first, last = time_of(int(market.hours[0])), time_of(int(market.hours[-1]))
     chosen = default_windows(first, last) if windows is None else windows.over({}, first, last)
     unused = [*frozen, *settlements_outside(bars, settlements), *lines_of(refusals)]
@@ -91,6 +95,7 @@ def build_dataset(
         how_made="arb data build; price: close of the bar before the hour, fill_price: open of the bar at it",
         windows=chosen,
         delistings=notices,
+        raw_sha256=hash_of_raw(folders),
         frozen_bars_left_out=True,
     )
     write_dataset(market, out, info, replace=replace, also_write=also_write, progress=progress)

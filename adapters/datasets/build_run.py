@@ -23,7 +23,7 @@ from adapters.naming.names import name_of_folder
 class BuildRequest:
     """What is asked for; None means the default that the command states."""
 
-    raw: Path
+    raw: tuple[Path, ...]
     out: Path
     name: str | None
     source: str | None
@@ -55,7 +55,8 @@ def build(asked: BuildRequest, edges: WindowEdges | None, progress: Progress | N
         also_write = partial(write_opportunities, progress=progress)
     info, warnings = build_dataset(
         asked.raw, asked.out, name=name_of_folder(asked.name, asked.out.resolve().name),
-        source=asked.source or str(asked.raw), windows=edges, replace=asked.replace, left=left, selection=selection,
+        source=asked.source or " and ".join(map(str, asked.raw)),
+        windows=edges, replace=asked.replace, left=left, selection=selection,
         gate=load_settings(asked.config, asked.overrides).gate, progress=progress, also_write=also_write,
     )  # fmt: skip
     return Built(asked.out, info, warnings, list(left.lines()), validate(asked.out))

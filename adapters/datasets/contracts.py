@@ -47,6 +47,7 @@ def joined(table: pd.DataFrame, kind: Table, left: LeftOut, file: str) -> pd.Dat
     Copies are dropped; contracts that follow each other are put end to end, with a note; a leg of which the contracts
     contradict each other is left out.
     """
+    table = _spelled_alike(table)
     counts = table.groupby(LEG)["contract"].nunique()
     for coin, exchange in counts.index[counts > 1]:
         leg: Leg = (str(coin), str(exchange))
@@ -62,6 +63,15 @@ def joined(table: pd.DataFrame, kind: Table, left: LeftOut, file: str) -> pd.Dat
             left.note(f"joined: {coin} on {exchange}: {told}")
         table = table.drop(rows.index.difference(kept))
     return table
+
+
+def _spelled_alike(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with one spelling of each contract: kPEPE and KPEPE are one, and two sources may differ there."""
+    spellings: dict[str, str] = {}
+    usual = {name: spellings.setdefault(str(name).upper(), name) for name in table["contract"].unique()}
+    if all(name == spelled for name, spelled in usual.items()):
+        return table
+    return table.assign(contract=table["contract"].map(usual))
 
 
 def _one_at_a_time(rows: pd.DataFrame, kind: Table) -> tuple[pd.Index, str]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from adapters.datasets.findings import hour_text
+from adapters.datasets.layout import INSTRUMENTS_FILE
 from adapters.naming.exchanges import checked_exchange
 from adapters.naming.names import plain, shown
 from adapters.naming.symbols import symbol_among
@@ -72,9 +73,7 @@ def read_instruments(path: Path, symbols: Collection[str] = ()) -> list[Instrume
         if problem is not None:
             raise DataError(problem, file=str(path), coin=f"{plain(name)} on {row.exchange}")
         rows.append(row)
-    rows.sort(key=lambda row: row[:3])
-    _refuse_two_of_one_date(rows, path)
-    return rows
+    return _one_of_a_date(rows, path)
 
 
 def _names(table: pa.Table, column: str, path: Path) -> list[str]:
@@ -97,30 +96,34 @@ def _problem(time: int, rules: Sequence[float]) -> str | None:
     return None
 
 
-def _refuse_two_of_one_date(rows: Sequence[InstrumentRow], path: Path) -> None:
-    for i, row in enumerate(rows[1:]):
-        if row[:3] == rows[i][:3]:
+def _one_of_a_date(rows: Iterable[InstrumentRow], path: Path) -> list[InstrumentRow]:
+    """The rows by leg and date. Raises ``DataError`` for two of one date that do not say the same."""
+    found: dict[tuple[Any, ...], InstrumentRow] = {}
+    for row in rows:
+        if not np.array_equal(found.setdefault(row[:3], row).rules, row.rules, equal_nan=True):
             when = hour_text(row.since_hour * HOUR_MS)
-            raise DataError("two rows of one date; keep one", file=str(path), coin=_leg(row), hour=when)
+            raise DataError("two different rows of one date; keep one", file=str(path), coin=_leg(row), hour=when)
+    return [found[key] for key in sorted(found)]
 
 
 def _leg(row: InstrumentRow) -> str:
     return f"{row.symbol} on {row.exchange}"
 
 
-def with_instruments(market: MarketData, path: Path) -> tuple[MarketData, tuple[str, ...]]:
-    """The market with the rules in a file, if it is there, and a note on rows of legs that the market does not have.
+def with_instruments(market: MarketData, paths: Sequence[Path]) -> tuple[MarketData, tuple[str, ...]]:
+    """The market with the rules in those of the files that are there, and a note on rows of legs that it does not have.
 
-    Raises ``DataError`` like ``read_instruments``.
+    Raises ``DataError`` like ``read_instruments``, and for two files that contradict each other.
     """
-    if not path.exists():
+    present = [path for path in paths if path.exists()]
+    if not present:
         return market, ()
     legs = {market.leg_name(leg): leg for leg in range(market.legs)}
-    rows = read_instruments(path, market.symbols)
+    rows = _one_of_a_date((row for path in present for row in read_instruments(path, market.symbols)), present[-1])
     known = sorted((legs[row[:2]], *row[2:]) for row in rows if row[:2] in legs)
     others = sorted({_leg(row) for row in rows if row[:2] not in legs})
     more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-    notes = (f"{path.name}: not used, since no price of it is here: {others[0]}{more}",) if others else ()
+    notes = (f"{INSTRUMENTS_FILE}: not used, since no price of it is here: {others[0]}{more}",) if others else ()
     if not known:
         return market, notes
     leg, since, *rules = zip(*known, strict=True)

@@ -154,6 +154,8 @@ class DatasetInfo(Settings):
     how_made: str
     windows: dict[WindowName, NamedWindow] = Field(default_factory=dict)
     delistings: tuple[Delisting, ...] = ()
+    raw_sha256: str = ""
+    """Of all raw tables that it was made from; empty where none were."""
     frozen_bars_left_out: bool = False
     """Whether the bars that it was made from were searched for frozen ones; else loading judges by hourly prices."""
 
@@ -186,7 +188,7 @@ def read_info(dataset: Path) -> DatasetInfo:
 def write_info(dataset: Path, info: DatasetInfo) -> None:
     """Write ``dataset.yaml``, whole or not at all."""
     values = info.model_dump(mode="json", by_alias=True)
-    for name in ("delistings", "frozen_bars_left_out"):
+    for name in ("delistings", "raw_sha256", "frozen_bars_left_out"):
         if not values[name]:
             del values[name]
     with replacing_file(dataset / INFO_FILE) as aside:

@@ -157,7 +157,7 @@ def _read(
     if instruments is not None:
         from adapters.datasets.instruments import with_instruments
 
-        market, more = with_instruments(market, instruments)
+        market, more = with_instruments(market, [instruments])
         notes += more
     _freeze(market)
     # Without refusals the facts are those of the files, whatever the limits were.

@@ -111,7 +111,7 @@ def _whole_findings(dataset: Path, info: DatasetInfo | None) -> list[Finding]:
         findings = [Finding("warning", "price history", note, str(dataset / PRICE_FOLDER)) for note in left_out]
         if info is not None:
             file = dataset / INSTRUMENTS_FILE
-            market, notes = with_instruments(market, file)
+            market, notes = with_instruments(market, [file])
             findings += [Finding("warning", "instruments", note, str(file)) for note in notes]
         market, refusals = gate_market(market, limits)
         opportunities = opportunities_path(dataset)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,19 +52,23 @@ def listings(exchange: str, markets: Iterable[Mapping[str, Any]], quirks: Quirks
     Of several the preferred quote currency wins, then the smallest multiplier.
     """
     best: dict[str, Listing] = {}
-    for market in markets:
-        if not _is_live_perpetual(market, quirks):
-            continue
-        try:
-            listing = _listing(exchange, market, quirks)
-        except (KeyError, TypeError):
-            continue  # a row that names no contract must not cost the exchange's other coins
-        if not is_a_coin(listing.coin):
-            continue
+    live = (market for market in markets if _is_live_perpetual(market, quirks))
+    for listing in contracts(exchange, live, quirks):
         rival = best.get(listing.coin)
         if rival is None or _preference(listing, quirks) < _preference(rival, quirks):
             best[listing.coin] = listing
     return best
+
+
+def contracts(exchange: str, markets: Iterable[Mapping[str, Any]], quirks: Quirks) -> Iterator[Listing]:
+    """The contracts of a list of markets whose names keep the rule, whatever they are and whether they still trade."""
+    for market in markets:
+        try:
+            listing = _listing(exchange, market, quirks)
+        except (KeyError, TypeError):
+            continue  # a row that names no contract must not cost the exchange's other coins
+        if is_a_coin(listing.coin):
+            yield listing
 
 
 def _is_live_perpetual(market: Mapping[str, Any], quirks: Quirks) -> bool:

@@ -13,7 +13,8 @@ from adapters.exchanges.calls import Caller, in_one_line
 from adapters.exchanges.clients import Clients, Clock, machine_milliseconds, sharing
 from adapters.exchanges.coins import Listing
 from adapters.exchanges.fields import is_level, look_up
-from adapters.exchanges.leg_source import LegHistory, LegSource, Wanted
+from adapters.exchanges.leg_history import LegHistory
+from adapters.exchanges.leg_source import LegSource, Wanted
 from adapters.exchanges.quirks import QUIRKS, Quirks
 from adapters.exchanges.quotes import Collection, ExchangeOutcome, Quote
 from adapters.exchanges.reading import read_quote, unreadable

@@ -8,21 +8,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adapters.datasets.raw_tables import FUNDING_FILE, PRICES_FILE
 from adapters.datasets.selection import Selection, selection_of, symbols_of
 from adapters.exchanges.clients import Clock, machine_milliseconds
 from adapters.exchanges.coins import Listing
 from adapters.exchanges.fetch_report import report_of
 from adapters.exchanges.history import ExchangeHistory, Watcher, fetch_history
 from adapters.exchanges.instrument_store import record_instruments
-from adapters.exchanges.leg_source import LegHistory, Wanted
+from adapters.exchanges.leg_history import LegHistory
+from adapters.exchanges.leg_source import Wanted
 from adapters.exchanges.notice_store import record_notices
 from adapters.exchanges.ranking import top_symbols
 from adapters.exchanges.raw_store import PARTS, RawStore
 from adapters.exchanges.settings import ExchangesSettings
 from adapters.naming.symbols import coin_of, symbol_of
 from adapters.storage.atomic import replacing_file
-from adapters.storage.giving_way import check_parents
 from engine.errors import ArbError, DataError, UserError
 
 REPORT_FILE = "fetch_report.json"
@@ -57,8 +56,8 @@ async def download(
     ``tell`` gets a line for everything that a person should know. Raises ``UserError`` for a request that makes no
     sense and ``ArbError`` when no coins could be chosen; an exchange that fails is in the report.
     """
-    check_folder(request.folder)
     store = RawStore(request.folder)
+    store.check(REPORT_FILE)
     symbols = await _chosen_symbols(request, clock, tell)
     watcher = StoringWatcher(store, progress)
     wanted = Wanted(request.since, request.until)
@@ -76,16 +75,6 @@ async def download(
     report = report_of(list(found.values()), request.since, request.until, refused, left_out=left_out, now=now)
     write_json(request.folder / REPORT_FILE, {**report, "rows": rows})
     return report
-
-
-def check_folder(folder: Path) -> None:
-    """Raise ``UserError`` when it can be no folder of raw tables, or holds some that were not made of parts."""
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is no folder; give another --out")
-    check_parents(folder)
-    for path in (folder / name for name in (PRICES_FILE, FUNDING_FILE, REPORT_FILE)):
-        if (path.exists() or path.is_symlink()) and not (folder / PARTS).is_dir():
-            raise UserError(f"{path} exists already and is not from `arb data fetch`; give another --out")
 
 
 class StoringWatcher(Watcher):

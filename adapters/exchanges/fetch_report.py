@@ -8,7 +8,7 @@ from typing import Any
 
 from adapters.datasets.settlement_intervals import Gap, bar_gaps, intervals_in_force
 from adapters.exchanges.history import ExchangeHistory
-from adapters.exchanges.leg_source import LegHistory
+from adapters.exchanges.leg_history import LegHistory
 from adapters.exchanges.raw_gate import Refused
 from adapters.gate.refusals import NAMED, Refusal
 from adapters.storage.stamps import HOUR_MS

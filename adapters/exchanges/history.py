@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from adapters.exchanges.calls import Caller, in_one_line
 from adapters.exchanges.clients import Clients, Clock, sharing
 from adapters.exchanges.coins import Listing
-from adapters.exchanges.leg_source import LegHistory, LegSource, Wanted
+from adapters.exchanges.leg_history import LegHistory
+from adapters.exchanges.leg_source import LegSource, Wanted
 from adapters.exchanges.settings import ExchangesSettings
 from adapters.gate.limits import GateSettings
 from adapters.naming.symbols import coin_of

@@ -4,37 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from adapters.datasets.settlement_intervals import intervals_in_force
 from adapters.exchanges.calls import Caller
-from adapters.exchanges.coins import Listing
+from adapters.exchanges.leg_history import LegHistory
 from adapters.exchanges.paging import Ask, Row, Rows, has_any, holes, page_through
 from adapters.exchanges.quirks import QUIRKS, Quirks
 from adapters.exchanges.rows import RowReader
 from adapters.gate.limits import GateSettings
-from adapters.gate.refusals import Refusal
 from adapters.storage.stamps import HOUR_MS, TOLERANCE_MS
 
 LONGEST_USUAL_INTERVAL_HOURS = 8
 JOIN_HOLES_MS = 100 * HOUR_MS
 BARS_ARE_FINAL_AFTER_MS = 10_000  # the bar of an hour still changes for moments after its end
-
-
-@dataclass
-class LegHistory:
-    """One leg. Prices are per listed unit (divide by ``listing.multiplier``), volume in listed units.
-
-    ``bars``: rows of (open time, open, high, low, close, volume), finished hours only. ``settlements``: rows of
-    (instant as of ``settled_at``, settled rate). Times in ms. ``refused``: rows that no such row can be.
-    """
-
-    listing: Listing
-    bars: Rows = field(default_factory=Rows)
-    settlements: Rows = field(default_factory=Rows)
-    error: str | None = None
-    refused: dict[tuple[str, int], Refusal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from adapters.datasets.raw_notices import NOTICE_COLUMNS, NOTICES_FILE
+from adapters.datasets.raw_notices import NOTICE_COLUMNS
+from adapters.datasets.raw_tables import NOTICES_FILE
 from adapters.exchanges.coins import Listing
 from adapters.storage.atomic import replacing_file
 from engine.errors import DataError

@@ -6,9 +6,10 @@ import re
 import unicodedata
 from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 
-from adapters.naming.names import LONGEST, checked_name, shown
+from adapters.naming.names import LONGEST, MARKS, checked_name, shown
 from engine.errors import UserError
 
 QUOTE = "USDT"
@@ -22,6 +23,10 @@ MILLION = re.compile(r"1M([A-Z][A-Z0-9]{2,})")  # 1MBABYDOGE (binance)
 KILO = re.compile(r"k([A-Z][A-Z0-9]*)")  # kPEPE (hyperliquid); the small letter is what tells it from KAS
 NOT_SCALED = frozenset({"1000X"})  # a coin that is really called so
 OTHER_NAMES = {"XBT": "BTC"}
+KILO_IN_CAPITALS = {
+    "hyperliquid": frozenset({"KPEPE", "KSHIB", "KBONK", "KLUNC", "KFLOKI", "KDOGS", "KNEIRO"}),
+}
+"""By exchange the names that ccxt writes in capitals though a small k stands before a coin; KAS and KAITO are coins."""
 
 _QUOTE = f"(?P<quote>{'|'.join(QUOTES)})"
 # In this order: the later patterns would take a separator or a quote currency for part of the coin.
@@ -29,12 +34,23 @@ _SPELLINGS = tuple(
     re.compile(rf"(?P<coin>{coin}){rest}", re.IGNORECASE)
     for coin, rest in (
         (r"[^/:]+", rf"/{_QUOTE}(?::(?P=quote))?"),  # BTC/USDT, BTC/USDT:USDT
+        (r"[^/:]+", rf"[-_]{_QUOTE}[-_](?P=quote)"),  # BTC_USDT_USDT (files of freqtrade)
         (r"[^/:]+", rf"[-_]{_QUOTE}"),  # BTC-USDT, BTC_USDT
         (r"[^/:]+?", rf"{_QUOTE}M?"),  # BTCUSDT; XBTUSDTM (kucoin)
         (r"[^/:_.-]+", ""),  # BTC
     )
 )
 _MARKET = re.compile(r"(?:[-_](?:SWAP|PERP|PERPETUAL)|\.P)$", re.IGNORECASE)  # BTC-USDT-SWAP, BTCUSDT.P
+
+
+@dataclass(frozen=True)
+class Contract:
+    """A linear perpetual as a name says it: one coin is ``1 / multiplier`` of a listed unit."""
+
+    coin: str  # PEPE
+    multiplier: int  # 1000
+    listed: str  # 1000PEPE/USDT:USDT, as ccxt writes it
+    quote: str
 
 
 def symbol_of(coin: str) -> str:
@@ -49,6 +65,39 @@ def coin_of(symbol: str) -> str:
     USDC too, and scaled names such as ``1000PEPEUSDT``. Raises ``UserError`` for anything else: dated contracts, other
     quote currencies, names that break the rule for names.
     """
+    return _read(symbol)[0]
+
+
+def contract_of(name: str, exchange: str, quote: str = QUOTE) -> Contract:
+    """The contract that a name of an exchange means, in the spellings of ``coin_of``; ``quote`` where it says none.
+
+    Raises ``UserError`` like ``coin_of``.
+    """
+    coin, written, stated = _read(name)
+    multiplier = split_name(written)[1]
+    if in_capitals(written) in KILO_IN_CAPITALS.get(exchange, ()):
+        coin, multiplier = in_capitals(written)[1:], 1000
+    base = OTHER_NAMES.get(in_capitals(written), in_capitals(written))
+    settled = (stated or quote).upper()
+    return Contract(coin, multiplier, f"{base}/{settled}:{settled}", settled)
+
+
+def contract_in(text: str) -> str | None:
+    """Of a file name the part that names a contract with its quote currency; None where no part does."""
+    parts = re.split(r"([-_. ]+)", text)
+    ranges = [(i, j) for i in range(0, len(parts), 2) for j in range(i + 1, len(parts) + 1, 2)]
+    for i, j in sorted(ranges, key=lambda span: span[0] - span[1]):
+        name = "".join(parts[i:j])
+        with suppress(UserError):
+            coin, written, quote = _read(name)
+            # A coin with a mark in it is rather a word of the file's name and a coin.
+            if quote is not None and not any(mark in written or mark in coin for mark in MARKS):
+                return name
+    return None
+
+
+def _read(symbol: str) -> tuple[str, str, str | None]:
+    """(coin, base as it is written, quote where it stands there) of a symbol."""
     text = unicodedata.normalize("NFC", symbol).strip()
     spelled = _MARKET.sub("", text)
     found = next((match for pattern in _SPELLINGS if (match := pattern.fullmatch(spelled))), None)
@@ -59,7 +108,7 @@ def coin_of(symbol: str) -> str:
     # A coin that is a scaled name once more (1000 times 1000) could not be read back as itself.
     if is_inverse or not written or _is_no_coin(written, quote) or split_name(coin)[0] != coin:
         raise UserError(f"symbol {shown(symbol)} is not of the form BTCUSDT, BTC or BTC/USDT:USDT")
-    return checked_name(OTHER_NAMES.get(coin, coin), "coin")
+    return checked_name(OTHER_NAMES.get(coin, coin), "coin"), written, quote
 
 
 def symbol_among(name: str, symbols: Collection[str]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from adapters.datasets.hourly_intervals import intervals_of_hours, shown_intervals
 from adapters.exchanges.history import ExchangeHistory
-from adapters.exchanges.leg_source import LegHistory
+from adapters.exchanges.leg_history import LegHistory
 from adapters.exchanges.paging import Row
 from adapters.exchanges.quotes import ExchangeOutcome
 from adapters.gate.frozen import frozen_bars

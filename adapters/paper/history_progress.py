@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable
 
 from adapters.exchanges.history import Watcher
-from adapters.exchanges.leg_source import LegHistory
+from adapters.exchanges.leg_history import LegHistory
 
 Progress = Callable[[str, int, int], None]
 """(exchange, coins done, coins)."""

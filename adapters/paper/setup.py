@@ -58,7 +58,15 @@ class Player:
 
 
 def prepare_player(name: str, settings: ArbSettings, models: Sequence[str], seed: int) -> Player:
-    """Build a strategy as a backtest does. Raises ``UserError`` for unknown names, parameters and models."""
+    """Build a strategy as a backtest does. Raises ``UserError`` for unknown names, parameters and models.
+
+    Orders that rest are refused: which of them would have been filled shows in bars, which no hour knows as it comes.
+    """
+    if settings.execution != "taker":
+        raise UserError(
+            f"execution = {settings.execution!r}: paper trading fills as a taker, since it sees quotes and not which "
+            "resting orders were reached; leave it at taker, backtests know the other"
+        )
     strategy_class = load_strategy_class(name)
     loaded = _models(models, settings) if strategy_class.policies else ()
     if models and not strategy_class.policies:
@@ -143,6 +151,7 @@ def reopened(folder: Path, facts: Mapping[str, Any]) -> Journal | None:
 
 def check_unchanged(folder: Path, kept: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """Raises ``UserError`` for the first fact in which a state differs from what is wanted now."""
+    kept = {**kept, "settings": _of_today(kept.get("settings") or {})}
     for name, complaint in UNCHANGING.items():
         # What is kept went through JSON, where tuples are lists: what is wanted takes the same way.
         if name in wanted and not _same(kept.get(name), json.loads(json.dumps(wanted[name]))):
@@ -154,7 +163,7 @@ def _same(kept: Any, wanted: Any) -> bool:
     if isinstance(kept, list) and isinstance(wanted, list):
         return len(kept) == len(wanted) and all(map(_same, kept, wanted))
     if isinstance(kept, Mapping) and isinstance(wanted, Mapping):
-        return all(key in wanted and wanted[key] == value for key, value in kept.items())
+        return all(key in wanted and _same(value, wanted[key]) for key, value in kept.items())
     return bool(kept == wanted)
 
 
@@ -177,7 +186,14 @@ def session_of(journal: Journal, player: Player, *, excuse_errors: bool) -> Sess
 def settings_of(meta: Mapping[str, Any]) -> ArbSettings:
     """The settings that a state was started with."""
     parameters = {meta["strategy"]["name"]: meta["strategy"]["parameters"]}
-    return parse_settings(ArbSettings, {**meta["settings"], "strategies": parameters}, origin="stored settings")
+    stored = {**_of_today(meta["settings"]), "strategies": parameters}
+    return parse_settings(ArbSettings, stored, origin="stored settings")
+
+
+def _of_today(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of a state without what older versions stored and nobody can set any more."""
+    # It could only be "taker", which ``execution`` says now.
+    return {name: value for name, value in settings.items() if name != "liquidity"}
 
 
 def legs_market(journal: Journal) -> MarketData:

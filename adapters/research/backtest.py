@@ -18,6 +18,7 @@ from adapters.research.dearer_costs import (
     other_spread,
     spread_metric,
     under_other_spread,
+    with_takers,
     write_stress,
 )
 from adapters.research.entries import FILE as ENTRIES
@@ -32,8 +33,10 @@ from adapters.storage.giving_way import unfamiliar, unsigned
 from adapters.storage.json_files import read_object
 from adapters.storage.run_files import folder_name, write_run
 from adapters.storage.saved_run import REPORT, RUN_FILES
+from engine.accounting.books import NoteKind, Reason
 from engine.analysis.assumed_funding import assumed_words
 from engine.analysis.metrics import Metrics
+from engine.analysis.resting_orders import resting_orders
 from engine.analysis.significance import Significance
 from engine.windows import Window
 from engine.worlds import World
@@ -71,6 +74,8 @@ class BacktestJob:
     names: Sequence[str]
     other_spreads: World[ArbSettings]
     """The same market under the other model of spreads."""
+    takers: World[ArbSettings] | None
+    """The same market where nothing rests; None when nothing does."""
 
     @property
     def times(self) -> tuple[datetime, datetime]:
@@ -97,6 +102,11 @@ def under_other_spreads(world: World[ArbSettings]) -> World[ArbSettings]:
     return world.spread_by(other_spread(world.settings))
 
 
+def where_nothing_rests(world: World[ArbSettings]) -> World[ArbSettings] | None:
+    """The market in which a run of orders that rest is played once more; None for a run of takers."""
+    return None if world.settings.execution == "taker" else world.executed_by("taker")
+
+
 def run_strategy(job: BacktestJob, player: Player, folder: Path) -> Outcome:
     """Play a strategy and write the files of its run, but for the report, into a folder that is made."""
     played = job.play(player.name, player, job.world, job.window)
@@ -115,12 +125,13 @@ def run_strategy(job: BacktestJob, player: Player, folder: Path) -> Outcome:
     )  # fmt: skip
     write_significance(folder, found)
     delayed = _delayed(job, played)
+    takers = None if job.takers is None else with_takers(player, job.takers, job.window, job.play)
     if job.inputs:
         stress = cost_stress(player, job.inputs.worlds, job.window, job.play, played.metrics)
-        write_stress(folder, stress, None if delayed is None else delayed.metrics, {model: crossed})
+        write_stress(folder, stress, None if delayed is None else delayed.metrics, {model: crossed}, takers)
         write_references(folder, job.inputs.references)
         write_entries(folder, played.records, played.world)
-    return Outcome(metrics, found, _remarks(job, played, delayed))
+    return Outcome(metrics, found, [*_remarks(job, played, delayed), *_about_resting(played, takers)])
 
 
 def backtest_only(folder: Path) -> str | None:
@@ -163,3 +174,18 @@ def _remarks(job: BacktestJob, played: Played, delayed: Played | None) -> list[s
     if signs := signs_of(played, delayed):
         found.append(f"{name} looks like last-trade bounce: {'; '.join(signs)}")
     return found
+
+
+def _about_resting(played: Played, takers: Metrics | None) -> list[str]:
+    """How much rested in vain, and whether the result is more than the model of resting orders."""
+    if takers is None:
+        return []
+    notes = played.records.notes
+    rested = resting_orders(Reason(note["reason"]).name.lower() for note in notes[notes["kind"] == NoteKind.RESTED])
+    ours, theirs = played.metrics["pnl_pct_per_7d"], takers["pnl_pct_per_7d"]
+    if ours is None or theirs is None:
+        return []
+    line = f"{played.player.name}: {rested.words}; with takers alone P&L {theirs:+.3f} %/7d"
+    if (ours > 0) != (theirs > 0):
+        line += ": the sign of its P&L hangs on the model of resting orders"
+    return [line]

@@ -20,6 +20,7 @@ from adapters.research.backtest import (
     report_inputs,
     run_strategy,
     under_other_spreads,
+    where_nothing_rests,
 )
 from adapters.research.markets import prepare_dataset, window_of
 from adapters.research.players import Player, players_named, policies_for
@@ -106,6 +107,7 @@ def backtest(
             inputs,
             asked.names,
             under_other_spreads(world),
+            where_nothing_rests(world),
         )
         places = [aside if len(players) == 1 else aside / folder_name(one.name) for one in players]
         outcomes = {one.name: run_strategy(job, one, place) for one, place in zip(players, places, strict=True)}

@@ -1,4 +1,4 @@
-"""A run played again under dearer costs, under the other model of spreads, and with every fill an hour later."""
+"""A run played again: under dearer costs, the other model of spreads, with takers, and every fill an hour later."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from engine.worlds import AnyWorld
 FILE = "cost_stress.json"
 SPREAD_MODELS: tuple[SpreadModel, ...] = get_args(SpreadModel)
 MULTIPLES = (1.5, 2.0, 3.0)
+TAKERS = "takers"
 KEPT = (
     *("pnl_usd", "pnl_pct", "pnl_pct_per_7d", "sharpe", "max_drawdown_pct", "trades"),
     *("funding_usd", "price_pnl_usd", "fees_usd", "slippage_usd"),
@@ -71,14 +72,30 @@ def spread_metric(model: SpreadModel) -> str:
     return f"{model}_spread_pnl_pct_per_7d"
 
 
-def write_stress(folder: Path, stress: dict[str, Any], late: Metrics | None, spreads: Mapping[str, Metrics]) -> None:
+def with_takers(player: Player, world: AnyWorld, window: Window, play: Play) -> Metrics:
+    """The same player in ``world``, where nothing rests."""
+    return play(f"{player.name}, takers", player, world, window).metrics
+
+
+def write_stress(
+    folder: Path,
+    stress: dict[str, Any],
+    late: Metrics | None,
+    spreads: Mapping[str, Metrics],
+    takers: Metrics | None,
+) -> None:
     """``cost_stress.json``; ``late`` is None for what knows the future, whose plan would be another one.
 
-    ``spreads`` are metrics by the model of spreads that they were played under.
+    ``spreads`` are metrics by the model of spreads that they were played under; ``takers`` are None for a run in which
+    nothing rested.
     """
-    kept = None if late is None else {key: late[key] for key in KEPT}
-    other = {model: {key: metrics[key] for key in KEPT} for model, metrics in spreads.items()}
-    write_json(folder / FILE, {**stress, "one_hour_late": kept, "spread_model": other})
+    other = {model: _kept(metrics) for model, metrics in spreads.items()}
+    taken = {} if takers is None else {TAKERS: _kept(takers)}
+    write_json(folder / FILE, {**stress, "one_hour_late": late and _kept(late), "spread_model": other, **taken})
+
+
+def _kept(metrics: Metrics) -> dict[str, Any]:
+    return {key: metrics[key] for key in KEPT}
 
 
 def _row(multiple: float, metrics: Metrics) -> dict[str, Any]:

@@ -23,7 +23,8 @@ from adapters.exchanges.calls import Caller
 from adapters.exchanges.clients import Clients
 from adapters.exchanges.collector import Look
 from adapters.exchanges.history import ExchangeHistory
-from adapters.exchanges.leg_source import LegHistory, LegSource, Wanted
+from adapters.exchanges.leg_history import LegHistory
+from adapters.exchanges.leg_source import LegSource, Wanted
 from adapters.exchanges.quotes import Quote
 from adapters.exchanges.rows import RowReader
 from adapters.gate.limits import GateSettings

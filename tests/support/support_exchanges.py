@@ -10,7 +10,7 @@ from typing import Any
 from loopback.server import LoopbackServer
 from loopback.world import EXCHANGES, HOUR_MS, Leg, World, make_world
 
-from adapters.exchanges.leg_source import LegHistory
+from adapters.exchanges.leg_history import LegHistory
 from adapters.exchanges.paging import Row
 from adapters.exchanges.settings import ExchangesSettings, exchanges_settings
 from adapters.storage.stamps import settled_at

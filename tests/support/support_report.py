@@ -100,7 +100,7 @@ def add_extras(folder: Path, records: Records, tape: Tape) -> None:
     ]
     write_json(folder / "references.json", {"references": facts})
     rows = [{"multiple": multiple, **run.metrics} for multiple in (1.0, 1.5, 2.0, 3.0)]
-    write_stress(folder, {"costs": rows, "break_even_multiple": 2.5}, run.metrics, {"volume": run.metrics})
+    write_stress(folder, {"costs": rows, "break_even_multiple": 2.5}, run.metrics, {"volume": run.metrics}, None)
     write_entries(folder, records, OpportunityBuilder(tape))
     write_json(
         folder / "significance.json",

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from adapters.research.dearer_costs import FILE as STRESS
-from adapters.research.dearer_costs import KEPT
+from adapters.research.dearer_costs import KEPT, TAKERS
 from adapters.research.entries import FILE as ENTRIES
 from adapters.research.references import CURVES, FACTS, HINDSIGHT, PERSISTENT
 from adapters.storage.json_files import read_object
@@ -83,6 +83,7 @@ def _stress(path: Path) -> dict[str, Any]:
         "break_even_multiple": found.get("break_even_multiple"),
         "one_hour_late": None if late is None else known_metrics(late, KEPT),
         "spread_model": {str(model): known_metrics(row, KEPT) for model, row in spreads.items()},
+        TAKERS: known_metrics(found[TAKERS], KEPT) if TAKERS in found else None,
     }
 
 

@@ -8,7 +8,11 @@ import pandas as pd
 
 from adapters.reporting.page.numbers import count
 from adapters.storage.saved_run import SavedRun
+from engine.accounting.books import NoteKind
 from engine.analysis.assumed_funding import METRIC
+from engine.analysis.resting_orders import resting_orders
+
+RESTED = NoteKind.RESTED.name.lower()
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,24 @@ def counts(run: SavedRun) -> list[Count]:
             "Fills at the last trade", _whole(metrics["fills_at_last_trade"]),
             "no later trade was known, so the price on show stood in", f"of {count(fills, 'fill')}",
         ),
+        *_resting(run),
     ]  # fmt: skip
+
+
+def _resting(run: SavedRun) -> list[Count]:
+    """Only of runs whose orders rest."""
+    rested = resting_orders(run.notes.loc[run.notes["what"] == RESTED, "reason"])
+    if not rested.orders:
+        return []
+    meaning = "one leg waited for an hour and was filled wholly; the others were taken, given up or filled in part"
+    return [
+        Count(
+            "Orders filled at rest",
+            rested.wholly,
+            meaning,
+            f"of {count(rested.orders, 'order')}, {rested.partly} more in part",
+        )
+    ]
 
 
 def _share(assumed_pct: float | None) -> str:
@@ -64,7 +85,11 @@ def assumed_funding(run: SavedRun) -> pd.DataFrame:
 
 def refusals(run: SavedRun) -> pd.DataFrame:
     """Orders that were refused or cancelled: how many by what, order and reason, the most frequent first."""
-    found = run.notes.groupby(["what", "order", "reason"], as_index=False).agg(n=("time", "size"))
+    found = (
+        run.notes[run.notes["what"] != RESTED]
+        .groupby(["what", "order", "reason"], as_index=False)
+        .agg(n=("time", "size"))
+    )
     return found.sort_values("n", ascending=False, kind="stable", ignore_index=True)
 
 

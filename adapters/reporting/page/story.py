@@ -10,6 +10,7 @@ from adapters.reporting.page.attribution import FEES, PAID, RECEIVED, totals
 from adapters.reporting.page.extras import HINDSIGHT, PERSISTENT, Extras
 from adapters.reporting.page.numbers import count, interval, number, pct, usd
 from adapters.reporting.page.positions import best_trade_share
+from adapters.research.dearer_costs import TAKERS
 from adapters.storage.saved_run import SavedRun
 from engine.analysis.assumed_funding import assumed_words
 from engine.analysis.metrics import Metrics
@@ -205,6 +206,10 @@ def _survives(run: SavedRun, extras: Extras) -> Iterator[Remark]:
         f" {SPREADS[model]} it makes {pct(row['pnl_pct'])}." for model, row in others.items() if model in SPREADS
     )
     harder = [stress["costs"][1], *(row for model, row in others.items() if model == "volume")]
+    takers: Metrics | None = stress[TAKERS]
+    if takers is not None:
+        crossed += f" With takers alone it makes {pct(takers['pnl_pct'])}."
+        harder.append(takers)
     dies = (run.metrics["pnl_usd"] or 0.0) > 0 > min(row["pnl_usd"] or 0.0 for row in harder)
     played = f"Played again at dearer costs: {', '.join(rows)}."
     yield Remark(f"{even}{played}{crossed}{delayed}", "warn" if dies else "plain")

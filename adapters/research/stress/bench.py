@@ -14,7 +14,7 @@ from adapters.configuration.settings import ArbSettings
 from adapters.research.players import Player
 from adapters.research.playing import Played, play
 from adapters.research.stress.scenarios import Scenario
-from engine.accounting.books import Reason
+from engine.accounting.books import NoteKind, Reason
 from engine.accounting.records import Records
 from engine.accounting.tape import Tape
 from engine.analysis.metrics import Metrics
@@ -63,7 +63,8 @@ def outcome(played: Played, scenario: Scenario, real: Tape) -> Outcome:
     """The figures of a finished run; ``real`` is the tape without the outages of the scenario."""
     records, tape = played.records, played.world.tape
     phantom = _phantom_usd(records, tape, real) if scenario.outages else 0.0
-    exits, refused = _by_reason(records.trades), _by_reason(records.notes)
+    missed = records.notes[records.notes["kind"] != int(NoteKind.RESTED)]
+    exits, refused = _by_reason(records.trades), _by_reason(missed)
     naked = _naked_usd(records.trades, tape)
     return Outcome(played.player.name, scenario, played.metrics, exits, refused, phantom, naked)
 

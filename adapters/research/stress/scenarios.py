@@ -15,9 +15,9 @@ from engine.accounting.tape import Tape
 from engine.market.data import MarketData
 from engine.market.outages import Outage, scattered_outages
 from engine.windows import Window, time_of
-from engine.worlds import dearer, later, spread_by
+from engine.worlds import dearer, executed_by, later, spread_by
 
-COSTS, SPREADS, LATE, LEG_FAILURE, OUTAGE = "costs", "spreads", "late", "leg failure", "outage"
+COSTS, SPREADS, EXECUTION, LATE, LEG_FAILURE, OUTAGE = "costs", "spreads", "execution", "late", "leg failure", "outage"
 CAPITAL, LEVERAGE = "capital", "leverage"
 AS_IT_IS = "as it is"
 
@@ -52,6 +52,7 @@ def scenarios_of(
     return [
         *(costs(multiple, settings) for multiple in stress.costs.multiples),
         *_spreads(stress, settings),
+        *_execution(stress, settings, market),
         *_late(stress, settings),
         *_leg_failures(stress),
         *_outages(stress, market, window, seed),
@@ -71,6 +72,15 @@ def _spreads(stress: StressSettings, settings: ArbSettings) -> Iterator[Scenario
         if model != settings.spread_model:
             label = "spreads by 24 h volume" if model == "volume" else "fixed spreads"
             yield Scenario(SPREADS, label, changes={"spread_model": spread_by(settings, model).spread_model})
+
+
+def _execution(stress: StressSettings, settings: ArbSettings, market: MarketData) -> Iterator[Scenario]:
+    for execution in stress.execution.ways:
+        # Of bars without high and low nobody can say which resting orders were filled.
+        known = execution == "taker" or (market.high is not None and market.low is not None)
+        if known and execution != settings.execution:
+            label = "takers alone" if execution == "taker" else "one leg rests"
+            yield Scenario(EXECUTION, label, changes={"execution": executed_by(settings, execution).execution})
 
 
 def _late(stress: StressSettings, settings: ArbSettings) -> Iterator[Scenario]:

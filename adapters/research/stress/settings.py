@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from adapters.configuration.settings import CONFIGS, merge, read_yaml
-from engine.settings import NotNegative, Positive, Settings, SpreadModel, parse_settings
+from engine.settings import Execution, NotNegative, Positive, Settings, SpreadModel, parse_settings
 
 SHIPPED = CONFIGS / "stress.yaml"
 
@@ -28,6 +28,12 @@ class SpreadScenarios(Settings):
     """Models of spreads where none is quoted; that of the run itself is not played again."""
 
     models: tuple[SpreadModel, ...]
+
+
+class ExecutionScenarios(Settings):
+    """Ways in which orders are filled; that of the run itself is not played again."""
+
+    ways: tuple[Execution, ...]
 
 
 class LateScenarios(Settings):
@@ -69,6 +75,7 @@ class StressSettings(Settings):
 
     costs: CostScenarios
     spreads: SpreadScenarios
+    execution: ExecutionScenarios
     late: LateScenarios
     leg_failure: LegFailureScenarios
     outages: OutageScenarios

@@ -18,6 +18,7 @@ from support_cli import arb
 from support_datasets import info_of, small_market, stamp, window
 
 from adapters.configuration.settings import load_settings
+from adapters.datasets.load import load_dataset
 from adapters.datasets.write import write_dataset
 from adapters.storage.bundles import save_bundle
 from engine.observation.encoding import ObservationSpec, Scaler
@@ -650,6 +651,49 @@ def modules_after(code: str) -> set[str]:
     report = "print('\\n' + ' '.join(sorted({name.partition('.')[0] for name in sys.modules})))"
     done = subprocess.run([sys.executable, "-c", program + report], capture_output=True, text=True, check=True)
     return set(done.stdout.splitlines()[-1].split())
+
+
+def test_orders_that_rest_are_told_of_and_played_again_with_takers(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bars of the same market that reach 1 % to both sides: all that has turnover enough is filled."""
+    market = load_dataset(dataset).market
+    market = replace(market, high=market.fill_price * 1.01, low=market.fill_price * 0.99)
+    market = replace(market, volume_24h_usd=np.full(market.price.shape, 1e9))
+    write_dataset(market, tmp_path / "bars", info_of(market))
+    asked = ("--data", tmp_path / "bars", "--strategy", "random", *YOUNG)
+    rests = ("--set", "execution=maker_then_hedge")
+    assert arb("backtest", *asked, *rests, "--out", tmp_path / "rests") == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert arb("backtest", *asked, "--out", tmp_path / "takes") == 0
+    takes, stress = (read_json(tmp_path / name) for name in ("takes/metrics.json", "rests/cost_stress.json"))
+    assert stress["takers"]["pnl_usd"] == takes["pnl_usd"]
+    assert "takers" not in read_json(tmp_path / "takes" / "cost_stress.json")
+    notes = pd.read_csv(tmp_path / "rests" / "notes.csv")
+    rested = notes[notes["what"] == "rested"]
+    wholly = int((rested["reason"] == "wholly_filled").sum())
+    assert 0 < wholly < len(rested)
+    assert f"random: {wholly} of {len(rested)} orders that rested were filled" in told
+    assert f"with takers alone P&L {takes['pnl_pct_per_7d']:+.3f} %/7d" in told
+    # Both lose: the sign does not hang on the model.
+    assert "hangs on the model" not in told
+    page = " ".join((tmp_path / "rests" / "report.html").read_text(encoding="utf-8").split())
+    assert "With takers alone it makes" in page
+    assert "Orders filled at rest" in page
+    assert "Orders filled at rest" not in (tmp_path / "takes" / "report.html").read_text(encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_orders_cannot_rest_where_bars_are_not_known(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ("--data", dataset, "--strategy", "hold", "--set", "execution=maker_then_hedge", "--out", tmp_path / "run")
+    assert arb("backtest", *asked) == 2
+    assert "high and low of the bars are not known here" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -166,6 +166,22 @@ def test_trap_10_repeated_rows_are_merged_and_contradictions_refused(tmp_path: P
         market_from(tmp_path / "c", [price], [funding, settlements("bybit", "BTC", {0: 2e-4})])
 
 
+def test_high_and_low_are_carried_and_unknown_where_sources_disagree(tmp_path: Path) -> None:
+    price, funding = bars("bybit", "PEPE", [10, 11, 12], multiplier=1000), settlements("bybit", "PEPE", {0: 1e-4})
+    other = price.assign(high=price["high"] * [1.0, 1.5, 1.0])
+    silent = price.assign(low=np.nan)
+    market = market_from(tmp_path, [price, other, silent], [funding])
+    assert market.high is not None
+    assert market.low is not None
+    opened = row(market, 0)
+    assert market.high[0, opened : opened + 3] == pytest.approx(
+        [price["high"][0] / 1000, np.nan, price["high"][2] / 1000], nan_ok=True
+    )
+    assert market.low[0, opened : opened + 3] == pytest.approx((price["low"] / 1000).tolist())
+    # Of the hour at which the last bar has ended nothing is known yet.
+    assert np.isnan([market.high[0, opened + 3], market.low[0, opened + 3]]).all()
+
+
 def test_two_settlements_within_an_hour_are_refused(tmp_path: Path) -> None:
     funding = settlements("bybit", "BTC", {"2024-05-01T01:10Z": 1e-4, "2024-05-01T02:00Z": 1e-4})
     with pytest.raises(DataError, match=r"BTCUSDT, 2024-05-01T02:00Z: two settlements within one hour on bybit"):
@@ -191,7 +207,8 @@ def test_a_coin_under_two_contracts_is_refused_unless_they_agree(tmp_path: Path)
     [
         ("close", -1.0, "close is not a positive price"),
         ("open", 0.0, "open is not a positive price"),
-        ("high", np.nan, "high is not a positive price"),
+        ("high", -1.0, "high is not a positive price"),
+        ("close", np.nan, "close is not a positive price"),
         ("low", np.inf, "low is not a positive price"),
         ("volume", -1.0, "volume is negative"),
         ("multiplier", 0, "multiplier is not positive"),

@@ -40,7 +40,7 @@ def table(folder: Path, *rows: dict[str, Any]) -> Path:
 
 
 def with_rules(folder: Path, *rows: dict[str, Any], market: MarketData | None = None) -> MarketData:
-    return with_instruments(market or small_market(), table(folder, *rows))[0]
+    return with_instruments(market or small_market(), [table(folder, *rows)])[0]
 
 
 def same_rules(one: MarketData, two: MarketData) -> bool:
@@ -90,7 +90,7 @@ def test_a_row_that_cannot_be_is_refused_with_its_place(tmp_path: Path, row: dic
 
 
 def test_two_rows_of_one_date_and_missing_columns_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"BTCUSDT on bybit.*two rows of one date"):
+    with pytest.raises(DataError, match=r"BTCUSDT on bybit.*two different rows of one date"):
         read_instruments(table(tmp_path, {}, {"lot": 0.01}))
     path = tmp_path / "instruments.parquet"
     pd.DataFrame([{"exchange": "bybit", "symbol": "BTCUSDT"}]).to_parquet(path)
@@ -162,3 +162,15 @@ def test_build_carries_them_from_the_raw_folder(tmp_path: Path) -> None:
 
 def test_a_row_names_what_it_holds() -> None:
     assert InstrumentRow("BTCUSDT", "bybit", 1, 0.1, 0.001, 5.0, 100.0).rules == (0.1, 0.001, 5.0, 100.0)
+
+
+def test_several_raw_folders_add_up_and_must_not_contradict_each_other(tmp_path: Path) -> None:
+    folders = [tmp_path / name for name in ("one", "two")]
+    for folder in folders:
+        folder.mkdir()
+    paths = [table(folders[0], {}), table(folders[1], {}, {"since": stamp(5), "lot": 0.01})]
+    market, _ = with_instruments(small_market(), [*paths, tmp_path / "absent.parquet"])
+    assert [row.lot for row in rows_of(market)] == [0.001, 0.01]
+    table(folders[1], {"lot": 0.01})
+    with pytest.raises(DataError, match="two different rows of one date"):
+        with_instruments(small_market(), paths)

@@ -16,7 +16,9 @@ import yaml
 from loopback.faults import Rule
 from loopback.server import LoopbackServer
 from loopback.world import HOUR_MS
+from support_cli import arb
 from support_exchanges import held_bars, held_settlements, world_of
+from support_imports import candles, rates_of, write
 
 from adapters.cli import main
 from adapters.datasets.instruments import read_instruments, rows_of
@@ -457,3 +459,25 @@ def test_a_damaged_file_of_instruments_costs_none_of_the_tables(fetch: Fetch) ->
     assert fetch("bybit", "BTCUSDT") == 1
     assert "instruments.parquet: is not parquet as expected" in fetch.out
     assert len(fetch.table("prices_1h.parquet"))
+
+
+def test_an_import_and_a_download_add_up_in_one_folder(fetch: Fetch, tmp_path: Path) -> None:
+    assert fetch("hyperliquid") == 0
+    whole = [fetch.table(name) for name in ("prices_1h.parquet", "funding.parquet")]
+    files = tmp_path / "files"
+    for table in (part.reset_index(drop=True) for _, part in whole[0].groupby("symbol")):
+        name = str(table["symbol"][0]).replace("/", "_").replace(":", "_")
+        write(files / f"{name}-1h.json", json.dumps(candles(table[:100])).encode())
+    rows = [
+        {"symbol": symbol, "fundingRate": rate, "timestamp": time}
+        for symbol, table in whole[1].groupby("symbol")
+        for time, rate in rates_of(table[:100])
+    ]
+    write(files / "rates.json", json.dumps(rows).encode())
+    fetch.raw = tmp_path / "both"
+    now = written(fetch.server.world.now_ms)
+    assert arb("data", "import", files, "--from", "ccxt", "--exchange", "hl", "--out", fetch.raw, "--now", now) == 0
+    assert len(fetch.table("prices_1h.parquet")) == 99 * whole[0]["symbol"].nunique()
+    assert fetch("hyperliquid") == 0
+    for name, wanted in zip(("prices_1h.parquet", "funding.parquet"), whole, strict=True):
+        pd.testing.assert_frame_equal(fetch.table(name), wanted)

@@ -11,7 +11,8 @@ from loopback.world import EXCHANGES, HOUR_MS, World
 from support_exchanges import assert_complete, every_exchange, held_bars, settings_of, world_of
 
 from adapters.exchanges.history import ExchangeHistory, Watcher
-from adapters.exchanges.leg_source import LegHistory, Wanted
+from adapters.exchanges.leg_history import LegHistory
+from adapters.exchanges.leg_source import Wanted
 from adapters.exchanges.live import LiveMarket
 from adapters.exchanges.quirks import QUIRKS
 

@@ -20,7 +20,7 @@ from adapters.naming.names import (
     shown,
     stem_of_text,
 )
-from adapters.naming.symbols import coin_of, split_name, symbol_among
+from adapters.naming.symbols import coin_of, contract_in, contract_of, split_name, symbol_among
 from engine.errors import UserError
 
 NAMES = st.text(st.characters(codec="utf-8"), max_size=50)
@@ -232,3 +232,51 @@ def test_a_symbol_is_found_among_others_in_any_spelling() -> None:
     assert symbol_among("BTC/USDT:USDT", present) == "BTCUSDT"
     assert symbol_among("kPEPEUSDT", present) == "kPEPEUSDT"
     assert symbol_among("ETH", present) == "ETH"
+
+
+@pytest.mark.parametrize(
+    ("name", "exchange", "coin", "multiplier", "listed"),
+    [
+        ("BTCUSDT", "binanceusdm", "BTC", 1, "BTC/USDT:USDT"),
+        ("btc-usdc", "okx", "BTC", 1, "BTC/USDC:USDC"),
+        ("BTC_USDT_USDT", "bybit", "BTC", 1, "BTC/USDT:USDT"),
+        ("1000PEPE/USDT:USDT", "bybit", "PEPE", 1000, "1000PEPE/USDT:USDT"),
+        ("1MBABYDOGEUSDT", "binanceusdm", "BABYDOGE", 1_000_000, "1MBABYDOGE/USDT:USDT"),
+        ("XBTUSDTM", "kucoinfutures", "BTC", 1, "BTC/USDT:USDT"),
+        ("kPEPE", "hyperliquid", "PEPE", 1000, "KPEPE/USDC:USDC"),
+        ("KPEPE_USDC_USDC", "hyperliquid", "PEPE", 1000, "KPEPE/USDC:USDC"),
+        ("KPEPEUSDT", "bybit", "KPEPE", 1, "KPEPE/USDT:USDT"),
+        ("KAS", "hyperliquid", "KAS", 1, "KAS/USDC:USDC"),
+        ("KAITO", "hyperliquid", "KAITO", 1, "KAITO/USDC:USDC"),
+    ],
+)
+def test_a_contract_is_read_out_of_its_name(name: str, exchange: str, coin: str, multiplier: int, listed: str) -> None:
+    found = contract_of(name, exchange, QUIRKS[exchange].quotes[0])
+    assert (found.coin, found.multiplier, found.listed) == (coin, multiplier, listed)
+    # Written as ccxt does it is the same contract.
+    assert contract_of(found.listed, exchange) == found
+
+
+@pytest.mark.parametrize(
+    "name", ["BTCUSD_PERP", "BTCUSDT_240329", "BTC-USD-SWAP", "BTC_USDC_USDT", "ETH!USDT", "", "USDT"]
+)
+def test_a_name_that_is_of_no_linear_perpetual_is_refused(name: str) -> None:
+    with pytest.raises(UserError):
+        contract_of(name, "binanceusdm")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("BTC_USDT_USDT-1h", "BTC_USDT_USDT"),
+        ("funding_BTC_USDT_2024", "BTC_USDT"),
+        ("ohlcv binance BTCUSDT 1h", "BTCUSDT"),
+        ("1000PEPEUSDT", "1000PEPEUSDT"),
+        ("BTC-USDT-SWAP.2024", "BTC-USDT-SWAP"),
+        ("data_2024", None),
+        ("BTC", None),
+        ("", None),
+    ],
+)
+def test_the_contract_in_a_file_name_is_found(text: str, name: str | None) -> None:
+    assert contract_in(text) == name

@@ -12,7 +12,7 @@ from support_paper import arb_settings, assert_same_records, backtest_of, replay
 from adapters.datasets.load import load_dataset
 from adapters.paper.journal import Journal
 from adapters.paper.recorded_run import records_of
-from adapters.paper.setup import prepare_player
+from adapters.paper.setup import check_unchanged, prepare_player, settings_of
 from adapters.paper.verify import verify
 from engine.accounting.records import Records
 from engine.errors import UserError
@@ -155,6 +155,25 @@ def test_a_state_goes_on_only_as_it_began(tmp_path: Path) -> None:
         replay_state(tmp_path, market, other, "random", window)
     with pytest.raises(UserError, match="other hours"):
         replay_state(tmp_path, market, settings, "random", Window(0, 30))
+
+
+def test_a_state_from_before_there_were_resting_orders_goes_on_and_none_begins_with_them(tmp_path: Path) -> None:
+    rng, window = np.random.default_rng(1), Window(0, 39)
+    market, settings = random_market(rng, 1, 2, 40), arb_settings(random_settings(rng), **EAGER)
+    with replay_state(tmp_path / "old", market, settings, "random", window, until=10) as journal:
+        meta = journal.meta
+    stored = {name: value for name, value in meta["settings"].items() if name not in ("execution", "maker")}
+    # Rows of fees had no tiers then, and there was no table of spreads.
+    fees = {
+        name: [{key: row[key] for key in row if key != "tier"} for row in rows]
+        for name, rows in stored.pop("fees").items()
+    }
+    older = {"settings": {**stored, "fees": fees, "liquidity": "taker"}}
+    assert settings_of({**meta, **older}) == settings_of(meta)
+    check_unchanged(tmp_path, older, {"settings": meta["settings"]})
+    rests = settings.model_copy(update={"execution": "maker_then_hedge"})
+    with pytest.raises(UserError, match="paper trading fills as a taker"):
+        replay_state(tmp_path / "new", market, rests, "random", window)
 
 
 def test_a_row_in_the_table_of_spreads_ends_only_states_that_read_it(tmp_path: Path) -> None:

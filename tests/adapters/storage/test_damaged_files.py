@@ -141,7 +141,7 @@ PARTS: dict[str, Callable[[Path], Any]] = {
 @pytest.mark.parametrize("kind", PARTS)
 def test_a_part_of_a_download_that_is_damaged_is_told(kind: str, tmp_path: Path) -> None:
     listing = Listing("bybit", "BTC", "BTC/USDT:USDT", 1, 1.0, "USDT", None)
-    path = RawStore(tmp_path)._part(listing, "prices")
+    path = RawStore(tmp_path).part(listing, "prices")
     path.parent.mkdir(parents=True)
     PARTS[kind](path)
     with pytest.raises(

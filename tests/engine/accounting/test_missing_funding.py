@@ -18,7 +18,7 @@ from adapters.datasets.load import load_dataset
 from adapters.datasets.validate import validate
 from adapters.exchanges.coins import Listing
 from adapters.exchanges.history import ExchangeHistory
-from adapters.exchanges.leg_source import LegHistory
+from adapters.exchanges.leg_history import LegHistory
 from adapters.gate.frozen import FROZEN_BARS, frozen_bars, frozen_hours
 from adapters.paper.history_facts import past_hours
 from adapters.storage.stamps import HOUR_MS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +135,12 @@ def test_the_scenarios_change_what_they_say(settings: ArbSettings) -> None:
     by_volume = dear.model_copy(update={"spread_model": "volume"})
     turned = [one for one in scenarios_of(stress, by_volume, market, Window(0, HOURS - 1), 0) if one.group == "spreads"]
     assert [(one.label, one.settings(by_volume).spread_model) for one in turned] == [("fixed spreads", "fixed")]
+    assert "one leg rests" not in by_label
+    barred = replace(market, high=market.fill_price * 1.01, low=market.fill_price * 0.99)
+    for began, label, way in ((dear, "one leg rests", "maker_then_hedge"), (settings, "takers alone", "taker")):
+        base = began if way != "taker" else began.model_copy(update={"execution": "maker_then_hedge"})
+        rows = [one for one in scenarios_of(stress, base, barred, Window(0, HOURS - 1), 0) if one.group == "execution"]
+        assert [(one.label, one.settings(base).execution) for one in rows] == [(label, way)]
     again = scenarios_of(stress, dear, market, Window(0, HOURS - 1), 0)
     assert again == found
     moved = scenarios_of(stress, dear, market, Window(0, HOURS - 1), 1)
