@@ -9,10 +9,11 @@ import pytest
 from market_strategies import random_market, random_settings, with_instruments, with_margin, with_shocks
 from support_paper import arb_settings, assert_same_records, backtest_of, replay_state
 
+from adapters.datasets.instruments import rows_of
 from adapters.datasets.load import load_dataset
 from adapters.paper.journal import Journal
 from adapters.paper.recorded_run import records_of
-from adapters.paper.setup import check_unchanged, prepare_player, settings_of
+from adapters.paper.setup import REPLAY, check_unchanged, legs_market, prepare_player, settings_of, start_state
 from adapters.paper.verify import verify
 from engine.accounting.records import Records
 from engine.errors import UserError
@@ -68,6 +69,16 @@ def test_lots_and_minima_replay_to_the_same_records_also_when_cut(seed: int, tmp
     with replay_state(tmp_path, market, settings, "random", window) as journal:
         assert_same_records(journalled(journal, market), wanted)
         assert verify(journal, prepare_player("random", settings, (), 7)).difference is None
+
+
+def test_a_state_knows_the_rules_of_orders_that_it_began_with(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    plain = random_market(rng, 2, 3, 20)
+    player = prepare_player("hold", arb_settings(random_settings(rng)), (), 7)
+    for name, market in (("plain", plain), ("lots", with_instruments(rng, plain, near_usd=100.0))):
+        with start_state(tmp_path / name, market, player, (), mode=REPLAY) as journal:
+            assert repr(rows_of(legs_market(journal))) == repr(rows_of(market))
+            assert bool(rows_of(market)) == ("instruments" in journal.meta)
 
 
 @pytest.mark.parametrize(
