@@ -218,6 +218,9 @@ class EngineSettings(Settings):
     """``taker``: both legs take what is offered. ``maker_then_hedge``: one leg rests in the book for an hour, the other
     is taken when it is filled (``maker``); what protects, is liquidated or ends with the data always takes."""
     maker: MakerSettings = MakerSettings()
+    instruments: Literal["obey", "ignore"] = "obey"
+    """``obey``: where the exchanges' rules of orders are known, sizes are whole lots, limits stand on ticks, and what
+    is too small or of too much leverage for either exchange is refused."""
     liquidity: None = Field(default=None, exclude=True)
     """What ``execution`` replaced, kept as a name that is refused with the reason."""
     cost_multiple: Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)] = 1.0

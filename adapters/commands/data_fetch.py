@@ -35,7 +35,8 @@ def command(
 
     Only what the folder lacks is asked for, so a run that was cut goes on where it was. Bars that open before
     --until and settlements up to it are stored; the bar of the running hour never is. Announced ends of contracts go
-    to delistings.parquet with the time they were seen at. Gaps are listed, and stand in fetch_report.json too. Exit
+    to delistings.parquet with the time they were seen at, steps of price and size, least order and most leverage to
+    instruments.parquet. Gaps are listed, and stand in fetch_report.json too. Exit
     code 1: an exchange or a coin failed, or a stored part is left out; run the same command again.
 
     \b

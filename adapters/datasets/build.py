@@ -17,7 +17,8 @@ from adapters.datasets.arrays import market_of
 from adapters.datasets.assemble import with_delistings
 from adapters.datasets.contracts import LEG
 from adapters.datasets.hourly_intervals import hourly_intervals
-from adapters.datasets.layout import DatasetInfo
+from adapters.datasets.instruments import with_instruments
+from adapters.datasets.layout import INSTRUMENTS_FILE, DatasetInfo
 from adapters.datasets.left_out import LeftOut, Place
 from adapters.datasets.raw_marks import with_marks
 from adapters.datasets.raw_notices import read_notices
@@ -78,6 +79,8 @@ def build_dataset(
     market, refusals = gate_market(market, gate or GateSettings())
     notices = read_notices(folders, bars, market, left)
     market = with_delistings(market, notices)
+    # Rows of legs that are left out, or were never asked for, say nothing about this data set.
+    market, _ = with_instruments(market, [folder / INSTRUMENTS_FILE for folder in folders])
     first, last = time_of(int(market.hours[0])), time_of(int(market.hours[-1]))
     chosen = default_windows(first, last) if windows is None else windows.over({}, first, last)
     unused = [*frozen, *settlements_outside(bars, settlements), *lines_of(refusals)]

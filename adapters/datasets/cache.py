@@ -16,9 +16,11 @@ from adapters.storage.code_fingerprint import code_fingerprint
 from adapters.storage.regular_files import read_regular
 from engine.errors import DataError
 from engine.market.data import BAR_EXTREMES, PER_LEG_FLOATS, MarketData, RecordedOpportunities, facts_of
+from engine.market.instruments import RULES_OF_ORDERS, Instruments
 
 MADE_BY = ("engine", "adapters")
 ENTRIES_KEPT = 16
+INSTRUMENT_ARRAYS = ("leg", "since", *RULES_OF_ORDERS)
 MOST_FILE_BYTES = 16 * 2**30
 """A year of a coin on eight exchanges has a few MB."""
 
@@ -89,6 +91,9 @@ def _arrays_of(market: MarketData) -> dict[str, AnyArray]:
     }
     for name in ("leg_symbol", "leg_exchange", "delisting_hour", "delisting_known_hour"):
         arrays[name] = getattr(market, name)
+    if market.instruments is not None:
+        for name in INSTRUMENT_ARRAYS:
+            arrays[f"instruments_{name}"] = getattr(market.instruments, name)
     if market.recorded is not None:
         for name in ("offsets", "pair", "features"):
             arrays[f"recorded_{name}"] = getattr(market.recorded, name)
@@ -112,8 +117,15 @@ def _market(manifest: Mapping[str, Any], arrays: Mapping[str, AnyArray]) -> Mark
         market,
         delisting_hour=arrays["delisting_hour"],
         delisting_known_hour=arrays["delisting_known_hour"],
+        instruments=_instruments(arrays),
         recorded=_recorded(manifest["opportunity_columns"], arrays),
     )
+
+
+def _instruments(arrays: Mapping[str, AnyArray]) -> Instruments | None:
+    if "instruments_leg" not in arrays:
+        return None
+    return Instruments(**{name: arrays[f"instruments_{name}"] for name in INSTRUMENT_ARRAYS})
 
 
 def _recorded(columns: list[str] | None, arrays: Mapping[str, AnyArray]) -> RecordedOpportunities | None:

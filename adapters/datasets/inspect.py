@@ -9,6 +9,7 @@ import numpy as np
 from adapters.datasets.layout import Delisting
 from adapters.datasets.load import Dataset, load_dataset
 from engine.market.data import Floats, MarketData
+from engine.market.instruments import RULES_OF_ORDERS
 
 _HEAD = f"{'exchange':<16} {'legs':>5} {'fresh %':>8} {'next trade %':>13} {'settlements':>12}  intervals"
 
@@ -27,6 +28,7 @@ def inspect_dataset(path: Path) -> list[str]:
     ]
     if market.recorded is not None:
         lines.append(f"{'recorded':<12} {len(market.recorded.pair):,} opportunities")
+    lines += _instruments(market)
     lines += _windows(dataset)
     lines += [_notice_line(notice) for notice in dataset.info.delistings]
     lines += ["", _HEAD, *(_exchange_line(market, i) for i in range(len(market.exchanges)))]
@@ -45,6 +47,15 @@ def _windows(dataset: Dataset) -> list[str]:
     if not dataset.windows:
         return [f"{'windows':<12} none (set them with `arb data split`)"]
     return [f"{name:<12} {_span(*window)}" for name, window in dataset.windows.items()]
+
+
+def _instruments(market: MarketData) -> list[str]:
+    """How many legs have rules of orders, and of how many each is known."""
+    known = market.instruments
+    if known is None:
+        return []
+    counts = [f"{name} of {len(np.unique(known.leg[~np.isnan(getattr(known, name))]))}" for name in RULES_OF_ORDERS]
+    return [f"{'instruments':<12} {len(np.unique(known.leg))} of {market.legs} legs: {', '.join(counts)}"]
 
 
 def _notice_line(notice: Delisting) -> str:

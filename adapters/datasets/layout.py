@@ -22,6 +22,7 @@ from engine.settings import Settings, parse_settings
 INFO_FILE = "dataset.yaml"
 PRICE_FOLDER = "price_history"
 OPPORTUNITIES = "opportunities"
+INSTRUMENTS_FILE = "instruments.parquet"
 SUFFIXES = (".parquet", ".csv")
 
 KINDS = (*PER_LEG_FLOATS, *BAR_EXTREMES)

@@ -12,6 +12,7 @@ import numpy as np
 from adapters.datasets import cache as array_cache
 from adapters.datasets.layout import (
     INFO_FILE,
+    INSTRUMENTS_FILE,
     OPPORTUNITIES,
     PRICE_FOLDER,
     DatasetInfo,
@@ -24,6 +25,7 @@ from adapters.gate.limits import GateSettings
 from adapters.gate.refusals import lines_of
 from engine.errors import DataError, UserError
 from engine.market.data import MarketData, facts_of
+from engine.market.instruments import RULES_OF_ORDERS
 from engine.settings import hash_of
 from engine.windows import time_of
 
@@ -89,13 +91,14 @@ def _load(
     cache: bool,
 ) -> Dataset:
     limits = gate or GateSettings()
-    files = _fingerprint(prices, opportunities, info)
+    instruments = _instruments_path(path, info)
+    files = _fingerprint(prices, opportunities, info, instruments)
     key = f"{files}-{limits.identity}"
     kept = array_cache.load(key) if cache else None
     if kept is None:
-        kept = _read(prices, opportunities, info, limits, files)
+        kept = _read(prices, opportunities, info, limits, files, instruments)
         # Else a mixture of two versions would be kept, and found again, under the fingerprint of the first.
-        if _fingerprint(prices, opportunities, info) != files:
+        if _fingerprint(prices, opportunities, info, _instruments_path(path, info)) != files:
             raise DataError("changed while it was being read; try again", file=str(path))
         if cache:
             array_cache.store(key, *kept)
@@ -105,12 +108,20 @@ def _load(
     return Dataset(path, info, market, windows, fingerprint, notes)
 
 
-def _fingerprint(prices: Path, opportunities: Path | None, info: DatasetInfo | None) -> str:
+def _instruments_path(path: Path, info: DatasetInfo | None) -> Path | None:
+    """The exchanges' rules of orders, if the data set has them; older layouts have none."""
+    found = path / INSTRUMENTS_FILE
+    return found if info is not None and found.exists() else None
+
+
+def _fingerprint(prices: Path, opportunities: Path | None, info: DatasetInfo | None, instruments: Path | None) -> str:
     files = [(f"{PRICE_FOLDER}/{path.name}", path) for path in coin_paths(prices)]
     if opportunities is not None:
         if not opportunities.is_file():
             raise DataError("is missing", file=str(opportunities))
         files.append((f"{OPPORTUNITIES}{opportunities.suffix}", opportunities))
+    if instruments is not None:
+        files.append((INSTRUMENTS_FILE, instruments))
     return array_cache.fingerprint_of(files, "older" if info is None else _facts(info))
 
 
@@ -123,7 +134,12 @@ def _facts(info: DatasetInfo) -> str:
 
 
 def _read(
-    prices: Path, opportunities: Path | None, info: DatasetInfo | None, limits: GateSettings, files: str
+    prices: Path,
+    opportunities: Path | None,
+    info: DatasetInfo | None,
+    limits: GateSettings,
+    files: str,
+    instruments: Path | None,
 ) -> array_cache.Kept:
     """Read the files themselves; pandas and pyarrow are imported only here, a cached start does without."""
     from adapters.datasets.assemble import read_market
@@ -138,6 +154,11 @@ def _read(
         recorded, more = read_opportunities(opportunities, market)
         market, of_recorded = gate_recorded(replace(market, recorded=recorded), limits)
         notes, refusals = notes + more, refusals + of_recorded
+    if instruments is not None:
+        from adapters.datasets.instruments import with_instruments
+
+        market, more = with_instruments(market, [instruments])
+        notes += more
     _freeze(market)
     # Without refusals the facts are those of the files, whatever the limits were.
     # Twice sixteen digits are as many as the fingerprint of files has.
@@ -151,6 +172,9 @@ def _freeze(market: MarketData) -> None:
         values.flags.writeable = False
     for name in ("hours", "leg_symbol", "leg_exchange", "delisting_hour", "delisting_known_hour"):
         getattr(market, name).flags.writeable = False
+    if market.instruments is not None:
+        for name in ("leg", "since", *RULES_OF_ORDERS):
+            getattr(market.instruments, name).flags.writeable = False
     if market.recorded is not None:
         for name in ("offsets", "pair", "features"):
             getattr(market.recorded, name).flags.writeable = False

@@ -10,8 +10,10 @@ from adapters.datasets.assemble import read_market
 from adapters.datasets.coin_files import read_coin_file, row_errors
 from adapters.datasets.findings import Finding, hour_text
 from adapters.datasets.grid import grid_of
+from adapters.datasets.instruments import with_instruments
 from adapters.datasets.layout import (
     INFO_FILE,
+    INSTRUMENTS_FILE,
     PRICE_FOLDER,
     DatasetInfo,
     coin_of_file,
@@ -107,6 +109,10 @@ def _whole_findings(dataset: Path, info: DatasetInfo | None) -> list[Finding]:
     try:
         market, left_out = read_market(dataset / PRICE_FOLDER, info)
         findings = [Finding("warning", "price history", note, str(dataset / PRICE_FOLDER)) for note in left_out]
+        if info is not None:
+            file = dataset / INSTRUMENTS_FILE
+            market, notes = with_instruments(market, [file])
+            findings += [Finding("warning", "instruments", note, str(file)) for note in notes]
         market, refusals = gate_market(market, limits)
         opportunities = opportunities_path(dataset)
         if opportunities is not None:

@@ -1,4 +1,4 @@
-"""A market written as a data set: one price history file per coin and ``dataset.yaml``."""
+"""A market written as a data set: a price history file per coin, ``dataset.yaml``, the rules of orders if known."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from adapters.datasets.instruments import rows_of, write_instruments
 from adapters.datasets.layout import (
     INFO_FILE,
+    INSTRUMENTS_FILE,
     OPPORTUNITIES,
     PRICE_FOLDER,
     REQUIRED_KINDS,
@@ -58,6 +60,8 @@ def write_dataset(
             if progress is not None:
                 progress("writing coins", done, len(market.symbols))
         write_info(aside, info)
+        if market.instruments is not None:
+            write_instruments(aside / INSTRUMENTS_FILE, rows_of(market))
         if also_write is not None:
             also_write(market, aside)
 
@@ -83,7 +87,7 @@ def data_set_of(made_by: str) -> Owned:
         if found != made_by:
             return f"{folder / INFO_FILE} does not say that `{made_by}` made it"
         coins = partial(unfamiliar, files=("*.parquet",))
-        return unfamiliar(folder, (INFO_FILE, f"{OPPORTUNITIES}.parquet"), {PRICE_FOLDER: coins})
+        return unfamiliar(folder, (INFO_FILE, INSTRUMENTS_FILE, f"{OPPORTUNITIES}.parquet"), {PRICE_FOLDER: coins})
 
     return owned
 

@@ -26,6 +26,10 @@ class Listing:
     created_ms: int | None  # when it was listed, where the exchange says so; often wrong
     ends_ms: int | None = None  # the end that the exchange states, judged by ``endings.announced_end``
     ending: bool = False  # it is being taken off now
+    tick: float | None = None  # step of its price, USD per coin
+    lot: float | None = None  # step of its size, coins
+    min_notional_usd: float | None = None  # of an order
+    max_leverage: float | None = None
 
     @property
     def symbol(self) -> str:
@@ -80,17 +84,37 @@ def _is_live_perpetual(market: Mapping[str, Any], quirks: Quirks) -> bool:
 
 def _listing(exchange: str, market: Mapping[str, Any], quirks: Quirks) -> Listing:
     coin, multiplier = split_name(str(market[quirks.scaled_name]))
+    contract_size = positive(market.get("contractSize")) or 1.0
+    # ccxt states both as steps (TICK_SIZE) for all of arb's exchanges; sizes are counted in contracts.
+    tick, step = (_number_in(market, "precision", name) for name in ("price", "amount"))
     return Listing(
         exchange=exchange,
         coin=coin,
         listed=str(market["symbol"]),
         multiplier=multiplier,
-        contract_size=positive(market.get("contractSize")) or 1.0,
+        contract_size=contract_size,
         quote_currency=str(market["quote"]),
         created_ms=milliseconds(market.get("created")),
         ends_ms=stated_end(_info(market), quirks),
         ending=is_ending(_info(market), quirks),
+        tick=None if tick is None or quirks.tick_follows_price else _decimal(tick / multiplier),
+        lot=None if step is None else _decimal(step * contract_size * multiplier),
+        min_notional_usd=_number_in(market, "limits", "cost", "min"),
+        max_leverage=_number_in(market, "limits", "leverage", "max"),
     )
+
+
+def _number_in(market: Mapping[str, Any], *path: str) -> float | None:
+    """A number above zero along a path of keys, else None."""
+    value: Any = market
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return positive(value)
+
+
+def _decimal(step: float) -> float:
+    """Without what multiplying floats leaves behind: exchanges' steps are short decimal numbers."""
+    return float(f"{step:.12g}")
 
 
 def _info(market: Mapping[str, Any]) -> Mapping[str, Any]:

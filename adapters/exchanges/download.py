@@ -13,6 +13,7 @@ from adapters.exchanges.clients import Clock, machine_milliseconds
 from adapters.exchanges.coins import Listing
 from adapters.exchanges.fetch_report import report_of
 from adapters.exchanges.history import ExchangeHistory, Watcher, fetch_history
+from adapters.exchanges.instrument_store import record_instruments
 from adapters.exchanges.leg_history import LegHistory
 from adapters.exchanges.leg_source import Wanted
 from adapters.exchanges.notice_store import record_notices
@@ -65,10 +66,12 @@ async def download(
     refused = watcher.store.judge(request.settings.gate) if _anything(found.values()) else None
     rows, left_out = ({}, []) if refused is None else watcher.store.merge(refused)
     now = clock() if clock is not None else machine_milliseconds()
-    try:
-        record_notices(request.folder, (leg.listing for each in found.values() for leg in each.legs.values()), now)
-    except DataError as error:  # what was downloaded is there all the same
-        left_out = [*left_out, str(error)]
+    listings = [leg.listing for each in found.values() for leg in each.legs.values()]
+    for record in (record_notices, record_instruments):
+        try:
+            record(request.folder, listings, now)
+        except DataError as error:  # what was downloaded is there all the same
+            left_out = [*left_out, str(error)]
     report = report_of(list(found.values()), request.since, request.until, refused, left_out=left_out, now=now)
     write_json(request.folder / REPORT_FILE, {**report, "rows": rows})
     return report

@@ -67,6 +67,7 @@ class Quirks:
     zero_rate_without_book_is_missing: bool = False
     quotes: tuple[str, ...] = ("USDT", "USDC")  # in this order of preference
     scaled_name: str = "base"  # key of the market that holds the name as the exchange writes it
+    tick_follows_price: bool = False  # the listed step of the price is that of the price of this minute
     book_limit: int | None = None
     book_in_contracts: bool = False
     ends: tuple[
@@ -214,6 +215,7 @@ QUIRKS: Mapping[str, Quirks] = {
         times=("book.timestamp",),  # rates and tickers carry no time
         zero_rate_without_book_is_missing=True,  # how a delisted coin looks in the bulk answer
         quotes=("USDC",),
+        tick_follows_price=True,  # five significant digits
         scaled_name="baseName",  # ccxt writes kPEPE as KPEPE, which could be a coin of that name
     ),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ import numpy as np
 
 from adapters.configuration.settings import ArbSettings
 from adapters.configuration.strategy_registry import build_strategy, load_strategy_class, parse_parameters
+from adapters.datasets.cache import INSTRUMENT_ARRAYS
 from adapters.paper.dataset_hours import without_hours
 from adapters.paper.journal import Journal
 from adapters.paper.session import Session
@@ -21,6 +22,7 @@ from adapters.paper.state_folder import is_started
 from adapters.storage.provenance import code_version
 from engine.errors import UserError
 from engine.market.data import NEVER, PER_LEG_FLOATS, MarketData
+from engine.market.instruments import Instruments
 from engine.market.notices import with_notices
 from engine.observation.view import Strategy
 from engine.settings import EngineSettings, parse_settings
@@ -121,6 +123,9 @@ def start_state(folder: Path, market: MarketData, player: Player, models: Sequen
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "code_version": code_version(),
     }
+    if market.instruments is not None:
+        # States of data sets that know no rules of orders stay as they were.
+        meta["instruments"] = {name: getattr(market.instruments, name).tolist() for name in INSTRUMENT_ARRAYS}
     return Journal.create(folder, meta, legs)
 
 
@@ -199,7 +204,15 @@ def legs_market(journal: Journal) -> MarketData:
     empty.delisting_known_hour[:] = [known for *_, known in legs]
     for seen, notice in journal.notices():
         empty = with_notices(empty, [notice], seen)
-    return empty
+    return replace(empty, instruments=_instruments(journal.meta.get("instruments")))
+
+
+def _instruments(kept: Mapping[str, Any] | None) -> Instruments | None:
+    if kept is None:
+        return None
+    # JSON has no nan of its own; Python writes and reads one all the same.
+    columns: dict[str, Any] = {name: np.array(values, float) for name, values in kept.items()}
+    return Instruments(**columns | {name: np.array(kept[name], np.int64) for name in ("leg", "since")})
 
 
 def universe(legs: Sequence[tuple[str, str]], grace_hours: int) -> MarketData:

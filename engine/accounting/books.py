@@ -76,6 +76,8 @@ class Reason(IntEnum):
     NOT_FILLED = 23
     PARTLY_FILLED = 24
     WHOLLY_FILLED = 25
+    BELOW_EXCHANGE_MINIMUM = 26
+    LEVERAGE_LIMIT = 27
 
 
 class NoteKind(IntEnum):

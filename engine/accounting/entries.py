@@ -38,6 +38,7 @@ from engine.accounting.codes import (
     TOO_YOUNG,
 )
 from engine.accounting.costs import Fill, pay_fee, take
+from engine.accounting.instruments import against_instruments, are_known, common_lot, in_lots
 from engine.accounting.leg_failure import OPENING, leg_fails
 from engine.accounting.margin import FILLABLE, ROUNDING, against_wallets, free_at_wallets
 from engine.accounting.marking import committed_notional
@@ -100,9 +101,24 @@ def size(tape: TapeArrays, books: Books, b: int, pair: int) -> float:
 
 
 @hourly
-def against_entry(tape: TapeArrays, books: Books, b: int, t: int, pair: int, notional: float) -> int:
+def sized(tape: TapeArrays, books: Books, b: int, t: int, pair: int) -> Entry:
+    """A new position by the prices of row t: one base quantity for both legs, whole lots where these are known."""
+    notional = size(tape, books, b, pair)
+    # From each leg's own price the quantities would differ, and the rest would be a bet on the price.
+    mid = (tape.quotes[tape.pairs[pair].long, t].price + tape.quotes[tape.pairs[pair].short, t].price) / 2.0
+    quantity = notional / mid
+    if are_known(tape):
+        lot = common_lot(tape, tape.pairs[pair], t)
+        if lot > 0.0:
+            quantity = in_lots(quantity, lot)
+            notional = quantity * mid
+    return Entry(pair, quantity, notional)
+
+
+@hourly
+def against_entry(tape: TapeArrays, books: Books, b: int, t: int, entry: Entry) -> int:
     """The first reason that forbids filling an entry at t, or FILLABLE."""
-    rules = tape.rules[0]
+    rules, pair, notional = tape.rules[0], entry.pair, entry.notional
     long_quote, short_quote = tape.quotes[tape.pairs[pair].long, t], tape.quotes[tape.pairs[pair].short, t]
     if long_quote.stale != 0 or short_quote.stale != 0:
         return STALE_LEG
@@ -118,6 +134,10 @@ def against_entry(tape: TapeArrays, books: Books, b: int, t: int, pair: int, not
     # Unknown volume taken for no impact would make the thinnest coins the cheapest.
     if rules.impact > 0 and (np.isnan(long_quote.volume) or np.isnan(short_quote.volume)):
         return NO_VOLUME
+    if are_known(tape):
+        reason = against_instruments(tape, tape.pairs[pair], t, entry.quantity)
+        if reason != FILLABLE:
+            return int(reason)
     if notional < rules.min_notional:
         return BELOW_MIN_NOTIONAL
     available = books.portfolios[b].equity_protected * (1.0 + ROUNDING)
@@ -172,25 +192,14 @@ def open_at(
 
 
 @hourly
-def units(tape: TapeArrays, t: int, pair: int, notional: float) -> float:
-    """One base quantity for both legs, by the mean of their prices at row t."""
-    # From each leg's own price they would differ, and the rest would be a bet on the price.
-    mid = (tape.quotes[tape.pairs[pair].long, t].price + tape.quotes[tape.pairs[pair].short, t].price) / 2.0
-    return float(notional / mid)
-
-
-@hourly
-def _open(
-    tape: TapeArrays, books: Books, b: int, t: int, s: int, pair_index: int, notional: float, failed: Failed
-) -> None:
+def _open(tape: TapeArrays, books: Books, b: int, t: int, s: int, entry: Entry, failed: Failed) -> None:
     """Take both legs at row t, but for one whose order failed."""
-    portfolio, pair = books.portfolios[b], tape.pairs[pair_index]
+    portfolio, pair, notional = books.portfolios[b], tape.pairs[entry.pair], entry.notional
     long_fill, short_fill = Fill(LONG, pair.long, 0.0, 0.0, 0.0), Fill(SHORT, pair.short, 0.0, 0.0, 0.0)
     if not failed.long:
         long_fill = take(tape, portfolio, t, LONG, pair.long, 1.0, notional, False)
     if not failed.short:
         short_fill = take(tape, portfolio, t, SHORT, pair.short, -1.0, notional, False)
-    entry = Entry(pair_index, units(tape, t, pair_index, notional), notional)
     open_at(tape, books, b, t, s, entry, (long_fill, short_fill), failed)
 
 
@@ -198,8 +207,8 @@ def _open(
 def _fill_entry(tape: TapeArrays, books: Books, b: int, t: int, s: int, pair: int, refusal: int) -> None:
     """Fill an entry into slot s, or record why not (``refusal``: REFUSED, or CANCELLED for one that was pending)."""
     # Sized and checked at the fill: with latency, equity and market are no longer those of the order.
-    notional = size(tape, books, b, pair)
-    reason = against_entry(tape, books, b, t, pair, notional)
+    entry = sized(tape, books, b, t, pair)
+    reason = against_entry(tape, books, b, t, entry)
     long_fails = short_fails = False
     if tape.rules[0].leg_failure > 0 and reason == FILLABLE:
         long_fails = leg_fails(tape, tape.pairs[pair].long, t, LONG, OPENING)
@@ -207,7 +216,7 @@ def _fill_entry(tape: TapeArrays, books: Books, b: int, t: int, s: int, pair: in
         if long_fails and short_fails:
             reason = LEG_FAILURE
     if reason == FILLABLE:
-        _open(tape, books, b, t, s, pair, notional, Failed(long_fails, short_fails))
+        _open(tape, books, b, t, s, entry, Failed(long_fails, short_fails))
         return
     books.slots[b, s].status, books.slots[b, s].due = FREE, -1
     note(books, b, t, refusal, reason, ENTER, pair)

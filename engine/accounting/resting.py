@@ -26,8 +26,16 @@ from engine.accounting.codes import (
     WHOLLY_FILLED,
 )
 from engine.accounting.costs import Fill, fill_cost, pay_fee, take
-from engine.accounting.entries import Entry, Failed, against_entry, open_at, size, units
+from engine.accounting.entries import Entry, Failed, against_entry, open_at, sized
 from engine.accounting.exits import Leaves, leave_at
+from engine.accounting.instruments import (
+    against_instruments,
+    are_known,
+    common_lot,
+    in_lots,
+    is_a_tick_beyond,
+    on_tick,
+)
 from engine.accounting.leg_failure import CLOSING, OPENING, leg_fails
 from engine.accounting.margin import FILLABLE
 from engine.accounting.marking import is_alone
@@ -82,7 +90,7 @@ def _filled(tape: TapeArrays, leg: int, t: int, direction: float, limit: float, 
         is_through, beyond = bar.low < limit * (1.0 - rules.through), limit - bar.low
     else:
         is_through, beyond = bar.high > limit * (1.0 + rules.through), bar.high - limit
-    if not is_through:
+    if not is_through or (are_known(tape) and not is_a_tick_beyond(tape, leg, t, limit, beyond)):
         return 0.0
     share = min(1.0, beyond / (bar.high - bar.low))
     # The mean hour of the last day, known at t, and none where no turnover is known.
@@ -104,7 +112,12 @@ def look(tape: TapeArrays, t: int, pair: Any, direction: float, quantity: float,
     buys = direction if side == LONG else -direction
     quote, other = tape.quotes[maker, t], tape.quotes[hedger, t]
     limit = quote.fill * (1.0 - buys * max(rules.offset, quote.half_spread))
+    if are_known(tape):
+        limit = on_tick(tape, maker, t, limit, buys)
     filled = _filled(tape, maker, t, buys, limit, quantity)
+    # What is filled wholly stays whole: a position may be older than the lots are.
+    if filled < quantity and are_known(tape):
+        filled = in_lots(filled, common_lot(tape, pair, t))
     if filled == 0.0:
         return nothing
     price = limit * (1.0 + buys * rules.adverse * rules.cost_multiple)
@@ -138,7 +151,7 @@ def _add(tape: TapeArrays, books: Books, b: int, t: int, s: int, entry: Entry) -
 def _take_the_rest(tape: TapeArrays, books: Books, b: int, t: int, s: int, entry: Entry) -> None:
     """What was not filled of an entry is taken at row t where that is allowed and no dust, else it is cancelled."""
     rules = tape.rules[0]
-    if rules.gives_up > 0 or against_entry(tape, books, b, t, entry.pair, entry.notional) != FILLABLE:
+    if rules.gives_up > 0 or against_entry(tape, books, b, t, entry) != FILLABLE:
         note(books, b, t, CANCELLED, NOT_FILLED, ENTER, entry.pair)
     else:
         _add(tape, books, b, t, s, entry)
@@ -151,10 +164,10 @@ def _fill_resting_entry(tape: TapeArrays, books: Books, b: int, t: int, s: int) 
     index = slot.pair
     pair = tape.pairs[index]
     # Sized and checked as it was posted: by the equity of then, which step 3 of t has not replaced yet.
-    notional = size(tape, books, b, index)
-    if against_entry(tape, books, b, posted, index, notional) != FILLABLE:
+    entry = sized(tape, books, b, posted, index)
+    if against_entry(tape, books, b, posted, entry) != FILLABLE:
         return
-    quantity = units(tape, posted, index, notional)
+    quantity, notional = entry.quantity, entry.notional
     seen = look(tape, posted, pair, 1.0, quantity, notional)
     part = notional if seen.quantity == quantity else notional * (seen.quantity / quantity)
     failed = Failed(False, False)
@@ -163,8 +176,11 @@ def _fill_resting_entry(tape: TapeArrays, books: Books, b: int, t: int, s: int) 
             leg_fails(tape, pair.long, posted, LONG, OPENING), leg_fails(tape, pair.short, posted, SHORT, OPENING)
         )
     rests_long = _resting_side(tape, pair, posted) == LONG
+    is_too_small = part < rules.min_notional
+    if are_known(tape) and against_instruments(tape, pair, posted, seen.quantity) != FILLABLE:
+        is_too_small = True
     # An order that failed does not rest. So little that no exchange takes it as an order was not filled either.
-    if part < rules.min_notional or (failed.long if rests_long else failed.short):
+    if is_too_small or (failed.long if rests_long else failed.short):
         note(books, b, t, RESTED, NOT_FILLED, ENTER, index)
         return
     note(books, b, t, RESTED, WHOLLY_FILLED if seen.quantity == quantity else PARTLY_FILLED, ENTER, index)

@@ -55,8 +55,27 @@ BAR = np.dtype(
     align=True,
 )
 """What resting orders need to know of the hour after t."""
-LEG = np.dtype([("exchange", "i8"), ("key", "u8"), ("first_hour", "i8")], align=True)
-"""``key`` is what random failures of the leg are drawn from; ``first_hour`` the hour number of row 0."""
+INSTRUMENT = np.dtype(
+    [
+        ("since", "i8"),  # row of the tape from which it holds, perhaps before row 0
+        ("tick", "f8"),  # USD per coin; nan where unknown, as in the others
+        ("lot", "f8"),  # coins
+        ("min_notional", "f8"),  # USD
+        ("max_leverage", "f8"),
+    ],
+    align=True,
+)
+"""What an exchange demands of orders from a date on."""
+LEG = np.dtype(
+    [
+        ("exchange", "i8"),
+        ("key", "u8"),  # what random failures of the leg are drawn from
+        ("first_hour", "i8"),  # hour number of row 0
+        ("first_instrument", "i8"),  # of its rows among the instruments
+        ("instruments", "i8"),  # how many these are
+    ],
+    align=True,
+)
 PAIR = np.dtype([("long", "i8"), ("short", "i8"), ("mirror", "i8")], align=True)
 RULES = np.dtype(
     [
@@ -102,7 +121,8 @@ _RESTING_SIDE = {"auto": EITHER, "long": int(Leg.LONG), "short": int(Leg.SHORT)}
 class TapeArrays(NamedTuple):
     """What the compiled kernel gets. ``quotes`` is ``[legs, hours]``, ``rules`` has one element.
 
-    ``bars`` is ``[legs, hours]`` where orders rest, else ``[legs, 0]``.
+    ``bars`` is ``[legs, hours]`` where orders rest, else ``[legs, 0]``. ``instruments`` has the dated rows of all legs,
+    none where they are unknown or ignored.
 
     Every array costs time at each call from Python: better a field than an array.
     """
@@ -113,6 +133,7 @@ class TapeArrays(NamedTuple):
     rules: NDArray[np.void]
     legs: NDArray[np.void]
     bars: NDArray[np.void]
+    instruments: NDArray[np.void]
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,6 +200,7 @@ def prepare(
         rules_record(settings),
         _leg_records(market, settings),
         _bar_records(market, settings),
+        _instrument_records(market, settings),
     )
     return Tape(market, settings, pairs, settlements, arrays, before)
 
@@ -266,6 +288,21 @@ def _leg_records(market: MarketData, settings: EngineSettings) -> NDArray[np.voi
     if settings.leg_failure_probability > 0:
         names = [market.leg_name(leg) for leg in range(market.legs)]
         records["key"] = [failure_key(settings.leg_failure_seed, *name) for name in names]
+    if market.instruments is not None:
+        legs = np.arange(market.legs)
+        records["first_instrument"] = np.searchsorted(market.instruments.leg, legs)
+        records["instruments"] = np.bincount(market.instruments.leg, minlength=market.legs)
+    return records
+
+
+def _instrument_records(market: MarketData, settings: EngineSettings) -> NDArray[np.void]:
+    known = market.instruments
+    if known is None or settings.instruments == "ignore":
+        return np.zeros(0, INSTRUMENT)
+    records: NDArray[Any] = np.zeros(len(known), INSTRUMENT)
+    records["since"] = known.since - (market.hours[0] if len(market.hours) else 0)
+    records["tick"], records["lot"] = known.tick, known.lot
+    records["min_notional"], records["max_leverage"] = known.min_notional_usd, known.max_leverage
     return records
 
 

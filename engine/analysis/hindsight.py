@@ -33,7 +33,6 @@ from engine.analysis.upper_envelope import add_line, highest
 from engine.compiled import compiled
 from engine.errors import UserError
 from engine.market.data import Floats, Ints
-from engine.settings import EngineSettings
 from engine.worlds import ruled
 
 PLANNED = np.dtype(
@@ -83,20 +82,25 @@ class Plan:
     persistent: bool
 
 
-def is_searchable(settings: EngineSettings) -> bool:
-    """Whether the search is right under these settings: it knows no wallets, failing legs or resting orders."""
-    return settings.account == "pooled" and settings.leg_failure_probability == 0 and settings.execution == "taker"
+def is_searchable(tape: Tape) -> bool:
+    """Whether the search is right on this tape: it knows no wallets, failing legs, resting orders or lots."""
+    settings = tape.settings
+    is_plain = settings.account == "pooled" and settings.leg_failure_probability == 0
+    return is_plain and settings.execution == "taker" and not len(tape.arrays.instruments)
 
 
 def fixed_size(tape: Tape, notional_usd: float | None = None) -> Tape:
     """The tape for positions of fixed notional per leg without stop-loss. None: what the settings give at the start.
 
-    Raises ``UserError`` where the search would not be right: margin by exchange, legs that fail, orders that rest.
+    Raises ``UserError`` where the search would not be right: margin by exchange, legs that fail, orders that rest,
+    sizes in lots.
     """
     settings = tape.settings
-    if not is_searchable(settings):
+    if not is_searchable(tape):
+        lots = "; this data set has lots: set instruments=ignore" if len(tape.arrays.instruments) else ""
         raise UserError(
-            "hindsight knows account=pooled and execution=taker without leg failures only; leave these settings out"
+            "hindsight knows account=pooled and execution=taker without leg failures and lots only; leave these "
+            f"settings out{lots}"
         )
     fraction = settings.position_fraction or 1.0 / settings.max_positions
     by_settings = settings.position_size_usd or settings.initial_capital_usd * fraction / 2.0 * settings.leverage

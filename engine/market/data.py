@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import DataError, UserError
+from engine.market.instruments import Instruments
 from engine.windows import Window, hour_of, time_of
 
 Floats = NDArray[np.float64]
@@ -69,6 +70,7 @@ class MarketData:
     recorded: RecordedOpportunities | None = None
     high: Floats | None = None  # of the trades in (t, t+1h], as fill_price is their first; None: not known at all
     low: Floats | None = None
+    instruments: Instruments | None = None  # None: no exchange's rules of orders are known
 
     def __post_init__(self) -> None:
         if not self.delisting_hour.size:
@@ -82,6 +84,8 @@ class MarketData:
             # They are easily forgotten where the other arrays are cut, and would then belong to other hours.
             if extremes is not None and extremes.shape != self.price.shape:
                 raise DataError(f"{name} has not the shape of the prices")
+        if self.instruments is not None and not np.all(self.instruments.leg < self.legs):
+            raise DataError("instruments are of legs that the market does not have")
         order = [(int(s), int(e)) for s, e in zip(self.leg_symbol, self.leg_exchange, strict=True)]
         # The order of legs is the order of pairs, which breaks ties of every ranking: it must not hang on the source.
         if order != sorted(set(order)):
@@ -213,5 +217,6 @@ def with_legs(market: MarketData, keep: NDArray[np.bool_]) -> MarketData:
         funding_known_hour=None if known is None else known[keep],
         delisting_hour=market.delisting_hour[keep],
         delisting_known_hour=market.delisting_known_hour[keep],
+        instruments=None if market.instruments is None else market.instruments.of_legs(keep),
         **arrays,
     )

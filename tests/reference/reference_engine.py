@@ -12,6 +12,7 @@ from fractions import Fraction
 from math import isnan
 
 from reference_costs import fee_rate, fill, grained, notional_per_leg
+from reference_instruments import no_order_for, whole_lots
 from reference_legs import Booking, LegHistory
 from reference_margin import IN_TRANSIT, Wallets, leg_fails
 from reference_records import (
@@ -264,10 +265,9 @@ class _Run:
         """One of which nothing is filled stays pending until step 6."""
         asked = t - 1
         legs = self._legs_of(order)
-        notional = self._notional(legs)
-        if self._entry_refusal(legs, notional, asked) is not None:
+        quantity, notional = self._size(legs, asked)
+        if self._entry_refusal(legs, quantity, notional, asked) is not None:
             return
-        quantity = grained(notional / ((legs[0].price(asked) + legs[1].price(asked)) / 2))
         seen = rested(
             self.settings,
             legs,
@@ -279,7 +279,9 @@ class _Run:
         )
         part = notional * seen.quantity / quantity
         failed = [leg for leg in legs if self._fails(leg, asked, closing=False)]
-        if part < Fraction(self.settings.min_notional_usd) or any(leg.side == seen.rests for leg in failed):
+        too_small = part < Fraction(self.settings.min_notional_usd)
+        too_small = too_small or no_order_for(self.settings, legs, seen.quantity, asked) is not None
+        if too_small or any(leg.side == seen.rests for leg in failed):
             self._refuse(t, "not_filled")
             return
         self._refuse(t, "wholly_filled" if seen.quantity == quantity else "partly_filled")
@@ -302,7 +304,7 @@ class _Run:
 
     def _take_the_rest(self, position: Position, quantity: Fraction, notional: Fraction, t: int) -> None:
         gives_up = self.settings.maker.fallback == "cancel"
-        if gives_up or self._entry_refusal(position.legs, notional, t) is not None:
+        if gives_up or self._entry_refusal(position.legs, quantity, notional, t) is not None:
             self._refuse(t, "not_filled")
             return
         before = position.quantity
@@ -390,19 +392,28 @@ class _Run:
         notional = notional_per_leg(self.settings, self.equity_after_protect)
         return self._fitted(legs, notional) if self.settings.fit_to_free_margin else notional
 
+    def _size(self, legs: tuple[Leg, Leg], t: int) -> tuple[Fraction, Fraction]:
+        """Base quantity of both legs, and N, by the prices of ``t``."""
+        notional, prices = self._notional(legs), [leg.history.price[t] for leg in legs]
+        if None in prices:  # refused in any case
+            return Fraction(0), notional
+        mid = (legs[0].price(t) + legs[1].price(t)) / 2
+        quantity = grained(notional / mid)
+        whole = whole_lots(self.settings, legs, quantity, t)
+        return (quantity, notional) if whole == quantity else (whole, whole * mid)
+
     def _enter(self, slot: int, order: Enter, t: int) -> None:
-        legs = long_leg, short_leg = self._legs_of(order)
-        notional = self._notional(legs)
-        reason = self._entry_refusal(legs, notional, t)
+        legs = self._legs_of(order)
+        quantity, notional = self._size(legs, t)
+        reason = self._entry_refusal(legs, quantity, notional, t)
         failed = [leg for leg in legs if self._fails(leg, t, closing=False)] if reason is None else []
         if len(failed) == 2:
             reason = "leg_failure"
         if reason is not None:
             self._refuse(t, reason)
             return
-        mid = (long_leg.price(t) + short_leg.price(t)) / 2
         self.entries += 1
-        position = Position(self.entries, t, notional, grained(notional / mid), legs)
+        position = Position(self.entries, t, notional, quantity, legs)
         self.slots.held[slot] = position
         for leg in legs:
             if leg in failed:
@@ -424,7 +435,7 @@ class _Run:
         enough = most >= Fraction(self.settings.min_notional_usd)
         return grained(min(notional, most)) if enough else notional
 
-    def _entry_refusal(self, legs: tuple[Leg, Leg], notional: Fraction, t: int) -> str | None:
+    def _entry_refusal(self, legs: tuple[Leg, Leg], quantity: Fraction, notional: Fraction, t: int) -> str | None:
         settings = self.settings
         histories = [leg.history for leg in legs]
         if any(history.stale[t] > 0 for history in histories):
@@ -439,6 +450,9 @@ class _Run:
             return "filtered"
         if settings.impact_coefficient > 0 and any(history.traded_volume[t] is None for history in histories):
             return "no_volume"
+        not_taken = no_order_for(settings, legs, quantity, t)
+        if not_taken is not None:
+            return not_taken
         if notional < Fraction(settings.min_notional_usd):
             return "below_min_notional"
         held = [position.notional * len(position.open_legs) for _, position in self.slots.positions()]

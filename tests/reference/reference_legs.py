@@ -36,6 +36,7 @@ class LegHistory:
     def __init__(self, market: MarketData, leg: int, max_stale_hours: int) -> None:
         self.symbol, self.exchange = market.leg_name(leg)
         self.first_hour = int(market.hours[0]) if len(market.hours) else 0
+        self.instruments = _instruments(market, leg)
         self.delisting_hour = int(market.delisting_hour[leg])
         self.delisting_known_hour = int(market.delisting_known_hour[leg])
         self.fill_price: list[float] = market.fill_price[leg].tolist()
@@ -156,6 +157,16 @@ class _FundingClock:
             self._doubtful_gap = gap
         else:
             self._inferred, self._doubtful_gap = gap, None
+
+
+def _instruments(market: MarketData, leg: int) -> list[tuple[int, float, float, float, float]]:
+    """(hour, tick, lot, least USD, most leverage) of every dated row of the leg."""
+    known = market.instruments
+    if known is None:
+        return []
+    columns = (known.since, known.tick, known.lot, known.min_notional_usd, known.max_leverage)
+    rows = zip(known.leg.tolist(), *(column.tolist() for column in columns), strict=True)
+    return [row for of, *values in rows if of == leg for row in [tuple(values)]]
 
 
 def _arrivals(market: MarketData, leg: int, rates: list[float]) -> dict[int, list[int]]:

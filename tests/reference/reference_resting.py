@@ -12,6 +12,7 @@ from fractions import Fraction
 from math import isnan
 
 from reference_costs import impact, spread_and_slippage
+from reference_instruments import is_a_tick_beyond, limit_on_tick, whole_lots
 from reference_legs import LegHistory
 from reference_records import Leg
 
@@ -60,8 +61,10 @@ def rested(
     buys = maker.sign if opening else -maker.sign
     opened, other = Fraction(maker.history.fill_price[t]), Fraction(hedge.history.fill_price[t])
     away = max(Fraction(rules.offset_bps) * BPS, _half_spread(settings, maker.history, t))
-    limit = opened * (1 - buys * away)
+    limit = limit_on_tick(settings, maker.history, opened * (1 - buys * away), buys, t)
     filled = min(quantity, _most(settings, maker.history, t, buys, limit))
+    if filled < quantity:
+        filled = whole_lots(settings, legs, filled, t)
     if filled <= 0:
         return nothing
     paid = limit * (1 + buys * Fraction(rules.adverse_bps) * BPS * worse)
@@ -122,6 +125,8 @@ def _most(settings: EngineSettings, history: LegHistory, t: int, buys: int, limi
     if buys < 0 and not high > limit * (1 + through):
         return Fraction(0)
     beyond = limit - low if buys > 0 else high - limit
+    if not is_a_tick_beyond(settings, history, limit, beyond, t):
+        return Fraction(0)
     share = min(Fraction(1), beyond / (high - low))
     volume = history.traded_volume[t]
     turnover = Fraction(0) if volume is None else Fraction(volume) / 24

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from reference_records import Enter, Exit
 
 from engine.market.data import NEVER, MarketData
+from engine.market.instruments import Instruments
 from engine.settings import (
     EngineSettings,
     FeeRow,
@@ -395,3 +396,59 @@ def with_bars(rng: Rng, market: MarketData) -> MarketData:
     odd = rng.random(high.shape) < 0.02
     high[odd] = 0.99 * market.fill_price[odd]
     return replace(market, high=high, low=low, volume_24h_usd=market.volume_24h_usd * 10 ** rng.uniform(0, 4))
+
+
+@st.composite
+def instrument_cases(draw: st.DrawFn) -> Case:
+    """Random runs on exchanges with rules of orders, takers and orders that rest."""
+    return random_instrument_case(np.random.default_rng(draw(SEEDS)), **draw(SIZES))
+
+
+def random_instrument_case(rng: Rng, coins: int = 2, exchanges: int = 3, hours: int = 100) -> Case:
+    """A random case, mostly of orders that rest, with lots and minima near the sizes of its positions."""
+    make = random_resting_case if rng.random() < 0.7 else random_margin_case if rng.random() < 0.5 else random_case
+    case = make(rng, coins, exchanges, hours)
+    capital, share = case.settings.initial_capital_usd, case.settings.maker.volume_share
+    market = with_instruments(rng, case.market, near_usd=capital / 10)
+    # About as much as a position is worth is traded beyond a limit, so that many are filled in part.
+    volume = 24 * capital / share * 10 ** rng.uniform(-1, 1, market.price.shape)
+    volume[np.isnan(market.volume_24h_usd)] = np.nan
+    near = {"volume_24h_usd": volume, "bid_ask_spread": market.bid_ask_spread * 0.05}
+    maker = case.settings.maker.model_copy(update={"offset_bps": 2.0, "through_bps": 1.0})
+    given = case.settings.model_copy(update={"maker": maker, "spread_model": "fixed", "fill_at": "next_trade"})
+    return replace(case, market=replace(market, **near), settings=given)
+
+
+def with_instruments(rng: Rng, market: MarketData, near_usd: float) -> MarketData:
+    """The market with up to three dated rows for most legs, some of their values unknown; lots up to ``near_usd``."""
+    legs, hours = market.leg_symbol, market.hours
+    known_prices = [prices[~np.isnan(prices)] for prices in market.price]
+    level = np.array([np.median(prices) if len(prices) else 1.0 for prices in known_prices])
+    dates = {
+        leg: np.sort(rng.choice(np.arange(hours[0] - 20, hours[-1]), int(rng.integers(1, 4)), replace=False))
+        for leg in range(len(legs))
+        if rng.random() < 0.8
+    } or {0: hours[:1]}
+    rows = [(leg, int(since)) for leg, sinces in dates.items() for since in sinces]
+    price = level[[leg for leg, _ in rows]]
+
+    def known(values: Floats) -> Floats:
+        return np.where(rng.random(len(rows)) < 0.15, np.nan, values)
+
+    return replace(
+        market,
+        instruments=Instruments(
+            leg=np.array([leg for leg, _ in rows], np.int64),
+            since=np.array([since for _, since in rows], np.int64),
+            tick=known(_steps(rng, price * 1e-5, (1, 5, 50))),
+            lot=known(_steps(rng, near_usd / price * 10 ** rng.uniform(-4, 0.2, len(rows)), (1, 2, 5, 3))),
+            min_notional_usd=known(rng.choice([5.0, 10.0, near_usd], len(rows), p=[0.5, 0.35, 0.15])),
+            max_leverage=known(rng.choice([1.0, 2.0, 20.0], len(rows), p=[0.05, 0.2, 0.75])),
+        ),
+    )
+
+
+def _steps(rng: Rng, near: Floats, digits: tuple[int, ...]) -> Floats:
+    """Decimal steps of about these sizes."""
+    powers = np.floor(np.log10(near)).astype(int)
+    return np.array([float(f"{rng.choice(digits)}e{power}") for power in powers])

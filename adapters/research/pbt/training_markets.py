@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from adapters.research.pbt.job import PBTJob, load_job_data
 from adapters.storage.atomic import new_directory
 from adapters.storage.giving_way import unfamiliar
-from engine.accounting.tape import LEG, PAIR, QUOTE, RULES, Tape, TapeArrays
+from engine.accounting.tape import BAR, INSTRUMENT, LEG, PAIR, QUOTE, RULES, Tape, TapeArrays
 from engine.market.data import Floats, Ints
 from engine.market.schedule import BOOKING
 from engine.observation.opportunities import OpportunityBuilder
@@ -33,7 +33,15 @@ from rl_training.pbt.interval import TrainingContext
 FOLDER = "courses"
 """The name that runs under way have it by."""
 LAYOUT = "layout.json"
-RECORDS = {"quotes": QUOTE, "bookings": BOOKING, "pairs": PAIR, "rules": RULES, "legs": LEG}
+RECORDS = {
+    "quotes": QUOTE,
+    "bookings": BOOKING,
+    "pairs": PAIR,
+    "rules": RULES,
+    "legs": LEG,
+    "bars": BAR,
+    "instruments": INSTRUMENT,
+}
 """Arrays of a tape that .npy files would give back with another alignment: they are kept as bytes."""
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+import ccxt
 import pytest
 
+from adapters.datasets.instruments import read_instruments
 from adapters.exchanges.coins import listings
+from adapters.exchanges.instrument_store import record_instruments
 from adapters.exchanges.quirks import QUIRKS
 from adapters.naming.symbols import coin_of, split_name
 from engine.errors import UserError
@@ -75,3 +79,38 @@ def test_the_small_k_of_hyperliquid_is_read_from_its_own_name() -> None:
     markets = [market("KPEPE", "USDC", baseName="kPEPE"), market("KAS", "USDC", baseName="KAS")]
     found = listings("hyperliquid", markets, QUIRKS["hyperliquid"])
     assert (found["PEPE"].multiplier, found["PEPE"].quote_currency, found["KAS"].multiplier) == (1000, "USDC", 1)
+
+
+def test_steps_are_of_coins_and_what_is_not_stated_is_unknown() -> None:
+    stated = {
+        "contractSize": 0.1,
+        "precision": {"price": 0.0001, "amount": 0.3},
+        "limits": {"cost": {"min": 5}, "leverage": {"max": 50}},
+    }
+    listing = listings("bybit", [market("1000PEPE", **stated)], QUIRKS["bybit"])["PEPE"]
+    # 0.3 contracts of 0.1 units of 1000 coins, to the short decimal number that it is.
+    assert (listing.tick, listing.lot, listing.min_notional_usd, listing.max_leverage) == (1e-7, 30.0, 5.0, 50.0)
+    unknown = {"precision": {"price": None}, "limits": {"cost": None, "leverage": {"max": "0"}}}
+    bare = listings("bybit", [market("BTC", **unknown)], QUIRKS["bybit"])["BTC"]
+    assert (bare.tick, bare.lot, bare.min_notional_usd, bare.max_leverage) == (None, None, None, None)
+
+
+@pytest.mark.parametrize("exchange", sorted(QUIRKS))
+def test_ccxt_states_precision_as_steps(exchange: str) -> None:
+    """Were it counts of digits, a step of 0.001 would read as 3."""
+    assert getattr(ccxt, exchange)().precisionMode == ccxt.TICK_SIZE
+
+
+def test_what_changes_is_added_with_the_hour_at_which_it_was_seen(tmp_path: Path) -> None:
+    def seen(step: float | None, minutes: int) -> None:
+        listed = market("BTC", precision={"amount": step})
+        found = listings("bybit", [listed], QUIRKS["bybit"]).values()
+        record_instruments(tmp_path, found, 1_700_000_000_000 // 3_600_000 * 3_600_000 + minutes * 60_000)
+
+    file = tmp_path / "instruments.parquet"
+    seen(None, 1)
+    assert not file.exists()
+    for step, minutes in ((0.001, 1), (0.001, 70), (0.01, 130), (0.1, 140), (0.1, 200)):
+        seen(step, minutes)
+    rows = read_instruments(file)
+    assert [(row.since_hour - rows[0].since_hour, row.lot) for row in rows] == [(0, 0.001), (2, 0.1)]

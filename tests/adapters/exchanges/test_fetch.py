@@ -20,7 +20,9 @@ from support_exchanges import held_bars, held_settlements, world_of
 from support_imports import candles, rates_of, write
 
 from adapters.cli import main
+from adapters.datasets.instruments import read_instruments, rows_of
 from adapters.datasets.layout import read_info
+from adapters.datasets.load import load_dataset
 from adapters.datasets.raw_tables import FUNDING_COLUMNS, PRICE_COLUMNS, read_bars, read_settlements
 from adapters.exchanges.ranking import rank
 from engine.windows import hour_of
@@ -414,6 +416,36 @@ def test_a_settled_rate_of_another_unit_never_comes_as_far_as_the_parts(fetch: F
     assert found["settlements"]["rows"] + found["refused"]["values"] >= 24
     assert found["refused"]["values"] > 12
     assert "at most 0.02 in one settlement there" in found["refused"]["first"][0]
+
+
+def test_what_exchanges_demand_of_orders_is_kept_per_coin_and_goes_into_the_data_set(
+    fetch: Fetch, server: LoopbackServer, tmp_path: Path
+) -> None:
+    """The server lists 1000PEPE on bybit in steps of 0.001, and PEPE on okx in contracts of 10 coins."""
+    assert fetch("bybit,okx,hyperliquid", "BTCUSDT,PEPEUSDT") == 0
+    rules = {(row.symbol, row.exchange): row for row in read_instruments(fetch.raw / "instruments.parquet")}
+    assert len(rules) == 6
+    assert rules["BTCUSDT", "bybit"].rules == (0.01, 0.001, 5.0, 50.0)
+    # Per coin: a price of a thousand is divided, a step of sizes is of a thousand each.
+    assert rules["PEPEUSDT", "bybit"].rules == (1e-5, 1.0, 5.0, 50.0)
+    contract = server.world.legs["okx", "PEPE"]
+    assert rules["PEPEUSDT", "okx"].lot == contract.contract_size
+    assert np.isnan(rules["BTCUSDT", "hyperliquid"].tick)  # the listed one is of the price of this minute
+    first = (fetch.raw / "instruments.parquet").read_bytes()
+    assert fetch("bybit,okx,hyperliquid", "BTCUSDT,PEPEUSDT") == 0
+    assert (fetch.raw / "instruments.parquet").read_bytes() == first
+    with pytest.raises(SystemExit):
+        main(["data", "build", str(fetch.raw), "--out", str(tmp_path / "set")])
+    market = load_dataset(tmp_path / "set", cache=False).market
+    assert [repr(row) for row in rows_of(market)] == [repr(rules[leg]) for leg in sorted(rules)]
+
+
+def test_a_damaged_file_of_instruments_costs_none_of_the_tables(fetch: Fetch) -> None:
+    fetch.raw.mkdir()
+    (fetch.raw / "instruments.parquet").write_bytes(b"PAR1 no more")
+    assert fetch("bybit", "BTCUSDT") == 1
+    assert "instruments.parquet: is not parquet as expected" in fetch.out
+    assert len(fetch.table("prices_1h.parquet"))
 
 
 def test_an_import_and_a_download_add_up_in_one_folder(fetch: Fetch, tmp_path: Path) -> None:

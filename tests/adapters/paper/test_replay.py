@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from market_strategies import random_market, random_settings, with_margin, with_shocks
+from market_strategies import random_market, random_settings, with_instruments, with_margin, with_shocks
 from support_paper import arb_settings, assert_same_records, backtest_of, replay_state
 
+from adapters.datasets.instruments import rows_of
 from adapters.datasets.load import load_dataset
 from adapters.paper.journal import Journal
 from adapters.paper.recorded_run import records_of
-from adapters.paper.setup import check_unchanged, prepare_player, settings_of
+from adapters.paper.setup import REPLAY, check_unchanged, legs_market, prepare_player, settings_of, start_state
 from adapters.paper.verify import verify
 from engine.accounting.records import Records
 from engine.errors import UserError
@@ -53,6 +54,31 @@ def test_margin_by_exchange_replays_to_the_same_records_also_when_cut(seed: int,
         assert_same_records(journalled(journal, market), wanted)
         assert verify(journal, prepare_player("random", settings, (), 7)).difference is None
     assert len(wanted.ledger)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_lots_and_minima_replay_to_the_same_records_also_when_cut(seed: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(seed)
+    given = random_settings(rng)
+    plain = random_market(rng, 2, 3, 150)
+    market = with_instruments(rng, plain, near_usd=given.initial_capital_usd / 10)
+    settings, window = arb_settings(given, **EAGER), Window(int(rng.integers(0, 30)), 149)
+    wanted = backtest_of(market, settings, "random", window)
+    assert wanted.ledger.tobytes() != backtest_of(plain, settings, "random", window).ledger.tobytes()
+    replay_state(tmp_path, market, settings, "random", window, until=60).close()
+    with replay_state(tmp_path, market, settings, "random", window) as journal:
+        assert_same_records(journalled(journal, market), wanted)
+        assert verify(journal, prepare_player("random", settings, (), 7)).difference is None
+
+
+def test_a_state_knows_the_rules_of_orders_that_it_began_with(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    plain = random_market(rng, 2, 3, 20)
+    player = prepare_player("hold", arb_settings(random_settings(rng)), (), 7)
+    for name, market in (("plain", plain), ("lots", with_instruments(rng, plain, near_usd=100.0))):
+        with start_state(tmp_path / name, market, player, (), mode=REPLAY) as journal:
+            assert repr(rows_of(legs_market(journal))) == repr(rows_of(market))
+            assert bool(rows_of(market)) == ("instruments" in journal.meta)
 
 
 @pytest.mark.parametrize(

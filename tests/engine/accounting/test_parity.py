@@ -7,7 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from market_strategies import random_market, random_settings, resting, with_bars, with_margin, with_shocks
+from market_strategies import (
+    random_market,
+    random_settings,
+    resting,
+    with_bars,
+    with_instruments,
+    with_margin,
+    with_shocks,
+)
 from numpy.typing import NDArray
 
 from engine.accounting.books import ORDER, Kind, OrderKind, Reason
@@ -47,7 +55,7 @@ class PlaysActions:
 class Case:
     """A random market with everything that can befall it, seen through a spec of its own size."""
 
-    def __init__(self, seed: int, *, margin: bool = False, rests: bool = False) -> None:
+    def __init__(self, seed: int, *, margin: bool = False, rests: bool = False, lots: bool = False) -> None:
         rng = np.random.default_rng(seed)
         settings = random_settings(rng).model_copy(update={"filters": FilterSettings(), "min_history_hours": 4})
         market = replace(random_market(rng, coins=3, exchanges=4, hours=HOURS))
@@ -56,6 +64,8 @@ class Case:
             settings = with_margin(rng, settings, market, always=True).model_copy(update={"min_history_hours": 4})
         if rests:
             market, settings = with_bars(rng, market), resting(settings, MakerSettings(volume_share=0.1))
+        if lots:
+            market = with_instruments(rng, market, near_usd=settings.initial_capital_usd / 10)
         self.builder = OpportunityBuilder(prepare(market, settings))
         self.spec = ObservationSpec(positions=settings.max_positions, opportunities=4, liquidation_distance=margin)
         self.scaler = fit_scaler(self.builder, self.spec, 0, HOURS - 1)
@@ -137,6 +147,17 @@ def test_with_orders_that_rest_too(seed: int) -> None:
     case = Case(seed, margin=seed % 2 == 0, rests=True)
     expected = backtest(case)
     assert {int(Reason.WHOLLY_FILLED), int(Reason.NOT_FILLED)} <= set(expected[0].notes["reason"].tolist())
+    assert_bit_for_bit(expected, gym_episode(case))
+    assert_bit_for_bit(expected, vec_episode(case, portfolios=1, watched=0))
+    assert_bit_for_bit(expected, vec_episode(case, portfolios=64, watched=37))
+
+
+@pytest.mark.parametrize("seed", [100, 101, 102, 103])
+def test_with_lots_and_minima_too(seed: int) -> None:
+    case = Case(seed, margin=seed % 2 == 0, rests=seed < 102, lots=True)
+    expected = backtest(case)
+    plain = backtest(Case(seed, margin=seed % 2 == 0, rests=seed < 102))
+    assert expected[0].ledger.tobytes() != plain[0].ledger.tobytes()
     assert_bit_for_bit(expected, gym_episode(case))
     assert_bit_for_bit(expected, vec_episode(case, portfolios=1, watched=0))
     assert_bit_for_bit(expected, vec_episode(case, portfolios=64, watched=37))
