@@ -122,11 +122,10 @@ def look(tape: TapeArrays, t: int, pair: Any, direction: float, quantity: float,
         return nothing
     price = limit * (1.0 + buys * rules.adverse * rules.cost_multiple)
     rested = Fill(side, maker, price, limit, tape.bars[maker, t].maker_fee)
-    # H stands where M does: it has moved as M has on its way to the limit.
-    raw = other.fill * (limit / quote.fill)
+    # H stands where M does: it has moved as M has on its way to the limit, but not out of its own bar.
+    moved = other.fill * (limit / quote.fill)
+    raw = max(moved, tape.bars[hedger, t].low) if buys > 0 else min(moved, tape.bars[hedger, t].high)
     paid = raw * (1.0 - buys * fill_cost(other, rules, notional, rules.hedge))
-    # Never better than its own bar: there, nobody traded.
-    paid = min(paid, tape.bars[hedger, t].high) if buys > 0 else max(paid, tape.bars[hedger, t].low)
     taken = Fill(SHORT if side == LONG else LONG, hedger, paid, raw, other.fee_rate)
     return Look(filled, rested, taken) if side == LONG else Look(filled, taken, rested)
 

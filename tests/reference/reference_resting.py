@@ -68,12 +68,11 @@ def rested(
     if filled <= 0:
         return nothing
     paid = limit * (1 + buys * Fraction(rules.adverse_bps) * BPS * worse)
-    base = other * limit / opened
+    top, bottom = Fraction(hedge.history.high[t]), Fraction(hedge.history.low[t])
+    base = max(bottom, min(top, other * limit / opened))
     costs = _half_spread(settings, hedge.history, t) + Fraction(settings.slippage_bps) * BPS
     costs += impact(settings, hedge.history, notional, t) + Fraction(rules.hedge_bps) * BPS
     taken = base * (1 - buys * costs * worse)
-    top, bottom = Fraction(hedge.history.high[t]), Fraction(hedge.history.low[t])
-    taken = min(taken, top) if buys > 0 else max(taken, bottom)
     fills = {
         maker.side: RestedFill(paid, limit, rates[maker.side][0]),
         hedge.side: RestedFill(taken, base, rates[hedge.side][1]),
