@@ -18,7 +18,6 @@ from numba import njit
 from adapters.configuration.settings import load_settings
 from adapters.datasets.load import load_dataset
 from adapters.research.markets import window_of
-from engine.accounting.entries import units
 from engine.accounting.resting import look
 from engine.accounting.tape import TapeArrays, is_offered, prepare
 from engine.market.data import Floats
@@ -46,7 +45,7 @@ def costs(tape: TapeArrays, notional: float, first: int, last: int) -> tuple[lis
             later = tape.quotes[pair.long, t + 1].fill + tape.quotes[pair.short, t + 1].fill
             if not is_offered(tape, p, t) or np.isnan(now[0] + now[1] + later):
                 continue
-            quantity = units(tape, t, p, notional)
+            quantity = 2 * notional / (tape.quotes[pair.long, t].price + tape.quotes[pair.short, t].price)
             seen = look(tape, t, pair, 1.0, quantity, notional)
             part = seen.quantity / quantity
             cost = (1 - part) * taken(tape, pair, t + 1, now)
