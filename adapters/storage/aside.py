@@ -70,12 +70,22 @@ def _remove(path: Path) -> None:
     # A writer that was killed between its two renames has left nothing in the old place: here is all there is.
     if path.name.endswith(OLD_SUFFIX) and path.is_dir():
         for kept in path.iterdir():
-            if not (path.parent / kept.name).exists():
-                kept.rename(path.parent / kept.name)
+            _put_back(kept, path.parent / kept.name)
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def _put_back(kept: Path, place: Path) -> None:
+    if place.exists():
+        return
+    try:
+        kept.rename(place)
+    except OSError:
+        # Another writer may have come there in this very moment. Else this is all there is, and it is not removed.
+        if not place.exists():
+            raise
 
 
 def _make_room(path: Path) -> None:

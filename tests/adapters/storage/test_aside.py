@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from adapters.storage import aside
-from adapters.storage.aside import OLD_ENOUGH_SECONDS, file_aside, folder_aside, sweep
+from adapters.storage.aside import OLD_ENOUGH_SECONDS, OLD_SUFFIX, file_aside, folder_aside, sweep
 from adapters.storage.atomic import new_directory, replacing_file
 
 WRITER = """
@@ -128,3 +128,24 @@ def test_what_is_aside_goes_away_with_its_writer(tmp_path: Path) -> None:
     with file_aside(tmp_path / "a") as file, folder_aside(tmp_path / "b") as folder:
         assert names(tmp_path) == sorted([file.name, folder.name])
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("comes", [True, False], ids=["a successor comes", "the disk refuses"])
+def test_what_was_moved_away_is_removed_only_when_a_successor_stands_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, comes: bool
+) -> None:
+    """Two writers at once: the place is free when it is looked at and taken when what was moved is put back."""
+    place = tmp_path / "place"
+
+    def refused(_: Path, target: Path) -> Path:
+        assert target == place
+        if comes:
+            target.mkdir()
+        raise OSError(39, "Directory not empty")
+
+    with folder_aside(place, OLD_SUFFIX) as old:
+        (old / "place").mkdir()
+        (old / "place" / "content").write_text("all there is", encoding="utf-8")
+        monkeypatch.setattr(Path, "rename", refused)
+    assert old.exists() == (not comes)
+    assert place.exists() == comes
