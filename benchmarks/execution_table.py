@@ -17,10 +17,9 @@ from adapters.configuration.strategy_registry import build_strategy
 from adapters.datasets.load import load_dataset
 from adapters.research.markets import prepare_dataset, window_of
 from adapters.storage.bundles import deployed_models, load_policy
-from engine.accounting.books import NoteKind, Reason
 from engine.accounting.records import Records
 from engine.analysis.metrics import compute_metrics
-from engine.analysis.resting_orders import resting_orders
+from engine.analysis.resting_orders import noted_resting_orders
 from engine.backtest import run_backtest
 from strategies.plugin import Context
 
@@ -58,8 +57,7 @@ def table(path: Path, window: str, model: Path) -> list[str]:
 
 
 def _filled(records: Records) -> str:
-    notes = records.notes[records.notes["kind"] == int(NoteKind.RESTED)]
-    rested = resting_orders(Reason(note["reason"]).name.lower() for note in notes)
+    rested = noted_resting_orders(records.notes)
     return f", {100 * rested.wholly / rested.orders:.0f} % filled" if rested.orders else ""
 
 

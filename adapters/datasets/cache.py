@@ -16,11 +16,10 @@ from adapters.storage.code_fingerprint import code_fingerprint
 from adapters.storage.regular_files import read_regular
 from engine.errors import DataError
 from engine.market.data import BAR_EXTREMES, PER_LEG_FLOATS, MarketData, RecordedOpportunities, facts_of
-from engine.market.instruments import RULES_OF_ORDERS, Instruments
+from engine.market.instruments import INSTRUMENT_ARRAYS, Instruments
 
 MADE_BY = ("engine", "adapters")
 ENTRIES_KEPT = 16
-INSTRUMENT_ARRAYS = ("leg", "since", *RULES_OF_ORDERS)
 MOST_FILE_BYTES = 16 * 2**30
 """A year of a coin on eight exchanges has a few MB."""
 

@@ -25,7 +25,7 @@ from adapters.gate.limits import GateSettings
 from adapters.gate.refusals import lines_of
 from engine.errors import DataError, UserError
 from engine.market.data import MarketData, facts_of
-from engine.market.instruments import RULES_OF_ORDERS
+from engine.market.instruments import INSTRUMENT_ARRAYS
 from engine.settings import hash_of
 from engine.windows import time_of
 
@@ -173,7 +173,7 @@ def _freeze(market: MarketData) -> None:
     for name in ("hours", "leg_symbol", "leg_exchange", "delisting_hour", "delisting_known_hour"):
         getattr(market, name).flags.writeable = False
     if market.instruments is not None:
-        for name in ("leg", "since", *RULES_OF_ORDERS):
+        for name in INSTRUMENT_ARRAYS:
             getattr(market.instruments, name).flags.writeable = False
     if market.recorded is not None:
         for name in ("offsets", "pair", "features"):

@@ -35,6 +35,7 @@ RANGE_COLUMNS = ("high", "low")
 """Not every source has them: the columns may be absent, and values in them null."""
 FUNDING_COLUMNS = ("exchange", "symbol", "base", "multiplier", "settlement_time", "funding_rate", "interval_hours")
 ROUNDING = 1e-9
+"""A relative difference of values that are the same, written with more or fewer digits."""
 VOLUME_ROUNDING = 1e-6
 """Of volumes in two tables, one of which may have kept them in half the digits."""
 LARGEST_MULTIPLIER = 1e9

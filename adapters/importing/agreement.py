@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable
 import numpy as np
 
 from adapters.datasets.rate_units import FEWEST_SETTLEMENTS, HIGHEST_PER_8H, MONTH_HOURS, likely_unit
+from adapters.datasets.raw_tables import ROUNDING, VOLUME_ROUNDING
 from adapters.gate.values import RATE
 from adapters.importing.hourly import hours_of_bars
 from adapters.importing.judging import Rows, hours_between
@@ -19,13 +20,11 @@ from engine.market.data import Floats
 
 FEWEST_TO_TELL = 4
 """Settlements that show a schedule."""
-SAME, SAME_VOLUME = 1e-9, 1e-6
-"""Relative differences of values that are the same, written with more or fewer digits."""
 
 
 def tolerance(name: str) -> float:
     """How far apart two values of a column may be that are the same."""
-    return SAME_VOLUME if name == "volume" else SAME
+    return VOLUME_ROUNDING if name == "volume" else ROUNDING
 
 
 def said_once(rows: Rows) -> Rows:

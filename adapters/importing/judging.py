@@ -9,6 +9,7 @@ import numpy as np
 
 from adapters.datasets.findings import hour_text
 from adapters.datasets.left_out import MOST_WRONG_ROWS
+from adapters.datasets.raw_tables import ROUNDING
 from adapters.exchanges.coins import Listing
 from adapters.gate.limits import GateSettings
 from adapters.gate.values import INTERVAL, RATE, Flags, out_of_range, range_text
@@ -18,7 +19,6 @@ from adapters.storage.stamps import HOUR_MS, MINUTE_MS, TOLERANCE_MS, is_plausib
 from adapters.storage.time_columns import EMPTY
 from engine.market.data import Floats, Ints
 
-ROUNDING = 1e-9
 PRICE, VOLUME = "price", "volume_24h_usd"
 
 

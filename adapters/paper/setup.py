@@ -14,7 +14,6 @@ import numpy as np
 
 from adapters.configuration.settings import ArbSettings
 from adapters.configuration.strategy_registry import build_strategy, load_strategy_class, parse_parameters
-from adapters.datasets.cache import INSTRUMENT_ARRAYS
 from adapters.paper.dataset_hours import without_hours
 from adapters.paper.journal import Journal
 from adapters.paper.session import Session
@@ -22,7 +21,7 @@ from adapters.paper.state_folder import is_started
 from adapters.storage.provenance import code_version
 from engine.errors import UserError
 from engine.market.data import NEVER, PER_LEG_FLOATS, MarketData
-from engine.market.instruments import Instruments
+from engine.market.instruments import INSTRUMENT_ARRAYS, Instruments
 from engine.market.notices import with_notices
 from engine.observation.view import Strategy
 from engine.settings import EngineSettings, parse_settings

@@ -33,10 +33,9 @@ from adapters.storage.giving_way import unfamiliar, unsigned
 from adapters.storage.json_files import read_object
 from adapters.storage.run_files import folder_name, write_run
 from adapters.storage.saved_run import REPORT, RUN_FILES
-from engine.accounting.books import NoteKind, Reason
 from engine.analysis.assumed_funding import assumed_words
 from engine.analysis.metrics import Metrics
-from engine.analysis.resting_orders import resting_orders
+from engine.analysis.resting_orders import noted_resting_orders
 from engine.analysis.significance import Significance
 from engine.windows import Window
 from engine.worlds import World
@@ -180,8 +179,7 @@ def _about_resting(played: Played, takers: Metrics | None) -> list[str]:
     """How much rested in vain, and whether the result is more than the model of resting orders."""
     if takers is None:
         return []
-    notes = played.records.notes
-    rested = resting_orders(Reason(note["reason"]).name.lower() for note in notes[notes["kind"] == NoteKind.RESTED])
+    rested = noted_resting_orders(played.records.notes)
     ours, theirs = played.metrics["pnl_pct_per_7d"], takers["pnl_pct_per_7d"]
     if ours is None or theirs is None:
         return []

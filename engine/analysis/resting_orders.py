@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
-from engine.accounting.books import Reason
+import numpy as np
+
+from engine.accounting.books import NoteKind, Reason
 
 
 @dataclass(frozen=True)
@@ -28,3 +31,8 @@ def resting_orders(reasons: Iterable[str]) -> RestingOrders:
     found = list(reasons)
     wholly, partly = (found.count(one.name.lower()) for one in (Reason.WHOLLY_FILLED, Reason.PARTLY_FILLED))
     return RestingOrders(len(found), wholly, partly)
+
+
+def noted_resting_orders(notes: np.ndarray[Any, Any]) -> RestingOrders:
+    """From the notes of a run's records (``Records.notes``), of every kind."""
+    return resting_orders(Reason(note["reason"]).name.lower() for note in notes[notes["kind"] == NoteKind.RESTED])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from engine.errors import DataError
 
 RULES_OF_ORDERS = ("tick", "lot", "min_notional_usd", "max_leverage")
+INSTRUMENT_ARRAYS = ("leg", "since", *RULES_OF_ORDERS)
 """The columns that are numbers above zero, nan where unknown."""
 
 
