@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 from engine.accounting.tape import prepare
 from engine.errors import DataError
 from engine.market.carried import carry_forward, staleness
-from engine.market.data import PER_LEG_FLOATS, Floats, MarketData, Pairs, RecordedOpportunities, directed_pairs
+from engine.market.data import (
+    BAR_EXTREMES,
+    PER_LEG_FLOATS,
+    Floats,
+    MarketData,
+    Pairs,
+    RecordedOpportunities,
+    directed_pairs,
+)
 from engine.market.earlier_hours import Before, legs_one_row_on, nothing_before, schedules_one_row_on
 from engine.market.notices import Notice, with_notices
 from engine.market.schedule import LONGEST_INTERVAL_HOURS
@@ -49,7 +57,8 @@ class Settled:
 class HourFacts:
     """What became known at one hour: ``values`` ``[FACTS, legs]``, nan where unknown, settled rates, and notices.
 
-    ``recorded`` holds (pairs, features) of recorded opportunities, for data sets that bring them.
+    ``recorded`` holds (pairs, features) of recorded opportunities, for data sets that bring them. ``extremes`` ``[2,
+    legs]``: high and low of what was traded since the hour before, where orders may have rested (None: nobody asked).
     """
 
     hour: int
@@ -57,6 +66,7 @@ class HourFacts:
     settled: tuple[Settled, ...] = ()
     recorded: tuple[Any, Any] | None = None
     notices: tuple[Notice, ...] = ()
+    extremes: Floats | None = None
 
 
 class RollingMarket:
@@ -81,6 +91,8 @@ class RollingMarket:
         self.hour: int | None = None
         shape = (empty.legs, WINDOW_ROWS)
         self._values = {name: np.full(shape, np.nan) for name in PER_LEG_FLOATS}
+        # By the row at which the bar opens, as everywhere: those of ``NOW`` are not known yet.
+        self._extremes = {name: np.full(shape, np.nan) for name in BAR_EXTREMES if settings.orders_rest}
         self._known = np.zeros(shape, np.int64)
         self._recorded: tuple[Any, Any] | None = None
 
@@ -107,11 +119,14 @@ class RollingMarket:
             self._put(facts)
 
     def _put(self, facts: HourFacts) -> None:
-        for array in (*self._values.values(), self._known):
+        for array in (*self._values.values(), *self._extremes.values(), self._known):
             array[:, :-1] = array[:, 1:]
         self.hour, self._recorded = facts.hour, facts.recorded
         for name, values in zip(FACTS, facts.values, strict=True):
             self._values[name][:, NOW] = values
+        for i, array in enumerate(self._extremes.values()):
+            array[:, NOW - 1] = np.nan if facts.extremes is None else facts.extremes[i]
+            array[:, NOW] = np.nan
         # A rate is put in the row of its instant, which may be an earlier one than the row at which it became known.
         self._values["funding_rate"][:, NOW] = np.nan
         self._known[:, NOW] = facts.hour
@@ -125,7 +140,7 @@ class RollingMarket:
         if self.hour is None:
             raise DataError("no hour has been added yet")
         hours = np.arange(self.hour - NOW, self.hour + 1, dtype=np.int64)
-        values: dict[str, Any] = dict(self._values)
+        values: dict[str, Any] = {**self._values, **self._extremes}
         return replace(self.empty, hours=hours, funding_known_hour=self._known, recorded=self._rows(), **values)
 
     def builder(self) -> OpportunityBuilder:
@@ -162,6 +177,7 @@ class RollingMarket:
         market = self.market()
         values: dict[str, Any] = {name: np.ascontiguousarray(array[:, rows]) for name, array in self._values.items()}
         known = self._known[:, rows]
+        values |= dict.fromkeys(BAR_EXTREMES)  # settlements do not look at them
         walked = replace(market, hours=market.hours[rows], funding_known_hour=known, recorded=None, **values)
         legs = self.before.legs
         price = carry_forward(walked.price, legs["price"])

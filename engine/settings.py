@@ -256,10 +256,15 @@ class EngineSettings(Settings):
         return self
 
     @property
+    def orders_rest(self) -> bool:
+        """Whether a leg of an order rests before it is taken, so that high and low decide what was filled."""
+        return self.execution == "maker_then_hedge"
+
+    @property
     def hours_to_fill(self) -> int:
         """Hours from an order to the row that books its fill."""
         # What rests is filled at an unknown time of the hour, and counts at its end.
-        return int(self.execution == "maker_then_hedge") + self.latency_hours
+        return int(self.orders_rest) + self.latency_hours
 
     @model_validator(mode="after")
     def _tiers_are_in_the_table(self) -> Self:

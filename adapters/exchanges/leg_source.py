@@ -17,6 +17,7 @@ from adapters.gate.limits import GateSettings
 from adapters.storage.stamps import HOUR_MS, TOLERANCE_MS
 
 LONGEST_USUAL_INTERVAL_HOURS = 8
+MINUTE_MS = 60_000
 JOIN_HOLES_MS = 100 * HOUR_MS
 BARS_ARE_FINAL_AFTER_MS = 10_000  # the bar of an hour still changes for moments after its end
 
@@ -106,16 +107,20 @@ class LegSource:
             chunk = end - begin if whole else paging.rows * LONGEST_USUAL_INTERVAL_HOURS * HOUR_MS
             await _fill(leg.settlements, self._funding_pages(leg), begin, end, chunk, on_page)
 
-    def _candle_pages(self, leg: LegHistory) -> Ask:
+    async def minutes(self, leg: LegHistory, since: int, until: int) -> None:
+        """Fetch the minute bars that open in ``[since, until)``. Raises ccxt's error when that fails."""
+        await _fill(leg.bars, self._candle_pages(leg, "1m", MINUTE_MS), since, until, until - since, lambda: None)
+
+    def _candle_pages(self, leg: LegHistory, timeframe: str = "1h", bar_ms: int = HOUR_MS) -> Ask:
         quirk, listing = self.quirks.candles, leg.listing
         unit = listing.contract_size if quirk.volume_in_contracts else 1.0
 
         async def ask(since: int, until: int) -> AsyncIterator[list[Row]]:
             # Some count the bar at the end of the window as inside: one row more, or the oldest one drops out.
-            limit = min(quirk.rows, -(-(until - since) // HOUR_MS) + 1)
+            limit = min(quirk.rows, -(-(until - since) // bar_ms) + 1)
             params = {"until": until - 1} if quirk.pass_until else {}
-            answer = await self.caller(self.client.fetch_ohlcv, listing.listed, "1h", since, limit, params)
-            yield self._reader(leg).bars(answer, unit)
+            answer = await self.caller(self.client.fetch_ohlcv, listing.listed, timeframe, since, limit, params)
+            yield self._reader(leg, bar_ms).bars(answer, unit)
 
         return ask
 
@@ -164,8 +169,8 @@ class LegSource:
         answer = await self.caller(fetch, leg.listing.listed, since, limit, params)
         return self._reader(leg).rates(answer)
 
-    def _reader(self, leg: LegHistory) -> RowReader:
-        return RowReader(leg.listing, self.limits, leg.refused, int(self.client.milliseconds()))
+    def _reader(self, leg: LegHistory, bar_ms: int = HOUR_MS) -> RowReader:
+        return RowReader(leg.listing, self.limits, leg.refused, int(self.client.milliseconds()), bar_ms)
 
 
 async def _fill(rows: Rows, ask: Ask, since: int, until: int, chunk: int, on_page: Callable[[], None]) -> None:

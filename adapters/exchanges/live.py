@@ -6,16 +6,25 @@ import asyncio
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from adapters.exchanges.clients import Clients, Clock
 from adapters.exchanges.collector import collect_quotes
 from adapters.exchanges.history import ExchangeHistory, Watcher, fetch_history
 from adapters.exchanges.leg_source import Wanted
+from adapters.exchanges.minutes import Extremes, Minutes, fetch_extremes
 from adapters.exchanges.quotes import Collection, ExchangeOutcome, not_asked
 from adapters.exchanges.ranking import top_symbols
 from adapters.exchanges.settings import ExchangesSettings
 from adapters.exchanges.their_clocks import Stamp, read_clocks
+
+
+class HourAnswers(NamedTuple):
+    """What the exchanges said of an hour."""
+
+    collection: Collection
+    histories: dict[str, ExchangeHistory]
+    extremes: Extremes
 
 
 class LiveMarket:
@@ -52,26 +61,39 @@ class LiveMarket:
         *,
         book_symbols: Sequence[str] | None = None,
         silent: Container[str] = (),
-    ) -> tuple[Collection, dict[str, ExchangeHistory]]:
-        """Quotes of ``symbols``, and beside them history of ``past[exchange]``: both within one time limit.
+        spans: Sequence[Minutes] = (),
+    ) -> HourAnswers:
+        """Quotes of ``symbols``, and beside them history of ``past[exchange]`` and the minutes of ``spans``: each
+        within one time limit.
 
         The ``silent`` exchanges have just not answered; they count as failed without being asked again.
         """
         asked = {name: each for name, each in self.settings.exchanges.items() if name not in silent}
         settings = self.settings.model_copy(update={"exchanges": asked})
         past = {name: symbols for name, symbols in past.items() if name in asked}
+        spans = [span for span in spans if span.exchange in asked]
 
-        async def both() -> tuple[Collection, dict[str, ExchangeHistory]]:
+        async def all_of_them() -> tuple[Collection, dict[str, ExchangeHistory], Extremes]:
             async with Clients(self.settings, self.clock) as clients:
                 limit = self.settings.collection.time_limit_seconds
                 return await asyncio.gather(
                     collect_quotes(settings, symbols, clock=self.clock, book_symbols=book_symbols, clients=clients),
                     fetch_history(settings, past, wanted, clock=self.clock, time_limit_seconds=limit, clients=clients),
+                    fetch_extremes(settings, spans, clients),
                 )
 
-        collection, histories = self._runner.run(both())
+        collection, histories, extremes = self._runner.run(all_of_them())
         skipped = [not_asked(name) for name in sorted(self.settings.exchanges) if name not in asked]
-        return replace(collection, outcomes=(*collection.outcomes, *skipped)), histories
+        return HourAnswers(replace(collection, outcomes=(*collection.outcomes, *skipped)), histories, extremes)
+
+    def extremes(self, spans: Sequence[Minutes]) -> Extremes:
+        """High and low of what was traded in minutes that have passed (``minutes.fetch_extremes``)."""
+
+        async def ask() -> Extremes:
+            async with Clients(self.settings, self.clock) as clients:
+                return await fetch_extremes(self.settings, spans, clients)
+
+        return self._runner.run(ask())
 
     def history(
         self,

@@ -20,12 +20,16 @@ BAR, PRICE, VOLUME = "candle", "price", "volume_24h_usd"
 
 @dataclass
 class RowReader:
-    """Reads the rows of one contract; what is refused is kept once, however often it is sent. ``now_ms``: the clock."""
+    """Reads the rows of one contract; what is refused is kept once, however often it is sent. ``now_ms``: the clock.
+
+    ``bar_ms``: how long a candle is.
+    """
 
     listing: Listing
     limits: GateSettings
     refused: dict[tuple[str, int], Refusal]
     now_ms: int
+    bar_ms: int = HOUR_MS
 
     def bars(self, answer: Iterable[Any], unit: float) -> list[Row]:
         """Whole bars (open time, open, high, low, close, volume in listed units); ``unit``: listed units per size.
@@ -45,8 +49,9 @@ class RowReader:
         if any(value is None for value in row[:6]):
             return None
         time = self._time(row[0])
-        if time is None or time % HOUR_MS:
-            self._refuse(BAR, self.now_ms, row[0], "a candle opens at a whole hour of the past")
+        if time is None or time % self.bar_ms:
+            whole = "hour" if self.bar_ms == HOUR_MS else "minute"
+            self._refuse(BAR, self.now_ms, row[0], f"a candle opens at a whole {whole} of the past")
             return None
         values = [number(value) for value in row[1:6]]
         for given, value in zip(row[1:5], values[:4], strict=True):

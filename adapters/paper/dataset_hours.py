@@ -11,26 +11,36 @@ import numpy as np
 
 from engine.errors import UserError
 from engine.live_window import FACTS, MAX_DELAY_HOURS, HourFacts, Settled
-from engine.market.data import BAR_EXTREMES, PER_LEG_FLOATS, MarketData
+from engine.market.data import BAR_EXTREMES, PER_LEG_FLOATS, Floats, MarketData
 
 
 def without_hours(market: MarketData) -> MarketData:
     """The legs of a market without any hour."""
     nothing: dict[str, Any] = {name: np.empty((market.legs, 0)) for name in PER_LEG_FLOATS}
-    # Hours come one by one from here on, and no hour of a journal holds what its bar will be.
+    # Hours come one by one from here on, and none holds what its bar will be.
     nothing |= dict.fromkeys(BAR_EXTREMES)
     return replace(market, hours=market.hours[:0], funding_known_hour=None, recorded=None, **nothing)
 
 
-def hours_of(market: MarketData, first: int, last: int) -> Iterator[HourFacts]:
+def hours_of(market: MarketData, first: int, last: int, *, with_extremes: bool = False) -> Iterator[HourFacts]:
     """Rows ``first`` to ``last``, each with what became known in it and nothing later.
 
-    Raises ``UserError`` when a settlement became known too late for a rolling window.
+    ``with_extremes``: high and low of the bar that ended at each too, where the market knows them. Raises ``UserError``
+    when a settlement became known too late for a rolling window.
     """
     settled = _settled_by_known_row(market)
     for row in range(first, last + 1):
         values = np.array([getattr(market, name)[:, row] for name in FACTS])
-        yield HourFacts(int(market.hours[row]), values, tuple(settled.get(row, ())), _recorded(market, row))
+        extremes = _bar_before(market, row) if with_extremes else None
+        hour = int(market.hours[row])
+        yield HourFacts(hour, values, tuple(settled.get(row, ())), _recorded(market, row), extremes=extremes)
+
+
+def _bar_before(market: MarketData, row: int) -> Floats | None:
+    """High and low ``[2, legs]`` of the bar that ended at a row: they stand at the row at which it opened."""
+    if row == 0 or market.high is None or market.low is None:
+        return None
+    return np.array([market.high[:, row - 1], market.low[:, row - 1]])
 
 
 def _settled_by_known_row(market: MarketData) -> dict[int, list[Settled]]:

@@ -27,10 +27,20 @@ def observation_hash(facts: HourFacts) -> str:
         digest.update(repr(settled).encode())
     for notice in sorted((notice.leg, notice.hour) for notice in facts.notices):
         digest.update(f"notice {notice}".encode())
+    for leg, high, low in extremes_by_leg(facts):
+        digest.update(f"extremes {leg} {high!r} {low!r}".encode())
     if facts.recorded is not None:
         pairs, features = facts.recorded
         digest.update(pairs.tobytes() + np.where(np.isnan(features), np.nan, features).tobytes())
     return digest.hexdigest()[:HEX_DIGITS]
+
+
+def extremes_by_leg(facts: HourFacts) -> list[tuple[int, float, float]]:
+    """(leg, high, low) of the legs of which both are known."""
+    if facts.extremes is None:
+        return []
+    legs = enumerate(zip(*facts.extremes.tolist(), strict=True))
+    return [(leg, high, low) for leg, (high, low) in legs if high == high and low == low]  # not nan
 
 
 def chained(digest: int, rows: Iterable[tuple[Any, ...]]) -> int:

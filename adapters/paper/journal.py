@@ -15,11 +15,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from adapters.paper.digests import chained, chained_records, observation_hash, snapshot_digest
+from adapters.paper.digests import chained, chained_records, extremes_by_leg, observation_hash, snapshot_digest
 from adapters.paper.entries import RECORD_FIELDS, Event, HourEntry, Snapshot
 from adapters.paper.integrity import CHECKED, damage_of, heads_of, hour_of_log
 from adapters.paper.journal_reader import JournalReader
-from adapters.paper.schema import DIGESTED, FORMAT, script
+from adapters.paper.schema import DIGESTED, FORMAT, additions, script
 from adapters.paper.state_folder import (
     DATABASE,
     check_version,
@@ -103,6 +103,8 @@ class Journal(JournalReader):
         try:
             with told(folder / DATABASE):
                 check_version(database, folder)
+                if lock is not None:
+                    database.executescript(additions())
                 # A writer's log is written behind the database; a reader's look is of one moment.
                 database.execute("PRAGMA journal_mode = WAL" if lock is not None else "BEGIN")
             problem = damage_of(journal, log_hour=log_hour, tables=checked)
@@ -185,6 +187,7 @@ class Journal(JournalReader):
         self._insert("observations", [(facts.hour, leg, *values) for leg, values in rows])
         self._insert("settlements", [(s.leg, s.hour, s.rate, facts.hour) for s in facts.settled])
         self._insert("notices", [(facts.hour, notice.leg, notice.hour) for notice in facts.notices])
+        self._insert("extremes", [(facts.hour, *known) for known in extremes_by_leg(facts)])
         if facts.recorded is not None:
             pairs, features = facts.recorded
             each = zip(pairs.tolist(), features, strict=True)

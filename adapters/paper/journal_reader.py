@@ -6,6 +6,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from adapters.paper.schema import META, RECORD_TABLES
 from adapters.paper.state_folder import DATABASE, RESTORE, UNREADABLE, told
 from engine.errors import DataError, in_words
 from engine.live_window import FACTS, HourFacts, Settled
+from engine.market.data import Floats
 from engine.market.notices import Notice
 from engine.windows import time_of
 
@@ -107,7 +109,22 @@ class JournalReader:
         settled = self.rows("SELECT leg, hour, rate FROM settlements WHERE known_hour = ? ORDER BY leg, hour", hour)
         said = self.rows("SELECT leg, delisting_hour FROM notices WHERE seen_hour = ? ORDER BY leg", hour)
         notices = tuple(Notice(*row) for row in said)
-        return HourFacts(hour, values, tuple(Settled(*row) for row in settled), self._recorded(hour), notices)
+        told = tuple(Settled(*row) for row in settled)
+        return HourFacts(hour, values, told, self._recorded(hour), notices, self._extremes(hour, legs))
+
+    def _extremes(self, hour: int, legs: int) -> Floats | None:
+        found = self.rows("SELECT leg, high, low FROM extremes WHERE hour = ?", hour) if self._has_extremes else []
+        if not found:
+            return None
+        extremes = np.full((2, legs), np.nan)
+        for leg, *high_and_low in found:
+            extremes[:, leg] = high_and_low
+        return extremes
+
+    @cached_property
+    def _has_extremes(self) -> bool:
+        """States of older versions, opened for reading, have no such table."""
+        return bool(self.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'extremes'"))
 
     def digest_of_facts(self, hour: int) -> str:
         """The digest of the facts that were written for an hour."""
@@ -122,10 +139,14 @@ class JournalReader:
 
     def running_rate(self, leg: int, hour: int) -> float | None:
         """The exchange's own estimate, at an hour, of the rate that would be settled next."""
+        rate: float | None = self.quote(leg, hour).get("funding_rate")
+        return rate
+
+    def quote(self, leg: int, hour: int) -> dict[str, Any]:
+        """What was seen of a leg at an hour, by the names of ``exchanges.quotes.Quote``; empty where nothing was."""
         found = self.rows("SELECT quote FROM quotes WHERE hour = ? AND leg = ?", hour, leg)
         with self._reading():
-            rate: float | None = dict(json.loads(found[0][0])).get("funding_rate") if found else None
-        return rate
+            return dict(json.loads(found[0][0])) if found else {}
 
     def refused(self, first: int) -> list[tuple[Any, ...]]:
         """(hour, leg, field, hour of the value, value) of everything that was not believed from an hour on."""

@@ -13,6 +13,7 @@ import numpy as np
 from adapters.exchanges.history import ExchangeHistory
 from adapters.exchanges.leg_source import Wanted
 from adapters.exchanges.live import LiveMarket
+from adapters.exchanges.minutes import Extremes
 from adapters.exchanges.settings import ExchangesSettings
 from adapters.exchanges.their_clocks import Stamp, another_time, stamps_of
 from adapters.naming.symbols import coin_of, symbol_of
@@ -26,6 +27,7 @@ from adapters.paper.live_facts import LegName, live_hour
 from adapters.paper.memory import return_free_memory
 from adapters.paper.messages import shown
 from adapters.paper.notices import news_of_ends
+from adapters.paper.resting import Rested, believed_extremes, resting_spans
 from adapters.paper.session import Played, Session
 from adapters.paper.settings import PaperSettings
 from adapters.paper.setup import LIVE, LIVE_GRACE_HOURS, Player, reopened, start_state, universe
@@ -175,6 +177,10 @@ class LiveTrading:
         complaints = complaints_of(histories)
         detail = "; ".join(filter(None, [PASSED, retries_of(histories.values())]))
         hours, events = self._judged(past_hours(histories, self._legs, first, last, self._known(first - 1)), histories)
+        # What was posted before we were away rested at the exchanges all the same; in a missed hour nothing is posted.
+        rested = self._rested(self._live.extremes(resting_spans(self.session, self._legs, first)), first)
+        hours[0] = replace(hours[0], extremes=rested.extremes)
+        events[first] += [*rested.events, *self._gate.events(first, rested.refused)]
         for facts in hours:
             told = [Event("no_history", complaint) for complaint in complaints] if facts.hour == first else []
             told += events[facts.hour]
@@ -187,9 +193,10 @@ class LiveTrading:
         past, since = self._due(hour)
         symbols = list(dict.fromkeys(symbol for symbol, _ in self._legs))
         wanted = Wanted(since * HOUR_MS, self._clock(), bars=False)
-        collection, histories = self._live.hour(
-            symbols, past, wanted, book_symbols=self._held_first(symbols), silent=self._silent
-        )
+        collection, histories, found = self._live.hour(
+            symbols, past, wanted, book_symbols=self._held_first(symbols), silent=self._silent,
+            spans=resting_spans(self.session, self._legs, hour),
+        )  # fmt: skip
         # Quotes that straddle the whole hour would be booked as those of an hour that was over.
         if self._hour() != hour:
             return
@@ -197,14 +204,17 @@ class LiveTrading:
             require_our_hour(self._clocks(), self._tolerance)  # a single answer may be stale
         settled = settled_rates(histories, self._legs, hour, hour, self._known(hour - 1))
         retries = retries_of(collection.outcomes, histories.values())
+        rested = self._rested(found, hour)
+        complaints = [Event("no_settlements", complaint) for complaint in complaints_of(histories)]
         seen = live_hour(
             hour, self._legs, collection, settled, self._gate,
-            complaints=complaints_of(histories), retries=retries, refused=refusals_of(histories),
+            complaints=[*complaints, *rested.events], retries=retries,
+            refused=[*refusals_of(histories), *rested.refused],
         )  # fmt: skip
         notices, news = news_of_ends(collection.ends, self._legs, self.session.rolling.empty, hour)
         self._tell(
             self.session.play(
-                replace(seen.facts, notices=tuple(notices)),
+                replace(seen.facts, notices=tuple(notices), extremes=rested.extremes),
                 status=seen.status,
                 detail=seen.detail,
                 no_decision=seen.no_decision,
@@ -213,6 +223,10 @@ class LiveTrading:
             ),
             played,
         )
+
+    def _rested(self, found: Extremes, hour: int) -> Rested:
+        """What is known of the minutes in which orders rested that ``hour`` books."""
+        return believed_extremes(self.session, self._legs, found, hour, self._gate.limits)
 
     def _judged(
         self, hours: Sequence[HourFacts], histories: Mapping[str, ExchangeHistory]

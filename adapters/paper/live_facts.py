@@ -47,7 +47,7 @@ def live_hour(
     settled: Sequence[Settled],
     gate: HourGate,
     *,
-    complaints: Sequence[str] = (),
+    complaints: Sequence[Event] = (),
     retries: str = "",
     refused: Sequence[Refusal] = (),
 ) -> LiveHour:
@@ -73,7 +73,7 @@ def live_hour(
     events = [
         *(_event(outcome) for outcome in collection.outcomes if outcome.status == "failed"),
         *(Event("bad_quote", _fault(quote)) for leg, quote in by_leg.items() if leg not in usable),
-        *(Event("no_settlements", complaint) for complaint in complaints),
+        *complaints,
         *gate.events(hour, refusals),
     ]
     return LiveHour(

@@ -10,12 +10,12 @@ import numpy as np
 from adapters.paper.dataset_hours import without_hours
 from adapters.paper.entries import RECORD_FIELDS, Snapshot, shifted
 from adapters.paper.journal import Journal
-from adapters.paper.setup import legs_market
+from adapters.paper.setup import legs_market, settings_of
 from engine.accounting.books import PORTFOLIO
 from engine.accounting.records import NO_RECORDS, Records, join
 from engine.errors import UserError
 from engine.live_window import FACTS, MAX_DELAY_HOURS
-from engine.market.data import PER_LEG_FLOATS, MarketData, RecordedOpportunities
+from engine.market.data import BAR_EXTREMES, PER_LEG_FLOATS, MarketData, RecordedOpportunities
 
 
 def records_of(journal: Journal, first_hour: int) -> Records:
@@ -49,12 +49,17 @@ def market_of(journal: Journal) -> MarketData:
     facts = list(journal.facts(0, 2**40))
     empty = legs_market(journal)
     first, count = facts[0].hour - MAX_DELAY_HOURS, len(facts) + MAX_DELAY_HOURS
-    values = {name: np.full((empty.legs, count), np.nan) for name in PER_LEG_FLOATS}
+    rests = settings_of(journal.meta).orders_rest
+    names = (*PER_LEG_FLOATS, *BAR_EXTREMES) if rests else PER_LEG_FLOATS
+    values = {name: np.full((empty.legs, count), np.nan) for name in names}
     # The hour at which a rate became known, not its own: a replay that saw it earlier would decide by the future.
     known = np.arange(first, first + count) + np.zeros((empty.legs, 1), np.int64)
     for row, hour in enumerate(facts, start=MAX_DELAY_HOURS):
         for name, of_legs in zip(FACTS, hour.values, strict=True):
             values[name][:, row] = of_legs
+        if rests and hour.extremes is not None:
+            # Known when the bar is over; its row is the one at which it opens.
+            values["high"][:, row - 1], values["low"][:, row - 1] = hour.extremes
         for settled in hour.settled:
             values["funding_rate"][settled.leg, settled.hour - first] = settled.rate
             known[settled.leg, settled.hour - first] = hour.hour
@@ -79,5 +84,6 @@ def _recorded(by_hour: list[tuple[Any, Any] | None], columns: tuple[str, ...]) -
 
 def one_blank_hour(journal: Journal, hour: int) -> MarketData:
     """The legs at a single hour at which nothing is known: enough to name what records point to."""
-    blank: dict[str, Any] = {name: np.full((len(journal.legs), 1), np.nan) for name in PER_LEG_FLOATS}
+    names = (*PER_LEG_FLOATS, *BAR_EXTREMES)
+    blank: dict[str, Any] = {name: np.full((len(journal.legs), 1), np.nan) for name in names}
     return replace(without_hours(legs_market(journal)), hours=np.array([hour], np.int64), **blank)

@@ -43,7 +43,8 @@ def replay(
     progress(max(0, done + 1 - first))
     for start in range(done + 1, first, REMEMBERED_AT_ONCE):
         session.remember(list(hours_of(market, start, min(start + REMEMBERED_AT_ONCE, first) - 1)))
-    for facts in hours_of(market, max(done + 1, first), last):
+    rest = session.settings.orders_rest
+    for facts in hours_of(market, max(done + 1, first), last, with_extremes=rest):
         row = facts.hour - int(market.hours[0])
         session.play(facts, status=CLOSED if row == last else "ok", is_last=row == last)
         progress(1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,10 @@ CREATE TABLE snapshot (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), hour I
   before BLOB NOT NULL, portfolio BLOB, slots BLOB, ghosts BLOB, wallets BLOB, generator TEXT,
   report TEXT NOT NULL, heads TEXT NOT NULL, digest TEXT NOT NULL) STRICT;
 """
+_ADDED_TABLES = {
+    "extremes": "hour INTEGER, leg INTEGER, high ANY NOT NULL, low ANY NOT NULL, PRIMARY KEY (hour, leg)",
+}
+"""What came after states were in use: writing adds it to older ones, and reading takes its absence for emptiness."""
 APPEND_ONLY = [
     "meta",
     "legs",
@@ -83,13 +88,25 @@ def script() -> str:
         f"CREATE TABLE {name} (id INTEGER PRIMARY KEY, {_columns(dtype)}) STRICT;\n"
         for name, dtype in RECORD_TABLES.items()
     )
-    guards = "".join(
-        f"CREATE TRIGGER {name}_no_{verb.lower()} BEFORE {verb} ON {name} "
+    return _TABLES.format(facts=facts) + records + _guards(APPEND_ONLY)
+
+
+def additions() -> str:
+    """The statements that bring an older state up to date, and change nothing in one that is."""
+    tables = (
+        f"CREATE TABLE IF NOT EXISTS {name} ({columns}) STRICT, WITHOUT ROWID;\n"
+        for name, columns in _ADDED_TABLES.items()
+    )
+    return "".join(tables) + _guards(_ADDED_TABLES, "IF NOT EXISTS ")
+
+
+def _guards(tables: Iterable[str], unless: str = "") -> str:
+    return "".join(
+        f"CREATE TRIGGER {unless}{name}_no_{verb.lower()} BEFORE {verb} ON {name} "
         f"BEGIN SELECT RAISE(ABORT, '{name} is append-only'); END;\n"
-        for name in APPEND_ONLY
+        for name in tables
         for verb in ("UPDATE", "DELETE")
     )
-    return _TABLES.format(facts=facts) + records + guards
 
 
 def _columns(dtype: np.dtype[Any]) -> str:

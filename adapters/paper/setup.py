@@ -57,15 +57,7 @@ class Player:
 
 
 def prepare_player(name: str, settings: ArbSettings, models: Sequence[str], seed: int) -> Player:
-    """Build a strategy as a backtest does. Raises ``UserError`` for unknown names, parameters and models.
-
-    Orders that rest are refused: which of them would have been filled shows in bars, which no hour knows as it comes.
-    """
-    if settings.execution != "taker":
-        raise UserError(
-            f"execution = {settings.execution!r}: paper trading fills as a taker, since it sees quotes and not which "
-            "resting orders were reached; leave it at taker, backtests know the other"
-        )
+    """Build a strategy as a backtest does. Raises ``UserError`` for unknown names, parameters and models."""
     strategy_class = load_strategy_class(name)
     loaded = _models(models, settings) if strategy_class.policies else ()
     if models and not strategy_class.policies:

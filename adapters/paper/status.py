@@ -149,6 +149,8 @@ def _lines(status: dict[str, Any]) -> Iterator[str]:
     yield f"  pending funding {status['pending_funding_usd']:+,.4f} USD (not in equity)"
     if status["usdc_at_par"]:
         yield f"  USDC counts as USDT at par: {', '.join(status['usdc_at_par'])}"
+    for entry in status["pending_entries"]:
+        yield f"ordered: {entry['symbol']}, long {entry['long_exchange']}, short {entry['short_exchange']}"
     for position in status["positions"]:
         yield from _position_lines(position)
     for slot in status["hours"]:

@@ -103,7 +103,7 @@ def under_other_spreads(world: World[ArbSettings]) -> World[ArbSettings]:
 
 def where_nothing_rests(world: World[ArbSettings]) -> World[ArbSettings] | None:
     """The market in which a run of orders that rest is played once more; None for a run of takers."""
-    return None if world.settings.execution == "taker" else world.executed_by("taker")
+    return world.executed_by("taker") if world.settings.orders_rest else None
 
 
 def run_strategy(job: BacktestJob, player: Player, folder: Path) -> Outcome:

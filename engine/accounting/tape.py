@@ -241,7 +241,7 @@ def rules_record(settings: EngineSettings) -> NDArray[np.void]:
     rules["cost_multiple"] = settings.cost_multiple
     rules["max_stale"], rules["min_history"] = settings.max_stale_hours, settings.min_history_hours
     rules["latency"] = settings.hours_to_fill
-    maker, rests = settings.maker, settings.execution == "maker_then_hedge"
+    maker, rests = settings.maker, settings.orders_rest
     rules["resting"], rules["resting_side"] = rests, _RESTING_SIDE[maker.leg]
     rules["offset"], rules["through"] = maker.offset_bps / 1e4, maker.through_bps / 1e4
     rules["adverse"], rules["hedge"] = maker.adverse_bps / 1e4, maker.hedge_bps / 1e4
@@ -307,7 +307,7 @@ def _instrument_records(market: MarketData, settings: EngineSettings) -> NDArray
 
 
 def _bar_records(market: MarketData, settings: EngineSettings) -> NDArray[np.void]:
-    if settings.execution == "taker":
+    if not settings.orders_rest:
         return np.zeros((market.legs, 0), BAR)
     if market.high is None or market.low is None:
         raise SettingsError(

@@ -100,7 +100,7 @@ def _book(leg: Leg, now: int, limit: int) -> dict[str, object]:
 
 
 def _klines(leg: Leg, now: int, query: dict[str, str]) -> list[list[object]]:
-    rows = between(leg.candles(now), query.get("startTime"), query.get("endTime"))
+    rows = between(leg.bars_of(query.get("interval"), now), query.get("startTime"), query.get("endTime"))
     limit = min(int(query.get("limit", 500)), 1500)
     rows = rows[:limit] if "startTime" in query else rows[-limit:]
     return [

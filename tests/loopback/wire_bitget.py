@@ -81,7 +81,7 @@ def _book(leg: Leg, now: int) -> dict[str, Any]:
 
 
 def _candles(leg: Leg, now: int, query: dict[str, str], most: int) -> list[list[str]]:
-    rows = between(leg.candles(now), query.get("startTime"), query.get("endTime"))[
+    rows = between(leg.bars_of(query.get("granularity"), now), query.get("startTime"), query.get("endTime"))[
         -min(int(query.get("limit", 100)), most) :
     ]
     return [[str(t), text(o), text(h), text(low), text(c), text(v), text(v * c)] for t, o, h, low, c, v in rows]

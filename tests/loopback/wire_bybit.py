@@ -70,9 +70,8 @@ def _book(leg: Leg, now: int, query: dict[str, str]) -> dict[str, Any]:
 
 
 def _klines(leg: Leg, now: int, query: dict[str, str]) -> dict[str, Any]:
-    rows = newest_first(
-        between(leg.candles(now), query.get("start"), query.get("end")), min(int(query.get("limit", 200)), 1000)
-    )
+    bars = leg.bars_of(query.get("interval"), now)
+    rows = newest_first(between(bars, query.get("start"), query.get("end")), min(int(query.get("limit", 200)), 1000))
     listed = [[str(t), text(o), text(h), text(low), text(c), text(v), text(v * c)] for t, o, h, low, c, v in rows]
     return {"symbol": identity(leg), "category": "linear", "list": listed}
 

@@ -64,7 +64,7 @@ def _candles(leg: Leg, now: int, query: dict[str, str]) -> list[dict[str, Any]]:
         raise RefusedError(
             400, {"label": "INVALID_PARAM_VALUE", "message": "candlestick range too broad. Maximum 2000 data points"}
         )
-    rows = between(leg.candles(now), since * 1000, until * 1000)
+    rows = between(leg.bars_of(query.get("interval"), now), since * 1000, until * 1000)
     return [
         {"t": t // 1000, "o": text(o), "h": text(h), "l": text(low), "c": text(c), "v": v, "sum": text(v * c)}
         for t, o, h, low, c, v in rows

@@ -57,7 +57,7 @@ def _book(leg: Leg, now: int) -> dict[str, Any]:
 
 
 def _candles(leg: Leg, now: int, query: dict[str, Any]) -> list[dict[str, Any]]:
-    rows = between(leg.candles(now)[-5000:], query["startTime"], query.get("endTime"))
+    rows = between(leg.bars_of(query["interval"], now)[-5000:], query["startTime"], query.get("endTime"))
     return [
         {"t": t, "T": t + HOUR_MS - 1, "s": leg.name, "i": "1h", "o": text(o), "c": text(c), "h": text(h),
          "l": text(low), "v": text(v), "n": 5}

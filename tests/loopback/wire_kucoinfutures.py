@@ -75,7 +75,10 @@ def _book(leg: Leg, now: int, levels: int) -> dict[str, Any]:
 
 
 def _candles(leg: Leg, now: int, query: dict[str, str]) -> list[list[float]]:
-    return [list(row) for row in between(leg.candles(now), query.get("from"), query.get("to"))[:200]]
+    return [
+        list(row)
+        for row in between(leg.bars_of(query.get("granularity"), now), query.get("from"), query.get("to"))[:200]
+    ]
 
 
 def _funding(leg: Leg, world: World, now: int, query: dict[str, str]) -> list[dict[str, Any]]:

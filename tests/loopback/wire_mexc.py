@@ -68,7 +68,7 @@ def _book(leg: Leg, now: int) -> dict[str, Any]:
 
 def _candles(leg: Leg, now: int, query: dict[str, str]) -> dict[str, list[float]]:
     since, until = int(query["start"]) * 1000, int(query.get("end", now // 1000)) * 1000
-    rows = between(leg.candles(now), since, until)[-2000:]
+    rows = between(leg.bars_of(query.get("interval"), now), since, until)[-2000:]
     columns: list[list[float]] = (
         [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in range(6)]
     )

@@ -82,7 +82,7 @@ def _book(leg: Leg, now: int, query: dict[str, str]) -> dict[str, Any]:
 
 
 def _candles(leg: Leg, now: int, query: dict[str, str], kept: int | None) -> list[list[str]]:
-    rows = leg.candles(now) if kept is None else leg.candles(now)[-kept:]
+    rows = leg.bars_of(query.get("bar"), now)[-(kept or 0) :]
     rows = newest_first(_inside(rows, query), min(int(query.get("limit", 100)), 300))
     return [
         [str(t), text(o), text(h), text(low), text(c), text(v), text(v * leg.contract_size),

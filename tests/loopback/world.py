@@ -14,6 +14,7 @@ from datetime import datetime
 import numpy as np
 
 HOUR_MS = 3_600_000
+MINUTE_MS = 60_000
 Candle = tuple[int, float, float, float, float, float]
 COINS = ("BTC", "ETH", "PEPE", "SOL", "XRP", "DOGE", "KAS", "SUI", "LINK", "BONK")
 SCALED = frozenset({"PEPE", "BONK"})  # listed per 1000 coins on some exchanges
@@ -117,6 +118,25 @@ class Leg:
         _, open_, _, _, _, volume = rows[len(finished)]
         close, so_far = self.last(now_ms), round(volume * (now_ms % HOUR_MS) / HOUR_MS, 3)
         return [*finished, (this_hour * HOUR_MS, open_, max(open_, close), min(open_, close), close, so_far)]
+
+    def minutes(self, now_ms: int) -> list[Candle]:
+        """The same of the minutes of the last two days: on the line from open to close of the hour's bar, but for one
+        that reaches its high (minute 20) and one that reaches its low (minute 40)."""
+        rows: list[Candle] = []
+        for at, open_, high, low, close, volume in self._all_candles():
+            if not now_ms - 48 * HOUR_MS < at <= now_ms:
+                continue
+            line = [open_ + (close - open_) * minute / 60 for minute in range(61)]
+            for minute in range(60):
+                time, (a, b) = at + minute * MINUTE_MS, line[minute : minute + 2]
+                if time <= now_ms:
+                    top, bottom = (high if minute == 20 else max(a, b)), (low if minute == 40 else min(a, b))
+                    rows.append((time, a, top, bottom, b, round(volume / 60, 3)))
+        return rows
+
+    def bars_of(self, timeframe: object, now_ms: int) -> list[Candle]:
+        """Candles by the word that an exchange has for their length."""
+        return self.minutes(now_ms) if timeframe in ("1m", "1", 1, "Min1") else self.candles(now_ms)
 
     def _all_candles(self) -> list[Candle]:
         key = (self.missing_hours, self.listed_from, self.delisted_at)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import copy
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from loopback.absurd import Absurd
+from loopback.absurd import Absurd, places
+from loopback.faults import Rule
 from loopback.server import LoopbackServer
 from loopback.world import HOUR_MS, World
 from support_exchanges import world_of
@@ -102,3 +105,21 @@ def _since_the_first(journal: Journal, table: str, columns: str) -> list[tuple]:
 def _missing_hours(journal: Journal, hours: int) -> list[str]:
     done, span = journal.rows("SELECT count(*), max(hour) - min(hour) + 1 FROM decisions")[0]
     return [] if done == span == hours + 3 else [f"{done} hours of {span}, {hours + 3} expected"]
+
+
+def edited(kind: str, fields: Sequence[str], value: Callable[[float], float]) -> Callable[[Any], Any]:
+    """Every value of some fields of an answer to such a request, changed."""
+
+    def edit(answer: Any) -> Any:
+        changed = copy.deepcopy(answer)
+        for place in places(changed, kind):
+            if place.field in fields:
+                place.put(value(place.value))
+        return changed
+
+    return edit
+
+
+def spoilt(exchange: str, kind: str, field: str, value: Callable[[float], float], coin: str | None = None) -> Rule:
+    """A fault that changes every value of a field in the answers of an exchange to such requests."""
+    return Rule(edited(kind, (field,), value), exchange, kind, coin)

@@ -23,7 +23,7 @@ def test_hour_after_hour_nothing_stays_open_and_nothing_is_missed() -> None:
                     server.faults.rules.append(Rule("cut", "bybit", times=1))
                 until = world.now_ms // HOUR_MS * HOUR_MS
                 wanted = Wanted(until - 3 * HOUR_MS, until, bars=False)
-                found, past = market.hour(symbols, {"bybit": symbols, "hyperliquid": symbols}, wanted)
+                found, past, _ = market.hour(symbols, {"bybit": symbols, "hyperliquid": symbols}, wanted)
                 assert len(found.quotes) == 4
                 assert {quote.collected_ms for quote in found.quotes} == {world.now_ms}
                 assert server.settle() == 0
@@ -44,7 +44,7 @@ def test_an_hour_with_a_hanging_exchange_keeps_its_time_limit() -> None:
         with LiveMarket(settings_of(server, *names, time_limit_seconds=2), clock=server.world.clock) as market:
             wanted = Wanted(server.world.now_ms - 9 * HOUR_MS, server.world.now_ms, bars=False)
             began = time.monotonic()
-            found, past = market.hour(["BTCUSDT"], dict.fromkeys(names, ("BTCUSDT",)), wanted)
+            found, past, _ = market.hour(["BTCUSDT"], dict.fromkeys(names, ("BTCUSDT",)), wanted)
             assert time.monotonic() - began < 12
         assert found.failed == ("okx",)
         assert {name: history.error for name, history in past.items()} == {

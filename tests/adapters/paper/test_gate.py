@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from loopback.absurd import Absurd, places
+from loopback.absurd import Absurd
 from loopback.faults import Rule
 from loopback.server import LoopbackServer
 from loopback.world import HOUR_MS
-from support_absurd import HOLD, beside
+from support_absurd import HOLD, beside, edited, spoilt
 from support_exchanges import world_of
 from support_live import EXCHANGES, Trader, live_settings, trader
 
@@ -31,23 +30,6 @@ from engine.windows import time_of
 def holding(folder: Path, server: LoopbackServer, **collection: Any) -> Iterator[Trader]:
     with trader(folder, server, strategy=HOLD, settings=live_settings(strategies={}), **collection) as live:
         yield live
-
-
-def edited(kind: str, fields: Sequence[str], value: Callable[[float], float]) -> Callable[[Any], Any]:
-    """Every value of some fields of an answer to such a request, changed."""
-
-    def edit(answer: Any) -> Any:
-        changed = copy.deepcopy(answer)
-        for place in places(changed, kind):
-            if place.field in fields:
-                place.put(value(place.value))
-        return changed
-
-    return edit
-
-
-def spoilt(exchange: str, kind: str, field: str, value: Callable[[float], float], coin: str | None = None) -> Rule:
-    return Rule(edited(kind, (field,), value), exchange, kind, coin)
 
 
 def assert_verified(journal: Journal, strategy: str = HOLD) -> None:

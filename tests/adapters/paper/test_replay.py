@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import numpy as np
 import pytest
-from market_strategies import random_market, random_settings, with_instruments, with_margin, with_shocks
+from market_strategies import (
+    random_maker,
+    random_market,
+    random_settings,
+    resting,
+    with_bars,
+    with_instruments,
+    with_margin,
+    with_shocks,
+)
 from support_paper import arb_settings, assert_same_records, backtest_of, replay_state
 
 from adapters.datasets.instruments import rows_of
 from adapters.datasets.load import load_dataset
-from adapters.paper.journal import Journal
+from adapters.paper.journal import DATABASE, Journal
 from adapters.paper.recorded_run import records_of
 from adapters.paper.setup import REPLAY, check_unchanged, legs_market, prepare_player, settings_of, start_state
 from adapters.paper.verify import verify
+from engine.accounting.books import NoteKind
 from engine.accounting.records import Records
 from engine.errors import UserError
 from engine.market.data import MarketData, RecordedOpportunities, directed_pairs, select
@@ -69,6 +80,33 @@ def test_lots_and_minima_replay_to_the_same_records_also_when_cut(seed: int, tmp
     with replay_state(tmp_path, market, settings, "random", window) as journal:
         assert_same_records(journalled(journal, market), wanted)
         assert verify(journal, prepare_player("random", settings, (), 7)).difference is None
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_orders_that_rest_replay_to_the_same_records_also_when_cut(seed: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(seed)
+    given = resting(random_settings(rng), random_maker(rng))
+    market = with_bars(rng, random_market(rng, 2, 3, 150))
+    if seed % 2:
+        near = {"offset_bps": 2.0, "through_bps": 1.0, "volume_share": 1.0}
+        given = resting(given, given.maker.model_copy(update=near))
+        market = with_instruments(rng, market, near_usd=given.initial_capital_usd / 10)
+    settings, window = arb_settings(given, **EAGER), Window(int(rng.integers(0, 30)), 149)
+    wanted = backtest_of(market, settings, "random", window)
+    became = wanted.notes["reason"][wanted.notes["kind"] == int(NoteKind.RESTED)]
+    assert len(set(became.tolist())) >= 2  # some were filled, some were not
+    for until in (60, 61, 90):
+        replay_state(tmp_path, market, settings, "random", window, until=until).close()
+    with replay_state(tmp_path, market, settings, "random", window) as journal:
+        assert_same_records(journalled(journal, market), wanted)
+        assert verify(journal, prepare_player("random", settings, (), 7)).difference is None
+
+
+def test_takers_need_no_extremes_and_keep_none(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    market, settings = with_bars(rng, random_market(rng, 2, 3, 40)), arb_settings(random_settings(rng), **EAGER)
+    with replay_state(tmp_path, market, settings, "random", Window(5, 39)) as journal:
+        assert journal.rows("SELECT count(*) FROM extremes") == [(0,)]
 
 
 def test_a_state_knows_the_rules_of_orders_that_it_began_with(tmp_path: Path) -> None:
@@ -168,7 +206,7 @@ def test_a_state_goes_on_only_as_it_began(tmp_path: Path) -> None:
         replay_state(tmp_path, market, settings, "random", Window(0, 30))
 
 
-def test_a_state_from_before_there_were_resting_orders_goes_on_and_none_begins_with_them(tmp_path: Path) -> None:
+def test_a_state_from_before_there_were_resting_orders_goes_on(tmp_path: Path) -> None:
     rng, window = np.random.default_rng(1), Window(0, 39)
     market, settings = random_market(rng, 1, 2, 40), arb_settings(random_settings(rng), **EAGER)
     with replay_state(tmp_path / "old", market, settings, "random", window, until=10) as journal:
@@ -182,9 +220,20 @@ def test_a_state_from_before_there_were_resting_orders_goes_on_and_none_begins_w
     older = {"settings": {**stored, "fees": fees, "liquidity": "taker"}}
     assert settings_of({**meta, **older}) == settings_of(meta)
     check_unchanged(tmp_path, older, {"settings": meta["settings"]})
-    rests = settings.model_copy(update={"execution": "maker_then_hedge"})
-    with pytest.raises(UserError, match="paper trading fills as a taker"):
-        replay_state(tmp_path / "new", market, rests, "random", window)
+
+
+def test_a_journal_without_a_table_of_extremes_is_read_and_goes_on(tmp_path: Path) -> None:
+    rng, window = np.random.default_rng(1), Window(0, 39)
+    market, settings = random_market(rng, 1, 2, 40), arb_settings(random_settings(rng), **EAGER)
+    replay_state(tmp_path, market, settings, "random", window, until=10).close()
+    with sqlite3.connect(tmp_path / DATABASE) as database:
+        database.execute("DROP TABLE extremes")
+    database.close()
+    with Journal.open_for_reading(tmp_path) as journal:
+        assert [facts.extremes for facts in journal.facts(0, 2**40)] == [None] * 11
+    with replay_state(tmp_path, market, settings, "random", window) as journal:
+        assert_same_records(journalled(journal, market), backtest_of(market, settings, "random", window))
+        assert journal.rows("SELECT count(*) FROM extremes") == [(0,)]
 
 
 def test_a_row_in_the_table_of_spreads_ends_only_states_that_read_it(tmp_path: Path) -> None:
