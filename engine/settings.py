@@ -206,6 +206,9 @@ class EngineSettings(Settings):
     """On every fill: on top of half the quoted spread where one is known, and in its place where none is (see
     ``spread_model``)."""
     impact_coefficient: NotNegative = 0.0
+    max_walk_bps: NotNegative | None = 25.0
+    """From the mid of a recorded order book on average: an entry that would walk farther on either leg is cut to what
+    fits on both; exits never are. None: no limit."""
     outage_slippage_bps: Annotated[float, Field(ge=0, le=MOST_BPS, allow_inf_nan=False)] = 50.0
     max_stale_hours: Hours = 6
     """Hours after which a leg without a price counts as dark, and one of which two settlements in a row are missing as
@@ -221,6 +224,9 @@ class EngineSettings(Settings):
     instruments: Literal["obey", "ignore"] = "obey"
     """``obey``: where the exchanges' rules of orders are known, sizes are whole lots, limits stand on ticks, and what
     is too small or of too much leverage for either exchange is refused."""
+    order_books: Literal["walk", "ignore"] = "walk"
+    """``walk``: where an order book was recorded at the hour of a fill, takers walk it, and its price stands for spread
+    and impact."""
     liquidity: None = Field(default=None, exclude=True)
     """What ``execution`` replaced, kept as a name that is refused with the reason."""
     cost_multiple: Annotated[float, Field(ge=0, le=10_000, allow_inf_nan=False)] = 1.0

@@ -18,8 +18,9 @@ from adapters.datasets.assemble import with_delistings
 from adapters.datasets.contracts import LEG
 from adapters.datasets.hourly_intervals import hourly_intervals
 from adapters.datasets.instruments import with_instruments
-from adapters.datasets.layout import INSTRUMENTS_FILE, DatasetInfo
+from adapters.datasets.layout import BOOKS_FILE, INSTRUMENTS_FILE, DatasetInfo
 from adapters.datasets.left_out import LeftOut, Place
+from adapters.datasets.order_books import with_order_books
 from adapters.datasets.raw_marks import with_marks
 from adapters.datasets.raw_notices import read_notices
 from adapters.datasets.raw_tables import FUNDING_FILE, PRICES_FILE, hash_of_raw, read_bars, read_settlements
@@ -30,6 +31,7 @@ from adapters.datasets.windows import WindowEdges, check_windows, default_window
 from adapters.datasets.write import Progress, refuse_target, write_dataset
 from adapters.gate.limits import GateSettings
 from adapters.gate.market import gate_market
+from adapters.gate.order_books import gate_order_books
 from adapters.gate.refusals import lines_of
 from adapters.naming.exchanges import is_known, nearest_exchange
 from engine.market.data import Floats, Ints, MarketData
@@ -81,9 +83,11 @@ def build_dataset(
     market = with_delistings(market, notices)
     # Rows of legs that are left out, or were never asked for, say nothing about this data set.
     market, _ = with_instruments(market, [folder / INSTRUMENTS_FILE for folder in folders])
+    market, _ = with_order_books(market, [folder / BOOKS_FILE for folder in folders])
+    market, of_books = gate_order_books(market, gate or GateSettings())
     first, last = time_of(int(market.hours[0])), time_of(int(market.hours[-1]))
     chosen = default_windows(first, last) if windows is None else windows.over({}, first, last)
-    unused = [*frozen, *settlements_outside(bars, settlements), *lines_of(refusals)]
+    unused = [*frozen, *settlements_outside(bars, settlements), *lines_of((*refusals, *of_books))]
     warnings = [*unused, *check_windows(chosen, first, last)]
     info = DatasetInfo(
         name=name,

@@ -17,6 +17,7 @@ from adapters.storage.regular_files import read_regular
 from engine.errors import DataError
 from engine.market.data import BAR_EXTREMES, PER_LEG_FLOATS, MarketData, RecordedOpportunities, facts_of
 from engine.market.instruments import INSTRUMENT_ARRAYS, Instruments
+from engine.market.order_books import ORDER_BOOK_ARRAYS, OrderBooks
 
 MADE_BY = ("engine", "adapters")
 ENTRIES_KEPT = 16
@@ -93,6 +94,9 @@ def _arrays_of(market: MarketData) -> dict[str, AnyArray]:
     if market.instruments is not None:
         for name in INSTRUMENT_ARRAYS:
             arrays[f"instruments_{name}"] = getattr(market.instruments, name)
+    if market.order_books is not None:
+        for name in ORDER_BOOK_ARRAYS:
+            arrays[f"order_books_{name}"] = getattr(market.order_books, name)
     if market.recorded is not None:
         for name in ("offsets", "pair", "features"):
             arrays[f"recorded_{name}"] = getattr(market.recorded, name)
@@ -117,6 +121,7 @@ def _market(manifest: Mapping[str, Any], arrays: Mapping[str, AnyArray]) -> Mark
         delisting_hour=arrays["delisting_hour"],
         delisting_known_hour=arrays["delisting_known_hour"],
         instruments=_instruments(arrays),
+        order_books=_order_books(arrays),
         recorded=_recorded(manifest["opportunity_columns"], arrays),
     )
 
@@ -125,6 +130,12 @@ def _instruments(arrays: Mapping[str, AnyArray]) -> Instruments | None:
     if "instruments_leg" not in arrays:
         return None
     return Instruments(**{name: arrays[f"instruments_{name}"] for name in INSTRUMENT_ARRAYS})
+
+
+def _order_books(arrays: Mapping[str, AnyArray]) -> OrderBooks | None:
+    if "order_books_leg" not in arrays:
+        return None
+    return OrderBooks(**{name: arrays[f"order_books_{name}"] for name in ORDER_BOOK_ARRAYS})
 
 
 def _recorded(columns: list[str] | None, arrays: Mapping[str, AnyArray]) -> RecordedOpportunities | None:

@@ -28,7 +28,7 @@ def inspect_dataset(path: Path) -> list[str]:
     ]
     if market.recorded is not None:
         lines.append(f"{'recorded':<12} {len(market.recorded.pair):,} opportunities")
-    lines += _instruments(market)
+    lines += _instruments(market) + _order_books(market)
     lines += _windows(dataset)
     lines += [_notice_line(notice) for notice in dataset.info.delistings]
     lines += ["", _HEAD, *(_exchange_line(market, i) for i in range(len(market.exchanges)))]
@@ -56,6 +56,21 @@ def _instruments(market: MarketData) -> list[str]:
         return []
     counts = [f"{name} of {len(np.unique(known.leg[~np.isnan(getattr(known, name))]))}" for name in RULES_OF_ORDERS]
     return [f"{'instruments':<12} {len(np.unique(known.leg))} of {market.legs} legs: {', '.join(counts)}"]
+
+
+def _order_books(market: MarketData) -> list[str]:
+    """How many books there are, of how many legs, in which share of their fresh hours, and how deep."""
+    books = market.order_books
+    if books is None:
+        return []
+    legs = np.unique(books.leg)
+    fresh = int((~np.isnan(market.price[legs])).sum())
+    of_side = np.add.reduceat(books.price * books.quantity, books.offsets[:-1])
+    depth, share = np.median(np.minimum(of_side[::2], of_side[1::2])), 100 * len(books) / max(fresh, 1)
+    return [
+        f"{'order books':<12} {len(books):,} of {len(legs)} legs, {share:.1f} % of their hours: "
+        f"{np.median(np.diff(books.offsets)):g} levels and {depth:,.0f} USD on the thinner side (medians)"
+    ]
 
 
 def _notice_line(notice: Delisting) -> str:

@@ -23,6 +23,7 @@ INFO_FILE = "dataset.yaml"
 PRICE_FOLDER = "price_history"
 OPPORTUNITIES = "opportunities"
 INSTRUMENTS_FILE = "instruments.parquet"
+BOOKS_FILE = "order_books.parquet"
 SUFFIXES = (".parquet", ".csv")
 
 KINDS = (*PER_LEG_FLOATS, *BAR_EXTREMES)

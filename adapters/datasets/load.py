@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 
 from adapters.datasets import cache as array_cache
 from adapters.datasets.layout import (
+    BOOKS_FILE,
     INFO_FILE,
     INSTRUMENTS_FILE,
     OPPORTUNITIES,
@@ -26,6 +28,7 @@ from adapters.gate.refusals import lines_of
 from engine.errors import DataError, UserError
 from engine.market.data import MarketData, facts_of
 from engine.market.instruments import INSTRUMENT_ARRAYS
+from engine.market.order_books import ORDER_BOOK_ARRAYS
 from engine.settings import hash_of
 from engine.windows import time_of
 
@@ -91,14 +94,14 @@ def _load(
     cache: bool,
 ) -> Dataset:
     limits = gate or GateSettings()
-    instruments = _instruments_path(path, info)
-    files = _fingerprint(prices, opportunities, info, instruments)
+    optional = _optional_paths(path, info)
+    files = _fingerprint(prices, opportunities, info, optional)
     key = f"{files}-{limits.identity}"
     kept = array_cache.load(key) if cache else None
     if kept is None:
-        kept = _read(prices, opportunities, info, limits, files, instruments)
+        kept = _read(prices, opportunities, info, limits, files, optional)
         # Else a mixture of two versions would be kept, and found again, under the fingerprint of the first.
-        if _fingerprint(prices, opportunities, info, _instruments_path(path, info)) != files:
+        if _fingerprint(prices, opportunities, info, _optional_paths(path, info)) != files:
             raise DataError("changed while it was being read; try again", file=str(path))
         if cache:
             array_cache.store(key, *kept)
@@ -108,20 +111,18 @@ def _load(
     return Dataset(path, info, market, windows, fingerprint, notes)
 
 
-def _instruments_path(path: Path, info: DatasetInfo | None) -> Path | None:
-    """The exchanges' rules of orders, if the data set has them; older layouts have none."""
-    found = path / INSTRUMENTS_FILE
-    return found if info is not None and found.exists() else None
+def _optional_paths(path: Path, info: DatasetInfo | None) -> list[Path]:
+    """Rules of orders and order books, if the data set has them; older layouts have none."""
+    return [path / name for name in (INSTRUMENTS_FILE, BOOKS_FILE) if info is not None and (path / name).exists()]
 
 
-def _fingerprint(prices: Path, opportunities: Path | None, info: DatasetInfo | None, instruments: Path | None) -> str:
+def _fingerprint(prices: Path, opportunities: Path | None, info: DatasetInfo | None, optional: Sequence[Path]) -> str:
     files = [(f"{PRICE_FOLDER}/{path.name}", path) for path in coin_paths(prices)]
     if opportunities is not None:
         if not opportunities.is_file():
             raise DataError("is missing", file=str(opportunities))
         files.append((f"{OPPORTUNITIES}{opportunities.suffix}", opportunities))
-    if instruments is not None:
-        files.append((INSTRUMENTS_FILE, instruments))
+    files += [(path.name, path) for path in optional]
     return array_cache.fingerprint_of(files, "older" if info is None else _facts(info))
 
 
@@ -139,7 +140,7 @@ def _read(
     info: DatasetInfo | None,
     limits: GateSettings,
     files: str,
-    instruments: Path | None,
+    optional: Sequence[Path],
 ) -> array_cache.Kept:
     """Read the files themselves; pandas and pyarrow are imported only here, a cached start does without."""
     from adapters.datasets.assemble import read_market
@@ -154,11 +155,15 @@ def _read(
         recorded, more = read_opportunities(opportunities, market)
         market, of_recorded = gate_recorded(replace(market, recorded=recorded), limits)
         notes, refusals = notes + more, refusals + of_recorded
-    if instruments is not None:
+    if optional:
         from adapters.datasets.instruments import with_instruments
+        from adapters.datasets.order_books import with_order_books
+        from adapters.gate.order_books import gate_order_books
 
-        market, more = with_instruments(market, [instruments])
-        notes += more
+        market, more = with_instruments(market, [path for path in optional if path.name == INSTRUMENTS_FILE])
+        market, of_books = with_order_books(market, [path for path in optional if path.name == BOOKS_FILE])
+        market, unbelieved = gate_order_books(market, limits)
+        notes, refusals = (*notes, *more, *of_books), (*refusals, *unbelieved)
     _freeze(market)
     # Without refusals the facts are those of the files, whatever the limits were.
     # Twice sixteen digits are as many as the fingerprint of files has.
@@ -172,9 +177,9 @@ def _freeze(market: MarketData) -> None:
         values.flags.writeable = False
     for name in ("hours", "leg_symbol", "leg_exchange", "delisting_hour", "delisting_known_hour"):
         getattr(market, name).flags.writeable = False
-    if market.instruments is not None:
-        for name in INSTRUMENT_ARRAYS:
-            getattr(market.instruments, name).flags.writeable = False
+    for table, names in ((market.instruments, INSTRUMENT_ARRAYS), (market.order_books, ORDER_BOOK_ARRAYS)):
+        for name in names if table is not None else ():
+            getattr(table, name).flags.writeable = False
     if market.recorded is not None:
         for name in ("offsets", "pair", "features"):
             getattr(market.recorded, name).flags.writeable = False

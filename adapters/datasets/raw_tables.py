@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from adapters.datasets.contracts import BARS, LEG, SETTLEMENTS, joined
 from adapters.datasets.findings import hour_text
-from adapters.datasets.layout import INSTRUMENTS_FILE
+from adapters.datasets.layout import BOOKS_FILE, INSTRUMENTS_FILE
 from adapters.datasets.left_out import LeftOut, Place
 from adapters.datasets.rate_units import HIGHEST_PER_8H, likely_unit
 from adapters.datasets.raw_rows import RawRows, read_rows
@@ -129,7 +129,7 @@ def _settlements_of(path: Path, left: LeftOut, selection: Selection) -> pd.DataF
 
 def hash_of_raw(folders: Sequence[Path]) -> str:
     """64 hex digits over the tables of raw folders; the order in which the folders are named changes nothing."""
-    names = (PRICES_FILE, FUNDING_FILE, NOTICES_FILE, MARKS_FILE, INSTRUMENTS_FILE)
+    names = (PRICES_FILE, FUNDING_FILE, NOTICES_FILE, MARKS_FILE, INSTRUMENTS_FILE, BOOKS_FILE)
     tables = [folder / name for folder in folders for name in names]
     parts = sorted(f"{path.name} {sha256_of_file(path)}" for path in tables if path.is_file())
     return sha256_of("\n".join(parts).encode())

@@ -12,6 +12,7 @@ from adapters.datasets.findings import Finding, hour_text
 from adapters.datasets.grid import grid_of
 from adapters.datasets.instruments import with_instruments
 from adapters.datasets.layout import (
+    BOOKS_FILE,
     INFO_FILE,
     INSTRUMENTS_FILE,
     PRICE_FOLDER,
@@ -21,6 +22,7 @@ from adapters.datasets.layout import (
     opportunities_path,
     read_info,
 )
+from adapters.datasets.order_books import with_order_books
 from adapters.datasets.price_checks import price_findings
 from adapters.datasets.price_levels import level_findings
 from adapters.datasets.rate_units import RateLevel, rate_levels, unit_findings
@@ -30,6 +32,7 @@ from adapters.datasets.windows import check_windows
 from adapters.datasets.write import Progress
 from adapters.gate.limits import GateSettings
 from adapters.gate.market import gate_market
+from adapters.gate.order_books import BOOK, gate_order_books
 from adapters.gate.recorded import gate_recorded
 from adapters.gate.refusals import Refusal
 from adapters.gate.values import RATE
@@ -114,6 +117,11 @@ def _whole_findings(dataset: Path, info: DatasetInfo | None) -> list[Finding]:
             market, notes = with_instruments(market, [file])
             findings += [Finding("warning", "instruments", note, str(file)) for note in notes]
         market, refusals = gate_market(market, limits)
+        if info is not None:
+            file = dataset / BOOKS_FILE
+            market, notes = with_order_books(market, [file])
+            findings += [Finding("warning", "order books", note, str(file)) for note in notes]
+            refusals += gate_order_books(market, limits).refusals
         opportunities = opportunities_path(dataset)
         if opportunities is not None:
             recorded, notes = read_opportunities(opportunities, market)
@@ -122,7 +130,9 @@ def _whole_findings(dataset: Path, info: DatasetInfo | None) -> list[Finding]:
     except DataError as error:
         return [_from(error, "data set", str(dataset))]
     files = {coin_of_file(path): str(path) for path in coin_paths(dataset / PRICE_FOLDER)}
-    return [*findings, *(_not_believed(refusal, files[refusal.symbol]) for refusal in refusals)]
+    books = str(dataset / BOOKS_FILE)
+    told = (_not_believed(one, books if one.field == BOOK else files[one.symbol]) for one in refusals)
+    return [*findings, *told]
 
 
 def _not_believed(refusal: Refusal, file: str) -> Finding:

@@ -1,4 +1,5 @@
-"""A market written as a data set: a price history file per coin, ``dataset.yaml``, the rules of orders if known."""
+"""A market written as a data set: a price history file per coin, ``dataset.yaml``; rules of orders and order books if
+known."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ import pyarrow.parquet as pq
 
 from adapters.datasets.instruments import rows_of, write_instruments
 from adapters.datasets.layout import (
+    BOOKS_FILE,
     INFO_FILE,
     INSTRUMENTS_FILE,
     OPPORTUNITIES,
@@ -22,6 +24,7 @@ from adapters.datasets.layout import (
     read_info,
     write_info,
 )
+from adapters.datasets.order_books import write_order_books
 from adapters.naming.names import LONGEST, file_stem, problem_of, shown
 from adapters.naming.symbols import LONGEST_SYMBOL
 from adapters.storage.atomic import new_directory
@@ -62,6 +65,8 @@ def write_dataset(
         write_info(aside, info)
         if market.instruments is not None:
             write_instruments(aside / INSTRUMENTS_FILE, rows_of(market))
+        if market.order_books is not None:
+            write_order_books(aside / BOOKS_FILE, market)
         if also_write is not None:
             also_write(market, aside)
 
@@ -87,7 +92,8 @@ def data_set_of(made_by: str) -> Owned:
         if found != made_by:
             return f"{folder / INFO_FILE} does not say that `{made_by}` made it"
         coins = partial(unfamiliar, files=("*.parquet",))
-        return unfamiliar(folder, (INFO_FILE, INSTRUMENTS_FILE, f"{OPPORTUNITIES}.parquet"), {PRICE_FOLDER: coins})
+        files = (INFO_FILE, INSTRUMENTS_FILE, BOOKS_FILE, f"{OPPORTUNITIES}.parquet")
+        return unfamiliar(folder, files, {PRICE_FOLDER: coins})
 
     return owned
 

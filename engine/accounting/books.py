@@ -78,6 +78,7 @@ class Reason(IntEnum):
     WHOLLY_FILLED = 25
     BELOW_EXCHANGE_MINIMUM = 26
     LEVERAGE_LIMIT = 27
+    THIN_BOOK = 28
 
 
 class NoteKind(IntEnum):

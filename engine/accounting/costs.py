@@ -9,8 +9,19 @@ import numpy as np
 from engine.accounting.booking import Movement, book
 from engine.accounting.books import Books
 from engine.accounting.codes import FEE, LIQUIDATION_FEE, PRICE
+from engine.accounting.order_books import books_are_known, walked
 from engine.accounting.tape import TapeArrays
 from engine.compiled import hourly
+
+
+class Taking(NamedTuple):
+    """What a taker wants of one leg: ``direction`` 1.0 buys, -1.0 sells; base quantity, and N in USD."""
+
+    side: int
+    leg: int
+    direction: float
+    quantity: float
+    notional: float
 
 
 class Fill(NamedTuple):
@@ -41,6 +52,20 @@ def fill_cost(quote: Any, rules: Any, notional: float, extra: float) -> float:
 
 
 @hourly
+def taker_cost(tape: TapeArrays, t: int, taking: Taking, extra: float) -> float:
+    """What ``taking`` pays at row t beside the fee, as a fraction of the price before it, cost multiple included.
+
+    That is ``fill_cost``; where an order book was seen at t walking it stands for h and impact.
+    """
+    quote, rules = tape.quotes[taking.leg, t], tape.rules[0]
+    if books_are_known(tape):
+        walk = walked(tape, taking.leg, t, taking.direction, taking.quantity)
+        if not np.isnan(walk):
+            return float((walk + rules.slippage + extra) * rules.cost_multiple)
+    return float(fill_cost(quote, rules, taking.notional, extra))
+
+
+@hourly
 def raw_fill(portfolio: Any, quote: Any, at_last_known: bool) -> float:
     """The first trade after the hour; where it is unknown (or must not be used) the last known price, counted."""
     if np.isnan(quote.fill) or at_last_known:
@@ -51,17 +76,16 @@ def raw_fill(portfolio: Any, quote: Any, at_last_known: bool) -> float:
 
 
 @hourly
-def take(
-    tape: TapeArrays, portfolio: Any, t: int, side: int, leg: int, direction: float, notional: float, outage: bool
-) -> Fill:
-    """What a taker gets for one leg at row t; ``direction``: 1.0 buys, -1.0 sells. In an outage it costs more."""
-    quote, rules = tape.quotes[leg, t], tape.rules[0]
+def take(tape: TapeArrays, portfolio: Any, t: int, taking: Taking, outage: bool) -> Fill:
+    """What a taker gets for one leg at row t. In an outage it costs more."""
+    quote, rules = tape.quotes[taking.leg, t], tape.rules[0]
     # On both fills, though one leg may be fresh: in an outage both must go, at any price.
     extra = rules.outage_slippage if outage else 0.0
     # A stale leg gets its last known price even where a trade follows: at t nobody knew of the market's return.
     raw = raw_fill(portfolio, quote, outage and quote.stale > 0)
     # The fee is that of the leg's own exchange at the hour of the fill: published fees change with the date.
-    return Fill(side, leg, raw * (1.0 + direction * fill_cost(quote, rules, notional, extra)), raw, quote.fee_rate)
+    price = raw * (1.0 + taking.direction * taker_cost(tape, t, taking, extra))
+    return Fill(taking.side, taking.leg, price, raw, quote.fee_rate)
 
 
 @hourly

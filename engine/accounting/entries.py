@@ -14,6 +14,7 @@ from engine.accounting.booking import note
 from engine.accounting.books import STILL_OPEN, Books
 from engine.accounting.codes import (
     ALREADY_HELD,
+    BELOW_EXCHANGE_MINIMUM,
     BELOW_MIN_NOTIONAL,
     BY_FILTER,
     CANCELLED,
@@ -35,23 +36,29 @@ from engine.accounting.codes import (
     SIGNAL,
     SILENT_LEG,
     STALE_LEG,
+    THIN_BOOK,
     TOO_YOUNG,
 )
-from engine.accounting.costs import Fill, pay_fee, take
+from engine.accounting.costs import Fill, Taking, pay_fee, take
 from engine.accounting.instruments import against_instruments, are_known, common_lot, in_lots
 from engine.accounting.leg_failure import OPENING, leg_fails
 from engine.accounting.margin import FILLABLE, ROUNDING, against_wallets, free_at_wallets
 from engine.accounting.marking import committed_notional
+from engine.accounting.order_books import books_are_known, fitting
 from engine.accounting.tape import FILTERED, LEAVES_BY_NOTICE, SILENT, TapeArrays
-from engine.compiled import hourly
+from engine.compiled import hourly, seldom
 
 
 class Entry(NamedTuple):
-    """A position to be opened: index of its pair, base quantity of both legs, N in USD."""
+    """A position to be opened: index of its pair, base quantity of both legs, N in USD.
+
+    ``is_cut``: it was to be larger, and the order books are too thin for that.
+    """
 
     pair: int
     quantity: float
     notional: float
+    is_cut: bool
 
 
 class Failed(NamedTuple):
@@ -100,19 +107,30 @@ def size(tape: TapeArrays, books: Books, b: int, pair: int) -> float:
     return float(wanted)
 
 
+@seldom
+def fitting_both(tape: TapeArrays, t: int, pair: int, quantity: float) -> float:
+    """As much of an entry as neither leg walks too far for at row t: both have the same quantity."""
+    legs = tape.pairs[pair]
+    return float(min(fitting(tape, legs.long, t, 1.0, quantity), fitting(tape, legs.short, t, -1.0, quantity)))
+
+
 @hourly
 def sized(tape: TapeArrays, books: Books, b: int, t: int, pair: int) -> Entry:
     """A new position by the prices of row t: one base quantity for both legs, whole lots where these are known."""
     notional = size(tape, books, b, pair)
     # From each leg's own price the quantities would differ, and the rest would be a bet on the price.
     mid = (tape.quotes[tape.pairs[pair].long, t].price + tape.quotes[tape.pairs[pair].short, t].price) / 2.0
-    quantity = notional / mid
+    quantity, is_cut = notional / mid, False
+    if books_are_known(tape):
+        most = fitting_both(tape, t, pair, quantity)
+        if most < quantity:
+            quantity, notional, is_cut = most, most * mid, True
     if are_known(tape):
         lot = common_lot(tape, tape.pairs[pair], t)
         if lot > 0.0:
             quantity = in_lots(quantity, lot)
             notional = quantity * mid
-    return Entry(pair, quantity, notional)
+    return Entry(pair, quantity, notional, is_cut)
 
 
 @hourly
@@ -136,10 +154,12 @@ def against_entry(tape: TapeArrays, books: Books, b: int, t: int, entry: Entry) 
         return NO_VOLUME
     if are_known(tape):
         reason = against_instruments(tape, tape.pairs[pair], t, entry.quantity)
+        if reason == BELOW_EXCHANGE_MINIMUM and entry.is_cut:
+            return THIN_BOOK
         if reason != FILLABLE:
             return int(reason)
     if notional < rules.min_notional:
-        return BELOW_MIN_NOTIONAL
+        return THIN_BOOK if entry.is_cut else BELOW_MIN_NOTIONAL
     available = books.portfolios[b].equity_protected * (1.0 + ROUNDING)
     if (committed_notional(books, b) + 2.0 * notional) / rules.leverage > available:
         return MARGIN
@@ -194,12 +214,12 @@ def open_at(
 @hourly
 def _open(tape: TapeArrays, books: Books, b: int, t: int, s: int, entry: Entry, failed: Failed) -> None:
     """Take both legs at row t, but for one whose order failed."""
-    portfolio, pair, notional = books.portfolios[b], tape.pairs[entry.pair], entry.notional
+    portfolio, pair, quantity, notional = books.portfolios[b], tape.pairs[entry.pair], entry.quantity, entry.notional
     long_fill, short_fill = Fill(LONG, pair.long, 0.0, 0.0, 0.0), Fill(SHORT, pair.short, 0.0, 0.0, 0.0)
     if not failed.long:
-        long_fill = take(tape, portfolio, t, LONG, pair.long, 1.0, notional, False)
+        long_fill = take(tape, portfolio, t, Taking(LONG, pair.long, 1.0, quantity, notional), False)
     if not failed.short:
-        short_fill = take(tape, portfolio, t, SHORT, pair.short, -1.0, notional, False)
+        short_fill = take(tape, portfolio, t, Taking(SHORT, pair.short, -1.0, quantity, notional), False)
     open_at(tape, books, b, t, s, entry, (long_fill, short_fill), failed)
 
 

@@ -26,7 +26,7 @@ from engine.accounting.codes import (
     SIGNAL,
     STALE_LEG,
 )
-from engine.accounting.costs import Fill, pay_fee, pay_liquidation_fee, realise, take
+from engine.accounting.costs import Fill, Taking, pay_fee, pay_liquidation_fee, realise, take
 from engine.accounting.leg_failure import CLOSING, leg_fails
 from engine.accounting.marking import is_alone, stale_hours
 from engine.accounting.tape import TapeArrays
@@ -89,9 +89,9 @@ def leave(
     pair, outage = tape.pairs[slot.pair], reason == DATA_OUTAGE
     long_fill, short_fill = Fill(LONG, pair.long, 0.0, 0.0, 0.0), Fill(SHORT, pair.short, 0.0, 0.0, 0.0)
     if long_leaves:
-        long_fill = take(tape, portfolio, t, LONG, pair.long, -1.0, slot.notional, outage)
+        long_fill = take(tape, portfolio, t, Taking(LONG, pair.long, -1.0, slot.quantity, slot.notional), outage)
     if short_leaves:
-        short_fill = take(tape, portfolio, t, SHORT, pair.short, 1.0, slot.notional, outage)
+        short_fill = take(tape, portfolio, t, Taking(SHORT, pair.short, 1.0, slot.quantity, slot.notional), outage)
     leave_at(tape, books, b, t, s, reason, (long_fill, short_fill), Leaves(long_leaves, short_leaves))
 
 

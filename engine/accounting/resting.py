@@ -25,8 +25,8 @@ from engine.accounting.codes import (
     SIGNAL,
     WHOLLY_FILLED,
 )
-from engine.accounting.costs import Fill, fill_cost, pay_fee, take
-from engine.accounting.entries import Entry, Failed, against_entry, open_at, sized
+from engine.accounting.costs import Fill, Taking, pay_fee, take, taker_cost
+from engine.accounting.entries import Entry, Failed, against_entry, fitting_both, open_at, sized
 from engine.accounting.exits import Leaves, leave_at
 from engine.accounting.instruments import (
     against_instruments,
@@ -39,6 +39,7 @@ from engine.accounting.instruments import (
 from engine.accounting.leg_failure import CLOSING, OPENING, leg_fails
 from engine.accounting.margin import FILLABLE
 from engine.accounting.marking import is_alone
+from engine.accounting.order_books import books_are_known
 from engine.accounting.tape import EITHER, TapeArrays
 from engine.compiled import hourly, seldom
 
@@ -125,8 +126,9 @@ def look(tape: TapeArrays, t: int, pair: Any, direction: float, quantity: float,
     # H stands where M does: it has moved as M has on its way to the limit, but not out of its own bar.
     moved = other.fill * (limit / quote.fill)
     raw = max(moved, tape.bars[hedger, t].low) if buys > 0 else min(moved, tape.bars[hedger, t].high)
-    paid = raw * (1.0 - buys * fill_cost(other, rules, notional, rules.hedge))
-    taken = Fill(SHORT if side == LONG else LONG, hedger, paid, raw, other.fee_rate)
+    taking = Taking(SHORT if side == LONG else LONG, hedger, -buys, filled, notional)
+    paid = raw * (1.0 - buys * taker_cost(tape, t, taking, rules.hedge))
+    taken = Fill(taking.side, hedger, paid, raw, other.fee_rate)
     return Look(filled, rested, taken) if side == LONG else Look(filled, taken, rested)
 
 
@@ -134,8 +136,8 @@ def look(tape: TapeArrays, t: int, pair: Any, direction: float, quantity: float,
 def _add(tape: TapeArrays, books: Books, b: int, t: int, s: int, entry: Entry) -> None:
     """Take more of a position that has just been opened, at row t; its entry prices become the means of both parts."""
     portfolio, slot, pair = books.portfolios[b], books.slots[b, s], tape.pairs[entry.pair]
-    long_fill = take(tape, portfolio, t, LONG, pair.long, 1.0, entry.notional, False)
-    short_fill = take(tape, portfolio, t, SHORT, pair.short, -1.0, entry.notional, False)
+    long_fill = take(tape, portfolio, t, Taking(LONG, pair.long, 1.0, entry.quantity, entry.notional), False)
+    short_fill = take(tape, portfolio, t, Taking(SHORT, pair.short, -1.0, entry.quantity, entry.notional), False)
     whole = slot.quantity + entry.quantity
     slot.long_entry = (slot.quantity * slot.long_entry + entry.quantity * long_fill.price) / whole
     slot.short_entry = (slot.quantity * slot.short_entry + entry.quantity * short_fill.price) / whole
@@ -147,9 +149,22 @@ def _add(tape: TapeArrays, books: Books, b: int, t: int, s: int, entry: Entry) -
 
 
 @seldom
+def _cut_to_books(tape: TapeArrays, t: int, entry: Entry) -> Entry:
+    """What of an entry fits into the books of row t, in whole lots."""
+    most = fitting_both(tape, t, entry.pair, entry.quantity)
+    if not most < entry.quantity:
+        return entry
+    if are_known(tape):
+        most = in_lots(most, common_lot(tape, tape.pairs[entry.pair], t))
+    return Entry(entry.pair, most, entry.notional * (most / entry.quantity), True)
+
+
+@seldom
 def _take_the_rest(tape: TapeArrays, books: Books, b: int, t: int, s: int, entry: Entry) -> None:
     """What was not filled of an entry is taken at row t where that is allowed and no dust, else it is cancelled."""
     rules = tape.rules[0]
+    if books_are_known(tape):
+        entry = _cut_to_books(tape, t, entry)
     if rules.gives_up > 0 or against_entry(tape, books, b, t, entry) != FILLABLE:
         note(books, b, t, CANCELLED, NOT_FILLED, ENTER, entry.pair)
     else:
@@ -183,9 +198,9 @@ def _fill_resting_entry(tape: TapeArrays, books: Books, b: int, t: int, s: int) 
         note(books, b, t, RESTED, NOT_FILLED, ENTER, index)
         return
     note(books, b, t, RESTED, WHOLLY_FILLED if seen.quantity == quantity else PARTLY_FILLED, ENTER, index)
-    open_at(tape, books, b, t, s, Entry(index, seen.quantity, part), (seen.long, seen.short), failed)
+    open_at(tape, books, b, t, s, Entry(index, seen.quantity, part, False), (seen.long, seen.short), failed)
     if seen.quantity < quantity and not (failed.long or failed.short):
-        _take_the_rest(tape, books, b, t, s, Entry(index, quantity - seen.quantity, notional - part))
+        _take_the_rest(tape, books, b, t, s, Entry(index, quantity - seen.quantity, notional - part, False))
 
 
 @seldom

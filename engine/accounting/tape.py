@@ -66,6 +66,15 @@ INSTRUMENT = np.dtype(
     align=True,
 )
 """What an exchange demands of orders from a date on."""
+LEVEL = np.dtype(
+    [
+        ("key", "i8"),  # twice the row of the tape at which its book was seen, and one more for an ask
+        ("distance", "f8"),  # from the mid of its book, fraction
+        ("quantity", "f8"),  # coins
+    ],
+    align=True,
+)
+"""A level of a recorded order book; those of a leg lie together, by key and from the best outwards."""
 LEG = np.dtype(
     [
         ("exchange", "i8"),
@@ -73,6 +82,8 @@ LEG = np.dtype(
         ("first_hour", "i8"),  # hour number of row 0
         ("first_instrument", "i8"),  # of its rows among the instruments
         ("instruments", "i8"),  # how many these are
+        ("first_level", "i8"),  # of its order books among the levels
+        ("levels", "i8"),  # how many these are
     ],
     align=True,
 )
@@ -89,6 +100,7 @@ RULES = np.dtype(
         ("slippage", "f8"),  # fraction, cost multiple not included
         ("impact", "f8"),
         ("outage_slippage", "f8"),
+        ("max_walk", "f8"),  # fraction, inf: no limit
         ("cost_multiple", "f8"),
         ("max_stale", "i8"),
         ("min_history", "i8"),
@@ -122,7 +134,7 @@ class TapeArrays(NamedTuple):
     """What the compiled kernel gets. ``quotes`` is ``[legs, hours]``, ``rules`` has one element.
 
     ``bars`` is ``[legs, hours]`` where orders rest, else ``[legs, 0]``. ``instruments`` has the dated rows of all legs,
-    none where they are unknown or ignored.
+    none where they are unknown or ignored; ``levels`` are those of all order books, likewise.
 
     Every array costs time at each call from Python: better a field than an array.
     """
@@ -134,6 +146,7 @@ class TapeArrays(NamedTuple):
     legs: NDArray[np.void]
     bars: NDArray[np.void]
     instruments: NDArray[np.void]
+    levels: NDArray[np.void]
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,14 +206,16 @@ def prepare(
         + FILTERED * _filtered(market, settings, before.legs["volume"])
     )
     wallet_shares(market.exchanges, settings)  # raises what is wrong with them now
+    levels, level_leg = _level_records(market, settings)
     arrays = TapeArrays(
         quotes,
         settlements.bookings,
         _pair_records(pairs),
         rules_record(settings),
-        _leg_records(market, settings),
+        _leg_records(market, settings, level_leg),
         _bar_records(market, settings),
         _instrument_records(market, settings),
+        levels,
     )
     return Tape(market, settings, pairs, settlements, arrays, before)
 
@@ -238,6 +253,7 @@ def rules_record(settings: EngineSettings) -> NDArray[np.void]:
     rules["slippage"] = settings.slippage_bps / 1e4
     rules["impact"] = settings.impact_coefficient
     rules["outage_slippage"] = settings.outage_slippage_bps / 1e4
+    rules["max_walk"] = np.inf if settings.max_walk_bps is None else settings.max_walk_bps / 1e4
     rules["cost_multiple"] = settings.cost_multiple
     rules["max_stale"], rules["min_history"] = settings.max_stale_hours, settings.min_history_hours
     rules["latency"] = settings.hours_to_fill
@@ -282,7 +298,7 @@ def wallet_shares(exchanges: Sequence[str], settings: EngineSettings) -> Floats:
     return shares
 
 
-def _leg_records(market: MarketData, settings: EngineSettings) -> NDArray[np.void]:
+def _leg_records(market: MarketData, settings: EngineSettings, level_leg: Ints) -> NDArray[np.void]:
     records: NDArray[Any] = np.zeros(market.legs, LEG)
     records["exchange"], records["first_hour"] = market.leg_exchange, market.hours[0] if len(market.hours) else 0
     if settings.leg_failure_probability > 0:
@@ -292,6 +308,8 @@ def _leg_records(market: MarketData, settings: EngineSettings) -> NDArray[np.voi
         legs = np.arange(market.legs)
         records["first_instrument"] = np.searchsorted(market.instruments.leg, legs)
         records["instruments"] = np.bincount(market.instruments.leg, minlength=market.legs)
+    records["first_level"] = np.searchsorted(level_leg, np.arange(market.legs))
+    records["levels"] = np.bincount(level_leg, minlength=market.legs)
     return records
 
 
@@ -304,6 +322,21 @@ def _instrument_records(market: MarketData, settings: EngineSettings) -> NDArray
     records["tick"], records["lot"] = known.tick, known.lot
     records["min_notional"], records["max_leverage"] = known.min_notional_usd, known.max_leverage
     return records
+
+
+def _level_records(market: MarketData, settings: EngineSettings) -> tuple[NDArray[np.void], Ints]:
+    """The levels of the books seen in the hours of the market, and the leg of each."""
+    hours, known = market.hours, market.order_books
+    here = None
+    if known is not None and settings.order_books == "walk" and len(hours):
+        here = known.between(int(hours[0]), int(hours[-1]))
+    if here is None:
+        return np.zeros(0, LEVEL), np.empty(0, np.int64)
+    book, side = np.divmod(here.sides, 2)
+    records: NDArray[Any] = np.zeros(len(book), LEVEL)
+    records["key"] = 2 * (here.hour[book] - hours[0]) + side
+    records["distance"], records["quantity"] = here.distance, here.quantity
+    return records, here.leg[book]
 
 
 def _bar_records(market: MarketData, settings: EngineSettings) -> NDArray[np.void]:

@@ -83,24 +83,25 @@ class Plan:
 
 
 def is_searchable(tape: Tape) -> bool:
-    """Whether the search is right on this tape: it knows no wallets, failing legs, resting orders or lots."""
-    settings = tape.settings
+    """Whether the search is right on this tape: it knows no wallets, failing legs, resting orders, lots or books."""
+    settings, arrays = tape.settings, tape.arrays
     is_plain = settings.account == "pooled" and settings.leg_failure_probability == 0
-    return is_plain and settings.execution == "taker" and not len(tape.arrays.instruments)
+    return is_plain and settings.execution == "taker" and not len(arrays.instruments) and not len(arrays.levels)
 
 
 def fixed_size(tape: Tape, notional_usd: float | None = None) -> Tape:
     """The tape for positions of fixed notional per leg without stop-loss. None: what the settings give at the start.
 
     Raises ``UserError`` where the search would not be right: margin by exchange, legs that fail, orders that rest,
-    sizes in lots.
+    sizes in lots, order books that are walked.
     """
     settings = tape.settings
     if not is_searchable(tape):
         lots = "; this data set has lots: set instruments=ignore" if len(tape.arrays.instruments) else ""
+        walks = "; this data set has order books: set order_books=ignore" if len(tape.arrays.levels) else ""
         raise UserError(
-            "hindsight knows account=pooled and execution=taker without leg failures and lots only; leave these "
-            f"settings out{lots}"
+            "hindsight knows account=pooled and execution=taker without leg failures, lots and order books only; leave "
+            f"these settings out{lots}{walks}"
         )
     fraction = settings.position_fraction or 1.0 / settings.max_positions
     by_settings = settings.position_size_usd or settings.initial_capital_usd * fraction / 2.0 * settings.leverage

@@ -18,11 +18,12 @@ from engine.market.data import (
     directed_pairs,
     facts_of,
 )
+from engine.market.order_books import OrderBooks
 
 Rng = np.random.Generator
 
-NOTICES, OPPORTUNITIES = "delisting notices", "recorded opportunities"
-TABLES = (*PER_LEG_FLOATS, *BAR_EXTREMES, NOTICES, OPPORTUNITIES)
+NOTICES, OPPORTUNITIES, BOOKS = "delisting notices", "recorded opportunities", "order_books"
+TABLES = (*PER_LEG_FLOATS, *BAR_EXTREMES, NOTICES, OPPORTUNITIES, BOOKS)
 """What a market consists of, as far as it can be known too early."""
 
 
@@ -45,8 +46,15 @@ def rows_of(market: MarketData, start: int, stop: int) -> MarketData:
         hours=market.hours[start:stop],
         funding_known_hour=None if known is None else known[:, start:stop].copy(),
         recorded=None if market.recorded is None else _recorded_rows(market.recorded, start, stop),
+        order_books=_books_of_rows(market, start, stop),
         **changes,
     )
+
+
+def _books_of_rows(market: MarketData, start: int, stop: int) -> OrderBooks | None:
+    if market.order_books is None or start >= stop:
+        return None
+    return market.order_books.between(int(market.hours[start]), int(market.hours[stop - 1]))
 
 
 def _recorded_rows(recorded: RecordedOpportunities, start: int, stop: int) -> RecordedOpportunities:
@@ -77,6 +85,8 @@ def with_other_future(
         changes |= _other_publications(market, cut, rng, changes["funding_rate"])
     if market.recorded is not None:
         changes["recorded"] = _other_opportunities(market, market.recorded, cut, rng)
+    if market.order_books is not None:
+        changes[BOOKS] = _other_books(market.order_books, int(market.hours[cut]), rng)
     changes |= _other_notices(market, cut, rng)
     return replace(market, **{name: value for name, value in changes.items() if _TABLE_OF.get(name, name) in tables})
 
@@ -117,6 +127,21 @@ def _other_publications(market: MarketData, cut: int, rng: Rng, rates: Floats) -
     # Never before the cut is over: what was known by then is the same in every future.
     known[later] = np.maximum(now + 1, known[later] + rng.integers(-2, 3, int(later.sum())))
     return {"funding_rate": rates, "funding_known_hour": known}
+
+
+def _other_books(books: OrderBooks, now: int, rng: Rng) -> OrderBooks | None:
+    """Books seen after hour ``now`` with other prices and quantities, some of them missing."""
+    later = books.hour > now
+    changed = later[books.sides // 2]
+    # Scaled away from the mid the sides stay sorted and apart.
+    distance = books.price / books.mid[books.sides // 2] - 1.0
+    wider = rng.uniform(0.1, 1.0, len(books))[books.sides // 2] / max(1.0, float(np.abs(distance).max()))
+    other = books.mid[books.sides // 2] * (1.0 + distance * wider)
+    return replace(
+        books,
+        price=np.where(changed, other, books.price),
+        quantity=np.where(changed, books.quantity * rng.lognormal(0, 3, len(changed)), books.quantity),
+    ).kept(~later | (rng.random(len(books)) >= 0.2))
 
 
 def _other_notices(market: MarketData, cut: int, rng: Rng) -> dict[str, Any]:

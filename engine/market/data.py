@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from engine.errors import DataError, UserError
 from engine.market.instruments import Instruments
+from engine.market.order_books import OrderBooks
 from engine.windows import Window, hour_of, time_of
 
 Floats = NDArray[np.float64]
@@ -71,6 +72,7 @@ class MarketData:
     high: Floats | None = None  # of the trades in (t, t+1h], as fill_price is their first; None: not known at all
     low: Floats | None = None
     instruments: Instruments | None = None  # None: no exchange's rules of orders are known
+    order_books: OrderBooks | None = None  # None: nothing but spread and depth is known of any book
 
     def __post_init__(self) -> None:
         if not self.delisting_hour.size:
@@ -86,6 +88,8 @@ class MarketData:
                 raise DataError(f"{name} has not the shape of the prices")
         if self.instruments is not None and not np.all(self.instruments.leg < self.legs):
             raise DataError("instruments are of legs that the market does not have")
+        if self.order_books is not None and not np.all(self.order_books.leg < self.legs):
+            raise DataError("order books are of legs that the market does not have")
         order = [(int(s), int(e)) for s, e in zip(self.leg_symbol, self.leg_exchange, strict=True)]
         # The order of legs is the order of pairs, which breaks ties of every ranking: it must not hang on the source.
         if order != sorted(set(order)):
@@ -218,5 +222,6 @@ def with_legs(market: MarketData, keep: NDArray[np.bool_]) -> MarketData:
         delisting_hour=market.delisting_hour[keep],
         delisting_known_hour=market.delisting_known_hour[keep],
         instruments=None if market.instruments is None else market.instruments.of_legs(keep),
+        order_books=None if market.order_books is None else market.order_books.of_legs(keep),
         **arrays,
     )

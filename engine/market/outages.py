@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from engine.market.data import MarketData, RecordedOpportunities, directed_pairs, facts_of
+from engine.market.order_books import OrderBooks
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,9 @@ class Outage:
 def silenced(market: MarketData, outages: Sequence[Outage]) -> MarketData:
     """The same market without anything that the exchanges said during their outages.
 
-    Prices, fills, marks, funding, volumes, spreads and depths of the rows are unknown, and recorded opportunities with
-    a leg there are gone. A settlement of the rows stays unknown for good; one from before that was to be published
-    during the outage is published after it. Every other fact is the same.
+    Prices, fills, marks, funding, volumes, spreads, depths and order books of the rows are unknown, and recorded
+    opportunities with a leg there are gone. A settlement of the rows stays unknown for good; one from before that was
+    to be published during the outage is published after it. Every other fact is the same.
     """
     silent = np.zeros(market.price.shape, bool)
     for outage in outages:
@@ -36,7 +37,15 @@ def silenced(market: MarketData, outages: Sequence[Outage]) -> MarketData:
         changes["funding_known_hour"] = _published_later(market, outages)
     if market.recorded is not None:
         changes["recorded"] = _without_silent_legs(market, market.recorded, silent)
+    if market.order_books is not None:
+        changes["order_books"] = _without_silent_books(market, market.order_books, silent)
     return replace(market, **changes)
+
+
+def _without_silent_books(market: MarketData, books: OrderBooks, silent: Any) -> OrderBooks | None:
+    rows = books.hour - market.hours[0]
+    is_here = (rows >= 0) & (rows < len(market.hours))
+    return books.kept(~(is_here & silent[books.leg, np.where(is_here, rows, 0)]))
 
 
 def _published_later(market: MarketData, outages: Sequence[Outage]) -> Any:

@@ -1,4 +1,4 @@
-"""Fill prices, fee rates and sizes of the slow second implementation (see ``reference_engine``)."""
+"""Spreads, impact, fee rates and sizes of the slow second implementation (see ``reference_engine``)."""
 
 from __future__ import annotations
 
@@ -6,38 +6,12 @@ from datetime import date, timedelta
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from math import isnan
-from typing import NamedTuple
 
 from reference_legs import LegHistory
 
 from engine.settings import EngineSettings
 
 GRAIN = 2**160
-
-
-class Fill(NamedTuple):
-    """Price paid or got, the price before spread and slippage, and whether the last trade had to stand in."""
-
-    price: Fraction
-    base: Fraction
-    at_last_trade: bool
-
-
-def fill(
-    settings: EngineSettings,
-    history: LegHistory,
-    notional: Fraction,
-    direction: int,
-    t: int,
-    *,
-    outage: bool = False,
-) -> Fill:
-    """A buy (+1) or sell (-1) decided at ``t``: the first trade after ``t``, moved against the trader."""
-    base, at_last_trade = _base_price(settings, history, t, dead=outage and history.stale[t] > 0)
-    cost = spread_and_slippage(settings, history, t) + impact(settings, history, notional, t)
-    if outage:
-        cost += Fraction(settings.outage_slippage_bps) / 10_000
-    return Fill(base * (1 + direction * cost * Fraction(settings.cost_multiple)), base, at_last_trade)
 
 
 def spread_and_slippage(settings: EngineSettings, history: LegHistory, t: int) -> Fraction:
@@ -60,16 +34,6 @@ def _assumed_half_spread(settings: EngineSettings, history: LegHistory, t: int) 
     reached = [one for one in row.half_spread if volume is not None and one.from_usd <= volume]
     widest = reached[-1] if reached else row.half_spread[0]
     return Fraction(widest.bps) / 10_000
-
-
-def _base_price(settings: EngineSettings, history: LegHistory, t: int, *, dead: bool) -> tuple[Fraction, bool]:
-    carried = history.price[t]
-    assert carried is not None
-    if settings.fill_at == "last_trade":
-        return Fraction(carried), True
-    if dead or isnan(history.fill_price[t]):
-        return Fraction(carried), True
-    return Fraction(history.fill_price[t]), False
 
 
 def impact(settings: EngineSettings, history: LegHistory, notional: Fraction, t: int) -> Fraction:

@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from math import isnan
 
-from reference_costs import fee_rate, fill, grained, notional_per_leg
+from reference_books import fitting
+from reference_costs import fee_rate, grained, notional_per_leg
+from reference_fills import Size, fill
 from reference_instruments import no_order_for, whole_lots
 from reference_legs import Booking, LegHistory
 from reference_margin import IN_TRANSIT, Wallets, leg_fails
@@ -304,13 +306,17 @@ class _Run:
 
     def _take_the_rest(self, position: Position, quantity: Fraction, notional: Fraction, t: int) -> None:
         gives_up = self.settings.maker.fallback == "cancel"
+        fits = fitting(self.settings, position.legs, quantity, t)
+        if fits < quantity:
+            fits = whole_lots(self.settings, position.legs, fits, t)
+            quantity, notional = fits, notional * fits / quantity
         if gives_up or self._entry_refusal(position.legs, quantity, notional, t) is not None:
             self._refuse(t, "not_filled")
             return
         before = position.quantity
         for leg in position.legs:
             assert leg.entry_price is not None
-            done = fill(self.settings, leg.history, notional, leg.sign, t)
+            done = fill(self.settings, leg.history, Size(quantity, notional), leg.sign, t)
             self.book.fills_at_last_trade += done.at_last_trade
             position.slippage += quantity * abs(done.price - done.base)
             day = time_of(int(self.market.hours[t])).date()
@@ -399,8 +405,8 @@ class _Run:
             return Fraction(0), notional
         mid = (legs[0].price(t) + legs[1].price(t)) / 2
         quantity = grained(notional / mid)
-        whole = whole_lots(self.settings, legs, quantity, t)
-        return (quantity, notional) if whole == quantity else (whole, whole * mid)
+        most = whole_lots(self.settings, legs, fitting(self.settings, legs, quantity, t), t)
+        return (quantity, notional) if most == quantity else (most, most * mid)
 
     def _enter(self, slot: int, order: Enter, t: int) -> None:
         legs = self._legs_of(order)
@@ -451,10 +457,11 @@ class _Run:
         if settings.impact_coefficient > 0 and any(history.traded_volume[t] is None for history in histories):
             return "no_volume"
         not_taken = no_order_for(settings, legs, quantity, t)
+        if not_taken is None and notional < Fraction(settings.min_notional_usd):
+            not_taken = "below_min_notional"
         if not_taken is not None:
-            return not_taken
-        if notional < Fraction(settings.min_notional_usd):
-            return "below_min_notional"
+            too_small = not_taken in ("below_exchange_minimum", "below_min_notional")
+            return "thin_book" if too_small and self._is_cut(legs, t) else not_taken
         held = [position.notional * len(position.open_legs) for _, position in self.slots.positions()]
         committed = sum(held, 2 * notional)
         if committed / Fraction(settings.leverage) > self.equity_after_protect * (1 + Fraction(1, 10**9)):
@@ -462,6 +469,11 @@ class _Run:
         if self.wallets.exist:
             return self.wallets.refusal([history.exchange for history in histories], notional, self.slots)
         return None
+
+    def _is_cut(self, legs: tuple[Leg, Leg], t: int) -> bool:
+        """Whether the books of the hour leave less than the equity of now would buy."""
+        whole = grained(self._notional(legs) / ((legs[0].price(t) + legs[1].price(t)) / 2))
+        return fitting(self.settings, legs, whole, t) < whole
 
     def _filtered(self, history: LegHistory, t: int) -> bool:
         """A limit that cannot be shown to be kept counts as broken."""
@@ -512,7 +524,8 @@ class _Run:
     # --- prices, fees, cash ---
 
     def _fill(self, position: Position, leg: Leg, direction: int, t: int, *, outage: bool = False) -> Fraction:
-        done = fill(self.settings, leg.history, position.notional, direction, t, outage=outage)
+        size = Size(position.quantity, position.notional)
+        done = fill(self.settings, leg.history, size, direction, t, outage=outage)
         self.book.fills_at_last_trade += done.at_last_trade
         position.slippage += position.quantity * abs(done.price - done.base)
         return done.price

@@ -12,6 +12,9 @@ from math import isnan
 
 from engine.market.data import MarketData
 
+Levels = list[tuple[float, float]]
+Book = tuple[Levels, Levels]
+"""Bids and asks as (price, quantity), the best ones first."""
 ENDLESS = 10**9
 """Stale hours of a leg that has not shown a price yet."""
 
@@ -37,6 +40,7 @@ class LegHistory:
         self.symbol, self.exchange = market.leg_name(leg)
         self.first_hour = int(market.hours[0]) if len(market.hours) else 0
         self.instruments = _instruments(market, leg)
+        self.books = _books(market, leg)
         self.delisting_hour = int(market.delisting_hour[leg])
         self.delisting_known_hour = int(market.delisting_known_hour[leg])
         self.fill_price: list[float] = market.fill_price[leg].tolist()
@@ -167,6 +171,20 @@ def _instruments(market: MarketData, leg: int) -> list[tuple[int, float, float, 
     columns = (known.since, known.tick, known.lot, known.min_notional_usd, known.max_leverage)
     rows = zip(known.leg.tolist(), *(column.tolist() for column in columns), strict=True)
     return [row for of, *values in rows if of == leg for row in [tuple(values)]]
+
+
+def _books(market: MarketData, leg: int) -> dict[int, Book]:
+    """(bids, asks) by hour number."""
+    known = market.order_books
+    if known is None:
+        return {}
+    levels = list(zip(known.price.tolist(), known.quantity.tolist(), strict=True))
+    ends = known.offsets.tolist()
+    return {
+        hour: (levels[ends[2 * k] : ends[2 * k + 1]], levels[ends[2 * k + 1] : ends[2 * k + 2]])
+        for k, (of, hour) in enumerate(zip(known.leg.tolist(), known.hour.tolist(), strict=True))
+        if of == leg
+    }
 
 
 def _arrivals(market: MarketData, leg: int, rates: list[float]) -> dict[int, list[int]]:

@@ -11,7 +11,8 @@ from datetime import date
 from fractions import Fraction
 from math import isnan
 
-from reference_costs import impact, spread_and_slippage
+from reference_costs import spread_and_slippage
+from reference_fills import Size, cost_before_fees
 from reference_instruments import is_a_tick_beyond, limit_on_tick, whole_lots
 from reference_legs import LegHistory
 from reference_records import Leg
@@ -70,9 +71,8 @@ def rested(
     paid = limit * (1 + buys * Fraction(rules.adverse_bps) * BPS * worse)
     top, bottom = Fraction(hedge.history.high[t]), Fraction(hedge.history.low[t])
     base = max(bottom, min(top, other * limit / opened))
-    costs = _half_spread(settings, hedge.history, t) + Fraction(settings.slippage_bps) * BPS
-    costs += impact(settings, hedge.history, notional, t) + Fraction(rules.hedge_bps) * BPS
-    taken = base * (1 - buys * costs * worse)
+    costs = cost_before_fees(settings, hedge.history, Size(filled, notional), -buys, t)
+    taken = base * (1 - buys * (costs + Fraction(rules.hedge_bps) * BPS) * worse)
     fills = {
         maker.side: RestedFill(paid, limit, rates[maker.side][0]),
         hedge.side: RestedFill(taken, base, rates[hedge.side][1]),

@@ -16,6 +16,7 @@ from reference_records import Enter, Exit
 
 from engine.market.data import NEVER, MarketData
 from engine.market.instruments import Instruments
+from engine.market.order_books import OrderBooks, SeenBook
 from engine.settings import (
     EngineSettings,
     FeeRow,
@@ -452,3 +453,41 @@ def _steps(rng: Rng, near: Floats, digits: tuple[int, ...]) -> Floats:
     """Decimal steps of about these sizes."""
     powers = np.floor(np.log10(near)).astype(int)
     return np.array([float(f"{rng.choice(digits)}e{power}") for power in powers])
+
+
+@st.composite
+def book_cases(draw: st.DrawFn) -> Case:
+    """Random runs with recorded order books, takers and orders that rest, with rules of orders or without."""
+    return random_book_case(np.random.default_rng(draw(SEEDS)), **draw(SIZES))
+
+
+def random_book_case(rng: Rng, coins: int = 2, exchanges: int = 3, hours: int = 100) -> Case:
+    """A random case with books about as deep as its positions are large: walked, cut, too thin, and absent."""
+    makers = (random_case, random_margin_case, random_resting_case, random_instrument_case)
+    case = makers[_pick(rng, 0.4, 0.2, 0.2, 0.2)](rng, coins, exchanges, hours)
+    market = with_books(rng, case.market, near_usd=case.settings.initial_capital_usd / 10)
+    changes = {
+        "max_walk_bps": [25.0, None, float(10 ** rng.uniform(0, 2.5))][_pick(rng, 0.4, 0.2, 0.4)],
+        "impact_coefficient": 0.0 if rng.random() < 0.5 else float(rng.uniform(0, 0.1)),
+        "order_books": "ignore" if rng.random() < 0.05 else "walk",
+    }
+    return replace(case, market=market, settings=case.settings.model_copy(update=changes))
+
+
+def with_books(rng: Rng, market: MarketData, near_usd: float, share: float = 0.7) -> MarketData:
+    """The market with books at a ``share`` of the hours that have a price, of one level to eight on each side."""
+    seen = []
+    for leg, t in zip(*np.nonzero(~np.isnan(market.price)), strict=True):
+        if rng.random() >= share:
+            continue
+        mid = market.price[leg, t] * (1 + rng.normal(0, 0.001))
+        bids, asks = (_side_of_book(rng, mid, sign, near_usd / mid) for sign in (-1, 1))
+        seen.append(SeenBook(int(leg), int(market.hours[t]), bids, asks))
+    return replace(market, order_books=OrderBooks.of(seen))
+
+
+def _side_of_book(rng: Rng, mid: float, sign: int, near: float) -> list[tuple[float, float]]:
+    count = int(rng.integers(1, 9))
+    distances = np.cumsum(10 ** rng.uniform(-6, -2.7, count))
+    quantities = near * 10 ** rng.uniform(-1.5, 1, count)
+    return list(zip((mid * (1 + sign * distances)).tolist(), quantities.tolist(), strict=True))

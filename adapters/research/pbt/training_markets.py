@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from adapters.research.pbt.job import PBTJob, load_job_data
 from adapters.storage.atomic import new_directory
 from adapters.storage.giving_way import unfamiliar
-from engine.accounting.tape import BAR, INSTRUMENT, LEG, PAIR, QUOTE, RULES, Tape, TapeArrays
+from engine.accounting.tape import BAR, INSTRUMENT, LEG, LEVEL, PAIR, QUOTE, RULES, Tape, TapeArrays
 from engine.market.data import Floats, Ints
 from engine.market.schedule import BOOKING
 from engine.observation.opportunities import OpportunityBuilder
@@ -41,6 +41,7 @@ RECORDS = {
     "legs": LEG,
     "bars": BAR,
     "instruments": INSTRUMENT,
+    "levels": LEVEL,
 }
 """Arrays of a tape that .npy files would give back with another alignment: they are kept as bytes."""
 

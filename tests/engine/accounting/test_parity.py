@@ -12,6 +12,7 @@ from market_strategies import (
     random_settings,
     resting,
     with_bars,
+    with_books,
     with_instruments,
     with_margin,
     with_shocks,
@@ -55,7 +56,9 @@ class PlaysActions:
 class Case:
     """A random market with everything that can befall it, seen through a spec of its own size."""
 
-    def __init__(self, seed: int, *, margin: bool = False, rests: bool = False, lots: bool = False) -> None:
+    def __init__(
+        self, seed: int, *, margin: bool = False, rests: bool = False, lots: bool = False, books: bool = False
+    ) -> None:
         rng = np.random.default_rng(seed)
         settings = random_settings(rng).model_copy(update={"filters": FilterSettings(), "min_history_hours": 4})
         market = replace(random_market(rng, coins=3, exchanges=4, hours=HOURS))
@@ -66,6 +69,8 @@ class Case:
             market, settings = with_bars(rng, market), resting(settings, MakerSettings(volume_share=0.1))
         if lots:
             market = with_instruments(rng, market, near_usd=settings.initial_capital_usd / 10)
+        if books:
+            market = with_books(rng, market, near_usd=settings.initial_capital_usd / 10)
         self.builder = OpportunityBuilder(prepare(market, settings))
         self.spec = ObservationSpec(positions=settings.max_positions, opportunities=4, liquidation_distance=margin)
         self.scaler = fit_scaler(self.builder, self.spec, 0, HOURS - 1)
@@ -158,6 +163,17 @@ def test_with_lots_and_minima_too(seed: int) -> None:
     expected = backtest(case)
     plain = backtest(Case(seed, margin=seed % 2 == 0, rests=seed < 102))
     assert expected[0].ledger.tobytes() != plain[0].ledger.tobytes()
+    assert_bit_for_bit(expected, gym_episode(case))
+    assert_bit_for_bit(expected, vec_episode(case, portfolios=1, watched=0))
+    assert_bit_for_bit(expected, vec_episode(case, portfolios=64, watched=37))
+
+
+@pytest.mark.parametrize("seed", [100, 101, 102, 103])
+def test_with_recorded_order_books_too(seed: int) -> None:
+    others = {"margin": seed % 2 == 0, "rests": seed < 102, "lots": seed == 103}
+    case = Case(seed, **others, books=True)
+    expected = backtest(case)
+    assert expected[0].ledger.tobytes() != backtest(Case(seed, **others))[0].ledger.tobytes()
     assert_bit_for_bit(expected, gym_episode(case))
     assert_bit_for_bit(expected, vec_episode(case, portfolios=1, watched=0))
     assert_bit_for_bit(expected, vec_episode(case, portfolios=64, watched=37))

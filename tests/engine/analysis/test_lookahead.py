@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from market_strategies import EXCHANGES, random_market, with_bars
+from market_strategies import EXCHANGES, random_market, with_bars, with_books
 
 from engine.accounting.books import ORDER
 from engine.accounting.tape import prepare
 from engine.analysis.lookahead import Replay, Subject, leaks, replay
-from engine.market.counterfactual import NOTICES, OPPORTUNITIES, TABLES, with_other_future
+from engine.market.counterfactual import BOOKS, NOTICES, OPPORTUNITIES, TABLES, with_other_future
 from engine.market.data import MarketData, RecordedOpportunities
 from engine.observation.actions import decode_action
 from engine.observation.encoding import ObservationSpec, Scaler, encoding_of, fit_scaler
@@ -304,14 +304,16 @@ def test_another_future_keeps_the_past_and_nothing_else(fill_too: bool) -> None:
 
 @pytest.mark.parametrize("table", TABLES)
 def test_one_table_can_have_another_future_alone(table: str) -> None:
-    market, cut = with_bars(np.random.default_rng(2), market_of(1)), 90
+    rng, cut = np.random.default_rng(2), 90
+    market = with_books(rng, with_bars(rng, market_of(1)), near_usd=1e3)
     other = with_other_future(market, cut, np.random.default_rng(0), tables=(table,))
     changed = {
         name
         for name in TABLES
-        if name not in (NOTICES, OPPORTUNITIES)
+        if name not in (NOTICES, OPPORTUNITIES, BOOKS)
         and not np.array_equal(getattr(market, name), getattr(other, name), equal_nan=True)
     }
     changed |= {NOTICES} if not np.array_equal(market.delisting_known_hour, other.delisting_known_hour) else set()
     changed |= {OPPORTUNITIES} if market.recorded is not other.recorded else set()
+    changed |= {BOOKS} if market.order_books is not other.order_books else set()
     assert changed == {table}
