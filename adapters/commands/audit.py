@@ -24,10 +24,10 @@ from adapters.commands.seeds import SEED
 def command(**options: Any) -> int:
     """Find out whether a strategy, or the data it gets, looks into the future.
 
-    Everything after random hours is replaced by noise (prices, funding, delisting notices, recorded opportunities),
-    or left out; observations, masks, decisions and ledger up to each hour must stay the same. What the strategy opens
-    is watched too: the data set and the caches at any time, any file, process or connection while it decides. Exit
-    code 1 when something leaks or is opened.
+    Everything after random hours is replaced by noise (prices, funding, delisting notices, recorded opportunities,
+    rules of orders), or left out; observations, masks, decisions and ledger up to each hour must stay the same. What
+    the strategy opens is watched too: the data set and the caches at any time, any file, process or connection while
+    it decides. Exit code 1 when something leaks or is opened.
 
     \b
     Examples:

@@ -18,18 +18,22 @@ from engine.market.data import (
     directed_pairs,
     facts_of,
 )
+from engine.market.instruments import INSTRUMENT_ARRAYS, RULES_OF_ORDERS, Instruments
 from engine.market.order_books import OrderBooks
 
 Rng = np.random.Generator
 
-NOTICES, OPPORTUNITIES, BOOKS = "delisting notices", "recorded opportunities", "order_books"
-TABLES = (*PER_LEG_FLOATS, *BAR_EXTREMES, NOTICES, OPPORTUNITIES, BOOKS)
+NOTICES, OPPORTUNITIES = "delisting notices", "recorded opportunities"
+INSTRUMENTS, BOOKS = "instruments", "order_books"
+TABLES = (*PER_LEG_FLOATS, *BAR_EXTREMES, NOTICES, OPPORTUNITIES, INSTRUMENTS, BOOKS)
 """What a market consists of, as far as it can be known too early."""
 
 
 def up_to(market: MarketData, last: int) -> MarketData:
-    """The rows 0 to ``last`` inclusive."""
-    return rows_of(market, 0, last + 1)
+    """The rows 0 to ``last`` inclusive, without rules of orders that hold only later."""
+    known = market.instruments
+    rows = rows_of(market, 0, last + 1)
+    return rows if known is None else replace(rows, instruments=known.until(int(market.hours[last])))
 
 
 def starting_at(market: MarketData, first: int) -> MarketData:
@@ -73,7 +77,8 @@ def with_other_future(
     """The same facts up to row ``cut``, and noise for everything that becomes known later.
 
     That includes settlements of earlier hours that are published after ``cut``, notices of delistings, recorded
-    opportunities, and with ``fill_too`` the first trade after ``cut``. Only the named ``tables`` change.
+    opportunities, rules of orders that hold later, and with ``fill_too`` the first trade after ``cut``. Only the named
+    ``tables`` change.
     """
     changes: dict[str, Any] = {}
     for name, values in facts_of(market, np.copy).items():
@@ -88,6 +93,8 @@ def with_other_future(
     if market.order_books is not None:
         changes[BOOKS] = _other_books(market.order_books, int(market.hours[cut]), rng)
     changes |= _other_notices(market, cut, rng)
+    if market.instruments is not None:
+        changes["instruments"] = _other_instruments(market.instruments, int(market.hours[cut]), rng)
     return replace(market, **{name: value for name, value in changes.items() if _TABLE_OF.get(name, name) in tables})
 
 
@@ -167,3 +174,19 @@ def _other_opportunities(market: MarketData, recorded: RecordedOpportunities, cu
         pair=np.concatenate([recorded.pair[:kept], added]),
         features=np.concatenate([recorded.features[:kept], rng.normal(0, 100, (len(added), len(recorded.columns)))]),
     )
+
+
+def _other_instruments(known: Instruments, now: int, rng: Rng) -> Instruments:
+    """Up to two other rows after ``now`` for each leg with rules; its earliest row stands for the past and stays."""
+    kept = known.until(now)
+    last = np.flatnonzero(np.diff(kept.leg, append=kept.leg[-1] + 1))
+    rows = np.repeat(last, rng.integers(0, 3, len(last)))
+    since = np.maximum(kept.since[rows], now) + rng.integers(1, 100, len(rows))
+    added: dict[str, Any] = {"leg": kept.leg[rows], "since": since}
+    for name in RULES_OF_ORDERS:
+        values = getattr(kept, name)[rows]
+        other = 10 ** rng.uniform(-3, 3, len(rows)) * np.where(np.isnan(values), 1.0, values)
+        added[name] = np.where(rng.random(len(rows)) < 0.2, np.nan, other)
+    all_of = {name: np.concatenate([getattr(kept, name), added[name]]) for name in INSTRUMENT_ARRAYS}
+    _, order = np.unique(np.stack([all_of["leg"], all_of["since"]]), axis=1, return_index=True)
+    return Instruments(**{name: values[order] for name, values in all_of.items()})

@@ -41,6 +41,12 @@ class Instruments:
     def __len__(self) -> int:
         return len(self.leg)
 
+    def until(self, hour: int) -> Instruments:
+        """The rows dated at or before an hour, and of a leg without any its earliest, which stands for that time."""
+        is_first = np.diff(self.leg, prepend=-1) != 0
+        rows = (self.since <= hour) | is_first
+        return Instruments(**{name: getattr(self, name)[rows] for name in INSTRUMENT_ARRAYS})
+
     def of_legs(self, keep: NDArray[np.bool_]) -> Instruments | None:
         """The rows of the legs to ``keep``, numbered as these are then; None when there are none."""
         rows = keep[self.leg]

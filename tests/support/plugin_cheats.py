@@ -92,3 +92,13 @@ class Foreboding(Honest):
         market = builder.tape.market
         doomed = (market.delisting_hour < market.hours[row] + 500).astype(float)
         return 1 - doomed[builder.tape.pairs.long_leg] - doomed[builder.tape.pairs.short_leg]
+
+
+class LaterRules(Honest):
+    """Takes what exchanges will ask less of later."""
+
+    def score(self, _: View, builder: Any, row: int) -> Any:  # noqa: ARG002  # the rules are dated, not by row
+        market = builder.tape.market
+        last = np.zeros(market.legs)
+        last[market.instruments.leg] = np.nan_to_num(market.instruments.lot * market.price[market.instruments.leg, 0])
+        return -last[builder.tape.pairs.long_leg] - last[builder.tape.pairs.short_leg]

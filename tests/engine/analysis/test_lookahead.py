@@ -8,13 +8,22 @@ from typing import Any
 
 import numpy as np
 import pytest
-from market_strategies import EXCHANGES, random_market, with_bars, with_books
+from market_strategies import EXCHANGES, random_market, with_bars, with_books, with_instruments
 
-from engine.accounting.books import ORDER
+from engine.accounting.books import ORDER, Reason
 from engine.accounting.tape import prepare
-from engine.analysis.lookahead import Replay, Subject, leaks, replay
-from engine.market.counterfactual import BOOKS, NOTICES, OPPORTUNITIES, TABLES, with_other_future
+from engine.analysis.lookahead import Replay, Subject, guilty_tables, leaks, replay
+from engine.market.counterfactual import (
+    BOOKS,
+    INSTRUMENTS,
+    NOTICES,
+    OPPORTUNITIES,
+    TABLES,
+    up_to,
+    with_other_future,
+)
 from engine.market.data import MarketData, RecordedOpportunities
+from engine.market.instruments import RULES_OF_ORDERS, Instruments
 from engine.observation.actions import decode_action
 from engine.observation.encoding import ObservationSpec, Scaler, encoding_of, fit_scaler
 from engine.observation.features import COLUMN, FEATURES
@@ -48,6 +57,16 @@ def market_of(seed: int) -> MarketData:
     market.delisting_known_hour[0] = int(market.hours[100])
     market.delisting_hour[0] = int(market.hours[110])
     return replace(market, recorded=_recorded(market, rng)) if seed % 2 else market
+
+
+def with_rules(market: MarketData, seed: int = 7) -> MarketData:
+    """The market with dated rules of orders, some of them after every cut."""
+    return with_instruments(np.random.default_rng(seed), market, near_usd=2_000.0)
+
+
+def rules_of(market: MarketData) -> Instruments:
+    assert market.instruments is not None
+    return market.instruments
 
 
 def _recorded(market: MarketData, rng: np.random.Generator) -> RecordedOpportunities:
@@ -137,6 +156,17 @@ def test_filters_stop_losses_and_outages_do_not_look_ahead_either() -> None:
     assert {1, 2} <= reasons
 
 
+@pytest.mark.parametrize("execution", ["taker", "maker_then_hedge"])
+def test_obeying_the_rules_in_force_is_no_look_ahead(execution: str) -> None:
+    subject = Subject(settings_of(execution=execution), FIRST, HONEST["random"])
+    market = with_rules(with_bars(np.random.default_rng(2), market_of(2)))
+    original, leaking = found_leaks(subject, market, cuts_of(2, 4))
+    assert leaking == []
+    refused = {Reason(reason) for reason in original.records.notes["reason"].tolist()}
+    assert Reason.BELOW_EXCHANGE_MINIMUM in refused
+    assert len(original.records.trades) > 5
+
+
 # --- cheats ---
 
 
@@ -162,6 +192,19 @@ class FillPeeker(Peeker):
         quotes = self._tape.arrays.quotes[:, self._tape.market.index_of(view.time)]
         cheap = (quotes["fill"] < quotes["price"])[self._tape.pairs.long_leg]
         return [Enter(int(pair)) for pair in np.flatnonzero(view.offered & cheap)[: view.free_slots]]
+
+
+class RulesPeeker(Peeker):
+    """Enters only where the exchange will ask for larger orders later."""
+
+    def decide(self, view: View) -> Sequence[Order]:
+        rules, pairs = rules_of(self._tape.market), self._tape.pairs
+        rising = np.zeros(self._tape.market.legs, bool)
+        for leg in np.unique(rules.leg):
+            lots = rules.lot[rules.leg == leg]
+            rising[leg] = lots[-1] > lots[0]
+        good = view.offered & (rising[pairs.long_leg] | rising[pairs.short_leg])
+        return [Enter(int(pair)) for pair in np.flatnonzero(good)[: view.free_slots]]
 
 
 class FillFeature(OpportunityBuilder):
@@ -252,6 +295,17 @@ def test_whatever_looks_ahead_is_caught(cheat: str) -> None:
     assert any(f": {gives_itself_away_by} of row" in leak for leak in leaking), leaking
 
 
+@pytest.mark.parametrize("execution", ["taker", "maker_then_hedge"])
+def test_who_reads_rules_that_hold_only_later_is_caught(execution: str) -> None:
+    subject = Subject(settings_of(execution=execution), FIRST, RulesPeeker)
+    market = with_rules(with_bars(np.random.default_rng(2), market_of(1)))
+    original, leaking = found_leaks(subject, market, cuts_of(3, 4))
+    assert any(": orders of row" in leak for leak in leaking), leaking
+    rng = np.random.default_rng(0)
+    guilty = {table for cut in cuts_of(3, 4) for table, _ in guilty_tables(subject, market, original, cut, rng)}
+    assert guilty == {INSTRUMENTS}
+
+
 class FarSighted(Peeker):
     """Reads an hour that may not be there, and does nothing with it."""
 
@@ -302,18 +356,41 @@ def test_another_future_keeps_the_past_and_nothing_else(fill_too: bool) -> None:
     assert len(FEATURES) > len(ours.columns)
 
 
+@pytest.mark.parametrize("cut", [FIRST, 90, HOURS - 2])
+def test_rules_in_force_and_before_stay_and_later_ones_are_others(cut: int) -> None:
+    market = with_rules(market_of(1))
+    ours, now = rules_of(market), int(market.hours[cut])
+    seen, removed = 0, rules_of(up_to(market, cut))
+    for seed in range(10):
+        theirs = rules_of(with_other_future(market, cut, np.random.default_rng(seed)))
+        assert set(theirs.leg) == set(ours.leg) == set(removed.leg)
+        for leg in np.unique(ours.leg):
+            lines = [set(_lines(rules, leg)) for rules in (ours, theirs, removed)]
+            first = min(line[0] for line in lines[0])
+            past = {line for line in lines[0] if line[0] <= max(now, first)}
+            assert lines[0] & lines[1] == lines[2] == past
+            seen += len(lines[1] - past)
+    assert seen > 20
+
+
+def _lines(rules: Instruments, leg: int) -> list[tuple[float, ...]]:
+    columns = (rules.since, *(np.nan_to_num(getattr(rules, name), nan=-1.0) for name in RULES_OF_ORDERS))
+    return [tuple(float(column[row]) for column in columns) for row in np.flatnonzero(rules.leg == leg)]
+
+
 @pytest.mark.parametrize("table", TABLES)
 def test_one_table_can_have_another_future_alone(table: str) -> None:
     rng, cut = np.random.default_rng(2), 90
-    market = with_books(rng, with_bars(rng, market_of(1)), near_usd=1e3)
+    market = with_rules(with_books(rng, with_bars(rng, market_of(1)), near_usd=1e3))
     other = with_other_future(market, cut, np.random.default_rng(0), tables=(table,))
     changed = {
         name
         for name in TABLES
-        if name not in (NOTICES, OPPORTUNITIES, BOOKS)
+        if name not in (NOTICES, OPPORTUNITIES, INSTRUMENTS, BOOKS)
         and not np.array_equal(getattr(market, name), getattr(other, name), equal_nan=True)
     }
     changed |= {NOTICES} if not np.array_equal(market.delisting_known_hour, other.delisting_known_hour) else set()
     changed |= {OPPORTUNITIES} if market.recorded is not other.recorded else set()
+    changed |= {INSTRUMENTS} if market.instruments is not other.instruments else set()
     changed |= {BOOKS} if market.order_books is not other.order_books else set()
     assert changed == {table}
