@@ -27,7 +27,6 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 LIST = ROOT / "tests" / "mutations.yaml"
 NOT_NEEDED = ("data/", "trained_models/")
-TIME_LIMIT_S = 900
 NOT_EVEN_WRONG = re.compile(r"numba\.core\.errors|SyntaxError|NameError|ImportError|ModuleNotFoundError")
 """What pytest shows when a mutation does not run at all; such a failure proves nothing."""
 
@@ -64,11 +63,16 @@ def read_mutations(path: Path = LIST) -> list[Mutation]:
     return [Mutation(**{**entry, "tests": tuple(entry["tests"])}) for entry in entries]
 
 
+def chosen_by(pattern: str) -> list[Mutation]:
+    """The mutations whose trap, file, description or tests match."""
+    return [one for one in read_mutations() if re.search(pattern, f"{one.trap} {one.file} {one.what} {one.tests}")]
+
+
 class Workshop:
     """A copy of the repository, with a cache of machine code of its own, in which things may be broken."""
 
-    def __init__(self, folder: Path) -> None:
-        self._copy, self._cache = folder / "arb", folder / "warm"
+    def __init__(self, folder: Path, time_limit_s: int) -> None:
+        self._copy, self._cache, self._time_limit_s = folder / "arb", folder / "warm", time_limit_s
         for name in _tracked_files():
             target = self._copy / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -112,8 +116,9 @@ class Workshop:
             "OMP_NUM_THREADS": "1",
         }
         done = subprocess.run(
-            command, cwd=self._copy, env=environment, capture_output=True, text=True, timeout=TIME_LIMIT_S, check=False
-        )
+            command, cwd=self._copy, env=environment, capture_output=True, text=True, timeout=self._time_limit_s,
+            check=False,
+        )  # fmt: skip
         shutil.rmtree(self._copy / ".hypothesis", ignore_errors=True)
         return done, _failed_in(report)
 
@@ -150,11 +155,11 @@ def _failed_in(report: Path) -> frozenset[str]:
     return frozenset(failed)
 
 
-def run_all(mutations: Sequence[Mutation], jobs: int) -> Iterable[Outcome]:
+def run_all(mutations: Sequence[Mutation], jobs: int, time_limit_s: int) -> Iterable[Outcome]:
     """Outcomes as they come; raises ``SystemExit`` when the unbroken code does not pass."""
     tests = sorted({test for mutation in mutations for test in mutation.tests})
     with tempfile.TemporaryDirectory(prefix="arb-mutations-") as name, ThreadPoolExecutor(jobs) as pool:
-        workshops = list(pool.map(Workshop, [_made(Path(name) / str(k)) for k in range(jobs)]))
+        workshops = list(pool.map(lambda k: Workshop(_made(Path(name) / str(k)), time_limit_s), range(jobs)))
         for said in pool.map(lambda workshop: workshop.baseline(tests), workshops):
             if said:
                 raise SystemExit(f"the tests do not pass on unbroken code:\n{said}")
@@ -194,13 +199,16 @@ def main() -> None:
         "--only", default="", help="mutations whose trap, file, description or tests match this pattern"
     )
     parser.add_argument("--jobs", type=int, default=2, help="how many run at a time (default: 2)")
+    parser.add_argument(
+        "--time-limit", type=int, default=900, help="seconds that one run of the tests may take (default: 900)"
+    )
     arguments = parser.parse_args()
-    chosen = [
-        one for one in read_mutations() if re.search(arguments.only, f"{one.trap} {one.file} {one.what} {one.tests}")
-    ]
+    chosen = chosen_by(arguments.only)
+    if not chosen:
+        parser.error(f"--only {arguments.only!r} matches no trap, file, description or tests of {LIST.name}")
     started, survivors = time.monotonic(), 0
     print(f"{'trap':>7}  {'tests':8} {'seen':>5} {'time':>7}  {'file':28} what was broken", flush=True)
-    for outcome in run_all(chosen, arguments.jobs):
+    for outcome in run_all(chosen, arguments.jobs, arguments.time_limit):
         survivors += bool(outcome.survived_in or outcome.trouble)
         print(line_of(outcome), flush=True)
     print(f"{len(chosen)} mutations, {survivors} survived, {time.monotonic() - started:.0f} s")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,13 @@ def test_a_mutation_breaks_one_place_and_names_tests_that_exist(mutation: dict[s
     for test in mutation["tests"]:
         file, _, name = test.partition("::")
         assert f"def {name}(" in text_of(file)
+
+
+def test_a_pattern_that_matches_nothing_is_refused() -> None:
+    command = [sys.executable, str(ROOT / "benchmarks" / "run_mutations.py"), "--only", "no mutation is called this"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "matches no trap, file, description or tests" in done.stderr
 
 
 def test_no_two_mutations_are_the_same() -> None:
