@@ -106,7 +106,11 @@ class Workshop:
     def _pytest(self, tests: Sequence[str], cache: Path) -> tuple[subprocess.CompletedProcess[str], frozenset[str]]:
         report = cache.parent / "report.xml"
         report.unlink(missing_ok=True)
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *tests]
+        # A test that compiles on a busy machine must not pass for one that fails.
+        limit = f"--timeout={self._time_limit_s}"
+        command = [
+            sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", limit, f"--junitxml={report}", *tests
+        ]  # fmt: skip
         environment = {
             **os.environ,
             "PYTHONPATH": str(self._copy),
