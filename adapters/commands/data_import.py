@@ -13,7 +13,7 @@ from adapters.commands.progress import progress_bar
 
 FORMATS = ("freqtrade", "binance-archive", "bybit-archive", "okx-archive", "ccxt", "tardis", "csv")
 DESCRIBE = "YAML that says what the columns of a CSV file mean (see docs/data-import.md)."
-LISTINGS = "JSON of ccxt's load_markets, for the sizes of contracts."
+LISTINGS = "JSON of ccxt's load_markets, for the sizes of contracts and what is demanded of orders."
 
 
 @click.command(name="import")
@@ -33,8 +33,9 @@ def command(now: datetime | None, **options: Any) -> int:
     """Bring data that another program recorded into the raw tables that `arb data build` reads.
 
     PATH is a file or a folder. Several imports into one folder add up, and so does `arb data fetch`: the same row
-    counts once; a row that contradicts what is there is refused. Every line about something refused names file and
-    contract; import_report.json has all of them. Exit code 1: a file was refused, the others are imported.
+    counts once; a row that contradicts what is there is refused. With --listings the steps of price and size, least
+    order and most leverage of the contracts go to instruments.parquet. Every line about something refused names file
+    and contract; import_report.json has all of them. Exit code 1: a file was refused, the others are imported.
 
     \b
     Examples:

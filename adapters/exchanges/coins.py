@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from adapters.exchanges.endings import announced_end, is_ending, stated_end
@@ -35,6 +35,18 @@ class Listing:
     def symbol(self) -> str:
         """The coin pair as a person writes it; USDC counts as USDT."""
         return symbol_of(self.coin)
+
+    @property
+    def rules(self) -> tuple[float | None, ...]:
+        """What is demanded of an order, as in ``engine.market.instruments.RULES_OF_ORDERS``; None where unknown."""
+        return self.tick, self.lot, self.min_notional_usd, self.max_leverage
+
+    def of_coins(self, multiplier: int) -> Listing:
+        """The same contract, listed on one coin by its name, where a listed unit is really so many coins."""
+        return replace(
+            self, multiplier=multiplier, tick=None if self.tick is None else _decimal(self.tick / multiplier),
+            lot=None if self.lot is None else _decimal(self.lot * multiplier),
+        )  # fmt: skip
 
     def announced_end(self, now_ms: int) -> int | None:
         """When it ends (ms), as announced; None when it goes on."""

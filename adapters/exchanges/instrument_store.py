@@ -31,8 +31,8 @@ def record_instruments(folder: Path, listings: Iterable[Listing], now_ms: int) -
 
 
 def _row(listing: Listing, hour: int) -> InstrumentRow:
-    rules = (listing.tick, listing.lot, listing.min_notional_usd, listing.max_leverage)
-    return InstrumentRow(listing.symbol, listing.exchange, hour, *(np.nan if rule is None else rule for rule in rules))
+    rules = (np.nan if rule is None else rule for rule in listing.rules)
+    return InstrumentRow(listing.symbol, listing.exchange, hour, *rules)
 
 
 def _same(one: InstrumentRow, other: InstrumentRow) -> bool:

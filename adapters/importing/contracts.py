@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from adapters.exchanges.coins import Listing, contracts
@@ -44,7 +44,7 @@ class Contracts:
         if listing.multiplier != 1:
             stated = f"its multiplier is said to be {recording.multiplier}"
             raise UserError(f"{stated}, but {named.listed} is on {listing.multiplier} coins by its name")
-        return replace(listing, multiplier=recording.multiplier)
+        return listing.of_coins(recording.multiplier)
 
     def coins_of_a_unit(self, listing: Listing) -> float:
         """Listed units of one unit of volume as ccxt gives it; nan where that is contracts of an unknown size."""
@@ -53,7 +53,7 @@ class Contracts:
 
 
 def contracts_of(exchange: str, listings: Path | None) -> Contracts:
-    """The contracts of an exchange, with sizes where ``listings`` (JSON of ccxt's ``load_markets``) is given.
+    """The contracts of an exchange, with what ``listings`` (JSON of ccxt's ``load_markets``) says of them.
 
     Raises ``DataError`` for a file that is no such list, ``UserError`` for an exchange whose lists arb cannot read.
     """

@@ -70,6 +70,8 @@ class Report:
     remarks: list[str]
     not_used: list[str]
     parts_left_out: list[str] = field(default_factory=list)
+    instruments: list[str] = field(default_factory=list)
+    """Contracts of which the list of markets stated rules of orders, for ``instruments.parquet``."""
 
     @property
     def is_complete(self) -> bool:
@@ -85,6 +87,7 @@ def report_of(
     refusals: Refusals,
     not_believed: NotBelieved,
     parts_left_out: Sequence[str],
+    instruments: Sequence[str] = (),
 ) -> Report:
     """The report of an import."""
     remarks = [f"{what} ({_files(files)})" for what, files in refusals.remarks.items()]
@@ -100,6 +103,7 @@ def report_of(
         remarks=remarks,
         not_used=[f"{file}: {what}" for file, what in refusals.unused],
         parts_left_out=list(parts_left_out),
+        instruments=sorted(instruments),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from adapters.datasets.layout import INSTRUMENTS_FILE
 from adapters.importing.report import REPORT_FILE, ContractReport, Report, RowsHeld
 
 HEADS = ("contract", "bars", "from", "to", "missing", "settled", "interval", "missing", "refused")
@@ -26,6 +27,8 @@ def lines_of(report: Report, out: object) -> Iterator[str]:
     ):
         # Files are named by their place below the path that was given, which everybody knows.
         yield from _shown(what, [line.replace(f"{report.path}/", "") for line in lines])
+    if report.instruments:
+        yield f"{INSTRUMENTS_FILE}: tick, lot, least order, most leverage as listed of {_few(report.instruments)}"
     new = [sum(span.new for span in spans) for spans in _spans(report.contracts)]
     there = sum(span.there for spans in _spans(report.contracts) for span in spans)
     marks = sum(each.new_marks for each in report.contracts)
@@ -84,6 +87,10 @@ def _shown(what: str, lines: Sequence[str]) -> Iterator[str]:
     yield from (f"{what}: {line}" for line in lines[:SHOWN])
     if len(lines) > SHOWN:
         yield f"{what}: ... and {len(lines) - SHOWN:,} more (in {REPORT_FILE})"
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= SHOWN else f"{len(names):,} contracts"
 
 
 def _spans(contracts: Sequence[ContractReport]) -> tuple[list[RowsHeld], list[RowsHeld]]:

@@ -17,6 +17,7 @@ from adapters.importing.agreement import hourly, refuse_other_units, remark_zone
 from adapters.importing.contracts import Contracts, contracts_of
 from adapters.importing.formats.registry import format_of
 from adapters.importing.judging import Rows, judge, rows_of
+from adapters.importing.listed_rules import record_rules
 from adapters.importing.reading import Progress, recordings_in
 from adapters.importing.recordings import BARS, Recording
 from adapters.importing.refusals import Refusals
@@ -68,7 +69,12 @@ def run_import(asked: ImportRequest, progress: Progress = lambda *_: None) -> Re
     added = _add(usable, store, progress)
     refused = store.judge(limits)
     _, left_out = store.merge(refused)
-    report = report_of(asked.source, exchange, str(asked.path), added, refusals, refused, left_out)
+    rules: list[str] = []
+    try:
+        rules = record_rules(asked.out, [each.leg.listing for each in added], asked.listings, asked.now_ms, refusals)
+    except DataError as error:  # the tables are there all the same
+        left_out = [*left_out, str(error)]
+    report = report_of(asked.source, exchange, str(asked.path), added, refusals, refused, left_out, rules)
     write_report(asked.out, report)
     return report
 
