@@ -27,6 +27,7 @@ from engine.market.data import (
 )
 from engine.market.earlier_hours import Before, legs_one_row_on, nothing_before, schedules_one_row_on
 from engine.market.notices import Notice, with_notices
+from engine.market.order_books import OrderBooks, SeenBook
 from engine.market.schedule import LONGEST_INTERVAL_HOURS
 from engine.market.settlements import Settlements
 from engine.observation.features import HISTORY_HOURS, build_tables
@@ -59,6 +60,7 @@ class HourFacts:
 
     ``recorded`` holds (pairs, features) of recorded opportunities, for data sets that bring them. ``extremes`` ``[2,
     legs]``: high and low of what was traded since the hour before, where orders may have rested (None: nobody asked).
+    ``books``: order books that were seen at the hour, at most one a leg.
     """
 
     hour: int
@@ -67,6 +69,7 @@ class HourFacts:
     recorded: tuple[Any, Any] | None = None
     notices: tuple[Notice, ...] = ()
     extremes: Floats | None = None
+    books: tuple[SeenBook, ...] = ()
 
 
 class RollingMarket:
@@ -95,6 +98,7 @@ class RollingMarket:
         self._extremes = {name: np.full(shape, np.nan) for name in BAR_EXTREMES if settings.orders_rest}
         self._known = np.zeros(shape, np.int64)
         self._recorded: tuple[Any, Any] | None = None
+        self._books: tuple[SeenBook, ...] = ()
 
     def append(self, facts: HourFacts) -> None:
         """Add the next hour. Raises ``DataError`` for an hour that does not follow, or a settlement out of reach."""
@@ -127,6 +131,8 @@ class RollingMarket:
         for i, array in enumerate(self._extremes.values()):
             array[:, NOW - 1] = np.nan if facts.extremes is None else facts.extremes[i]
             array[:, NOW] = np.nan
+        # What rested since the hour before is hedged by the book of then.
+        self._books = (*(book for book in self._books if book.hour == facts.hour - 1), *facts.books)
         # A rate is put in the row of its instant, which may be an earlier one than the row at which it became known.
         self._values["funding_rate"][:, NOW] = np.nan
         self._known[:, NOW] = facts.hour
@@ -141,6 +147,7 @@ class RollingMarket:
             raise DataError("no hour has been added yet")
         hours = np.arange(self.hour - NOW, self.hour + 1, dtype=np.int64)
         values: dict[str, Any] = {**self._values, **self._extremes}
+        values["order_books"] = OrderBooks.of(self._books)
         return replace(self.empty, hours=hours, funding_known_hour=self._known, recorded=self._rows(), **values)
 
     def builder(self) -> OpportunityBuilder:
@@ -177,7 +184,7 @@ class RollingMarket:
         market = self.market()
         values: dict[str, Any] = {name: np.ascontiguousarray(array[:, rows]) for name, array in self._values.items()}
         known = self._known[:, rows]
-        values |= dict.fromkeys(BAR_EXTREMES)  # settlements do not look at them
+        values |= dict.fromkeys((*BAR_EXTREMES, "order_books"))  # settlements do not look at them
         walked = replace(market, hours=market.hours[rows], funding_known_hour=known, recorded=None, **values)
         legs = self.before.legs
         price = carry_forward(walked.price, legs["price"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -137,7 +137,7 @@ def _together(recorded: Sequence[RecordedBooks], paths: Sequence[Path]) -> Recor
     legs = sorted({leg for one in recorded for leg in one.legs})
     found: dict[tuple[int, int], SeenBook] = {}
     for one, path in zip(recorded, paths, strict=True):
-        for seen in _seen(one.books):
+        for seen in one.books.seen():
             name = one.legs[seen.leg]
             book = seen._replace(leg=legs.index(name))
             if found.setdefault(book[:2], book) != book:
@@ -146,14 +146,6 @@ def _together(recorded: Sequence[RecordedBooks], paths: Sequence[Path]) -> Recor
     books = OrderBooks.of(found.values())
     assert books is not None  # a file without rows is refused
     return RecordedBooks(legs, books)
-
-
-def _seen(books: OrderBooks) -> Iterable[SeenBook]:
-    levels = list(zip(books.price.tolist(), books.quantity.tolist(), strict=True))
-    ends = books.offsets.tolist()
-    for k, (leg, hour) in enumerate(zip(books.leg.tolist(), books.hour.tolist(), strict=True)):
-        begin, middle, end = ends[2 * k : 2 * k + 3]
-        yield SeenBook(leg, hour, levels[begin:middle], levels[middle:end])
 
 
 def write_order_books(path: Path, market: MarketData) -> None:

@@ -16,8 +16,8 @@ from adapters.exchanges.fields import is_level, look_up
 from adapters.exchanges.leg_history import LegHistory
 from adapters.exchanges.leg_source import LegSource, Wanted
 from adapters.exchanges.quirks import QUIRKS, Quirks
-from adapters.exchanges.quotes import Collection, ExchangeOutcome, Quote
-from adapters.exchanges.reading import read_quote, unreadable
+from adapters.exchanges.quotes import Book, Collection, ExchangeOutcome, Quote
+from adapters.exchanges.reading import read_book, read_quote, unreadable
 from adapters.exchanges.settings import CollectionSettings, ExchangesSettings
 from adapters.gate.limits import GateSettings
 from adapters.naming.symbols import coin_of, symbol_of
@@ -48,7 +48,8 @@ async def collect_quotes(
         outcomes = await asyncio.gather(*(look.run(shared) for look in looks))
     quotes = sorted((quote for look in looks for quote in look.quotes()), key=lambda each: (each.symbol, each.exchange))
     ends = {(each.symbol, each.exchange): each.end_hour(started) for look in looks for each in look.wanted()}
-    return Collection(started, now(), tuple(quotes), tuple(outcomes), ends)
+    read = {(each.symbol, each.exchange): book for look in looks for each, book in look.books()}
+    return Collection(started, now(), tuple(quotes), tuple(outcomes), ends, read)
 
 
 @dataclass
@@ -105,6 +106,11 @@ class Look:
         if not self._has_quotes():
             return []
         return [self._quote(listing) for listing in self.wanted()]
+
+    def books(self) -> list[tuple[Listing, Book]]:
+        """The order books that were read in time."""
+        read = ((listing, read_book(listing, self.tables, self.quirks)) for listing in self.wanted())
+        return [(listing, book) for listing, book in read if book is not None]
 
     def _quote(self, listing: Listing) -> Quote:
         now, intervals = self.collected_ms, self.inferred_intervals

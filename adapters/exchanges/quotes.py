@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from adapters.gate.refusals import Refusal
 
@@ -48,6 +48,13 @@ class Quote:
         return (self.ask_price - self.bid_price) * 2 / (self.ask_price + self.bid_price)
 
 
+class Book(NamedTuple):
+    """An order book: (price in USD per coin, quantity in coins) of each level, as the exchange sorts them."""
+
+    bids: Sequence[tuple[float, float]]
+    asks: Sequence[tuple[float, float]]
+
+
 @dataclass(frozen=True, slots=True)
 class ExchangeOutcome:
     """How the look at one exchange went. ``partial``: the quotes are there, something optional is not (``notes``)."""
@@ -77,6 +84,8 @@ class Collection:
     outcomes: tuple[ExchangeOutcome, ...]
     ends: Mapping[tuple[str, str], int | None] = field(default_factory=dict)
     """By (symbol, exchange) of what is listed: the hour number of its announced end, None when none is announced."""
+    books: Mapping[tuple[str, str], Book] = field(default_factory=dict)
+    """By (symbol, exchange), as far as they were read."""
 
     def quote(self, symbol: str, exchange: str) -> Quote | None:
         """The quote of one leg, None when there is none."""

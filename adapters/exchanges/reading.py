@@ -18,7 +18,7 @@ from adapters.exchanges.fields import (
     oldest_time,
 )
 from adapters.exchanges.quirks import Quirks
-from adapters.exchanges.quotes import Quote
+from adapters.exchanges.quotes import Book, Quote
 from adapters.exchanges.settings import CollectionSettings
 from adapters.gate.limits import GateSettings
 from adapters.gate.refusals import Refusal, as_given
@@ -62,6 +62,19 @@ def read_quote(
         faults=_faults(rate, interval, bid, ask, crossed, off_by, has_no_time=look.has_impossible_time()),
         refused=tuple(look.refused),
     )
+
+
+def read_book(listing: Listing, tables: Tables, quirks: Quirks) -> Book | None:
+    """The order book of a coin; None where none was read."""
+    found = tables.get("book", {}).get(listing.listed)
+    if found is None:
+        return None
+    # Sizes may be contracts of so many listed units, and a listed unit so many coins.
+    unit = listing.multiplier * (listing.contract_size if quirks.book_in_contracts else 1.0)
+    bids, asks = (
+        tuple((price / listing.multiplier, size * unit) for price, size, *_ in found[side]) for side in ("bids", "asks")
+    )
+    return Book(bids, asks)
 
 
 def unreadable(listing: Listing, collected_ms: int, why: str) -> Quote:

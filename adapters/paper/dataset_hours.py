@@ -12,28 +12,46 @@ import numpy as np
 from engine.errors import UserError
 from engine.live_window import FACTS, MAX_DELAY_HOURS, HourFacts, Settled
 from engine.market.data import BAR_EXTREMES, PER_LEG_FLOATS, Floats, MarketData
+from engine.market.order_books import SeenBook
+from engine.settings import EngineSettings
 
 
 def without_hours(market: MarketData) -> MarketData:
     """The legs of a market without any hour."""
     nothing: dict[str, Any] = {name: np.empty((market.legs, 0)) for name in PER_LEG_FLOATS}
     # Hours come one by one from here on, and none holds what its bar will be.
-    nothing |= dict.fromkeys(BAR_EXTREMES)
+    nothing |= dict.fromkeys((*BAR_EXTREMES, "order_books"))
     return replace(market, hours=market.hours[:0], funding_known_hour=None, recorded=None, **nothing)
 
 
-def hours_of(market: MarketData, first: int, last: int, *, with_extremes: bool = False) -> Iterator[HourFacts]:
-    """Rows ``first`` to ``last``, each with what became known in it and nothing later.
+def read_by(market: MarketData, settings: EngineSettings) -> MarketData:
+    """The market without bars and order books that fills under these settings do not look at."""
+    unread: dict[str, Any] = {} if settings.orders_rest else dict.fromkeys(BAR_EXTREMES)
+    if settings.order_books == "ignore":
+        unread["order_books"] = None
+    return replace(market, **unread)
 
-    ``with_extremes``: high and low of the bar that ended at each too, where the market knows them. Raises ``UserError``
-    when a settlement became known too late for a rolling window.
+
+def hours_of(market: MarketData, first: int, last: int) -> Iterator[HourFacts]:
+    """Rows ``first`` to ``last``, each with what became known in it and nothing later: of bars those that ended.
+
+    Raises ``UserError`` when a settlement became known too late for a rolling window.
     """
     settled = _settled_by_known_row(market)
+    books: dict[int, list[SeenBook]] = defaultdict(list)
+    for book in () if market.order_books is None else market.order_books.seen():
+        books[book.hour].append(book)
     for row in range(first, last + 1):
         values = np.array([getattr(market, name)[:, row] for name in FACTS])
-        extremes = _bar_before(market, row) if with_extremes else None
         hour = int(market.hours[row])
-        yield HourFacts(hour, values, tuple(settled.get(row, ())), _recorded(market, row), extremes=extremes)
+        yield HourFacts(
+            hour,
+            values,
+            tuple(settled.get(row, ())),
+            _recorded(market, row),
+            extremes=_bar_before(market, row),
+            books=tuple(books.get(hour, ())),
+        )
 
 
 def _bar_before(market: MarketData, row: int) -> Floats | None:

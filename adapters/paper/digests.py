@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.live_window import HourFacts
+from engine.market.order_books import Side
 
 HEX_DIGITS = 16
 NOTHING = 0
@@ -29,6 +30,8 @@ def observation_hash(facts: HourFacts) -> str:
         digest.update(f"notice {notice}".encode())
     for leg, high, low in extremes_by_leg(facts):
         digest.update(f"extremes {leg} {high!r} {low!r}".encode())
+    for book in sorted(facts.books):
+        digest.update(f"book {book.leg} {levels_of(book.bids)} {levels_of(book.asks)}".encode())
     if facts.recorded is not None:
         pairs, features = facts.recorded
         digest.update(pairs.tobytes() + np.where(np.isnan(features), np.nan, features).tobytes())
@@ -41,6 +44,11 @@ def extremes_by_leg(facts: HourFacts) -> list[tuple[int, float, float]]:
         return []
     legs = enumerate(zip(*facts.extremes.tolist(), strict=True))
     return [(leg, high, low) for leg, (high, low) in legs if high == high and low == low]  # not nan
+
+
+def levels_of(side: Side) -> list[list[float]]:
+    """A side of an order book as plain lists, as JSON gives it back."""
+    return [[float(price), float(quantity)] for price, quantity in side]
 
 
 def chained(digest: int, rows: Iterable[tuple[Any, ...]]) -> int:

@@ -13,12 +13,15 @@ import numpy as np
 
 from adapters.gate.limits import GateSettings
 from adapters.gate.market import gate_market
+from adapters.gate.order_books import BOOK, gate_order_books
 from adapters.gate.refusals import Refusal
 from adapters.gate.values import INTERVAL, RATE
 from adapters.paper.entries import Event
 from adapters.paper.journal import Journal
+from engine.errors import DataError
 from engine.live_window import FACTS, MAX_DELAY_HOURS, HourFacts, RollingMarket
 from engine.market.data import PER_LEG_FLOATS, Floats, MarketData
+from engine.market.order_books import OrderBooks
 
 REFUSED = "refused"
 """Kind of the events that tell of values that are not believed."""
@@ -71,10 +74,31 @@ class HourGate:
             leg = self._leg[refusal.symbol, refusal.exchange]
             at = known_at[leg, refusal.hour] if refusal.field == RATE else refusal.hour
             by_hour[at].append(refusal)
-        return [
-            GatedHour(_believed(facts, gated.market, since + i), tuple(by_hour[facts.hour]))
-            for i, facts in enumerate(hours)
-        ]
+        believed = [_believed(facts, gated.market, since + i) for i, facts in enumerate(hours)]
+        if any(facts.books for facts in hours):
+            believed = [self._with_books(facts, gated.market, by_hour[facts.hour]) for facts in believed]
+        return [GatedHour(facts, tuple(by_hour[facts.hour])) for facts in believed]
+
+    def _with_books(self, facts: HourFacts, market: MarketData, refusals: list[Refusal]) -> HourFacts:
+        """The facts with the order books that are believed; ``refusals`` gets what is wrong with the others."""
+        priced = np.isfinite(facts.values[FACTS.index("price")])
+        can_be = []
+        for book in facts.books:
+            # What is wrong with its price is told already.
+            if not priced[book.leg]:
+                continue
+            try:
+                OrderBooks.of([book])
+            except DataError as error:
+                symbol, exchange = market.leg_name(book.leg)
+                refusals.append(Refusal(exchange, symbol, facts.hour, BOOK, "a book", str(error)))
+            else:
+                can_be.append(book)
+        gated = gate_order_books(replace(market, order_books=OrderBooks.of(can_be)), self._limits)
+        refusals += gated.refusals
+        kept = gated.market.order_books
+        legs = set() if kept is None else set(kept.leg.tolist())
+        return replace(facts, books=tuple(book for book in can_be if book.leg in legs))
 
     def events(self, hour: int, refusals: Sequence[Refusal]) -> list[Event]:
         """What an hour tells of its refusals. A settled rate that is given again and again is told of once."""

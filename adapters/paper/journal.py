@@ -15,7 +15,14 @@ from typing import Any, Self
 
 import numpy as np
 
-from adapters.paper.digests import chained, chained_records, extremes_by_leg, observation_hash, snapshot_digest
+from adapters.paper.digests import (
+    chained,
+    chained_records,
+    extremes_by_leg,
+    levels_of,
+    observation_hash,
+    snapshot_digest,
+)
 from adapters.paper.entries import RECORD_FIELDS, Event, HourEntry, Snapshot
 from adapters.paper.integrity import CHECKED, damage_of, heads_of, hour_of_log
 from adapters.paper.journal_reader import JournalReader
@@ -187,6 +194,8 @@ class Journal(JournalReader):
         self._insert("observations", [(facts.hour, leg, *values) for leg, values in rows])
         self._insert("settlements", [(s.leg, s.hour, s.rate, facts.hour) for s in facts.settled])
         self._insert("notices", [(facts.hour, notice.leg, notice.hour) for notice in facts.notices])
+        books = [(json.dumps(levels_of(book.bids)), json.dumps(levels_of(book.asks))) for book in facts.books]
+        self._insert("order_books", [(facts.hour, of.leg, *book) for of, book in zip(facts.books, books, strict=True)])
         self._insert("extremes", [(facts.hour, *known) for known in extremes_by_leg(facts)])
         if facts.recorded is not None:
             pairs, features = facts.recorded

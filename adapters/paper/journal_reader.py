@@ -14,12 +14,13 @@ import numpy as np
 
 from adapters.paper.digests import observation_hash, snapshot_digest
 from adapters.paper.entries import Decision, Snapshot
-from adapters.paper.schema import META, RECORD_TABLES
+from adapters.paper.schema import ADDED_TABLES, META, RECORD_TABLES
 from adapters.paper.state_folder import DATABASE, RESTORE, UNREADABLE, told
 from engine.errors import DataError, in_words
 from engine.live_window import FACTS, HourFacts, Settled
 from engine.market.data import Floats
 from engine.market.notices import Notice
+from engine.market.order_books import SeenBook, Side
 from engine.windows import time_of
 
 
@@ -110,10 +111,11 @@ class JournalReader:
         said = self.rows("SELECT leg, delisting_hour FROM notices WHERE seen_hour = ? ORDER BY leg", hour)
         notices = tuple(Notice(*row) for row in said)
         told = tuple(Settled(*row) for row in settled)
-        return HourFacts(hour, values, told, self._recorded(hour), notices, self._extremes(hour, legs))
+        recorded, extremes = self._recorded(hour), self._extremes(hour, legs)
+        return HourFacts(hour, values, told, recorded, notices, extremes, self._books(hour))
 
     def _extremes(self, hour: int, legs: int) -> Floats | None:
-        found = self.rows("SELECT leg, high, low FROM extremes WHERE hour = ?", hour) if self._has_extremes else []
+        found = self._added_rows("extremes", "SELECT leg, high, low FROM extremes WHERE hour = ?", hour)
         if not found:
             return None
         extremes = np.full((2, legs), np.nan)
@@ -121,10 +123,19 @@ class JournalReader:
             extremes[:, leg] = high_and_low
         return extremes
 
+    def _books(self, hour: int) -> tuple[SeenBook, ...]:
+        query = "SELECT leg, bids, asks FROM order_books WHERE hour = ? ORDER BY leg"
+        found = self._added_rows("order_books", query, hour)
+        return tuple(SeenBook(leg, hour, *(_side(side) for side in sides)) for leg, *sides in found)
+
+    def _added_rows(self, table: str, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Rows of a table that states of older versions, opened for reading, do not have."""
+        return self.rows(query, *values) if table in self._added_tables else []
+
     @cached_property
-    def _has_extremes(self) -> bool:
-        """States of older versions, opened for reading, have no such table."""
-        return bool(self.rows("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'extremes'"))
+    def _added_tables(self) -> frozenset[str]:
+        names = self.rows("SELECT name FROM sqlite_master WHERE type = 'table'")
+        return frozenset(name for (name,) in names if name in ADDED_TABLES)
 
     def digest_of_facts(self, hour: int) -> str:
         """The digest of the facts that were written for an hour."""
@@ -168,3 +179,7 @@ class JournalReader:
                 hour: Decision(strategy, tuple((kind, target) for kind, target in json.loads(orders)), why, digest)
                 for hour, strategy, orders, why, digest in found
             }
+
+
+def _side(text: str) -> Side:
+    return tuple((price, quantity) for price, quantity in json.loads(text))

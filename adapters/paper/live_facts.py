@@ -14,6 +14,7 @@ from adapters.gate.refusals import Refusal, as_given
 from adapters.paper.entries import Event
 from adapters.paper.hour_gate import HourGate
 from engine.live_window import FACTS, HourFacts, Settled
+from engine.market.order_books import SeenBook
 
 HARMLESS_FAULTS = frozenset({"no funding rate", "no funding interval"})
 """Running estimates decide nothing and intervals are carried; any other fault voids the quote."""
@@ -64,7 +65,10 @@ def live_hour(
     for leg, quote in usable.items():
         values[:, leg] = [np.nan if value is None else value for value in facts_of_quote(quote)]
     # Judged with all legs at once: a price is believed by the other exchanges' prices of the same hour.
-    (gated,) = gate.judge([HourFacts(hour, values, tuple(settled))])
+    books = tuple(
+        SeenBook(index[leg], hour, *book) for leg, book in sorted(collection.books.items()) if index[leg] in usable
+    )
+    (gated,) = gate.judge([HourFacts(hour, values, tuple(settled), books=books)])
     priced = np.isfinite(gated.facts.values[PRICE])
     # After the gate: index and last price are measured by a price that is itself believed.
     for leg in np.flatnonzero(priced).tolist():

@@ -16,6 +16,7 @@ from engine.accounting.records import NO_RECORDS, Records, join
 from engine.errors import UserError
 from engine.live_window import FACTS, MAX_DELAY_HOURS
 from engine.market.data import BAR_EXTREMES, PER_LEG_FLOATS, MarketData, RecordedOpportunities
+from engine.market.order_books import OrderBooks
 
 
 def records_of(journal: Journal, first_hour: int) -> Records:
@@ -71,6 +72,7 @@ def market_of(journal: Journal) -> MarketData:
     )
     hours = np.arange(first, first + count, dtype=np.int64)
     facts_by_name: dict[str, Any] = dict(values)
+    facts_by_name["order_books"] = OrderBooks.of(book for hour in facts for book in hour.books)
     return replace(empty, hours=hours, funding_known_hour=known, recorded=recorded, **facts_by_name)
 
 

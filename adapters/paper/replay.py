@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from adapters.datasets.load import Dataset
-from adapters.paper.dataset_hours import hours_of
+from adapters.paper.dataset_hours import hours_of, read_by
 from adapters.paper.journal import Journal
 from adapters.paper.session import Session
 from adapters.paper.setup import REPLAY, Player, reopened, start_state
@@ -37,14 +37,14 @@ def replay(
 
     ``progress`` is called with the number of hours done in each step.
     """
+    market = read_by(market, session.settings)
     # What a power cut takes is played again from the data set, so that no hour need wait for the disk.
     session.journal.sync_every_hour(wanted=False)
     done = -1 if session.hour is None else session.hour - int(market.hours[0])
     progress(max(0, done + 1 - first))
     for start in range(done + 1, first, REMEMBERED_AT_ONCE):
         session.remember(list(hours_of(market, start, min(start + REMEMBERED_AT_ONCE, first) - 1)))
-    rest = session.settings.orders_rest
-    for facts in hours_of(market, max(done + 1, first), last, with_extremes=rest):
+    for facts in hours_of(market, max(done + 1, first), last):
         row = facts.hour - int(market.hours[0])
         session.play(facts, status=CLOSED if row == last else "ok", is_last=row == last)
         progress(1)

@@ -46,8 +46,9 @@ CREATE TABLE snapshot (only_row INTEGER PRIMARY KEY CHECK (only_row = 1), hour I
   before BLOB NOT NULL, portfolio BLOB, slots BLOB, ghosts BLOB, wallets BLOB, generator TEXT,
   report TEXT NOT NULL, heads TEXT NOT NULL, digest TEXT NOT NULL) STRICT;
 """
-_ADDED_TABLES = {
+ADDED_TABLES = {
     "extremes": "hour INTEGER, leg INTEGER, high ANY NOT NULL, low ANY NOT NULL, PRIMARY KEY (hour, leg)",
+    "order_books": "hour INTEGER, leg INTEGER, bids TEXT NOT NULL, asks TEXT NOT NULL, PRIMARY KEY (hour, leg)",
 }
 """What came after states were in use: writing adds it to older ones, and reading takes its absence for emptiness."""
 APPEND_ONLY = [
@@ -95,9 +96,9 @@ def additions() -> str:
     """The statements that bring an older state up to date, and change nothing in one that is."""
     tables = (
         f"CREATE TABLE IF NOT EXISTS {name} ({columns}) STRICT, WITHOUT ROWID;\n"
-        for name, columns in _ADDED_TABLES.items()
+        for name, columns in ADDED_TABLES.items()
     )
-    return "".join(tables) + _guards(_ADDED_TABLES, "IF NOT EXISTS ")
+    return "".join(tables) + _guards(ADDED_TABLES, "IF NOT EXISTS ")
 
 
 def _guards(tables: Iterable[str], unless: str = "") -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from adapters.paper.digests import observation_hash
 from adapters.paper.entries import Decision, Event, HourEntry, Snapshot, shifted
 from adapters.paper.journal import Journal
 from adapters.paper.report import RunningRate, hour_report
-from engine.accounting.books import Books, open_books, seen_from
+from engine.accounting.books import Books, OrderKind, Status, open_books, seen_from
 from engine.accounting.loop import HourlyLoop, order_records
 from engine.accounting.records import Records
 from engine.accounting.tape import wallet_shares
@@ -23,6 +23,7 @@ from engine.errors import DataError, in_words
 from engine.live_window import MAX_DELAY_HOURS, NOW, WALKED_ROWS, WINDOW_ROWS, HourFacts, RollingMarket
 from engine.market.data import Floats, MarketData
 from engine.market.earlier_hours import load_before
+from engine.market.order_books import SeenBook
 from engine.observation.answers import answer
 from engine.observation.opportunities import OpportunityBuilder
 from engine.observation.view import Strategy, View
@@ -127,6 +128,7 @@ class Session:
                     status = "degraded"
                     told.append(Event("no_decision", no_decision))
             loop.fill(order_records(list(orders)))
+        facts = replace(facts, books=self._books_used(facts, orders))
         decision = Decision(self._name, orders, no_decision, observation_hash(facts))
         records = shifted(loop.drain(), facts.hour - NOW)
         # A copy: the loop is used again for the next hour, and would write into the books of this one.
@@ -137,6 +139,20 @@ class Session:
             self.journal.add_hour(entry)
             self.journal.store(self._snapshot(report))
         return Played(facts.hour, status, decision, records, tuple(told), report)
+
+    def _books_used(self, facts: HourFacts, orders: Sequence[tuple[int, int]]) -> tuple[SeenBook, ...]:
+        """The order books of legs that were held, ordered or entered at the hour: fills can have walked no others.
+
+        All of them would make up most of a journal.
+        """
+        pairs = [target for kind, target in orders if kind == int(OrderKind.ENTER)]
+        if self._books is not None:
+            slots = self._books.slots[0]
+            pairs += slots["pair"][slots["status"] != int(Status.FREE)].tolist()
+        known = [pair for pair in pairs if 0 <= pair < len(self._rolling.pairs)]
+        of = self._rolling.pairs
+        legs = {*of.long_leg[known].tolist(), *of.short_leg[known].tolist()}
+        return tuple(book for book in facts.books if book.leg in legs)
 
     def _running_rates(self, now: int, quotes: Mapping[int, Mapping[str, Any]]) -> RunningRate:
         """Estimates by leg and hour: those of this hour are not in the journal yet."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -89,6 +89,14 @@ class OrderBooks:
     def distance(self) -> Floats:
         """Of each level from the mid of its book, a fraction of it ``[levels]``."""
         return np.asarray(np.abs(self.price / self.mid[self.sides // 2] - 1.0))
+
+    def seen(self) -> Iterator[SeenBook]:
+        """The books one by one."""
+        levels = list(zip(self.price.tolist(), self.quantity.tolist(), strict=True))
+        ends = self.offsets.tolist()
+        for k, (leg, hour) in enumerate(zip(self.leg.tolist(), self.hour.tolist(), strict=True)):
+            begin, middle, end = ends[2 * k : 2 * k + 3]
+            yield SeenBook(leg, hour, levels[begin:middle], levels[middle:end])
 
     def kept(self, keep: NDArray[np.bool_]) -> OrderBooks | None:
         """The books to ``keep`` ``[books]``; None when there are none."""

@@ -145,3 +145,15 @@ def test_eight_exchanges_with_a_hundred_coins_take_seconds() -> None:
         assert len(found.quotes) == 800
         assert all(quote.depth_usd for quote in found.quotes)
         assert spent < 10
+
+
+@pytest.mark.parametrize("exchange", EXCHANGES)
+def test_order_books_are_in_coins_and_usd_a_coin(looked: Collection, server: LoopbackServer, exchange: str) -> None:
+    for quote, leg in sources(looked, server, exchange):
+        book = looked.books[quote.symbol, exchange]
+        # Sizes are contracts of so many listed units where they are any, and else the world has a contract of 1.
+        unit = leg.multiplier * leg.contract_size
+        for found, held in zip(book, leg.book(server.world.now_ms, len(book.bids)), strict=True):
+            levels = [(price / leg.multiplier, size * unit) for price, size in held]
+            assert len(found) > 5
+            assert [*map(tuple, found)] == [pytest.approx(level, rel=1e-9) for level in levels]

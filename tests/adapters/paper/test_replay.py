@@ -13,6 +13,7 @@ from market_strategies import (
     random_settings,
     resting,
     with_bars,
+    with_books,
     with_instruments,
     with_margin,
     with_shocks,
@@ -85,7 +86,7 @@ def test_lots_and_minima_replay_to_the_same_records_also_when_cut(seed: int, tmp
 @pytest.mark.parametrize("seed", range(6))
 def test_orders_that_rest_replay_to_the_same_records_also_when_cut(seed: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(seed)
-    given = resting(random_settings(rng), random_maker(rng))
+    given = resting(random_settings(rng), random_maker(rng)).model_copy(update={"fill_at": "next_trade"})
     market = with_bars(rng, random_market(rng, 2, 3, 150))
     if seed % 2:
         near = {"offset_bps": 2.0, "through_bps": 1.0, "volume_share": 1.0}
@@ -100,6 +101,27 @@ def test_orders_that_rest_replay_to_the_same_records_also_when_cut(seed: int, tm
     with replay_state(tmp_path, market, settings, "random", window) as journal:
         assert_same_records(journalled(journal, market), wanted)
         assert verify(journal, prepare_player("random", settings, (), 7)).difference is None
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_order_books_replay_to_the_same_records_also_when_cut(seed: int, tmp_path: Path) -> None:
+    rng = np.random.default_rng(seed)
+    given = random_settings(rng).model_copy(update={"fill_at": "next_trade"})
+    plain = random_market(rng, 2, 3, 150)
+    if seed % 2:
+        given, plain = resting(given, random_maker(rng)), with_bars(rng, plain)
+    market = with_books(rng, plain, near_usd=given.initial_capital_usd / 10)
+    settings, window = arb_settings(given, **EAGER), Window(int(rng.integers(0, 30)), 149)
+    wanted = backtest_of(market, settings, "random", window)
+    assert wanted.ledger.tobytes() != backtest_of(plain, settings, "random", window).ledger.tobytes()
+    for until in (60, 61, 90):
+        replay_state(tmp_path, market, settings, "random", window, until=until).close()
+    with replay_state(tmp_path, market, settings, "random", window) as journal:
+        assert_same_records(journalled(journal, market), wanted)
+        assert verify(journal, prepare_player("random", settings, (), 7)).difference is None
+        assert market.order_books is not None
+        ((kept,),) = journal.rows("SELECT count(*) FROM order_books")
+        assert 0 < kept < len(market.order_books)  # those that fills can have walked
 
 
 def test_takers_need_no_extremes_and_keep_none(tmp_path: Path) -> None:
@@ -228,9 +250,10 @@ def test_a_journal_without_a_table_of_extremes_is_read_and_goes_on(tmp_path: Pat
     replay_state(tmp_path, market, settings, "random", window, until=10).close()
     with sqlite3.connect(tmp_path / DATABASE) as database:
         database.execute("DROP TABLE extremes")
+        database.execute("DROP TABLE order_books")
     database.close()
     with Journal.open_for_reading(tmp_path) as journal:
-        assert [facts.extremes for facts in journal.facts(0, 2**40)] == [None] * 11
+        assert [(facts.extremes, facts.books) for facts in journal.facts(0, 2**40)] == [(None, ())] * 11
     with replay_state(tmp_path, market, settings, "random", window) as journal:
         assert_same_records(journalled(journal, market), backtest_of(market, settings, "random", window))
         assert journal.rows("SELECT count(*) FROM extremes") == [(0,)]
