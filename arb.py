@@ -15,6 +15,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ from adapters.configuration.settings import ArbSettings, load_settings
 from adapters.configuration.strategy_registry import build_from_class, checked_class
 from adapters.datasets.load import Dataset, load_dataset
 from adapters.research.backtest import RUN_NAMES
+from adapters.research.dearer_costs import under_other_spreads, with_other_spread
 from adapters.research.manifest import build_manifest
 from adapters.research.markets import prepare_dataset, window_of
 from adapters.research.players import Player, Ready, make_player, policies_for, policy_player
@@ -34,6 +36,7 @@ from adapters.storage import bundles
 from adapters.storage.atomic import new_directory
 from adapters.storage.giving_way import unfamiliar, unsigned
 from adapters.storage.run_files import equity_frame, ledger_frame, trades_frame, write_run
+from engine.analysis.metrics import Metrics
 from engine.errors import UserError, shown
 from engine.observation.encoding import fit_scaler
 from engine.windows import Window
@@ -59,6 +62,10 @@ class Market:
     settings: ArbSettings = field(repr=False)
     world: World[ArbSettings] = field(repr=False)
 
+    @cached_property
+    def _other_spreads(self) -> World[ArbSettings]:
+        return under_other_spreads(self.world)
+
     def __repr__(self) -> str:
         info = self.dataset.info
         return f"Market({info.name}: {len(self.dataset.market.symbols)} coins on {', '.join(info.exchanges)})"
@@ -77,7 +84,10 @@ class Run:
 
     strategy: str
     metrics: pd.DataFrame
-    """One row, indexed by the strategy: runs are compared by ``pd.concat``. nan where a metric has no value."""
+    """One row, indexed by the strategy: runs are compared by ``pd.concat``. nan where a metric has no value.
+
+    The P&L under the model of spreads that the market was not opened with is among them, as in ``arb backtest``.
+    """
     trades: pd.DataFrame = field(repr=False)
     equity: pd.DataFrame = field(repr=False)
     ledger: pd.DataFrame = field(repr=False)
@@ -105,6 +115,7 @@ class _MadeFrom:
 
     market: Market
     played: Played
+    metrics: Metrics
     seed: int
     started: datetime
 
@@ -114,7 +125,7 @@ class _MadeFrom:
             played.world.settings, self.market.dataset, written_by=WRITTEN_BY, seed=self.seed, started=self.started,
             strategy=name, **played.marks,
         )  # fmt: skip
-        write_run(folder, played.records, played.world.tape, played.metrics, manifest)
+        write_run(folder, played.records, played.world.tape, self.metrics, manifest)
 
 
 def open_market(path: Path | str, **settings: Any) -> Market:
@@ -146,14 +157,15 @@ def play(
     started, rows = datetime.now(UTC), market.rows(window)
     player, settings = _player(strategy, market.settings, dict(parameters or {}), seed)
     played = play_window(player, market.world.under(settings), rows)
+    metrics, _ = with_other_spread(played, market._other_spreads, rows, lambda _, *run: play_window(*run))
     records, tape, name = played.records, played.world.tape, player.name
     return Run(
         strategy=name,
-        metrics=pd.DataFrame([played.metrics], index=[name], dtype=float),
+        metrics=pd.DataFrame([metrics], index=[name], dtype=float),
         trades=trades_frame(records, tape),
         equity=equity_frame(records, tape),
         ledger=ledger_frame(records, tape),
-        _made_from=_MadeFrom(market, played, seed, started),
+        _made_from=_MadeFrom(market, played, metrics, seed, started),
     )
 
 
@@ -198,9 +210,12 @@ def _player(
     if isinstance(strategy, type) and not hasattr(strategy, "Parameters") and hasattr(strategy, "decide"):
         return Player(name, lambda world, _: Ready(strategy(), world)), settings
     checked = checked_class(name, strategy)
-    rng = np.random.default_rng([seed, 0])
-    made = build_from_class(name, checked, parameters, Context(rng))
-    return Player(name, lambda world, _: Ready(made, world)), settings
+
+    def make(world: World[ArbSettings], _: Window) -> Ready:
+        # Anew, for it is played more than once and may remember.
+        return Ready(build_from_class(name, checked, parameters, Context(np.random.default_rng([seed, 0]))), world)
+
+    return Player(name, make), settings
 
 
 def _flat(settings: Mapping[str, Any], heading: str = "") -> Iterator[tuple[str, Any]]:

@@ -15,9 +15,7 @@ from adapters.research.dearer_costs import (
     an_hour_later,
     cost_stress,
     dearer_worlds,
-    other_spread,
-    spread_metric,
-    under_other_spread,
+    with_other_spread,
     with_takers,
     write_stress,
 )
@@ -96,11 +94,6 @@ def report_inputs(world: World[ArbSettings], window: Window, play: Play) -> Repo
     return ReportInputs(play_references(world, window, play), dearer_worlds(world))
 
 
-def under_other_spreads(world: World[ArbSettings]) -> World[ArbSettings]:
-    """The market in which every run is played once more."""
-    return world.spread_by(other_spread(world.settings))
-
-
 def where_nothing_rests(world: World[ArbSettings]) -> World[ArbSettings] | None:
     """The market in which a run of orders that rest is played once more; None for a run of takers."""
     return world.executed_by("taker") if world.settings.orders_rest else None
@@ -114,9 +107,7 @@ def run_strategy(job: BacktestJob, player: Player, folder: Path) -> Outcome:
         settings, job.dataset, written_by=COMMAND, seed=job.seed, started=job.started,
         strategy=player.name, strategies=list(job.names), models=[str(model) for model in job.models], **played.marks,
     )  # fmt: skip
-    crossed = under_other_spread(played, job.other_spreads, job.window, job.play)
-    model = job.other_spreads.settings.spread_model
-    metrics = {**played.metrics, spread_metric(model): crossed["pnl_pct_per_7d"]}
+    metrics, crossed = with_other_spread(played, job.other_spreads, job.window, job.play)
     write_run(folder, played.records, played.world.tape, metrics, manifest)
     found = significance_of(
         player.name, played.records, settings, job.times, job.dataset.fingerprint,
@@ -127,7 +118,8 @@ def run_strategy(job: BacktestJob, player: Player, folder: Path) -> Outcome:
     takers = None if job.takers is None else with_takers(player, job.takers, job.window, job.play)
     if job.inputs:
         stress = cost_stress(player, job.inputs.worlds, job.window, job.play, played.metrics)
-        write_stress(folder, stress, None if delayed is None else delayed.metrics, {model: crossed}, takers)
+        spreads: dict[str, Metrics] = {job.other_spreads.settings.spread_model: crossed}
+        write_stress(folder, stress, None if delayed is None else delayed.metrics, spreads, takers)
         write_references(folder, job.inputs.references)
         write_entries(folder, played.records, played.world)
     return Outcome(metrics, found, [*_remarks(job, played, delayed), *_about_resting(played, takers)])

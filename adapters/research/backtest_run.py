@@ -19,9 +19,9 @@ from adapters.research.backtest import (
     backtest_only,
     report_inputs,
     run_strategy,
-    under_other_spreads,
     where_nothing_rests,
 )
+from adapters.research.dearer_costs import under_other_spreads
 from adapters.research.markets import prepare_dataset, window_of
 from adapters.research.players import Player, players_named, policies_for
 from adapters.research.playing import Bar, Played, hours_shown, play
@@ -96,19 +96,10 @@ def backtest(
     with new_directory(folder, instead_of=backtest_only) as aside:
         inputs = report_inputs(world, window, shown) if asked.report else None
         job = BacktestJob(
-            dataset,
-            world,
-            window,
-            asked.models,
-            asked.seed,
-            started,
-            shown,
-            asked.late,
-            inputs,
-            asked.names,
-            under_other_spreads(world),
-            where_nothing_rests(world),
-        )
+            dataset=dataset, world=world, window=window, models=asked.models, seed=asked.seed, started=started,
+            play=shown, late=asked.late, inputs=inputs, names=asked.names, other_spreads=under_other_spreads(world),
+            takers=where_nothing_rests(world),
+        )  # fmt: skip
         places = [aside if len(players) == 1 else aside / folder_name(one.name) for one in players]
         outcomes = {one.name: run_strategy(job, one, place) for one, place in zip(players, places, strict=True)}
         if len(players) > 1:

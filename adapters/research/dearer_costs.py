@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 
@@ -14,8 +14,9 @@ from adapters.storage.run_files import write_json
 from engine.analysis.metrics import Metrics
 from engine.settings import EngineSettings, SpreadModel
 from engine.windows import Window
-from engine.worlds import AnyWorld
+from engine.worlds import AnyWorld, World
 
+Settings = TypeVar("Settings", bound=EngineSettings)
 FILE = "cost_stress.json"
 SPREAD_MODELS: tuple[SpreadModel, ...] = get_args(SpreadModel)
 MULTIPLES = (1.5, 2.0, 3.0)
@@ -65,6 +66,17 @@ def under_other_spread(played: Played, world: AnyWorld, window: Window, play: Pl
         return played.metrics
     player = played.player
     return play(f"{player.name}, {world.settings.spread_model} spreads", player, world, window).metrics
+
+
+def with_other_spread(played: Played, world: AnyWorld, window: Window, play: Play) -> tuple[Metrics, Metrics]:
+    """Metrics of a run as ``metrics.json`` has them, with its P&L under the other spreads, and those of that run."""
+    crossed = under_other_spread(played, world, window, play)
+    return {**played.metrics, spread_metric(world.settings.spread_model): crossed["pnl_pct_per_7d"]}, crossed
+
+
+def under_other_spreads(world: World[Settings]) -> World[Settings]:
+    """The market in which every run is played once more."""
+    return world.spread_by(other_spread(world.settings))
 
 
 def spread_metric(model: SpreadModel) -> str:

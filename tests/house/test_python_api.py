@@ -5,18 +5,24 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from stable_baselines3 import PPO
+from support_datasets import info_of
 
 import arb
 from adapters.cli import arb as command_line
+from adapters.datasets.load import load_dataset
+from adapters.datasets.write import write_dataset
 from adapters.storage.json_files import read_object
 from engine.errors import BundleError, SettingsError, UserError
+from engine.market.data import select
 from strategies.carry import Carry
-from strategies.plugin import Enter, Order, View
+from strategies.plugin import Context, Enter, NoParameters, Order, Settings, View
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLE = ROOT / "data" / "sample"
@@ -63,8 +69,9 @@ def test_a_run_is_that_of_the_command_line(market: arb.Market, tmp_path: Path) -
     for name in ("trades.csv", "ledger.parquet", "equity.parquet", "notes.csv"):
         assert (tmp_path / "python" / name).read_bytes() == (tmp_path / "typed" / name).read_bytes(), name
     ours, typed = (read_object(tmp_path / name / "metrics.json") for name in ("python", "typed"))
-    # The command plays under the other model of spreads too.
-    assert {**ours, "volume_spread_pnl_pct_per_7d": typed["volume_spread_pnl_pct_per_7d"]} == typed
+    assert ours == typed
+    other = "volume_spread_pnl_pct_per_7d"
+    assert run.metrics.loc["random", other] == typed[other]
     assert page == tmp_path / "python" / "report.html"
     assert len(run.trades) == run.metrics.loc["random", "trades"] > 0
     pd.testing.assert_frame_equal(run.ledger, pd.read_parquet(tmp_path / "typed" / "ledger.parquet"))
@@ -72,6 +79,32 @@ def test_a_run_is_that_of_the_command_line(market: arb.Market, tmp_path: Path) -
     run.report(tmp_path / "python")  # its own folder gives way
     with pytest.raises(UserError, match="stays as it is"):
         run.report(tmp_path / "typed")
+
+
+class Moody(Eager):
+    """Enters by chance, and less and less often the older it is."""
+
+    Parameters = NoParameters
+    policies = 0
+
+    def __init__(self, _: Settings, context: Context) -> None:
+        self.chance, self.age = context.rng, 0
+
+    def decide(self, view: View) -> list[Order]:
+        self.age += 1
+        return super().decide(view) if self.chance.random() < 10 / self.age else []
+
+
+def test_the_other_model_of_spreads_is_a_run_by_that_model_alone(tmp_path: Path) -> None:
+    few = select(load_dataset(SAMPLE).market, symbols=("BTCUSDT", "DOGEUSDT", "PNUTUSDT"))
+    unquoted = replace(few, bid_ask_spread=np.full(few.price.shape, np.nan))
+    write_dataset(unquoted, tmp_path / "few", info_of(unquoted))
+    markets = [arb.open_market(tmp_path / "few", slippage_bps=0, spread_model=one) for one in ("fixed", "volume")]
+    for strategy in ("random", Eager, Moody):
+        fixed, volume = (arb.play(strategy, one, WEEK).metrics.iloc[0] for one in markets)
+        assert fixed["volume_spread_pnl_pct_per_7d"] == volume["pnl_pct_per_7d"]
+        assert volume["fixed_spread_pnl_pct_per_7d"] == fixed["pnl_pct_per_7d"]
+        assert volume["pnl_pct_per_7d"] < fixed["pnl_pct_per_7d"]
 
 
 def test_classes_and_policies_play_too(market: arb.Market) -> None:
