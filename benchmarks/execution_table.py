@@ -35,12 +35,11 @@ LATE = ("at once", "1 h late")
 
 def table(path: Path, window: str, model: Path) -> list[str]:
     """The rows of one data set: % in 7 days, trades in brackets, and how many orders at rest were filled."""
-    dataset = load_dataset(path)
+    dataset, policy = load_dataset(path), load_policy(model, load_settings())
     cells: dict[str, list[str]] = {}
     for changes in WAYS.values():
         for hours, _ in enumerate(LATE):
             settings = load_settings(None, [*changes, f"latency_hours={hours}"])
-            policy = load_policy(model, load_settings())
             builder, span = prepare_dataset(dataset, settings), window_of(dataset, None, None, window)
             for name in (*RULES, "shipped policy"):
                 context = Context(np.random.default_rng(0), (policy,) if name not in RULES else ())

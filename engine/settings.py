@@ -5,119 +5,59 @@ The numbers that users change stand in ``configs/``; the defaults here are those
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from datetime import date, datetime
-from functools import cache
-from itertools import pairwise
-from typing import Annotated, Any, Literal, Self, TypeVar, get_args
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from engine.errors import LONGEST_REASON, LONGEST_VALUE, SettingsError, cut, did_you_mean, shown
+from engine.errors import LONGEST_VALUE, cut, shown
+from engine.settings_base import (
+    LARGEST,
+    MOST_BPS,
+    MOST_HOURS,
+    Hours,
+    NotNegative,
+    Positive,
+    Seed,
+    Settings,
+    first_problem,
+    hash_of,
+    known_keys,
+    parse_settings,
+)
+from engine.settings_tables import (
+    ELSEWHERE,
+    FeeRow,
+    SpreadBin,
+    SpreadModel,
+    SpreadRow,
+    fee_rate,
+    in_force,
+)
 
-LARGEST = 1e12
-"""Of any amount, time or factor that is set: sums and products of what is beyond stop being numbers."""
-MOST_HOURS = 100_000
-MOST_BPS = 4_000.0
-"""Of slippage and of what an outage adds to it; with both a sale still has a price above zero."""
-Positive = Annotated[float, Field(gt=0, le=LARGEST, allow_inf_nan=False)]
-NotNegative = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
-Hours = Annotated[int, Field(ge=1, le=MOST_HOURS)]
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
-"""Every generator that is used takes it."""
-
-
-class Settings(BaseModel):
-    """Base of every settings model: frozen, unknown keys refused, with an id that is a hash of its values."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _is_what_it_looks_like(cls, value: Any, info: ValidationInfo) -> Any:
-        """A switch is no number, whatever Python says, and no text or path holds a NUL."""
-        kind: Any = cls.model_fields[str(info.field_name)].annotation
-        for part in _parts(value, kind):
-            # ``leverage: true`` would pass as 1.
-            if isinstance(part, bool) and not _holds(kind, _is_switch):
-                raise ValueError("true and false are no values of it")
-            if isinstance(part, str) and "\0" in part:
-                raise ValueError("it holds a NUL character")
-        return value
-
-    def hash(self) -> str:
-        """Sixteen hex digits that change when any value changes."""
-        return hash_of(self.model_dump(mode="json"))
-
-
-def _parts(value: Any, kind: Any) -> Iterable[Any]:
-    """What a value for a field of this type is made of; a mapping that becomes a model is checked there."""
-    if isinstance(value, Mapping) and not _holds(kind, _is_model):
-        return value.values()
-    return value if isinstance(value, list | tuple) else [value]
-
-
-@cache
-def _holds(kind: Any, wanted: Callable[[Any], bool]) -> bool:
-    """Whether a type is, or is made with, one of those that are wanted."""
-    return wanted(kind) or any(_holds(part, wanted) for part in get_args(kind) if isinstance(part, Hashable))
-
-
-def _is_switch(kind: Any) -> bool:
-    return kind is bool or kind is Any
-
-
-def _is_model(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, BaseModel)
-
-
-def hash_of(value: Any) -> str:
-    """Sixteen hex digits over the canonical JSON of a value."""
-    # Sorted and without spaces: equal values give the same text, in whatever order they were written.
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-class FeeRow(Settings):
-    """Published fee rates of one exchange from a date on, as fractions of notional; a rebate is negative."""
-
-    since: date
-    tier: Annotated[str, Field(min_length=1, max_length=40)] | None = None
-    """Of accounts that trade or hold more (``vip2``); None is the ordinary account."""
-    maker: Annotated[float, Field(gt=-0.01, lt=0.1, allow_inf_nan=False)]
-    taker: Annotated[float, Field(gt=-0.01, lt=0.1, allow_inf_nan=False)]
-    source: str = ""
-
-
-SpreadModel = Literal["fixed", "volume"]
-ELSEWHERE = "elsewhere"
-"""In the table of spreads what holds for exchanges that have no rows of their own."""
-
-
-class SpreadBin(Settings):
-    """Half of the bid-ask spread, in basis points of price, of a leg that trades at least so much in 24 hours."""
-
-    from_usd: NotNegative
-    bps: Annotated[float, Field(ge=0, le=MOST_BPS, allow_inf_nan=False)]
-
-
-class SpreadRow(Settings):
-    """Half-spreads of one exchange by 24 h volume as they were measured at a date, thinnest bin first."""
-
-    since: date
-    half_spread: Annotated[tuple[SpreadBin, ...], Field(min_length=1)]
-    source: str = ""
-
-    @model_validator(mode="after")
-    def _thinner_is_never_narrower(self) -> Self:
-        volumes, widths = [one.from_usd for one in self.half_spread], [one.bps for one in self.half_spread]
-        if volumes[0] != 0 or any(a >= b for a, b in pairwise(volumes)):
-            raise ValueError("from_usd must begin at 0 and rise from bin to bin")
-        if any(a < b for a, b in pairwise(widths)):
-            raise ValueError("a bin of more volume must not be wider than one of less")
-        return self
+__all__ = [
+    "ELSEWHERE",
+    "MOST_HOURS",
+    "EngineSettings",
+    "Execution",
+    "FeeRow",
+    "FilterSettings",
+    "MakerSettings",
+    "MarginSettings",
+    "NotNegative",
+    "Positive",
+    "Seed",
+    "Settings",
+    "SpreadBin",
+    "SpreadModel",
+    "SpreadRow",
+    "fee_rate",
+    "first_problem",
+    "hash_of",
+    "in_force",
+    "known_keys",
+    "parse_settings",
+]
 
 
 class FilterSettings(Settings):
@@ -308,80 +248,3 @@ class EngineSettings(Settings):
 
 def _unsourced(row: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if key != "source"}
-
-
-AnySettings = TypeVar("AnySettings", bound=Settings)
-
-
-def parse_settings(model: type[AnySettings], values: Mapping[str, Any], *, origin: str = "settings") -> AnySettings:
-    """Validate raw values (from YAML and ``--set``) into a settings model.
-
-    Raises ``SettingsError`` with one line: the key, the value, the reason, and for an unknown key the nearest one.
-    """
-    try:
-        return model.model_validate(dict(values))
-    except ValidationError as error:
-        raise SettingsError(f"{origin}: {first_problem(model, error)}") from None
-    except RecursionError:
-        raise SettingsError(f"{origin}: the settings are nested too deeply") from None
-
-
-def first_problem(model: type[BaseModel], error: ValidationError) -> str:
-    """The first thing that is wrong with values for a model, in one short line."""
-    first = error.errors(include_url=False, include_context=False)[0]
-    key = cut(".".join(str(part) for part in first["loc"]), LONGEST_VALUE)
-    told = _part_to_tell(model, first["loc"])
-    if first["type"] == "extra_forbidden":
-        unknown = repr(key) if told is None else f"in {told!r}"
-        hint = did_you_mean(key, known_keys(model))
-        return f"unknown key {unknown}; {hint}" if hint else f"unknown key {unknown}"
-    message = cut(first["msg"].removeprefix("Value error, "), LONGEST_REASON)
-    what = f"{key} = {shown(first['input'])}" if told is None else told
-    return f"{what}: {message}" if key else message
-
-
-def _part_to_tell(model: type[BaseModel], place: tuple[Any, ...]) -> str | None:
-    """As much of a key as a message may name when the settings there hold a secret; None when they do not.
-
-    Whatever was written there, values and unknown keys, may be the secret in the wrong line.
-    """
-    for depth, part in enumerate(place):
-        field = model.model_fields.get(str(part))
-        if model.model_config.get("hide_input_in_errors"):
-            return ".".join(str(known) for known in place[: depth if field is None else depth + 1])
-        kind = None if field is None else field.annotation
-        if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
-            return None
-        model = kind
-    return ".".join(map(str, place)) if model.model_config.get("hide_input_in_errors") else None
-
-
-def known_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
-    """Every dotted key of a settings model."""
-    keys: list[str] = []
-    for name, info in model.model_fields.items():
-        keys.append(prefix + name)
-        kind = info.annotation
-        if isinstance(kind, type) and issubclass(kind, Settings):
-            keys.extend(known_keys(kind, f"{prefix}{name}."))
-    return keys
-
-
-Dated = TypeVar("Dated", FeeRow, SpreadRow)
-
-
-def in_force(rows: Sequence[Dated], time: datetime) -> Dated:
-    """The latest row dated at or before ``time``, else the earliest row."""
-    # People append rows to the table in any order.
-    ordered = sorted(rows, key=lambda row: row.since)
-    current = ordered[0]
-    for row in ordered:
-        if row.since <= time.date():
-            current = row
-    return current
-
-
-def fee_rate(rows: Sequence[FeeRow], kind: Literal["maker", "taker"], time: datetime) -> float:
-    """The rate in force at a time."""
-    current = in_force(rows, time)
-    return current.taker if kind == "taker" else current.maker

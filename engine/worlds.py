@@ -64,11 +64,11 @@ class World(OpportunityBuilder, Generic[SomeSettings]):
 
     def spread_by(self, model: SpreadModel) -> World[SomeSettings]:
         """Where no spread is quoted fills cross what this model says."""
-        return self.under(spread_by(self.settings, model))
+        return self.under(self.settings.model_copy(update={"spread_model": model}))
 
     def executed_by(self, execution: Execution) -> World[SomeSettings]:
         """Orders are filled in this way. Raises ``SettingsError`` where the market does not know what that needs."""
-        return self.under(executed_by(self.settings, execution))
+        return self.under(self.settings.model_copy(update={"execution": execution}))
 
     def silenced(self, outages: Sequence[Outage], *, since: int = 0) -> World[SomeSettings]:
         """The same rules on a market in which exchanges fall silent; features are made from row ``since`` on."""
@@ -95,16 +95,6 @@ def later(settings: SomeSettings, hours: int = 1) -> SomeSettings:
 def dearer(settings: SomeSettings, multiple: float) -> SomeSettings:
     """The settings of ``World.dearer``."""
     return settings.model_copy(update={"cost_multiple": settings.cost_multiple * multiple})
-
-
-def spread_by(settings: SomeSettings, model: SpreadModel) -> SomeSettings:
-    """The settings of ``World.spread_by``."""
-    return settings.model_copy(update={"spread_model": model})
-
-
-def executed_by(settings: SomeSettings, execution: Execution) -> SomeSettings:
-    """The settings of ``World.executed_by``."""
-    return settings.model_copy(update={"execution": execution})
 
 
 def ruled(tape: Tape, settings: EngineSettings) -> Tape:

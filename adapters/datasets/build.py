@@ -34,6 +34,7 @@ from adapters.gate.market import gate_market
 from adapters.gate.order_books import gate_order_books
 from adapters.gate.refusals import lines_of
 from adapters.naming.exchanges import is_known, nearest_exchange
+from adapters.naming.names import together
 from engine.market.data import Floats, Ints, MarketData
 from engine.windows import time_of
 
@@ -64,7 +65,7 @@ def build_dataset(
     """
     left = left or LeftOut()
     folders = (raw,) if isinstance(raw, Path) else tuple(raw)
-    origin = " and ".join(map(str, folders))
+    origin = together(folders)
     # Before minutes of reading and not after them.
     refuse_target(out, replace=replace, made_by="arb data build")
     tell = progress or (lambda *_: None)

@@ -16,7 +16,7 @@ from adapters.datasets.selection import selection_of
 from adapters.datasets.validate import validate
 from adapters.datasets.windows import WindowEdges
 from adapters.datasets.write import Progress
-from adapters.naming.names import name_of_folder
+from adapters.naming.names import name_of_folder, together
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def build(asked: BuildRequest, edges: WindowEdges | None, progress: Progress | N
         also_write = partial(write_opportunities, progress=progress)
     info, warnings = build_dataset(
         asked.raw, asked.out, name=name_of_folder(asked.name, asked.out.resolve().name),
-        source=asked.source or " and ".join(map(str, asked.raw)),
+        source=asked.source or together(asked.raw),
         windows=edges, replace=asked.replace, left=left, selection=selection,
         gate=load_settings(asked.config, asked.overrides).gate, progress=progress, also_write=also_write,
     )  # fmt: skip

@@ -21,6 +21,7 @@ from adapters.datasets.rate_units import HIGHEST_PER_8H, likely_unit
 from adapters.datasets.raw_rows import RawRows, read_rows
 from adapters.datasets.selection import EVERYTHING, Selection
 from adapters.gate.limits import MAX_INTERVAL_HOURS, MAX_RATE
+from adapters.naming.names import together
 from adapters.storage.regular_files import sha256_of, sha256_of_file
 from adapters.storage.stamps import HOUR_MS, MINUTE_MS, settled_at
 from engine.market.data import Floats
@@ -57,8 +58,8 @@ def read_bars(
     found = [_bars_of(path, left, selection) for path in files]
     for name in selection.absent(coin for _, coins in found for coin in coins):
         left.note(f"note: {PRICES_FILE} has no {name}")
-    bars = joined(pd.concat([table for table, _ in found], ignore_index=True), BARS, left, _origin(files))
-    return _unique(_said_once(bars), ["opened_hour"], "two different bars", left, _origin(files))
+    bars = joined(pd.concat([table for table, _ in found], ignore_index=True), BARS, left, together(files))
+    return _unique(_said_once(bars), ["opened_hour"], "two different bars", left, together(files))
 
 
 def _bars_of(path: Path, left: LeftOut, selection: Selection) -> tuple[pd.DataFrame, list[str]]:
@@ -103,7 +104,7 @@ def read_settlements(
     of bars do. Without ``left`` everything must be right. Raises ``DataError`` for a table that cannot be read at all.
     """
     left, files = left or LeftOut(), _each(paths)
-    origin, found = _origin(files), [_settlements_of(path, left, selection) for path in files]
+    origin, found = together(files), [_settlements_of(path, left, selection) for path in files]
     settlements = joined(pd.concat(found, ignore_index=True), SETTLEMENTS, left, origin)
     # What two sources say alike is one settlement, though only one of them may state the interval.
     settlements = settlements.sort_values("interval_hours").drop_duplicates([*LEG, "minute", "funding_rate"])
@@ -137,10 +138,6 @@ def hash_of_raw(folders: Sequence[Path]) -> str:
 
 def _each(paths: Path | Sequence[Path]) -> tuple[Path, ...]:
     return (paths,) if isinstance(paths, Path) else tuple(paths)
-
-
-def _origin(paths: Sequence[Path]) -> str:
-    return " and ".join(str(path) for path in paths)
 
 
 def _why_no_rate(rows: RawRows, rate: Floats, row: int) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
 
 from engine.errors import UserError
 
@@ -103,6 +105,11 @@ def stem_of_text(text: str) -> str:
 
 def _tagged(readable: str, text: str) -> str:
     return f"{readable[:LONGEST]}{TAG}{_digest(text)}"
+
+
+def together(paths: Sequence[Path]) -> str:
+    """The places of files or folders that a message is about."""
+    return " and ".join(map(str, paths))
 
 
 def _is_letter_or_digit(character: str) -> bool:

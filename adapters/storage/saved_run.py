@@ -14,6 +14,7 @@ from typing import Any
 
 import pandas as pd
 
+from adapters.naming.names import together
 from adapters.storage.causes import cause
 from adapters.storage.csv_files import unquoted
 from adapters.storage.json_files import read_object
@@ -160,8 +161,7 @@ def fitting_together(folders: Sequence[Path]) -> Iterator[None]:
     except Exception as error:
         if cause(error) is not None:
             raise
-        names = " and ".join(map(str, folders))
-        why = f"the files of {names} do not fit together ({in_words(error)})"
+        why = f"the files of {together(folders)} do not fit together ({in_words(error)})"
         raise UserError(f"{why}; run the backtest again (`arb -v` shows where it failed)") from error
 
 

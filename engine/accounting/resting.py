@@ -47,8 +47,9 @@ HOURS_OF_A_DAY = 24.0
 
 
 class Look(NamedTuple):
-    """What an hour made of an order that rested in it: the base quantity, and both fills (none for 0)."""
+    """What an hour made of an order: the leg that rested in it, the base quantity, and both fills (none for 0)."""
 
+    rested: int
     quantity: float
     long: Fill
     short: Fill
@@ -104,10 +105,10 @@ def _filled(tape: TapeArrays, leg: int, t: int, direction: float, limit: float, 
 def look(tape: TapeArrays, t: int, pair: Any, direction: float, quantity: float, notional: float) -> Look:
     """What the bar after t makes of an order; ``direction``: 1.0 opens the pair, -1.0 closes it."""
     rules = tape.rules[0]
-    nothing = Look(0.0, Fill(LONG, pair.long, 0.0, 0.0, 0.0), Fill(SHORT, pair.short, 0.0, 0.0, 0.0))
+    side = _resting_side(tape, pair, t)
+    nothing = Look(side, 0.0, Fill(LONG, pair.long, 0.0, 0.0, 0.0), Fill(SHORT, pair.short, 0.0, 0.0, 0.0))
     if not (_bar_is_known(tape, pair.long, t) and _bar_is_known(tape, pair.short, t)):
         return nothing
-    side = _resting_side(tape, pair, t)
     maker, hedger = (pair.long, pair.short) if side == LONG else (pair.short, pair.long)
     # The long leg is bought to open; whatever M does, H does the opposite.
     buys = direction if side == LONG else -direction
@@ -129,7 +130,7 @@ def look(tape: TapeArrays, t: int, pair: Any, direction: float, quantity: float,
     taking = Taking(SHORT if side == LONG else LONG, hedger, -buys, filled, notional)
     paid = raw * (1.0 - buys * taker_cost(tape, t, taking, rules.hedge))
     taken = Fill(taking.side, hedger, paid, raw, other.fee_rate)
-    return Look(filled, rested, taken) if side == LONG else Look(filled, taken, rested)
+    return Look(side, filled, rested, taken) if side == LONG else Look(side, filled, taken, rested)
 
 
 @seldom
@@ -189,12 +190,11 @@ def _fill_resting_entry(tape: TapeArrays, books: Books, b: int, t: int, s: int) 
         failed = Failed(
             leg_fails(tape, pair.long, posted, LONG, OPENING), leg_fails(tape, pair.short, posted, SHORT, OPENING)
         )
-    rests_long = _resting_side(tape, pair, posted) == LONG
     is_too_small = part < rules.min_notional
     if are_known(tape) and against_instruments(tape, pair, posted, seen.quantity) != FILLABLE:
         is_too_small = True
     # An order that failed does not rest. So little that no exchange takes it as an order was not filled either.
-    if is_too_small or (failed.long if rests_long else failed.short):
+    if is_too_small or (failed.long if seen.rested == LONG else failed.short):
         note(books, b, t, RESTED, NOT_FILLED, ENTER, index)
         return
     note(books, b, t, RESTED, WHOLLY_FILLED if seen.quantity == quantity else PARTLY_FILLED, ENTER, index)
@@ -213,9 +213,8 @@ def _fill_resting_exit(tape: TapeArrays, books: Books, b: int, t: int, s: int) -
     if tape.rules[0].leg_failure > 0:
         long_fails = leg_fails(tape, pair.long, posted, LONG, CLOSING)
         short_fails = leg_fails(tape, pair.short, posted, SHORT, CLOSING)
-    rests_long = _resting_side(tape, pair, posted) == LONG
     # All or nothing: what is left of a position that shrank by less than that would pay as a taker in any case.
-    if seen.quantity < slot.quantity or (long_fails if rests_long else short_fails):
+    if seen.quantity < slot.quantity or (long_fails if seen.rested == LONG else short_fails):
         note(books, b, t, RESTED, NOT_FILLED, EXIT, s)
         return
     note(books, b, t, RESTED, WHOLLY_FILLED, EXIT, s)

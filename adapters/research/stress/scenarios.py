@@ -15,7 +15,7 @@ from engine.accounting.tape import Tape
 from engine.market.data import MarketData
 from engine.market.outages import Outage, scattered_outages
 from engine.windows import Window, time_of
-from engine.worlds import dearer, executed_by, later, spread_by
+from engine.worlds import dearer, later
 
 COSTS, SPREADS, EXECUTION, LATE, LEG_FAILURE, OUTAGE = "costs", "spreads", "execution", "late", "leg failure", "outage"
 CAPITAL, LEVERAGE = "capital", "leverage"
@@ -71,7 +71,7 @@ def _spreads(stress: StressSettings, settings: ArbSettings) -> Iterator[Scenario
     for model in stress.spreads.models:
         if model != settings.spread_model:
             label = "spreads by 24 h volume" if model == "volume" else "fixed spreads"
-            yield Scenario(SPREADS, label, changes={"spread_model": spread_by(settings, model).spread_model})
+            yield Scenario(SPREADS, label, changes={"spread_model": model})
 
 
 def _execution(stress: StressSettings, settings: ArbSettings, market: MarketData) -> Iterator[Scenario]:
@@ -80,7 +80,7 @@ def _execution(stress: StressSettings, settings: ArbSettings, market: MarketData
         known = execution == "taker" or (market.high is not None and market.low is not None)
         if known and execution != settings.execution:
             label = "takers alone" if execution == "taker" else "one leg rests"
-            yield Scenario(EXECUTION, label, changes={"execution": executed_by(settings, execution).execution})
+            yield Scenario(EXECUTION, label, changes={"execution": execution})
 
 
 def _late(stress: StressSettings, settings: ArbSettings) -> Iterator[Scenario]:
