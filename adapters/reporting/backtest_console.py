@@ -22,7 +22,11 @@ def print_backtest(result: BacktestResult[Story]) -> None:
         print_stories(result.pages, console=output_console())
     remarks = [remark for one in outcomes.values() for remark in one.remarks]
     remarks += [f"note: {note}" for note in job.dataset.notes]
-    output_console().print("\n".join([*remarks, costs_in_words(job.world.settings)]), soft_wrap=True, markup=False)
+    output_console().print(
+        "\n".join([*remarks, costs_in_words(job.world.settings, walks=len(job.world.tape.arrays.levels) > 0)]),
+        soft_wrap=True,
+        markup=False,
+    )
 
 
 FILLS = {
@@ -32,13 +36,14 @@ FILLS = {
 """What each execution pays, in words."""
 
 
-def costs_in_words(settings: ArbSettings) -> str:
-    """Under which costs and fills a run was played, on one line."""
+def costs_in_words(settings: ArbSettings, *, walks: bool) -> str:
+    """Under which costs and fills a run was played, on one line; ``walks``: takers walked recorded order books."""
     late = f", filled {settings.latency_hours} h late" if settings.latency_hours else ""
     spread = ", spreads by 24 h volume" if settings.spread_model == "volume" else ""
+    books = ", order books walked where known" if walks else ""
     phantom = " AT THE LAST TRADE (invents profit)" if settings.fill_at == "last_trade" else ""
     return (
         f"costs: {FILLS[settings.execution]} (table {settings.cost_table_hash()}), {settings.slippage_bps:g} bps "
-        f"slippage a fill{spread}{late}{phantom}; capital {settings.initial_capital_usd:,.0f} USD, "
+        f"slippage a fill{spread}{books}{late}{phantom}; capital {settings.initial_capital_usd:,.0f} USD, "
         f"{settings.max_positions} positions"
     )

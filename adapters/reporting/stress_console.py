@@ -12,7 +12,9 @@ from adapters.research.stress.run import StressTest
 
 def page_of(test: StressTest) -> str:
     """The page of a finished stress test; it needs nothing beside it."""
-    return stress_page(test.studies, test.scenarios, title=test.title, under=test.hours, models=test.models)
+    return stress_page(
+        test.studies, test.scenarios, title=test.title, under=test.hours, models=test.models, walks=test.walks
+    )
 
 
 def print_stress_test(test: StressTest) -> None:

@@ -14,9 +14,9 @@ from adapters.research.stress.study import Study
 
 
 def stress_page(
-    studies: Sequence[Study], stress: StressSettings, *, title: str, under: str, models: Sequence[str]
+    studies: Sequence[Study], stress: StressSettings, *, title: str, under: str, models: Sequence[str], walks: bool
 ) -> str:
-    """The whole document; it needs nothing beside it."""
+    """The whole document; it needs nothing beside it. ``walks``: takers walked order books where there were some."""
     curves = {group: [_curve(study, group) for study in studies] for group in (COSTS, CAPITAL)}
     return render(
         "stress.html.j2",
@@ -26,6 +26,7 @@ def stress_page(
         columns_shown=COLUMNS,
         studies=[_study(study) for study in studies],
         impact=f"{stress.capital.impact_coefficient:g}",
+        walks=walks,
         outage_hours=stress.outages.hours,
         models=list(models),
     )

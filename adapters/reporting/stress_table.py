@@ -90,7 +90,7 @@ def what_happened(one: Outcome) -> str:
         phantom = f"; phantom {one.phantom_usd:+,.0f}" if round(one.phantom_usd) else ""
         return _counted(one.exits.get("data_outage", 0), "exit") + phantom
     if group == CAPITAL:
-        return _refusals(one, "no_volume")
+        return ", ".join(filter(None, (_refusals(one, reason) for reason in ("no_volume", "thin_book"))))
     naked = f"; naked {one.naked_usd:+,.0f}" if round(one.naked_usd) else ""
     if group == LEVERAGE:
         liquidated = _counted(int(metrics["liquidations"] or 0), "liquidation")

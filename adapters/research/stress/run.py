@@ -41,7 +41,10 @@ class StressRequest:
 
 @dataclass(frozen=True, eq=False)
 class StressTest:
-    """What was found: ``title`` and ``hours`` in words, the names of the ``models`` that played."""
+    """What was found: ``title`` and ``hours`` in words, the names of the ``models`` that played.
+
+    ``walks``: takers walked recorded order books where there were some.
+    """
 
     studies: Sequence[Study]
     scenarios: StressSettings
@@ -49,6 +52,7 @@ class StressTest:
     hours: str
     models: Sequence[str]
     folder: Path
+    walks: bool
 
 
 def stress_test(asked: StressRequest, page_of: Callable[[StressTest], str], progress: Progress) -> StressTest:
@@ -72,6 +76,7 @@ def stress_test(asked: StressRequest, page_of: Callable[[StressTest], str], prog
         write_json(aside / "manifest.json", manifest)
         hours = f"{dataset.info.name}: {window.hours_in(world.tape.market.hours)}, {window.hours} h"
         names = [policy.name for policy in policies]
-        found = StressTest(studies, scenarios, f"Stress test of {', '.join(asked.names)}", hours, names, folder)
+        title, walks = f"Stress test of {', '.join(asked.names)}", len(world.tape.arrays.levels) > 0
+        found = StressTest(studies, scenarios, title, hours, names, folder, walks)
         (aside / PAGE).write_text(page_of(found), encoding="utf-8")
     return found
