@@ -282,6 +282,19 @@ def far(tape: Tape, quantity: float, direction: float = 1.0) -> float:
     return float(walked(tape.arrays, 0, 0, direction, quantity))
 
 
+def test_walks_of_both_sides_by_hand() -> None:
+    """Asks at 1, 4 and 9 bps, 10 coins each; bids at 1 and 2, of which the first is deep. 1 % of impact at 1 M USD."""
+    asks = [(100.01, 10.0), (100.04, 10.0), (100.09, 10.0)]
+    legs = (LegSketch(fill=100.0, volume=1e6), LegSketch(fill=100.0, volume=1e6))
+    market = sketched({0: ([(99.99, 1e4), (99.98, 1.0)], asks)}, {}, legs)
+    tape = prepare(market, plain_settings(impact_coefficient=0.01))
+    walks = [1e4 * far(tape, coins) for coins in (5.0, 10.0, 20.0, 25.0, 30.0)]
+    assert walks == pytest.approx([1.0, 1.0, 2.5, 3.8, 14 / 3], rel=1e-9)
+    # 70 coins beyond the last level are 7,000 USD: 0.7 % of the volume.
+    assert 1e4 * far(tape, 100.0) == pytest.approx((10 + 40 + 90 + 70 * (9 + 100 * 0.007**0.5)) / 100, rel=1e-9)
+    assert [1e4 * far(tape, coins, -1.0) for coins in (25.0, 1e4)] == pytest.approx([1.0, 1.0], rel=1e-9)
+
+
 @settings(max_examples=200, deadline=None)
 @given(LEVELS, st.lists(st.floats(1e-4, 1e5), min_size=2, max_size=10), st.sampled_from([0.0, 0.01]))
 def test_more_never_walks_less_far_and_nothing_less_than_half_the_spread(
