@@ -58,11 +58,11 @@ def _type_of(value: Any) -> Any:
         parts = [_type_of(part) for part in value]
         return types.BaseTuple.from_types(parts, type(value))  # type: ignore[no-untyped-call]  # numba's own
     if type(value) is not np.ndarray:
-        return typeof(value)  # type: ignore[no-untyped-call]
+        return typeof(value)  # type: ignore[no-untyped-call]  # numba's own
     flags, dtype = value.flags, value.dtype
     key = dtype, dtype.isalignedstruct, value.ndim, flags.c_contiguous, flags.f_contiguous, flags.writeable
     if key not in _ARRAYS:
-        _ARRAYS[key] = typeof(value)  # type: ignore[no-untyped-call]
+        _ARRAYS[key] = typeof(value)  # type: ignore[no-untyped-call]  # numba's own
     return _ARRAYS[key]
 
 

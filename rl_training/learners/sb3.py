@@ -47,7 +47,7 @@ class PlainLearner(PPOLearner):
         torch.set_rng_state(_tensor(state["torch_generator"]))
         keys, rest = np.asarray(state["numpy_generator"]), np.asarray(state["numpy_generator_rest"])
         # Plain stable-baselines3 shuffles minibatches with numpy's global generator.
-        np.random.set_state(("MT19937", keys, int(rest[0]), int(rest[1]), float(rest[2])))  # noqa: NPY002
+        np.random.set_state(("MT19937", keys, int(rest[0]), int(rest[1]), float(rest[2])))  # noqa: NPY002  # what stable-baselines3 draws from
         agent.num_timesteps, agent._n_updates = int(state["num_timesteps"]), int(state["n_updates"])
         if "last_observations" in state:
             agent._last_obs = np.array(state["last_observations"])

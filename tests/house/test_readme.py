@@ -55,7 +55,7 @@ def test_places_named_in_the_readme_exist() -> None:
 
 def test_the_spreads_of_the_readme_are_those_of_the_table() -> None:
     spreads = load_settings().spreads
-    head, *rows = re.search(r"\| half-spread.*?\n\n", README, flags=re.DOTALL)[0].splitlines()[:-1]  # type: ignore[index]
+    head, *rows = re.search(r"\| half-spread.*?\n\n", README, flags=re.DOTALL)[0].splitlines()[:-1]  # type: ignore[index]  # it is there
     floors = [1e6 * float(cell.strip(" MUSD")) for cell in head.split("|")[2:-1]]
     table = {row.split()[1]: [float(cell) for cell in row.split("|")[2:-1]] for row in rows[1:]}
     assert set(table) == set(spreads)

@@ -376,7 +376,7 @@ def resting(settings: EngineSettings, maker: MakerSettings) -> EngineSettings:
 def random_maker(rng: Rng) -> MakerSettings:
     """Limits near and far, and shares of the turnover from next to nothing to all of it."""
     return MakerSettings(
-        leg=str(rng.choice(["auto", "long", "short"], p=[0.7, 0.15, 0.15])),  # type: ignore[arg-type]  # one of them
+        leg=str(rng.choice(["auto", "long", "short"], p=[0.7, 0.15, 0.15])),
         offset_bps=float(rng.choice([0.0, 2.0, rng.uniform(0, 100)])),
         through_bps=float(rng.choice([0.0, 1.0, rng.uniform(0, 50)])),
         volume_share=float(rng.choice([0.01, 10 ** rng.uniform(-4, 0)])),

@@ -61,16 +61,16 @@ WRONG: dict[str, tuple[Callable[[View], Any], str]] = {
     "texts": (lambda _: ["enter"], "order 1 is 'enter'"),
     "an order that is none": (lambda _: [Enter(0), None], "order 2 is None"),
     "the class of an order": (lambda _: [Enter], "order 1 is <class 'engine.observation.view.Enter'>"),
-    "part of a pair": (lambda _: [Enter(0.7)], "order 1 names pair 0.7; a pair is a whole number"),  # type: ignore[arg-type]
-    "a whole number with a fraction": (lambda _: [Enter(1.0)], "names pair 1.0"),  # type: ignore[arg-type]
-    "a numpy number with a fraction": (lambda _: [Exit(np.float64(0.2))], "names slot"),  # type: ignore[arg-type]
-    "no number": (lambda _: [Enter(float("nan"))], "names pair nan"),  # type: ignore[arg-type]
+    "part of a pair": (lambda _: [Enter(0.7)], "order 1 names pair 0.7; a pair is a whole number"),  # type: ignore[arg-type]  # wrong on purpose
+    "a whole number with a fraction": (lambda _: [Enter(1.0)], "names pair 1.0"),  # type: ignore[arg-type]  # wrong on purpose
+    "a numpy number with a fraction": (lambda _: [Exit(np.float64(0.2))], "names slot"),  # type: ignore[arg-type]  # wrong on purpose
+    "no number": (lambda _: [Enter(float("nan"))], "names pair nan"),  # type: ignore[arg-type]  # wrong on purpose
     "true as a pair": (lambda _: [Enter(True)], "names pair True"),
-    "numpy's true as a slot": (lambda _: [Exit(np.True_)], "names slot"),  # type: ignore[arg-type]
-    "a name as a pair": (lambda _: [Enter("BTCUSDT")], "names pair 'BTCUSDT'"),  # type: ignore[arg-type]
-    "a name of many letters": (lambda _: [Enter("B" * 5000)], "names pair 'BBBBB"),  # type: ignore[arg-type]
-    "none as a slot": (lambda _: [Exit(None)], "names slot None"),  # type: ignore[arg-type]
-    "an array of one pair": (lambda _: [Enter(np.array([0]))], "names pair array([0])"),  # type: ignore[arg-type]
+    "numpy's true as a slot": (lambda _: [Exit(np.True_)], "names slot"),  # type: ignore[arg-type]  # wrong on purpose
+    "a name as a pair": (lambda _: [Enter("BTCUSDT")], "names pair 'BTCUSDT'"),  # type: ignore[arg-type]  # wrong on purpose
+    "a name of many letters": (lambda _: [Enter("B" * 5000)], "names pair 'BBBBB"),  # type: ignore[arg-type]  # wrong on purpose
+    "none as a slot": (lambda _: [Exit(None)], "names slot None"),  # type: ignore[arg-type]  # wrong on purpose
+    "an array of one pair": (lambda _: [Enter(np.array([0]))], "names pair array([0])"),  # type: ignore[arg-type]  # wrong on purpose
     "a number beyond all": (lambda _: [Enter(2**80)], "names pair 1208925819614629174706176"),
     "a number of too many digits": (lambda _: [Enter(10**6000)], "names pair something of type int"),
     "more than may be sent": (lambda _: [Exit(0)] * 300, "at most 256 orders an hour, not 300"),
@@ -81,15 +81,15 @@ WRONG: dict[str, tuple[Callable[[View], Any], str]] = {
         lambda view: [view.feature("fund_aprr")],
         "unknown feature 'fund_aprr'; did you mean 'fund_apr'?",
     ),
-    "a feature by number": (lambda view: [view.feature(3)], "unknown feature 3"),  # type: ignore[arg-type]
-    "a feature by list": (lambda view: [view.feature([])], "unknown feature []"),  # type: ignore[arg-type]
+    "a feature by number": (lambda view: [view.feature(3)], "unknown feature 3"),  # type: ignore[arg-type]  # wrong on purpose
+    "a feature by list": (lambda view: [view.feature([])], "unknown feature []"),  # type: ignore[arg-type]  # wrong on purpose
 }
 RIGHT: dict[str, Callable[[View], Any]] = {
     "a list": lambda _: [Enter(0)],
     "a tuple": lambda _: (Enter(0),),
     "a queue": lambda _: deque([Enter(0)]),
-    "a numpy number": lambda _: [Enter(np.int64(0))],  # type: ignore[arg-type]
-    "a small numpy number": lambda _: [Enter(np.uint8(0))],  # type: ignore[arg-type]
+    "a numpy number": lambda _: [Enter(np.int64(0))],  # type: ignore[arg-type]  # numpy's whole numbers are taken too
+    "a small numpy number": lambda _: [Enter(np.uint8(0))],  # type: ignore[arg-type]  # numpy's whole numbers are taken too
     "beside a slot that there is not": lambda _: [Enter(0), Exit(99), Exit(-1)],
     "beside pairs that there are not": lambda _: [Enter(0), Enter(10**6), Enter(-1), Enter(-(2**62))],
 }
@@ -119,5 +119,5 @@ class NeverStarts(Answers):
 
     Parameters: ClassVar[type[Settings]] = NoParameters
 
-    def __init__(self, parameters: Settings, context: Context) -> None:  # noqa: ARG002
+    def __init__(self, parameters: Settings, context: Context) -> None:  # noqa: ARG002  # draws nothing
         divide()

@@ -30,7 +30,7 @@ def market() -> MarketData:
 
 def settings(**changes: Any) -> EngineSettings:
     """Young coins are offered soon, every exchange of the random markets has fees."""
-    fees = {name: (FeeRow(since="2020-01-01", maker=0.0002, taker=0.0005),) for name in EXCHANGES}  # type: ignore[arg-type]
+    fees = {name: (FeeRow(since="2020-01-01", maker=0.0002, taker=0.0005),) for name in EXCHANGES}
     return EngineSettings(**({"min_history_hours": 8, "fees": fees} | changes))
 
 

@@ -49,7 +49,7 @@ def write_market(data: MarketData, folder: Path, **windows: tuple[int, int]) -> 
         windows={
             name: NamedWindow(start=time_of(int(data.hours[first])), end=time_of(int(data.hours[last])))
             for name, (first, last) in windows.items()
-        },  # type: ignore[arg-type]  # names are checked by the model
+        },
     )
     write_dataset(data, folder, info)
     return folder

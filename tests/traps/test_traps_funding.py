@@ -18,7 +18,7 @@ QUIET = LegSketch(fill=100)
 
 def paying(rates: Mapping[int, float], interval: float = NAN, **more: object) -> LegSketch:
     """A leg that settles: the short side of 50 coins at 100 earns 5,000 times the rate."""
-    return LegSketch(**{"fill": 100.0, "rates": rates, "interval": interval, **more})  # type: ignore[arg-type]
+    return LegSketch(**{"fill": 100.0, "rates": rates, "interval": interval, **more})  # type: ignore[arg-type]  # fields of a sketch
 
 
 @pytest.mark.trap(4)
@@ -87,7 +87,7 @@ def test_trap_04_a_late_settlement_books_the_difference_only() -> None:
 def test_trap_05_rate_and_interval_change_while_a_position_is_open() -> None:
     interval = [8.0] * 9 + [4.0] * 4 + [1.0] * 3
     rates = {0: 0.001, 8: 0.002, 12: -0.003, 13: 0.004, 15: 0.006}
-    played = play_pair(QUIET, paying(rates, interval=interval), 16)  # type: ignore[arg-type]
+    played = play_pair(QUIET, paying(rates, interval=interval), 16)  # type: ignore[arg-type]  # by row
     # Hourly by then, so that of row 14 is missing; to take the last rate for it would pay.
     expected = [(8, 10), (12, -15), (13, 20), (14, 0), (15, 30)]
     assert played.booked("funding") == [(row, "short", near(usd)) for row, usd in expected]
@@ -97,7 +97,7 @@ def test_trap_05_rate_and_interval_change_while_a_position_is_open() -> None:
 @pytest.mark.trap(5)
 def test_trap_05_an_interval_that_shrinks_makes_the_missing_settlement_due_sooner() -> None:
     interval = [8.0] * 4 + [2.0] * 4
-    played = play_pair(QUIET, paying({2: -0.001}, interval=interval), 8)  # type: ignore[arg-type]
+    played = play_pair(QUIET, paying({2: -0.001}, interval=interval), 8)  # type: ignore[arg-type]  # by row
     # Due at 2 + 2 = 4, 6; with the interval of the entry nothing would be due before row 10.
     assert [(row, usd) for row, _, usd in played.booked("funding")] == [(2, near(-5)), (4, near(-5)), (6, near(-5))]
     assert played.assumed() == [4, 6]
@@ -107,7 +107,7 @@ def test_trap_05_an_interval_that_shrinks_makes_the_missing_settlement_due_soone
 def test_trap_05_an_actual_settlement_takes_back_every_assumed_one_within_its_interval() -> None:
     """Hourly to row 2 and then every 8 h, which nobody says before row 10: seven were assumed, and are taken back."""
     interval = [1.0] * 10 + [8.0] * 3
-    payer = paying(dict.fromkeys((0, 1, 2, 10), -0.002), interval=interval)  # type: ignore[arg-type]
+    payer = paying(dict.fromkeys((0, 1, 2, 10), -0.002), interval=interval)  # type: ignore[arg-type]  # by row
     played = play_pair(QUIET, payer, 13, max_stale_hours=24)
     assert [usd for row, _, usd in played.booked("funding") if row < 10] == [near(-10)] * 9
     assert [usd for row, _, usd in played.booked("funding") if row == 10] == [*[near(10)] * 7, near(-10)]

@@ -38,14 +38,14 @@ class Hook(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.asked.append(self.path)  # type: ignore[attr-defined]
-        self.send_response(self.server.status, f"no {self.path}")  # type: ignore[attr-defined]
-        self.send_header("Location", f"http://127.0.0.1:{self.server.server_port}/elsewhere{PATH}")  # type: ignore[attr-defined]
+        self.server.asked.append(self.path)  # type: ignore[attr-defined]  # our own on a stock server
+        self.send_response(self.server.status, f"no {self.path}")  # type: ignore[attr-defined]  # our own on a stock server
+        self.send_header("Location", f"http://127.0.0.1:{self.server.server_port}/elsewhere{PATH}")  # type: ignore[attr-defined]  # our own on a stock server
         self.end_headers()
         self.wfile.write(f"no {self.path}".encode())
 
     def do_GET(self) -> None:
-        self.server.asked.append(f"GET {self.path}")  # type: ignore[attr-defined]
+        self.server.asked.append(f"GET {self.path}")  # type: ignore[attr-defined]  # our own on a stock server
         self.send_response(200)
         self.end_headers()
 
@@ -56,7 +56,7 @@ class Hook(BaseHTTPRequestHandler):
 @contextmanager
 def hook(status: int) -> Iterator[Any]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Hook) as server:
-        server.status, server.asked = status, []  # type: ignore[attr-defined]
+        server.status, server.asked = status, []  # type: ignore[attr-defined]  # our own on a stock server
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:

@@ -113,14 +113,14 @@ def with_column(column: str, value: float) -> object:
 def test_a_leg_that_cannot_be_used_is_left_out_with_one_line(
     build: Builder, whole: MarketData, edit: object, leg: str, reason: str, tmp_path: Path
 ) -> None:
-    built = build(edit)  # type: ignore[arg-type]
+    built = build(edit)  # type: ignore[arg-type]  # parameters are objects
     assert built.code == 0
     (line,) = built.told
     assert line.startswith(f"left out: {leg}: ")
     assert reason in line
     assert legs_of(built.market) == legs_of(whole) - {ETH}
     assert_same_but_for(built.market, whole, ETH)
-    strict = build(edit, "--strict")  # type: ignore[arg-type]
+    strict = build(edit, "--strict")  # type: ignore[arg-type]  # parameters are objects
     assert (strict.code, strict.out, strict.err.count("\n")) == (2, "", 1)
     assert not strict.folder.exists()
     assert {path.name for path in tmp_path.iterdir()} >= {built.folder.name}
@@ -204,8 +204,8 @@ def test_a_leg_of_which_too_much_is_wrong_is_left_out_whole(build: Builder) -> N
 
         return edit
 
-    assert ETH in legs_of(build(spoil(12)).market)  # type: ignore[arg-type]
-    built = build(spoil(13))  # type: ignore[arg-type]
+    assert ETH in legs_of(build(spoil(12)).market)  # type: ignore[arg-type]  # parameters are objects
+    built = build(spoil(13))  # type: ignore[arg-type]  # parameters are objects
     assert ETH not in legs_of(built.market)
     assert built.told[0].startswith("left out: ETHUSDT on bybit: close is not a positive price (13 of 240 rows")
 
@@ -297,13 +297,13 @@ def replaced(at: int, *, overlap: int = 0, prices_fit: bool = True) -> object:
 def test_contracts_that_follow_each_other_are_joined_by_their_multipliers(
     build: Builder, whole: MarketData, overlap: int
 ) -> None:
-    built = build(replaced(120, overlap=overlap))  # type: ignore[arg-type]
+    built = build(replaced(120, overlap=overlap))  # type: ignore[arg-type]  # parameters are objects
     assert built.told == ["joined: PEPEUSDT on bybit: 1000PEPE/USDT:USDT until 2024-05-05T23:00Z, then PEPE/USDT:USDT"]
     leg, other = built.market.leg("PEPEUSDT", "bybit"), whole.leg("PEPEUSDT", "bybit")
     for kind in ("price", "fill_price", "funding_rate", "volume_24h_usd"):
         np.testing.assert_allclose(getattr(built.market, kind)[leg], getattr(whole, kind)[other], rtol=1e-12)
     assert_same_but_for(built.market, whole, ("PEPEUSDT", "bybit"))
-    assert build(replaced(120, overlap=overlap), "--strict").code == 0  # type: ignore[arg-type]
+    assert build(replaced(120, overlap=overlap), "--strict").code == 0  # type: ignore[arg-type]  # parameters are objects
 
 
 @pytest.mark.parametrize(
@@ -317,13 +317,13 @@ def test_contracts_that_follow_each_other_are_joined_by_their_multipliers(
 def test_contracts_that_contradict_each_other_are_left_out(
     build: Builder, whole: MarketData, edit: object, reason: str
 ) -> None:
-    built = build(edit)  # type: ignore[arg-type]
+    built = build(edit)  # type: ignore[arg-type]  # parameters are objects
     assert built.code == 0
     (line,) = built.told
     assert line.startswith("left out: PEPEUSDT on bybit: bybit lists it as 1000PEPE/USDT:USDT")
     assert reason in line
     assert_same_but_for(built.market, whole, ("PEPEUSDT", "bybit"))
-    assert build(edit, "--strict").code == 2  # type: ignore[arg-type]
+    assert build(edit, "--strict").code == 2  # type: ignore[arg-type]  # parameters are objects
 
 
 def test_exchanges_have_one_name_whoever_wrote_the_table(build: Builder, whole: MarketData) -> None:
@@ -430,7 +430,7 @@ def test_a_column_of_times_that_holds_none_says_what_it_seems_to_hold(
     def edit(prices: Tables, funding: Tables) -> None:
         tables = prices if table == "prices" else funding
         for key, frame in tables.items():
-            tables[key] = frame.assign(**{column: change(frame[column])})  # type: ignore[operator]
+            tables[key] = frame.assign(**{column: change(frame[column])})  # type: ignore[operator]  # parameters are objects
 
     built = build(edit)
     assert (built.code, built.err.count("\n")) == (2, 1)

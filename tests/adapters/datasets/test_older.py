@@ -293,7 +293,7 @@ def test_coins_of_any_script_and_case_are_different_files(tmp_path: Path) -> Non
 )
 def test_times_that_cannot_be_true_are_refused_with_the_likely_unit(tmp_path: Path, edit: object, message: str) -> None:
     frame = prices_frame()
-    frame["timestamp"] = edit(frame["timestamp"])  # type: ignore[operator]
+    frame["timestamp"] = edit(frame["timestamp"])  # type: ignore[operator]  # parameters are objects
     path = write_older(tmp_path / "older", {"BTCUSDT": frame})
     with pytest.raises(DataError, match=message):
         load_dataset(path, cache=False)

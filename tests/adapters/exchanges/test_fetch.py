@@ -159,7 +159,7 @@ def test_gaps_are_told_against_the_interval_in_force(fetch: Fetch) -> None:
     leg.missing_hours = frozenset({hour, hour + 1})
     usual = leg.settles
     absent = hour // 4 * 4
-    leg.settles = lambda at: usual(at) and at != absent  # type: ignore[method-assign]
+    leg.settles = lambda at: usual(at) and at != absent  # type: ignore[method-assign]  # a leg with another schedule
     leg._settlements = None
     try:
         assert fetch("gate", "ETHUSDT,SOLUSDT") == 0

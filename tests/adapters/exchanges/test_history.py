@@ -138,8 +138,8 @@ def test_only_what_is_missing_is_asked_for(server: LoopbackServer) -> None:
 
     class Resumed(Watcher):
         def known(self, listing: object) -> LegHistory:
-            leg = whole[listing.exchange].legs[listing.symbol]  # type: ignore[attr-defined]
-            if listing.exchange in ("bybit", "hyperliquid"):  # type: ignore[attr-defined]
+            leg = whole[listing.exchange].legs[listing.symbol]  # type: ignore[attr-defined]  # an object to the protocol
+            if listing.exchange in ("bybit", "hyperliquid"):  # type: ignore[attr-defined]  # an object to the protocol
                 for rows in (leg.bars, leg.settlements):
                     for time in rows.times()[100:130]:
                         del rows.by_time[time]
@@ -171,7 +171,7 @@ def test_symbols_that_an_exchange_does_not_list_are_named(server: LoopbackServer
 def test_trap_06_a_late_stamp_is_of_its_hour_in_the_history_too(server: LoopbackServer) -> None:
     leg = server.world.legs["gate", "BTC"]
     usual = leg.stamp
-    leg.stamp = lambda hour: usual(hour) + 42_000  # type: ignore[method-assign]
+    leg.stamp = lambda hour: usual(hour) + 42_000  # type: ignore[method-assign]  # a leg with another clock
     leg._settlements = None
     try:
         found = fetched(server, span(server.world, 3), "gate", symbols=("BTCUSDT",))["gate"].legs["BTCUSDT"]

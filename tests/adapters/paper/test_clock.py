@@ -224,7 +224,7 @@ class FakeLog:
 @pytest.mark.parametrize(("at_once", "runs"), [(True, 1), (False, 4)])
 def test_the_service_goes_on_until_it_has_come_to_now(at_once: bool, runs: int) -> None:
     log = FakeLog()
-    Service(FakeTrading(4), log).run_hour(at_once=at_once)  # type: ignore[arg-type]
+    Service(FakeTrading(4), log).run_hour(at_once=at_once)  # type: ignore[arg-type]  # a double
     assert len(log.lines) == runs
 
 

@@ -120,7 +120,7 @@ ALTERED: dict[str, tuple[str, str]] = {
     "a leg that is gone": ("DELETE FROM legs WHERE leg = 0", "what its table legs holds"),
     "a table": ("DROP TABLE ledger", "no such table: ledger (SQLITE_ERROR)"),
     "a column": ("ALTER TABLE trades DROP COLUMN notional", "is damaged"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", ALTERED)
@@ -194,7 +194,7 @@ class _Anything(dict[str, int]):
     def __ne__(self, _: object) -> bool:
         return False
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
 
 # --- files ---

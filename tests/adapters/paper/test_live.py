@@ -176,7 +176,7 @@ def test_trap_24_without_usable_quotes_or_answer_it_says_no_decision(server: Loo
         hour = live.hour().hours[-1]
         assert (hour.status, hour.decision.no_decision) == ("degraded", "no exchange gave a usable quote")
         server.faults.rules.clear()
-        live.session._strategy.decide = _fails  # type: ignore[method-assign]
+        live.session._strategy.decide = _fails  # type: ignore[method-assign]  # a double
         hour = live.hour().hours[-1]
         assert (hour.status, hour.decision.orders) == ("degraded", ())
         assert hour.decision.no_decision == "strategy random failed: ZeroDivisionError: by nothing"

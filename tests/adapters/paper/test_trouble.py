@@ -47,7 +47,7 @@ def test_trap_27_an_exchange_that_hangs_at_the_first_start_is_given_up_and_not_w
 def test_patience_is_renewed_by_every_answer_but_not_beyond_the_whole_limit() -> None:
     async def through() -> None:
         loop, now = asyncio.get_running_loop(), 1000.0
-        loop.time = lambda: now  # type: ignore[method-assign]
+        loop.time = lambda: now  # type: ignore[method-assign]  # a clock of the test's
         patience = Patience(100, 5)
         async with patience.timeout:
             assert patience.timeout.when() == 1005

@@ -136,7 +136,7 @@ def test_truncated_episodes_are_bootstrapped_by_both_learners_alike() -> None:
                 seen.append(step())
                 return seen[-1][0], seen[-1][1].copy(), *seen[-1][2:]
 
-            training.environment.step_wait = spy  # type: ignore[method-assign]
+            training.environment.step_wait = spy  # type: ignore[method-assign]  # a spy
             training.learner.agent.learn(64)
             stored = training.learner.agent.rollout_buffer.rewards
             paid = np.array([row[1] for row in seen])
@@ -158,9 +158,9 @@ def test_rollouts_that_cannot_be_split_are_refused(change: dict[str, int], match
 def test_global_generators_are_left_alone_by_our_learner() -> None:
     np.random.seed(0)  # noqa: NPY002  # the point of the test
     torch.manual_seed(0)
-    before = (np.random.get_state()[1].copy(), torch.get_rng_state())  # noqa: NPY002
+    before = (np.random.get_state()[1].copy(), torch.get_rng_state())  # noqa: NPY002  # the global generator is what must not matter
     Training(course(), small(), seed=1).run(64)
-    assert np.array_equal(before[0], np.random.get_state()[1])  # noqa: NPY002
+    assert np.array_equal(before[0], np.random.get_state()[1])  # noqa: NPY002  # the global generator is what must not matter
     assert torch.equal(before[1], torch.get_rng_state())
 
 

@@ -62,7 +62,7 @@ def test_a_zip_of_other_arrays_is_no_checkpoint_of_a_training(tmp_path: Path) ->
             self.weights = arrays["weights"]
 
     with pytest.raises(UserError, match=r"is no checkpoint of this training \(KeyError: 'weights'"):
-        restore(Training(), path)  # type: ignore[arg-type]
+        restore(Training(), path)  # type: ignore[arg-type]  # a double
 
 
 def test_a_zip_with_a_damaged_member_is_told(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_a_look_that_is_not_whole_is_told(line: str, tmp_path: Path) -> None:
 
     (tmp_path / LOOKS).write_text(f"\n{line}\n")
     with pytest.raises(DataError, match=r"looks\.jsonl: "):
-        later_looks(tmp_path, SimpleNamespace(validate_to=datetime(2025, 1, 1, tzinfo=UTC)))  # type: ignore[arg-type]
+        later_looks(tmp_path, SimpleNamespace(validate_to=datetime(2025, 1, 1, tzinfo=UTC)))  # type: ignore[arg-type]  # a double
 
 
 @pytest.mark.parametrize("kind", JUNK)

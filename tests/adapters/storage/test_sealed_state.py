@@ -152,7 +152,7 @@ def test_arrays_that_claim_what_they_do_not_hold_are_refused(tmp_path: Path, con
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("x.npy", content)
     (tmp_path / "x.npz").write_bytes(archive.getvalue())
-    with pytest.raises(ValueError):  # noqa: PT011
+    with pytest.raises(ValueError):  # noqa: PT011  # as above
         read_arrays(tmp_path / "x.npz")
 
 

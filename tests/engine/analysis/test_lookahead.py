@@ -107,7 +107,7 @@ class NetworkPlayer:
 
 
 def rule(strategy: Any, parameters: Settings) -> Callable[[OpportunityBuilder, Scaler], Strategy]:
-    return lambda builder, scaler: strategy(parameters, Context(np.random.default_rng(1)))  # noqa: ARG005
+    return lambda builder, scaler: strategy(parameters, Context(np.random.default_rng(1)))  # noqa: ARG005  # the signature that subjects ask for
 
 
 HONEST: dict[str, Callable[[OpportunityBuilder, Scaler], Strategy]] = {
@@ -173,7 +173,7 @@ def test_obeying_the_rules_in_force_is_no_look_ahead(execution: str) -> None:
 class Peeker:
     """Enters what will be dearer an hour later."""
 
-    def __init__(self, builder: OpportunityBuilder, scaler: Scaler) -> None:  # noqa: ARG002
+    def __init__(self, builder: OpportunityBuilder, scaler: Scaler) -> None:  # noqa: ARG002  # the signature that subjects ask for
         self._tape = builder.tape
 
     def decide(self, view: View) -> Sequence[Order]:
@@ -269,7 +269,7 @@ def early_opportunities(market: MarketData) -> MarketData:
     return replace(market, recorded=replace(recorded, offsets=np.append(recorded.offsets[1:], recorded.offsets[-1])))
 
 
-def fitted_on_everything(builder: OpportunityBuilder, spec: ObservationSpec, first: int) -> Scaler:  # noqa: ARG001
+def fitted_on_everything(builder: OpportunityBuilder, spec: ObservationSpec, first: int) -> Scaler:  # noqa: ARG001  # the signature that subjects ask for
     return fit_scaler(builder, spec, 0, builder.tape.hours - 1)
 
 

@@ -164,9 +164,9 @@ def test_trap_18_the_seed_alone_decides_and_global_generators_are_left_alone() -
     first = run_of()
     np.random.seed(123)  # noqa: NPY002  # the global generator is what must not matter
     torch.manual_seed(456)
-    numpy_before, torch_before = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002
+    numpy_before, torch_before = np.random.get_state()[1].copy(), torch.get_rng_state()  # noqa: NPY002  # the global generator is what must not matter
     np.testing.assert_array_equal(run_of(), first)
-    np.testing.assert_array_equal(np.random.get_state()[1], numpy_before)  # noqa: NPY002
+    np.testing.assert_array_equal(np.random.get_state()[1], numpy_before)  # noqa: NPY002  # the global generator is what must not matter
     assert torch.equal(torch.get_rng_state(), torch_before)
     assert not np.array_equal(run_of(seed=4), first)
     assert not np.array_equal(run_of(seed=None), run_of(seed=None))
@@ -190,7 +190,7 @@ def test_rollouts_and_updates_keep_to_one_thread_and_give_the_others_back() -> N
         return {pool["num_threads"] for pool in _THREADS.info()}
 
     class Watched(FlatPPO):
-        def mask_logits(self, observations: Array, logits: Array) -> None:  # noqa: ARG002
+        def mask_logits(self, observations: Array, logits: Array) -> None:  # noqa: ARG002  # the interface's
             seen.append((len(logits), threads()))
 
     assert {pool["user_api"] for pool in _THREADS.info()} == {"blas", "openmp"}

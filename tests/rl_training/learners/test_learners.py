@@ -151,7 +151,7 @@ def test_a_name_that_is_not_known_is_refused_with_those_that_are() -> None:
     for asked in ("", "ppo", "flat "):
         with pytest.raises(ValueError, match="there are flat, sb3, toy"):
             known(asked)
-    assert maker_of("flat").__name__ == "FlatLearner"  # type: ignore[attr-defined]
+    assert maker_of("flat").__name__ == "FlatLearner"  # type: ignore[attr-defined]  # not of the protocol
 
 
 def test_the_names_are_read_without_torch() -> None:
@@ -174,7 +174,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_toy_climbs() -> None:
     training = made(TOY)
     best = []
-    training.run(64 * 12, checkpoint=lambda: best.append(training.learner.best), checkpoint_every=1)  # type: ignore[attr-defined]
+    training.run(64 * 12, checkpoint=lambda: best.append(training.learner.best), checkpoint_every=1)  # type: ignore[attr-defined]  # not of the protocol
     assert best == sorted(best)
     assert best[-1] > best[0]
 

@@ -26,7 +26,7 @@ def ranges(draw_from: st.DrawFn) -> Any:
     kind = draw_from(st.sampled_from(["linear", "log", "choices"]))
     if kind == "choices":
         return tuple(draw_from(st.lists(st.floats(1e-7, 1), min_size=1, max_size=5)))
-    return Range(low=low, high=high, scale=kind)  # type: ignore[arg-type]  # sampled from the two
+    return Range(low=low, high=high, scale=kind)
 
 
 @pytest.mark.trap(19)
@@ -41,7 +41,7 @@ def test_trap_19_hyperparameters_never_leave_their_ranges(dimension: Any, seed: 
             low, high = bounds(allowed)
             assert low <= point[name] <= high
             assert isinstance(allowed, Range) or point[name] in allowed
-        PPOSettings(**point)  # type: ignore[arg-type]  # every point is one that PPO takes
+        PPOSettings(**point)
         point = explore(point, settings, rng)
 
 

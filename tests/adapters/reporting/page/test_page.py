@@ -196,8 +196,8 @@ def test_an_extra_file_that_cannot_be_read_is_named(folder: Path) -> None:
 def test_a_reference_that_is_the_run_itself_is_left_out(folder: Path) -> None:
     run, extras = read_run(folder), read_extras(folder)
     assert [curve["name"] for curve in data_of(run_page(run, extras))["curves"]] == ["scripted", "hold", "hindsight"]
-    extras.references[0]["name"], extras.references[0]["metrics"] = "scripted", run.metrics  # type: ignore[index]
-    extras = Extras(extras.references, extras.curves.rename(columns={"hold": "scripted"}))  # type: ignore[union-attr]
+    extras.references[0]["name"], extras.references[0]["metrics"] = "scripted", run.metrics  # type: ignore[index]  # None only without a report
+    extras = Extras(extras.references, extras.curves.rename(columns={"hold": "scripted"}))  # type: ignore[union-attr]  # None only without a report
     assert [curve["name"] for curve in data_of(run_page(run, extras))["curves"]] == ["scripted", "hindsight"]
 
 

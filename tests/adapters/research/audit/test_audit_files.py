@@ -109,7 +109,7 @@ def test_the_cache_of_the_data_set_is_watched_as_well(
 def test_another_name_of_the_same_file_is_the_same_file(
     link: object, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    link(data / COIN, tmp_path / "elsewhere.parquet")  # type: ignore[operator]
+    link(data / COIN, tmp_path / "elsewhere.parquet")  # type: ignore[operator]  # parameters are objects
     reads(monkeypatch, tmp_path / "elsewhere.parquet")
     code, said = audit(capsys, "plugin_readers:ByPyarrow", data)
     assert code == 1

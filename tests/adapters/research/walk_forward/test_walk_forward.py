@@ -447,4 +447,4 @@ def test_the_help_shows_commands_that_parse() -> None:
 
 
 def test_every_length_of_the_tests_is_used() -> None:
-    assert 24 * (LENGTHS[1] + LENGTHS[3] + LENGTHS[5]) + 2 * LENGTHS[7] == FOLD_HOURS  # type: ignore[operator]  # ints
+    assert 24 * (LENGTHS[1] + LENGTHS[3] + LENGTHS[5]) + 2 * LENGTHS[7] == FOLD_HOURS
