@@ -37,7 +37,7 @@ class Hindsight:
         """What the plan must be run on: fixed size, no stop-loss, and the fills of a persistent plan."""
         self._enter: dict[int, list[int]] = defaultdict(list)
         self._leave: dict[int, list[int]] = defaultdict(list)
-        late, start = tape.settings.latency_hours, int(tape.market.hours[0])
+        late, start = tape.settings.hours_to_fill, int(tape.market.hours[0])
         for trade in self.plan.trades:
             self._enter[start + int(trade["opened"]) - late].append(int(trade["pair"]))
             if not trade["forced"]:
@@ -46,7 +46,10 @@ class Hindsight:
     def decide(self, view: View) -> Sequence[Order]:
         hour = hour_of(view.time)
         slots = {position.pair: position.slot for position in view.positions}
-        # With one slot an exit may be ordered in the hour in which a late entry is filled, before it is seen open.
-        only = 0 if view.max_positions == 1 else -1
-        leaving = [Exit(slots.get(pair, only)) for pair in self._leave.get(hour, ())]
+        if view.max_positions == 1:
+            # An exit may be ordered in the hour in which a late entry is filled, before it is seen open.
+            leaving = [Exit(0) for _ in self._leave.get(hour, ())]
+        else:
+            # An entry that was refused for margin leaves nothing to exit.
+            leaving = [Exit(slots[pair]) for pair in self._leave.get(hour, ()) if pair in slots]
         return [*leaving, *(Enter(pair) for pair in self._enter.get(hour, ()))]

@@ -1,7 +1,8 @@
-"""What one unit of a pair costs to open and brings when it is left, at any hour, by the kernel's own cost of a fill.
+"""What one unit of a pair costs takers to open and brings when it is left, at any hour, by the kernel's own cost of a
+fill, and the funding that it gets.
 
 Per unit of base quantity: USD paid for the long leg less USD got for the short one, fees, spread and slippage
-included. ``notional`` is the fixed N of every position.
+included. ``notional`` is N of the position.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import numpy as np
 from engine.accounting.codes import LONG, SHORT
 from engine.accounting.costs import fill_cost
 from engine.accounting.settling import is_charged
-from engine.accounting.tape import TapeArrays, is_offered
+from engine.accounting.tape import TapeArrays
 from engine.compiled import compiled
 from engine.market.data import Floats
 from engine.market.schedule import ACTUAL
@@ -82,23 +83,6 @@ def exit_value(tape: TapeArrays, pair: int, t: int, source: int, notional: float
     bought = short_fill * (1.0 + fill_cost(short_quote, rules, notional, extra))
     fees = sold * long_quote.fee_rate + bought * short_quote.fee_rate
     return float(sold - bought - fees)
-
-
-@compiled
-def units(tape: TapeArrays, pair: int, t: int, notional: float) -> float:
-    """Base quantity of a position of ``notional`` USD per leg that is opened at t."""
-    long_price, short_price = tape.quotes[tape.pairs[pair].long, t].price, tape.quotes[tape.pairs[pair].short, t].price
-    return float(notional / ((long_price + short_price) / 2.0))
-
-
-@compiled
-def may_enter(tape: TapeArrays, pair: int, t: int) -> bool:
-    """Whether the kernel would fill an entry at t, capital aside."""
-    if tape.rules[0].impact > 0:
-        long_volume = tape.quotes[tape.pairs[pair].long, t].volume
-        if np.isnan(long_volume) or np.isnan(tape.quotes[tape.pairs[pair].short, t].volume):
-            return False
-    return bool(is_offered(tape, pair, t) and tape.rules[0].position_size >= tape.rules[0].min_notional)
 
 
 @compiled
