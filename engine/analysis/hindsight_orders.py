@@ -17,7 +17,7 @@ from engine.accounting.margin import FILLABLE
 from engine.accounting.resting import fill_resting, look
 from engine.accounting.tape import LEAVES_BY_NOTICE, SILENT, TapeArrays
 from engine.analysis.hindsight_values import entry_cost, exit_value, fills, raw_fill, worse_hour
-from engine.compiled import compiled
+from engine.compiled import hourly, seldom
 
 NO_WAY, BY_ORDER, FORCED, OUTAGE = 0, 1, 2, 3
 NONE = -1.0
@@ -64,7 +64,7 @@ class Left(NamedTuple):
     source: int
 
 
-@compiled
+@seldom
 def alter(altered: TapeArrays, tape: TapeArrays, pair: int, t: int) -> None:
     """Give an order that falls due at t the bar and the fills of an hour later, at the prices of its own hours."""
     posted = t - 1
@@ -79,7 +79,7 @@ def alter(altered: TapeArrays, tape: TapeArrays, pair: int, t: int) -> None:
     altered.quotes[long_leg, t].fill, altered.quotes[short_leg, t].fill = fills(tape, pair, t, t + 1)
 
 
-@compiled
+@seldom
 def _restore(altered: TapeArrays, tape: TapeArrays, pair: int, t: int) -> None:
     for leg in (tape.pairs[pair].long, tape.pairs[pair].short):
         for row in (t - 1, t):
@@ -88,7 +88,7 @@ def _restore(altered: TapeArrays, tape: TapeArrays, pair: int, t: int) -> None:
             altered.bars[leg, row].low = tape.bars[leg, row].low
 
 
-@compiled
+@seldom
 def _played(tape: TapeArrays, books: Books, pair: int, o: int, last: int) -> Entered:
     """What the kernel makes of an entry that rests in the hour before o."""
     slot = books.slots[0, 0]
@@ -104,16 +104,9 @@ def _played(tape: TapeArrays, books: Books, pair: int, o: int, last: int) -> Ent
     return Entered(float(slot.quantity), float(slot.notional), float(cost), o)
 
 
-@compiled
-def entering(trial: Trial, pair: int, o: int) -> Entered:
-    """What an entry that is filled at o opens, capital aside."""
+@seldom
+def _entering_at_rest(trial: Trial, pair: int, o: int) -> Entered:
     tape, books, last = trial.tape, trial.books, trial.last
-    if tape.rules[0].resting == 0:
-        entry = sized(tape, books, 0, o, pair)
-        if o >= last or against_entry(tape, books, 0, o, entry) != FILLABLE:
-            return Entered(0.0, 0.0, 0.0, o)
-        source = worse_hour(tape, pair, o, last, True) if trial.persistent else o
-        return Entered(entry.quantity, entry.notional, entry_cost(tape, pair, o, source, entry.notional), source)
     now = _played(tape, books, pair, o, last)
     if not trial.persistent or now.quantity == 0.0 or o >= last:
         return now
@@ -125,7 +118,20 @@ def entering(trial: Trial, pair: int, o: int) -> Entered:
     return now
 
 
-@compiled
+@hourly
+def entering(trial: Trial, pair: int, o: int) -> Entered:
+    """What an entry that is filled at o opens, capital aside."""
+    tape, books, last = trial.tape, trial.books, trial.last
+    if tape.rules[0].resting > 0:
+        return _entering_at_rest(trial, pair, o)
+    entry = sized(tape, books, 0, o, pair)
+    if o >= last or against_entry(tape, books, 0, o, entry) != FILLABLE:
+        return Entered(0.0, 0.0, 0.0, o)
+    source = worse_hour(tape, pair, o, last, True) if trial.persistent else o
+    return Entered(entry.quantity, entry.notional, entry_cost(tape, pair, o, source, entry.notional), source)
+
+
+@hourly
 def way_out(trial: Trial, pair: int, t: int) -> int:
     """How a position in the pair can leave in step 3 or, as a taker, in step 6 of t."""
     tape = trial.tape
@@ -139,7 +145,13 @@ def way_out(trial: Trial, pair: int, t: int) -> int:
     return NO_WAY if tape.rules[0].latency > 0 and stale > 0 else BY_ORDER
 
 
-@compiled
+@seldom
+def _filled(tape: TapeArrays, pair: int, t: int, quantity: float) -> float:
+    """How much of an exit of that size that rested in the hour before t was filled."""
+    return float(look(tape, t - 1, tape.pairs[pair], -1.0, quantity, 0.0).quantity)
+
+
+@seldom
 def _rested(tape: TapeArrays, pair: int, t: int, quantity: float, notional: float) -> float:
     """USD per unit of an exit of that size that rested in the hour before t, if it was filled wholly."""
     seen = look(tape, t - 1, tape.pairs[pair], -1.0, quantity, notional)
@@ -149,43 +161,39 @@ def _rested(tape: TapeArrays, pair: int, t: int, quantity: float, notional: floa
     return float(sold - bought - (sold * seen.long.rate + bought * seen.short.rate))
 
 
-@compiled
+@seldom
 def _limit_between(tape: TapeArrays, pair: int, t: int, low: float, high: float) -> float:
     """The largest size from ``low`` to ``high`` of which an exit that rested in the hour before t was filled wholly."""
-    if _rested(tape, pair, t, high, 0.0) > -np.inf:
+    filled = _filled(tape, pair, t, high)
+    if filled == high:
         return high
-    if _rested(tape, pair, t, low, 0.0) == -np.inf:
+    if _filled(tape, pair, t, low) < low:
         return NONE
-    # Down to neighbouring numbers: what is asked later is asked of sizes and not of a formula for the limit.
+    if low < filled and _filled(tape, pair, t, filled) == filled:
+        # What a larger order got is filled of a smaller one, too, and but for lots that is the limit.
+        low, above = filled, np.nextafter(filled, high)
+        if _filled(tape, pair, t, above) < above:
+            return low
+    # By halves down to neighbouring numbers: the limit is where the kernel's answer changes, and no formula of it.
     while True:
         middle = low + (high - low) / 2.0
         if not low < middle < high:
             return low
-        if _rested(tape, pair, t, middle, 0.0) > -np.inf:
+        if _filled(tape, pair, t, middle) == middle:
             low = middle
         else:
             high = middle
 
 
-@compiled
-def leaving(trial: Trial, pair: int, t: int, way: int, by_order: bool, sizes: tuple[float, float]) -> Left:
-    """What positions of quantities from ``sizes[0]`` to ``sizes[1]`` bring at t.
-
-    ``way`` is ``way_out``; without ``by_order`` nothing that is ordered is allowed.
-    """
-    tape, notional, last = trial.tape, trial.notional, trial.last
-    forced = exit_value(tape, pair, t, t, notional, way == OUTAGE) if way >= FORCED else -np.inf
-    if not by_order:
-        return Left(NONE, -np.inf, -np.inf, NONE, -np.inf, -np.inf, forced, t)
-    is_taken, later_hour = way == BY_ORDER, trial.persistent and t < last
-    if tape.rules[0].resting == 0:
-        source = worse_hour(tape, pair, t, last, False) if trial.persistent else t
-        taken = exit_value(tape, pair, t, source, notional, False) if is_taken else -np.inf
-        return Left(NONE, -np.inf, taken, NONE, -np.inf, taken, forced, source)
+@seldom
+def _leaving_at_rest(
+    trial: Trial, pair: int, t: int, is_taken: bool, forced: float, sizes: tuple[float, float]
+) -> Left:
+    tape, notional = trial.tape, trial.notional
     taken = exit_value(tape, pair, t, t, notional, False) if is_taken else -np.inf
     limit = _limit_between(tape, pair, t, sizes[0], sizes[1])
     rested = _rested(tape, pair, t, limit, notional) if limit > 0.0 else -np.inf
-    if not later_hour:
+    if not trial.persistent or t >= trial.last:
         return Left(limit, rested, taken, limit, rested, taken, forced, t)
     later_taken = exit_value(tape, pair, t, t + 1, notional, False) if is_taken else -np.inf
     alter(trial.altered, tape, pair, t)
@@ -195,7 +203,24 @@ def leaving(trial: Trial, pair: int, t: int, way: int, by_order: bool, sizes: tu
     return Left(limit, rested, taken, later_limit, later_rested, later_taken, forced, t)
 
 
-@compiled
+@hourly
+def leaving(trial: Trial, pair: int, t: int, way: int, by_order: bool, sizes: tuple[float, float]) -> Left:
+    """What positions of quantities from ``sizes[0]`` to ``sizes[1]`` bring at t.
+
+    ``way`` is ``way_out``; without ``by_order`` nothing that is ordered is allowed.
+    """
+    tape, notional, last = trial.tape, trial.notional, trial.last
+    forced = exit_value(tape, pair, t, t, notional, way == OUTAGE) if way >= FORCED else -np.inf
+    if not by_order:
+        return Left(NONE, -np.inf, -np.inf, NONE, -np.inf, -np.inf, forced, t)
+    if tape.rules[0].resting > 0:
+        return _leaving_at_rest(trial, pair, t, way == BY_ORDER, forced, sizes)
+    source = worse_hour(tape, pair, t, last, False) if trial.persistent else t
+    taken = exit_value(tape, pair, t, source, notional, False) if way == BY_ORDER else -np.inf
+    return Left(NONE, -np.inf, taken, NONE, -np.inf, taken, forced, source)
+
+
+@hourly
 def is_the_same(left: Left, low: float, high: float) -> bool:
     """Whether positions of two sizes and all between leave for the same price per unit."""
     return bool(
@@ -203,7 +228,7 @@ def is_the_same(left: Left, low: float, high: float) -> bool:
     )
 
 
-@compiled
+@hourly
 def ordered(left: Left, quantity: float) -> tuple[float, bool]:
     """USD per unit that a position gets by an order, and whether it is that of an hour later."""
     now = left.rested if quantity <= left.limit else left.taken
@@ -211,7 +236,16 @@ def ordered(left: Left, quantity: float) -> tuple[float, bool]:
     return (later, True) if later < now else (now, False)
 
 
-@compiled
+@hourly
 def worth(left: Left, quantity: float) -> float:
     """USD per unit that a position leaves with at best."""
     return max(left.forced, ordered(left, quantity)[0])
+
+
+@hourly
+def most(left: Left, low: float, high: float) -> float:
+    """USD per unit that none of the positions of quantities from ``low`` to ``high`` leaves with more than."""
+    if is_the_same(left, low, high):
+        return worth(left, high)
+    now, later = max(left.rested, left.taken), max(left.later_rested, left.later_taken)
+    return float(max(left.forced, min(now, later)))

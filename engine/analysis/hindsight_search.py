@@ -22,12 +22,13 @@ from engine.analysis.hindsight_orders import (
     entering,
     is_the_same,
     leaving,
+    most,
     ordered,
     way_out,
     worth,
 )
 from engine.analysis.upper_envelope import add_line, highest
-from engine.compiled import compiled
+from engine.compiled import compiled, hourly, seldom
 from engine.market.data import Floats, Ints
 
 
@@ -50,13 +51,13 @@ class Task(NamedTuple):
     received: Floats  # by side, leg and row
 
 
-@compiled
+@hourly
 def _funding(task: Task, pair: int, t: int) -> float:
     k, legs = t - task.first, task.trial.tape.pairs[pair]
     return float(task.received[SHORT, legs.short, k] + task.received[LONG, legs.long, k])
 
 
-@compiled
+@hourly
 def _is_taken(task: Task, pair: int, t: int) -> bool:
     """Whether another slot uses the fills that an order of the pair that falls due at t may get."""
     k, legs = t - task.first, task.trial.tape.pairs[pair]
@@ -67,7 +68,7 @@ def _is_taken(task: Task, pair: int, t: int) -> bool:
     return bool(is_resting and (task.taken[legs.long, k - 1] or task.taken[legs.short, k - 1]))
 
 
-@compiled
+@hourly
 def _is_lost(task: Task, pair: int, t: int, way: int) -> bool:
     """Whether a position would be forced out at t by fills that another slot has altered."""
     # Nothing is altered in the last row; and what takes in one hour is let be: its plans stand in many a table.
@@ -76,7 +77,7 @@ def _is_lost(task: Task, pair: int, t: int, way: int) -> bool:
     return _is_taken(task, pair, t)
 
 
-@compiled
+@hourly
 def _enter(task: Task, pair: int, o: int) -> Entered:
     """What an entry that is filled at o opens; nothing where the other slots or the window forbid it."""
     if not task.first + task.latency <= o <= task.last or task.blocked[pair, o - task.first]:
@@ -86,18 +87,18 @@ def _enter(task: Task, pair: int, o: int) -> Entered:
     return entering(task.trial, pair, o)
 
 
-@compiled
+@hourly
 def _intercept(task: Task, pair: int, o: int, entered: Entered, before: float) -> float:
     """Of the line of an entry at o, as a function of what a unit leaves with; ``before``: earned so far."""
     return float(before - entered.quantity * (entered.cost + _funding(task, pair, o)))
 
 
-@compiled
+@hourly
 def _leave(task: Task, pair: int, t: int, way: int, sizes: tuple[float, float]) -> Left:
     return leaving(task.trial, pair, t, way, not _is_taken(task, pair, t), sizes)
 
 
-@compiled
+@seldom
 def settled(task: Task, pair: int, opened: int, closed: int) -> tuple[Entered, Left, float, bool]:
     """A trade by its rows: how it was entered, what it could leave with, its gain in USD, whether it was forced.
 
@@ -114,12 +115,12 @@ def settled(task: Task, pair: int, opened: int, closed: int) -> tuple[Entered, L
     return entered, left, gain, bool(left.forced >= ordered(left, entered.quantity)[0])
 
 
-@compiled
+@hourly
 def _earned(best: Floats, k: int) -> float:
     return float(best[k]) if k >= 0 else 0.0
 
 
-@compiled
+@hourly
 def _note(best: Floats, came: Ints, k: int, value: float, pair: int, opened: int) -> None:
     """Note a way to be free at row k if it is the best so far."""
     if value > best[k]:
@@ -135,7 +136,7 @@ def _wider(rows: Any) -> Any:
     return wide
 
 
-@compiled
+@seldom
 def _best_of_all(slopes: Floats, intercepts: Floats, count: int, left: Left, funding: float) -> int:
     """Index of the entry that is best where what a unit leaves with depends on the size."""
     best, found = -np.inf, 0
@@ -169,17 +170,18 @@ def search(task: Task) -> tuple[Floats, Ints]:
             if counts[pair] > 0 and (keeps_all or way != NO_WAY):
                 low, high = slopes[pair, 0], slopes[pair, counts[pair] - 1]
                 left, funding = _leave(task, pair, t, way, (low, high)), _funding(task, pair, t)
-                if is_the_same(left, low, high):
-                    x = worth(left, high) + funding
-                    if x > -np.inf:
-                        j = highest(slopes[pair], intercepts[pair], counts[pair], x)
-                        value = slopes[pair, j] * x + intercepts[pair, j]
+                # If even the best price for all of them were not better than what is known, nothing is.
+                x = most(left, low, high) + funding
+                if x > -np.inf:
+                    j = highest(slopes[pair], intercepts[pair], counts[pair], x)
+                    value = slopes[pair, j] * x + intercepts[pair, j]
+                    if value > best[k] and is_the_same(left, low, high):
                         _note(best, came, k, value, pair, names[pair, j])
-                else:
-                    j = _best_of_all(every_slope[pair], every_intercept[pair], every_count[pair], left, funding)
-                    slope = every_slope[pair, j]
-                    value = slope * (worth(left, slope) + funding) + every_intercept[pair, j]
-                    _note(best, came, k, value, pair, every_name[pair, j])
+                    elif value > best[k]:
+                        j = _best_of_all(every_slope[pair], every_intercept[pair], every_count[pair], left, funding)
+                        slope = every_slope[pair, j]
+                        value = slope * (worth(left, slope) + funding) + every_intercept[pair, j]
+                        _note(best, came, k, value, pair, every_name[pair, j])
             if way >= FORCED:
                 # Too young to leave by an order; what rested may be forced out in the hour in which it is booked.
                 for o in range(max(since[pair], t - task.shortest + 1), t + 1):

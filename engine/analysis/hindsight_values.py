@@ -13,26 +13,26 @@ from engine.accounting.codes import LONG, SHORT
 from engine.accounting.costs import fill_cost
 from engine.accounting.settling import is_charged
 from engine.accounting.tape import TapeArrays
-from engine.compiled import compiled
+from engine.compiled import compiled, hourly
 from engine.market.data import Floats
 from engine.market.schedule import ACTUAL
 
 
-@compiled
+@hourly
 def raw_fill(tape: TapeArrays, leg: int, t: int) -> float:
     """The first trade after t, or the last known price where it is unknown."""
     quote = tape.quotes[leg, t]
     return float(quote.price if np.isnan(quote.fill) else quote.fill)
 
 
-@compiled
+@hourly
 def spread_of_fills(tape: TapeArrays, pair: int, t: int) -> float:
     """(short - long) / mid of the raw fills at t: high is good to enter and bad to leave."""
     long_fill, short_fill = raw_fill(tape, tape.pairs[pair].long, t), raw_fill(tape, tape.pairs[pair].short, t)
     return float((short_fill - long_fill) / ((long_fill + short_fill) / 2.0))
 
 
-@compiled
+@hourly
 def worse_hour(tape: TapeArrays, pair: int, t: int, last: int, entering: bool) -> int:
     """Of t and t+1 the hour whose fills have the worse spread for an entry (or exit); t where t+1 is after ``last``."""
     if t >= last:
@@ -42,7 +42,7 @@ def worse_hour(tape: TapeArrays, pair: int, t: int, last: int, entering: bool) -
     return t + 1 if is_worse else t
 
 
-@compiled
+@hourly
 def fills(tape: TapeArrays, pair: int, t: int, source: int) -> tuple[float, float]:
     """Raw fills (long, short) with the spread of hour ``source``, at the level of prices of hour t."""
     long_leg, short_leg = tape.pairs[pair].long, tape.pairs[pair].short
@@ -54,7 +54,7 @@ def fills(tape: TapeArrays, pair: int, t: int, source: int) -> tuple[float, floa
     return long_fill * level, short_fill * level
 
 
-@compiled
+@hourly
 def entry_cost(tape: TapeArrays, pair: int, t: int, source: int, notional: float) -> float:
     """USD per unit to open the pair at t."""
     long_leg, short_leg = tape.pairs[pair].long, tape.pairs[pair].short
@@ -66,7 +66,7 @@ def entry_cost(tape: TapeArrays, pair: int, t: int, source: int, notional: float
     return float(bought - sold + fees)
 
 
-@compiled
+@hourly
 def exit_value(tape: TapeArrays, pair: int, t: int, source: int, notional: float, outage: bool) -> float:
     """USD per unit from leaving the pair at t; in an outage a silent leg is filled at its last known price."""
     long_leg, short_leg = tape.pairs[pair].long, tape.pairs[pair].short
