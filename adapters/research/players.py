@@ -85,7 +85,11 @@ def _foreknowing(strategy: Any, world: AnyWorld) -> Ready:
     rules = {key: getattr(strategy.tape.settings, key) for key in ("position_size_usd", "max_position_loss_pct")}
     own = World(strategy.tape, world.settings.model_copy(update=rules), world.tables)
     plan = strategy.plan
-    return Ready(strategy, own, {"knows_future": True, "persistent": plan.persistent, "bound_usd": plan.bound_usd})
+    marks = {"knows_future": True, "persistent": plan.persistent, "bound_usd": plan.bound_usd}
+    # With several slots it is never exact, and that is known.
+    if own.settings.max_positions == 1 and not plan.is_exact:
+        marks["is_exact"] = False
+    return Ready(strategy, own, marks)
 
 
 def policy_player(

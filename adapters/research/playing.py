@@ -102,9 +102,14 @@ def signs_of(at_once: Played, late: Played | None) -> list[str]:
 
 def caution(played: Played) -> str:
     """One line for people about a run of what knows the future."""
-    slots, bound = played.world.settings.max_positions, played.marks["bound_usd"]
-    fills = "every fill at the worse spread of two hours" if played.marks["persistent"] else "every next trade known"
-    most = "the exact optimum" if slots == 1 else f"feasible; no plan for {slots} slots exceeds {bound:+,.0f} USD"
+    settings, bound = played.world.settings, played.marks["bound_usd"]
+    fills = "every next trade known" if settings.execution == "taker" else "which orders are filled known"
+    if played.marks["persistent"]:
+        fills = "every fill at the worse spread of two hours"
+    most = "the exact optimum"
+    if settings.max_positions > 1 or not played.marks.get("is_exact", True):
+        slots = f"{settings.max_positions} slot{'s' if settings.max_positions > 1 else ''}"
+        most = f"feasible; upper bound: no plan for {slots} exceeds {bound:+,.0f} USD"
     return (
         f"{played.player.name} knew the future ({fills}; fixed size, no stop-loss): a measure, not a strategy; {most}"
     )

@@ -50,8 +50,7 @@ def play_references(
 ) -> list[Benchmark]:
     """Play the references of those names over the window, under the world's costs and limits.
 
-    The optima are left out where hindsight cannot be right: margin by exchange, legs that fail, orders that rest, lots,
-    order books that are walked.
+    The optima are left out where hindsight cannot be right: margin by exchange, legs that fail, order books.
     """
     playable = [name for name in names if REFERENCES[name][0] != "hindsight" or is_searchable(world.tape)]
     return [_played(name, world, window, play) for name in playable]

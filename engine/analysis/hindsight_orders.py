@@ -107,11 +107,11 @@ def _played(tape: TapeArrays, books: Books, pair: int, o: int, last: int) -> Ent
 @seldom
 def _entering_at_rest(trial: Trial, pair: int, o: int) -> Entered:
     tape, books, last = trial.tape, trial.books, trial.last
-    now = _played(tape, books, pair, o, last)
+    now: Entered = _played(tape, books, pair, o, last)
     if not trial.persistent or now.quantity == 0.0 or o >= last:
         return now
     alter(trial.altered, tape, pair, o)
-    later = _played(trial.altered, books, pair, o, last)
+    later: Entered = _played(trial.altered, books, pair, o, last)
     _restore(trial.altered, tape, pair, o)
     if later.quantity == 0.0 or later.cost > now.cost:
         return Entered(later.quantity, later.notional, later.cost, o + 1)
@@ -123,7 +123,8 @@ def entering(trial: Trial, pair: int, o: int) -> Entered:
     """What an entry that is filled at o opens, capital aside."""
     tape, books, last = trial.tape, trial.books, trial.last
     if tape.rules[0].resting > 0:
-        return _entering_at_rest(trial, pair, o)
+        rested: Entered = _entering_at_rest(trial, pair, o)
+        return rested
     entry = sized(tape, books, 0, o, pair)
     if o >= last or against_entry(tape, books, 0, o, entry) != FILLABLE:
         return Entered(0.0, 0.0, 0.0, o)
@@ -214,7 +215,8 @@ def leaving(trial: Trial, pair: int, t: int, way: int, by_order: bool, sizes: tu
     if not by_order:
         return Left(NONE, -np.inf, -np.inf, NONE, -np.inf, -np.inf, forced, t)
     if tape.rules[0].resting > 0:
-        return _leaving_at_rest(trial, pair, t, way == BY_ORDER, forced, sizes)
+        at_rest: Left = _leaving_at_rest(trial, pair, t, way == BY_ORDER, forced, sizes)
+        return at_rest
     source = worse_hour(tape, pair, t, last, False) if trial.persistent else t
     taken = exit_value(tape, pair, t, source, notional, False) if way == BY_ORDER else -np.inf
     return Left(NONE, -np.inf, taken, NONE, -np.inf, taken, forced, source)
@@ -223,9 +225,7 @@ def leaving(trial: Trial, pair: int, t: int, way: int, by_order: bool, sizes: tu
 @hourly
 def is_the_same(left: Left, low: float, high: float) -> bool:
     """Whether positions of two sizes and all between leave for the same price per unit."""
-    return bool(
-        (low <= left.limit) == (high <= left.limit) and (low <= left.later_limit) == (high <= left.later_limit)
-    )
+    return bool((low <= left.limit) == (high <= left.limit) and (low <= left.later_limit) == (high <= left.later_limit))
 
 
 @hourly
@@ -239,13 +239,13 @@ def ordered(left: Left, quantity: float) -> tuple[float, bool]:
 @hourly
 def worth(left: Left, quantity: float) -> float:
     """USD per unit that a position leaves with at best."""
-    return max(left.forced, ordered(left, quantity)[0])
+    return float(max(left.forced, ordered(left, quantity)[0]))
 
 
 @hourly
 def most(left: Left, low: float, high: float) -> float:
     """USD per unit that none of the positions of quantities from ``low`` to ``high`` leaves with more than."""
     if is_the_same(left, low, high):
-        return worth(left, high)
+        return float(worth(left, high))
     now, later = max(left.rested, left.taken), max(left.later_rested, left.later_taken)
     return float(max(left.forced, min(now, later)))

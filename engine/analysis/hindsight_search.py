@@ -74,7 +74,7 @@ def _is_lost(task: Task, pair: int, t: int, way: int) -> bool:
     # Nothing is altered in the last row; and what takes in one hour is let be: its plans stand in many a table.
     if way < FORCED or t == task.last or task.trial.tape.rules[0].resting == 0:
         return False
-    return _is_taken(task, pair, t)
+    return bool(_is_taken(task, pair, t))
 
 
 @hourly
@@ -84,7 +84,8 @@ def _enter(task: Task, pair: int, o: int) -> Entered:
         return Entered(0.0, 0.0, 0.0, o)
     if _is_taken(task, pair, o):
         return Entered(0.0, 0.0, 0.0, o)
-    return entering(task.trial, pair, o)
+    entered: Entered = entering(task.trial, pair, o)
+    return entered
 
 
 @hourly
@@ -95,7 +96,8 @@ def _intercept(task: Task, pair: int, o: int, entered: Entered, before: float) -
 
 @hourly
 def _leave(task: Task, pair: int, t: int, way: int, sizes: tuple[float, float]) -> Left:
-    return leaving(task.trial, pair, t, way, not _is_taken(task, pair, t), sizes)
+    left: Left = leaving(task.trial, pair, t, way, not _is_taken(task, pair, t), sizes)
+    return left
 
 
 @seldom
@@ -207,9 +209,7 @@ def search(task: Task) -> tuple[Floats, Ints]:
                 if entered.quantity > 0.0:
                     slope = entered.quantity
                     line = _intercept(task, pair, o, entered, _earned(best, o - task.rest - first))
-                    counts[pair] = add_line(
-                        slopes[pair], intercepts[pair], names[pair], counts[pair], slope, line, o
-                    )
+                    counts[pair] = add_line(slopes[pair], intercepts[pair], names[pair], counts[pair], slope, line, o)
                     if keeps_all:
                         n = every_count[pair]
                         every_slope[pair, n], every_intercept[pair, n], every_name[pair, n] = slope, line, o

@@ -66,6 +66,7 @@ def run_page(run: SavedRun, extras: Extras) -> str:
         title=f"{run.name} on {dataset_of(run).get('name', run.folder.name)}",
         dataset_name=dataset_of(run).get("name", run.folder.name),
         max_positions=run.manifest["settings"].get("max_positions", numbers.DASH),
+        orders_rest=run.manifest["settings"].get("execution") == "maker_then_hedge",
         data=embedded(chart_data(run, extras, pairs, coins)),
         run=run,
         window=window_of(run),

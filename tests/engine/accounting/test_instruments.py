@@ -21,9 +21,8 @@ from small_market import START, LegSketch, plain_settings, small_market
 from engine.accounting.books import Kind, Reason
 from engine.accounting.instruments import in_lots
 from engine.accounting.tape import prepare
-from engine.analysis.hindsight import fixed_size, is_searchable
 from engine.backtest import run_backtest
-from engine.errors import DataError, UserError
+from engine.errors import DataError
 from engine.market.counterfactual import rows_of
 from engine.market.data import MarketData, select
 from engine.market.instruments import Instruments
@@ -252,15 +251,6 @@ def test_rows_that_cannot_be_are_refused() -> None:
         instruments([(0, {"lot": 1.0}), (0, {"lot": 2.0})])
     with pytest.raises(DataError, match="legs that the market does not have"):
         replace(small_market({ALPHA: LegSketch()}, 2), instruments=instruments([], [(0, {"lot": 1.0})]))
-
-
-def test_hindsight_says_that_it_does_not_know_lots() -> None:
-    market = play({"lot": 7.0}, {}).market
-    tape = prepare(market, plain_settings())
-    assert not is_searchable(tape)
-    with pytest.raises(UserError, match="instruments=ignore"):
-        fixed_size(tape)
-    assert is_searchable(fixed_size(prepare(market, plain_settings(instruments="ignore"))))
 
 
 # --- random markets ---

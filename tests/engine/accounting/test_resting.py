@@ -20,9 +20,8 @@ from engine.accounting.books import Kind, NoteKind, Reason
 from engine.accounting.records import Records
 from engine.accounting.resting import look
 from engine.accounting.tape import prepare
-from engine.analysis.hindsight import fixed_size
 from engine.backtest import run_backtest
-from engine.errors import SettingsError, UserError
+from engine.errors import SettingsError
 from engine.market.counterfactual import with_other_future
 from engine.observation.opportunities import OpportunityBuilder
 from engine.settings import EngineSettings, MakerSettings, parse_settings
@@ -185,12 +184,6 @@ def test_without_high_and_low_it_is_refused_and_nothing_is_guessed() -> None:
     market = small_market({ALPHA: LegSketch(fill=100.0), BETA: LegSketch(fill=100.0)}, 3)
     with pytest.raises(SettingsError, match="high and low of the bars are not known"):
         prepare(market, plain_settings(execution="maker_then_hedge"))
-
-
-def test_hindsight_says_that_it_does_not_know_orders_that_rest() -> None:
-    market = small_market({ALPHA: leg(), BETA: leg()}, HOURS)
-    with pytest.raises(UserError, match="execution=taker"):
-        fixed_size(prepare(market, plain_settings(execution="maker_then_hedge")))
 
 
 # --- random markets ---

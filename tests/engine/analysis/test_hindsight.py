@@ -2,99 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
-from market_strategies import EXCHANGES, random_market
 from reference_hindsight import best_chain
 from small_market import LegSketch, plain_settings, small_market
+from support_hindsight import best_by_engine, played, tape_of
 
-from engine.accounting.books import Books, Status
-from engine.accounting.loop import HourlyLoop, order_records
 from engine.accounting.tape import Tape, prepare
-from engine.analysis.hindsight import Plan, best_plan
+from engine.analysis.hindsight import best_plan
 from engine.analysis.upper_envelope import add_line, highest
-from engine.backtest import run_backtest
 from engine.errors import UserError
-from engine.observation.opportunities import OpportunityBuilder
-from engine.settings import EngineSettings, FeeRow
 from strategies.hindsight import Hindsight, HindsightParameters
-from strategies.plugin import Context, Future
-
-ENTER, EXIT = 1, 2
-CAPITAL = 10_000.0
-
-
-def settings_of(**changes: Any) -> EngineSettings:
-    rows = {"since": "2024-01-01", "maker": 1e-4, "taker": 3e-4}
-    values = {
-        "initial_capital_usd": CAPITAL,
-        "max_positions": 1,
-        "min_history_hours": 3,
-        "max_stale_hours": 1,
-        "slippage_bps": 1.0,
-        "position_size_usd": 3_000.0,
-        "max_position_loss_pct": None,
-        "fees": {name: (FeeRow.model_validate(rows),) for name in EXCHANGES},
-    }
-    return EngineSettings(**(values | changes))
-
-
-def tape_of(seed: int, coins: int = 1, exchanges: int = 3, **changes: Any) -> Tape:
-    market = random_market(np.random.default_rng(seed), coins=coins, exchanges=exchanges, hours=60)
-    return prepare(market, settings_of(**changes))
-
-
-def played(tape: Tape, first: int, last: int, **parameters: Any) -> tuple[Plan, float, Any]:
-    """The plan, what the engine makes of its orders in USD, and the records."""
-    context = Context(np.random.default_rng(0), future=Future(tape, first, last))
-    strategy = Hindsight(HindsightParameters(**parameters), context)
-    records = run_backtest(OpportunityBuilder(strategy.tape), strategy, first, last)
-    return strategy.plan, float(records.hours["equity"][-1]) - CAPITAL, records
-
-
-# --- brute force: all orders, by the engine ---
-
-
-def best_by_engine(tape: Tape, first: int, last: int) -> float:
-    """Highest final equity over every sequence of orders of one slot, less the capital."""
-    loop = HourlyLoop(tape, recording_hours=0)
-    loop.start(first, last)
-    return _best_from(loop, len(tape.pairs)) - CAPITAL
-
-
-def _best_from(loop: HourlyLoop, pairs: int) -> float:
-    if loop.finished[0]:
-        return float(loop.books.portfolios["equity"][0])
-    state, row = [array.copy() for array in loop.books], int(loop.rows[0])
-    best = -np.inf
-    choices = _late_choices if loop.tape.settings.latency_hours else _choices
-    for orders in choices(loop.books, pairs):
-        loop.advance(order_records(orders))
-        refused = loop.books.portfolios["refused"][0] > state[0]["refused"][0]
-        if not refused:
-            best = max(best, _best_from(loop, pairs))
-        _restore(loop, state, row)
-    return best
-
-
-def _choices(books: Books, pairs: int) -> list[list[tuple[int, int]]]:
-    entries = [[(ENTER, pair)] for pair in range(pairs)]
-    if books.slots["status"][0, 0] == int(Status.FREE):
-        return [[], *entries]
-    return [[], [(EXIT, 0)], *([(EXIT, 0), *entry] for entry in entries)]
-
-
-def _late_choices(_: Books, pairs: int) -> list[list[tuple[int, int]]]:
-    """With latency a slot is left or entered in the hour in which what was ordered earlier is filled."""
-    return [[], [(EXIT, 0)], *([(ENTER, pair)] for pair in range(pairs))]
-
-
-def _restore(loop: HourlyLoop, state: list[Any], row: int) -> None:
-    for array, kept in zip(loop.books, state, strict=True):
-        array[...] = kept
-    loop.rows[0] = row
+from strategies.plugin import Context
 
 
 @pytest.mark.parametrize("seed", range(12))
