@@ -7,7 +7,7 @@ in ``worth(e)``, so the best o is found on the upper envelope of the lines so fa
 
 Two answers are bounds from above and not exact. Further slots get the best plan that what the slots before them hold
 leaves over: feasible, with ``slots * (best of one slot)`` as the bound. Where positions differ in size (lots, parts
-that were filled and the rest given up) and there is an impact, exits pay that of the smallest size there can be.
+of orders that rest) and there is an impact, exits pay that of the smallest size there can be.
 
 Capital is not part of the search: with one slot equity at an entry is never below the start, except for funding that
 is booked late; an order that is refused for margin is recorded like any other.
@@ -85,8 +85,8 @@ def fixed_size(tape: Tape, notional_usd: float | None = None) -> Tape:
 
 def has_one_impact(tape: Tape) -> bool:
     """Whether every exit of a ``fixed_size`` tape pays the impact of the same notional, or none."""
-    gives_up = tape.settings.execution == "maker_then_hedge" and tape.settings.maker.fallback == "cancel"
-    return tape.settings.impact_coefficient == 0 or not (gives_up or len(tape.arrays.instruments))
+    differ = tape.settings.execution == "maker_then_hedge" or len(tape.arrays.instruments) > 0
+    return tape.settings.impact_coefficient == 0 or not differ
 
 
 def _least_notional(tape: Tape) -> float:
@@ -94,7 +94,8 @@ def _least_notional(tape: Tape) -> float:
     notional, least = float(tape.settings.position_size_usd or np.nan), tape.settings.min_notional_usd
     if has_one_impact(tape):
         return notional
-    if tape.settings.execution == "maker_then_hedge" and tape.settings.maker.fallback == "cancel":
+    if tape.settings.execution == "maker_then_hedge":
+        # Even where what is left of an entry is taken: a stale leg, a notice or a minimum may forbid it.
         return min(notional, least)
     # Down to whole lots, at least one: never by half or more.
     return max(notional / 2.0, min(notional, least))

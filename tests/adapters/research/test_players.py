@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from support_environment import FIRST, LAST, builder, random_policy
+from support_hindsight import ruled_tape_of
 
 from adapters.research.players import make_player, policy_player, voting_player
-from adapters.research.playing import play
+from adapters.research.playing import caution, play
 from engine.errors import UserError
 from engine.windows import Window
+from engine.worlds import World
 
 WINDOW = Window(FIRST, LAST)
 
@@ -43,6 +47,21 @@ def test_what_knows_the_future_plays_only_where_it_may_and_in_a_world_of_its_own
     assert (world.settings.max_position_loss_pct, played.world.settings.max_position_loss_pct) == (-5.0, None)
     honest = play(make_player("hold", {}), world, WINDOW)
     assert (honest.world, dict(honest.marks), honest.player.knows_future) == (world, {}, False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "which orders are filled known; fixed size, no stop-loss): a measure, not a strategy; the exact optimum"),
+        ({"execution": "taker", "max_positions": 2}, "feasible; upper bound: no plan for 2 slots exceeds +"),
+        ({"impact_coefficient": 0.01}, "feasible; upper bound: no plan for 1 slot exceeds +"),
+    ],
+)
+def test_what_knows_the_future_is_said_to_be_exact_or_an_upper_bound(changes: dict[str, Any], words: str) -> None:
+    tape = ruled_tape_of(3, 2, 3, **changes)
+    played = play(make_player("hindsight", {}, may_know_future=True), World(tape, tape.settings), Window(5, 59))
+    assert words in caution(played)
+    assert ("is_exact" in played.marks) == ("impact_coefficient" in changes)
 
 
 def test_a_vote_of_one_mind_decides_as_it_alone() -> None:

@@ -116,15 +116,10 @@ def test_what_is_never_filled_is_the_plan_of_takers_an_hour_late_bit_for_bit(see
 # --- what is stated as a bound ---
 
 
-def is_bounded(tape: Tape, first: int, last: int, *, persistent: bool = False) -> float:
-    """Check a plan against its bound; returns by how much the bound is larger, USD."""
-    plan, gain, _ = played(tape, first, last, persistent=persistent)
-    assert gain <= plan.bound_usd + 1e-7
-    assert plan.gain_usd <= plan.bound_usd + 1e-7
-    return plan.bound_usd - gain
-
-
-@pytest.mark.parametrize("changes", [{"maker": MakerSettings(fallback="cancel", volume_share=0.05)}, {"lots": True}])
+@pytest.mark.parametrize(
+    "changes",
+    [{"maker": MakerSettings(fallback="cancel", volume_share=0.05)}, {}, {"lots": True, "execution": "taker"}],
+)
 @pytest.mark.parametrize("seed", range(6))
 def test_with_an_impact_of_several_sizes_it_is_a_bound_and_no_sequence_of_orders_exceeds_it(
     seed: int, changes: dict[str, Any]
@@ -261,5 +256,7 @@ def test_sizes_are_whole_lots_and_what_exchanges_refuse_is_not_planned() -> None
 def test_settings_decide_whether_it_is_exact() -> None:
     assert settings_of().impact_coefficient == 0
     assert has_one_impact(ruled_tape_of(0, lots=True))
-    assert has_one_impact(ruled_tape_of(0, impact_coefficient=0.1, maker=MakerSettings()))
-    assert not has_one_impact(ruled_tape_of(0, impact_coefficient=0.1, maker=MakerSettings(fallback="cancel")))
+    dear: dict[str, Any] = {"impact_coefficient": 0.1}
+    assert not has_one_impact(ruled_tape_of(0, **dear))
+    assert has_one_impact(ruled_tape_of(0, execution="taker", **dear))
+    assert not has_one_impact(ruled_tape_of(0, execution="taker", lots=True, **dear))

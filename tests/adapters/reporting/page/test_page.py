@@ -193,6 +193,18 @@ def test_an_extra_file_that_cannot_be_read_is_named(folder: Path) -> None:
     assert read_extras(folder).stress is None
 
 
+def test_what_is_an_upper_bound_is_called_one(folder: Path) -> None:
+    run, extras = read_run(folder), read_extras(folder)
+    page = run_page(run, extras)
+    assert "upper bound: no plan for" in page
+    assert "which orders that rest are filled" not in page
+    run.manifest["settings"]["execution"] = "maker_then_hedge"
+    extras.references[1]["is_exact"] = False  # type: ignore[index]
+    page = run_page(run, extras)
+    assert "which orders that rest are filled" in page
+    assert "with the impact of the smallest size" in page
+
+
 def test_a_reference_that_is_the_run_itself_is_left_out(folder: Path) -> None:
     run, extras = read_run(folder), read_extras(folder)
     assert [curve["name"] for curve in data_of(run_page(run, extras))["curves"]] == ["scripted", "hold", "hindsight"]
