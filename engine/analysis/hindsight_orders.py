@@ -154,10 +154,8 @@ def _filled(tape: TapeArrays, pair: int, t: int, quantity: float) -> float:
 
 @seldom
 def _rested(tape: TapeArrays, pair: int, t: int, quantity: float, notional: float) -> float:
-    """USD per unit of an exit of that size that rested in the hour before t, if it was filled wholly."""
+    """USD per unit of an exit of that size that rested in the hour before t and was filled wholly."""
     seen = look(tape, t - 1, tape.pairs[pair], -1.0, quantity, notional)
-    if seen.quantity < quantity:
-        return -np.inf
     sold, bought = seen.long.price, seen.short.price
     return float(sold - bought - (sold * seen.long.rate + bought * seen.short.rate))
 

@@ -69,6 +69,23 @@ def test_the_seeded_markets_fill_wholly_partly_and_not_at_all() -> None:
     assert ("CANCELLED", "NOT_FILLED") in found
 
 
+def test_an_exit_that_is_filled_for_small_positions_only_is_reckoned_for_these_only() -> None:
+    """Prices double: 50 coins before, 25 after. At row 7 there are buyers 1 % higher for about 37, at row 8 funding."""
+    price = [100.0] * 3 + [200.0] * 7
+    fill = [100.0] * 3 + [200.0] * 4 + [202.0] + [200.0] * 2
+    wide = {"high": [101.0] * 3 + [201.0] * 4 + [203.0] + [201.0] * 2, "low": [99.0] * 3 + [199.0] * 7}
+    legs = {
+        ("AAAUSDT", "alpha"): LegSketch(price=price, fill=fill, volume=7.5e7, rates={8: -0.01}, interval=8, **wide),
+        ("AAAUSDT", "beta"): LegSketch(price=price, fill=price, volume=7.5e7, rates={8: 0.0}, interval=8, **wide),
+    }
+    given = plain_settings(position_size_usd=5_000.0, execution="maker_then_hedge", maker={"leg": "long"})
+    tape = prepare(small_market(legs, 10), given)
+    plan, gain, records = played(tape, 0, 9, size_usd=5_000.0)
+    assert gain == pytest.approx(best_chain_by_engine(tape, 0, 9), abs=1e-9)
+    assert (plan.trades["closed"][-1], records.trades["quantity"][-1]) == (8, 25.0)
+    assert gain > 80.0
+
+
 def test_what_rests_may_be_forced_out_in_the_hour_in_which_it_is_booked() -> None:
     """Bought 1 % below all other hours in the last hour before the end, and no time for an exit."""
     plan, gain, records = played(with_a_cheap_hour(HOURS - 2), HOURS - 2, HOURS - 1, size_usd=5_000.0)
@@ -131,6 +148,7 @@ def test_with_an_impact_of_several_sizes_it_is_a_bound_and_no_sequence_of_orders
     assert not has_one_impact(tape)
     assert gain == pytest.approx(plan.gain_usd, abs=1e-7)
     assert gain <= best_by_engine(tape, first, first + 7) + 1e-7 <= plan.bound_usd + 2e-7
+    assert plan.bound_usd > gain or not len(plan.trades)
 
 
 @pytest.mark.parametrize("persistent", [False, True])
