@@ -148,7 +148,14 @@ def test_with_an_impact_of_several_sizes_it_is_a_bound_and_no_sequence_of_orders
     assert not has_one_impact(tape)
     assert gain == pytest.approx(plan.gain_usd, abs=1e-7)
     assert gain <= best_by_engine(tape, first, first + 7) + 1e-7 <= plan.bound_usd + 2e-7
-    assert plan.bound_usd > gain or not len(plan.trades)
+
+
+def test_the_bound_has_exits_that_pay_the_impact_of_the_smallest_size() -> None:
+    """0.1 x sqrt(5,000 / 1e9) are 2.2 bps of the leg that hedges, which 10 USD hardly pay."""
+    tape = fixed_size(with_a_cheap_hour(3, rates={8: -0.01}, interval=8), 5_000.0)
+    dear = replace(tape, settings=tape.settings.model_copy(update={"impact_coefficient": 0.1}))
+    plan = best_plan(prepare(dear.market, dear.settings), 0, HOURS - 1)
+    assert plan.bound_usd - plan.gain_usd > 0.5
 
 
 @pytest.mark.parametrize("persistent", [False, True])
