@@ -12,15 +12,13 @@ import numpy as np
 import pandas as pd
 import pytest
 from stable_baselines3 import PPO
-from support_datasets import info_of
+from support_datasets import info_of, small_market
 
 import arb
 from adapters.cli import arb as command_line
-from adapters.datasets.load import load_dataset
 from adapters.datasets.write import write_dataset
 from adapters.storage.json_files import read_object
 from engine.errors import BundleError, SettingsError, UserError
-from engine.market.data import select
 from strategies.carry import Carry
 from strategies.plugin import Context, Enter, NoParameters, Order, Settings, View
 
@@ -96,12 +94,13 @@ class Moody(Eager):
 
 
 def test_the_other_model_of_spreads_is_a_run_by_that_model_alone(tmp_path: Path) -> None:
-    few = select(load_dataset(SAMPLE).market, symbols=("BTCUSDT", "DOGEUSDT", "PNUTUSDT"))
-    unquoted = replace(few, bid_ask_spread=np.full(few.price.shape, np.nan))
-    write_dataset(unquoted, tmp_path / "few", info_of(unquoted))
-    markets = [arb.open_market(tmp_path / "few", slippage_bps=0, spread_model=one) for one in ("fixed", "volume")]
+    made = small_market(150)
+    unquoted = replace(made, bid_ask_spread=np.full(made.price.shape, np.nan))
+    write_dataset(unquoted, tmp_path / "made", info_of(unquoted))
+    settings = {"slippage_bps": 0, "min_history_hours": 2}
+    markets = [arb.open_market(tmp_path / "made", **settings, spread_model=one) for one in ("fixed", "volume")]
     for strategy in ("random", Eager, Moody):
-        fixed, volume = (arb.play(strategy, one, WEEK).metrics.iloc[0] for one in markets)
+        fixed, volume = (arb.play(strategy, one).metrics.iloc[0] for one in markets)
         assert fixed["volume_spread_pnl_pct_per_7d"] == volume["pnl_pct_per_7d"]
         assert volume["fixed_spread_pnl_pct_per_7d"] == fixed["pnl_pct_per_7d"]
         assert volume["pnl_pct_per_7d"] < fixed["pnl_pct_per_7d"]
