@@ -107,11 +107,11 @@ RULES = np.dtype(
         ("latency", "i8"),  # rows from an order to its fill as a taker; one more where orders rest first
         ("resting", "i8"),  # 1: one leg of an order rests first, else the seven below are not looked at
         ("resting_side", "i8"),  # EITHER, or that of the leg which rests: LONG, SHORT
-        ("offset", "f8"),  # fraction of price, as the next four
+        ("offset", "f8"),  # fraction of price, as the next three
         ("through", "f8"),
         ("adverse", "f8"),  # cost multiple not included
         ("hedge", "f8"),
-        ("volume_share", "f8"),
+        ("volume_share", "f8"),  # of the turnover beyond the limit
         ("gives_up", "i8"),  # 1: an entry that rested and was not filled is cancelled
         ("by_exchange", "i8"),  # 1: margin is kept by exchange, else the six below are not looked at
         ("maintenance", "f8"),  # fraction of notional
