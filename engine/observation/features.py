@@ -1,8 +1,9 @@
 """The one feature builder: what is known about every directed pair at an hour (docs/design.md section 5).
 
 ``build_tables`` computes window statistics once for a market; ``feature_matrix`` puts the features of one hour
-together from them. Every window is computed from its own rows alone, newest first, so that a shorter history
-gives the same bits as a longer one: live and backtest agree exactly.
+together from them, and ``daily_net_features`` those that are computed on request. Every window is computed from its
+own rows alone, newest first, so that a shorter history gives the same bits as a longer one: live and backtest agree
+exactly.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 from numba import njit
 
 from engine.accounting.tape import Tape, TapeArrays
+from engine.compiled import compiled
 from engine.market.carried import carry_forward
 from engine.market.data import Floats, Ints
 from engine.market.schedule import ACTUAL
@@ -51,6 +53,15 @@ FEATURES: dict[str, str] = {
 """Every feature by name with its unit. "Net" is short minus long: positive is what the position earns."""
 
 COLUMN = {name: i for i, name in enumerate(FEATURES)}
+DAYS = 7
+ON_REQUEST: dict[str, str] = {
+    "net_funding_7d_daily_sd_bps": "population standard deviation of the last seven daily nets, basis points per day",
+    "net_funding_7d_daily_lowest_bps": "lowest of the last seven daily nets, basis points per day",
+}
+"""Features that are computed when somebody asks for them: they are no columns of the matrix and cost nothing before.
+
+A daily net is that of the rates settled in the 24 h that end at t, in the 24 h before these, and so on. Only days that
+both legs have whole count, at most seven; with fewer than two both features are unknown."""
 HISTORY_HOURS = 168
 """The longest window of any feature."""
 
@@ -214,3 +225,44 @@ def feature_matrix(tape: TapeArrays, tables: Tables, t: int, out: Floats) -> Non
         row[22], row[23] = volume, depth
         row[24], row[25] = tables.spread[t, p], tables.spread_8h[t, p]
         row[26], row[27], row[28] = 100 * daily_24h, 100 * daily_72h, 100 * daily_168h
+
+
+@compiled
+def _whole_days(tape: TapeArrays, leg: int, t: int, out: Floats) -> int:
+    """Rates booked in each of the last days, newest first, into ``out`` ``[DAYS]``; returns how many are whole."""
+    for day in range(DAYS):
+        newest = t - 24 * day
+        # Prices are carried forward: where the first row of a day has one, the leg has the whole day.
+        if newest < 23 or np.isnan(tape.quotes[leg, newest - 23].price):
+            return day
+        total = 0.0
+        for row in range(newest, newest - 24, -1):
+            quote, booked = tape.quotes[leg, row], 0.0
+            for k in range(quote.booking_start, quote.booking_start + quote.booking_count):
+                if tape.bookings[k].kind == ACTUAL:
+                    booked += tape.bookings[k].rate
+            total += booked
+        out[day] = total
+    return DAYS
+
+
+@compiled
+def daily_net_features(tape: TapeArrays, t: int, out: Floats) -> None:
+    """The features of ``ON_REQUEST`` of every pair at row t into ``out`` ``[pairs, 2]``, in their order."""
+    legs = tape.quotes.shape[0]
+    rates, days = np.empty((legs, DAYS)), np.empty(legs, np.int64)
+    for leg in range(legs):
+        days[leg] = _whole_days(tape, leg, t, rates[leg])
+    nets = np.empty(DAYS)
+    for p in range(tape.pairs.shape[0]):
+        lo, sh = tape.pairs[p].long, tape.pairs[p].short
+        n = min(days[lo], days[sh])
+        out[p, 0] = out[p, 1] = np.nan
+        if n < 2:
+            continue
+        total = 0.0
+        for day in range(n):
+            nets[day] = 1e4 * (rates[sh, day] - rates[lo, day])
+            total += nets[day]
+        out[p, 0] = _deviation(nets[:n], n - 1, n, total / n)
+        out[p, 1] = nets[:n].min()

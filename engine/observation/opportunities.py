@@ -13,7 +13,16 @@ import numpy as np
 from engine.accounting.tape import Tape, TapeArrays, is_offered
 from engine.compiled import compiled
 from engine.market.data import Floats, Ints, RecordedOpportunities
-from engine.observation.features import COLUMN, FEATURES, RECORDED_NAMES, Tables, build_tables, feature_matrix
+from engine.observation.features import (
+    COLUMN,
+    FEATURES,
+    ON_REQUEST,
+    RECORDED_NAMES,
+    Tables,
+    build_tables,
+    daily_net_features,
+    feature_matrix,
+)
 
 
 @compiled
@@ -91,6 +100,12 @@ class OpportunityBuilder:
         offered = np.empty(len(self.tape.pairs), bool)
         self.fill(t, features, offered)
         return features, offered
+
+    def on_request(self, t: int) -> Floats:
+        """The features of ``ON_REQUEST`` ``[pairs, 2]`` of row t; recorded opportunities do not replace them."""
+        features = np.empty((len(self.tape.pairs), len(ON_REQUEST)))
+        daily_net_features(self.tape.arrays, t, features)
+        return features
 
     def fill(self, t: int, features: Floats, offered: Any) -> None:
         """Like ``at``, into given arrays."""

@@ -21,7 +21,7 @@ from engine.accounting.marking import position_pnl
 from engine.errors import UserError, did_you_mean, shown
 from engine.market.data import Floats, Ints
 from engine.observation.encoding import Encoding, Float32s, ObservationSpec, absurd_value, encode, rank_hour
-from engine.observation.features import COLUMN
+from engine.observation.features import COLUMN, ON_REQUEST
 from engine.observation.opportunities import OpportunityBuilder
 from engine.windows import time_of
 
@@ -104,6 +104,13 @@ class View:
         return int(np.count_nonzero(self._loop.books.slots["status"][self._b] == int(Status.FREE)))
 
     @property
+    def fills_at_once(self) -> bool:
+        """Whether an exit that is ordered now frees its slot for an entry that is ordered now; with late fills and
+        with orders that rest it does so an hour or more later."""
+        rules: Any = self._loop.tape.arrays.rules[0]
+        return bool(rules["latency"] == 0 and rules["resting"] == 0)
+
+    @property
     def slippage(self) -> float:
         """Fixed slippage per fill in force, fraction of price."""
         rules: Any = self._loop.tape.arrays.rules[0]
@@ -124,15 +131,21 @@ class View:
     def _hour(self) -> tuple[Floats, Any]:
         return self._builder.at(self._row)
 
+    @cached_property
+    def _on_request(self) -> dict[str, Floats]:
+        return dict(zip(ON_REQUEST, self._builder.on_request(self._row).T, strict=True))
+
     def feature(self, name: str) -> Floats:
-        """One feature (see ``engine.observation.features.FEATURES``) of every pair, nan where unknown.
+        """One feature of every pair, nan where unknown; ``engine.observation.features`` lists them: ``FEATURES`` and
+        ``ON_REQUEST``.
 
         Raises ``UserError`` with the nearest name for a feature that does not exist.
         """
         try:
-            return self._hour[0][:, COLUMN[name]]
+            return self._on_request[name] if name in ON_REQUEST else self._hour[0][:, COLUMN[name]]
         except (KeyError, TypeError):
-            raise UserError(f"unknown feature {shown(name)}; {did_you_mean(name, COLUMN)}") from None
+            known = [*COLUMN, *ON_REQUEST]
+            raise UserError(f"unknown feature {shown(name)}; {did_you_mean(name, known)}") from None
 
     @cached_property
     def offered(self) -> Any:

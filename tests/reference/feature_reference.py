@@ -75,6 +75,13 @@ class LegSeries:
         window = self.booked.iloc[max(0, t + 1 - hours) : t + 1].dropna()
         return float(window.sum() / (len(window) / 24)) if len(window) else np.nan
 
+    def whole_days(self, t: int) -> list[float]:
+        """Sums of the booked rates of the last seven days, newest first, as far as the leg has them whole."""
+        days = [self.booked.iloc[max(0, end - 24) : end] for end in range(t + 1, t + 1 - 7 * 24, -24) if end > 0]
+        whole = [len(day) == 24 and bool(day.notna().all()) for day in days]
+        first_gap = whole.index(False) if False in whole else len(whole)
+        return [float(day.sum()) for day in days[:first_gap]]
+
     def fee(self, t: int) -> float:
         exchange = self._market.leg_name(self._leg)[1]
         rows, time = self._settings.fees[exchange], time_of(int(self._market.hours[t]))
@@ -133,4 +140,14 @@ def expected_features(long: LegSeries, short: LegSeries, t: int) -> dict[str, fl
         "net_funding_24h_bps": 100 * projected(24),
         "net_funding_72h_bps": 100 * projected(72),
         "net_funding_168h_bps": 100 * projected(168),
+    }
+
+
+def expected_on_request(long: LegSeries, short: LegSeries, t: int) -> dict[str, float]:
+    """The features that are computed on request, of one directed pair at row t."""
+    nets = [1e4 * (paid - owed) for paid, owed in zip(short.whole_days(t), long.whole_days(t), strict=False)]
+    known = len(nets) >= 2
+    return {
+        "net_funding_7d_daily_sd_bps": float(np.std(nets)) if known else np.nan,
+        "net_funding_7d_daily_lowest_bps": min(nets) if known else np.nan,
     }

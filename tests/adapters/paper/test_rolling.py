@@ -32,6 +32,7 @@ def assert_same_hour(whole: OpportunityBuilder, window: OpportunityBuilder, row:
     (wanted_features, wanted_offers), (features, offers) = whole.at(row), window.at(NOW)
     np.testing.assert_array_equal(offers, wanted_offers)
     np.testing.assert_array_equal(features, wanted_features, f"features at row {row}")
+    np.testing.assert_array_equal(window.on_request(NOW), whole.on_request(row), f"daily nets at row {row}")
 
 
 def bookings(builder: OpportunityBuilder, leg: int, row: int) -> np.ndarray:

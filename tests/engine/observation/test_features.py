@@ -6,14 +6,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from feature_reference import LegSeries, expected_features
+from feature_reference import LegSeries, expected_features, expected_on_request
+from hypothesis import given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
 from market_strategies import random_market, random_settings
 from small_market import NAN, LegSketch, plain_settings, small_market
 
 from engine.accounting.tape import prepare
 from engine.market.counterfactual import starting_at, up_to
 from engine.market.data import MarketData, directed_pairs
-from engine.observation.features import COLUMN, FEATURES, HISTORY_HOURS
+from engine.observation.features import COLUMN, FEATURES, HISTORY_HOURS, ON_REQUEST
 from engine.observation.opportunities import OpportunityBuilder
 from engine.settings import EngineSettings
 
@@ -138,6 +141,7 @@ def test_truncated_history_gives_the_same_bits(seed: int) -> None:
     for row in {t // 3, t // 2, t - 1, t}:
         for ours, theirs in zip(whole.at(row), cut.at(row), strict=True):
             np.testing.assert_array_equal(ours, theirs)
+        np.testing.assert_array_equal(whole.on_request(row), cut.on_request(row))
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -155,6 +159,7 @@ def test_history_that_starts_later_gives_the_same_bits_where_the_windows_fit(see
     for t in range(start + 48 + HISTORY_HOURS, len(market.hours), 7):
         ours, theirs = whole.at(t)[0][pairs], late.at(t - start)[0][pairs]
         np.testing.assert_array_equal(ours, theirs)
+        np.testing.assert_array_equal(whole.on_request(t)[pairs], late.on_request(t - start)[pairs])
         compared += len(ours)
     assert compared > 20
 
@@ -165,3 +170,56 @@ def _known_since(market: MarketData, start: int) -> list[int]:
     known = np.all([~np.isnan(values[:, start : start + 48]).all(axis=1) for values in facts], axis=0)
     pairs = directed_pairs(market)
     return np.flatnonzero(known[pairs.long_leg] & known[pairs.short_leg]).tolist()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_computed_on_request_agrees_with_a_second_computation(seed: int) -> None:
+    market, settings = wild_market(seed)
+    builder = builder_of(market, settings)
+    legs = [LegSeries(market, leg, settings) for leg in range(market.legs)]
+    pairs, known = builder.tape.pairs, 0
+    rows = [0, 22, 23, 46, 47, 167, *np.random.default_rng(seed).integers(48, len(market.hours), 6).tolist()]
+    for t in rows:
+        got = builder.on_request(t)
+        for p in range(len(pairs)):
+            expected = expected_on_request(legs[pairs.long_leg[p]], legs[pairs.short_leg[p]], t)
+            assert list(expected) == list(ON_REQUEST)
+            assert got[p].tolist() == pytest.approx(list(expected.values()), rel=1e-9, abs=1e-9, nan_ok=True), (t, p)
+            known += not np.isnan(got[p, 0])
+    assert known > 20, "nothing is tested where nothing is known"
+
+
+def _paid_by_day(bps: list[float]) -> OpportunityBuilder:
+    """A coin whose short leg earned so many bps on each day, the first day first, in three settlements a day."""
+    rates = {24 * day + 8 * k + 1: 1e-4 * paid / 3 for day, paid in enumerate(bps) for k in range(3)}
+    legs = {("BTCUSDT", "alpha"): LegSketch(rates={1: 0.0}, interval=8), ("BTCUSDT", "beta"): LegSketch(rates=rates)}
+    return builder_of(small_market(legs, 24 * len(bps)), plain_settings())
+
+
+def test_the_last_seven_daily_nets_by_hand() -> None:
+    builder = _paid_by_day([1000.0, 4.0, 8.0, 4.0, 8.0, 4.0, 8.0, 6.0])
+    # Seven days of 4, 8, 4, 8, 4, 8, 6: mean 6, squares 4 x 6, by seven and not by six; the 1000 has left the window.
+    assert builder.on_request(8 * 24 - 1)[0].tolist() == pytest.approx([(24 / 7) ** 0.5, 4.0])
+    assert builder.on_request(8 * 24 - 1)[1].tolist() == pytest.approx([(24 / 7) ** 0.5, -8.0]), "the mirror"
+    assert builder.on_request(3 * 24 - 1)[0].tolist() == pytest.approx([np.std([1000, 4, 8]), 4.0]), "three days"
+    # A day ends at t, whatever the clock: eight hours on, the last one has two thirds of 8 and a third of 4.
+    nets = [8 / 3 * 2 + 4 / 3, 4 / 3 * 2 + 8 / 3, 1000 / 3 * 2 + 4 / 3]
+    assert builder.on_request(3 * 24 - 1 + 8)[0].tolist() == pytest.approx([np.std(nets), min(nets)])
+
+
+def test_with_less_than_two_whole_days_of_both_legs_nothing_is_known() -> None:
+    builder = _paid_by_day([1.0, 2.0, 3.0])
+    assert np.isnan(builder.on_request(46)).all()
+    assert not np.isnan(builder.on_request(47)).any()
+
+
+@examples(max_examples=40, deadline=None)
+@given(st.lists(st.floats(-500, 500), min_size=7, max_size=7), st.floats(-100, 100))
+def test_laws_of_the_daily_nets(nets: list[float], more: float) -> None:
+    deviation, lowest = _paid_by_day(nets).on_request(7 * 24 - 1)[0]
+    assert deviation == pytest.approx(np.std(nets), abs=1e-6)
+    assert lowest == pytest.approx(min(nets), abs=1e-6)
+    moved = _paid_by_day([net + more for net in nets]).on_request(7 * 24 - 1)[0]
+    assert moved.tolist() == pytest.approx([deviation, lowest + more], abs=1e-6)
+    turned = _paid_by_day(nets[::-1]).on_request(7 * 24 - 1)[0]
+    assert turned.tolist() == pytest.approx([deviation, lowest], abs=1e-6), "the order of days is none of theirs"
