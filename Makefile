@@ -33,7 +33,7 @@ $(STAMP): requirements.lock pyproject.toml
 setup: $(STAMP)
 
 backtest: $(STAMP)
-	$(BIN)/arb backtest --strategy ppo,carry,greedy,basis,hold --data data/sample
+	$(BIN)/arb backtest --strategy ppo,week,carry,greedy,basis,hold --data data/sample
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal

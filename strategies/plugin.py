@@ -17,11 +17,12 @@ from engine.errors import UserError
 from engine.market.data import Floats
 from engine.observation.view import Enter, Exit, Order, Strategy, View
 from engine.settings import Settings
+from strategies.clock import ClockParameters
 from strategies.policy import Policy
 
 __all__ = [
-    "Context", "Enter", "Exit", "Floats", "Future", "NoParameters", "Order", "Policy", "Settings", "Strategy",
-    "StrategyPlugin", "UserError", "View",
+    "ClockParameters", "Context", "Enter", "Exit", "Floats", "Future", "NoParameters", "Order", "Policy", "Settings",
+    "Strategy", "StrategyPlugin", "UserError", "View",
 ]  # fmt: skip
 
 

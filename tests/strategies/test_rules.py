@@ -23,12 +23,13 @@ from engine.settings import SpreadBin, SpreadRow
 from strategies.costs import round_trip_bps
 from strategies.ranking import best_pairs
 
-RULES = ("hold", "random", "greedy", "carry", "basis")
+RULES = ("hold", "random", "greedy", "carry", "basis", "week")
 HOURS = 400
 EAGER: dict[str, dict[str, Any]] = {
     "greedy": {"holding_hours": 24, "enter_apr_pct": 0.0, "leave_apr_pct": 0.0},
     "carry": {"window_hours": 24, "horizon_hours": 72, "enter_margin": 1.0, "leave_margin": 0.2},
     "basis": {"spread_hours": 1, "enter_z": 1.0, "leave_z": 0.0, "enter_margin": 1.0, "keep_margin": 1.0},
+    "week": {"every_hours": 4, "caution": 0.1, "enter_margin": 1.0, "leave_margin": 0.2, "switch_margin": 1.0},
 }
 """Parameters under which rules trade often."""
 

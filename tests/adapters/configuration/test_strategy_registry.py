@@ -65,7 +65,7 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_the_installed_strategies_are_found() -> None:
-    assert [*strategy_classes()] == sorted([*RULES, "hindsight", "ppo", "ensemble"])
+    assert [*strategy_classes()] == sorted([*RULES, "week", "hindsight", "ppo", "ensemble"])
     assert load_strategy_class("carry") is Carry
 
 
