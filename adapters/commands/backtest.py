@@ -28,6 +28,7 @@ DATA = "Data set or folder of older files. [default: data/sample]"
 @click.option("--model", "models", multiple=True, type=click.Path(path_type=Path), help="Bundle or zip; repeatable.")
 @click.option("--allow-other-costs", is_flag=True, help="Run a model under other fees than it was trained with.")
 @click.option("--late", is_flag=True, help="Also fill everything one hour later, to see whether the P&L lasts.")
+@click.option("--phases", is_flag=True, help="Also play rules with a clock at each of its phases.")
 @click.option("--report/--no-report", default=True, show_default=True, help="Write report.html and what it needs.")
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of strategies that draw random numbers.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder for results; default: runs/backtest-TIME.")

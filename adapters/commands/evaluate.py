@@ -24,6 +24,7 @@ from adapters.commands.seeds import SEED
 @click.option("--ensemble", type=click.IntRange(min=2), help="Add the vote of so many best agents of each run.")
 @click.option("--baselines", help="Rules beside them, comma-separated; default: hold,greedy,carry,basis beside a run.")
 @click.option("--fills-late", is_flag=True, help="Score everything filled one hour late as well.")
+@click.option("--phases", is_flag=True, help="Play rules with a clock at every phase of it: mean and worst.")
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of the windows.")
 @click.option("--config", type=click.Path(path_type=Path), help="Settings as YAML; default: those of the run, if any.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated.")

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from adapters.commands.hours import hour
+from adapters.commands.phases import PHASES
 from adapters.commands.progress import progress_bar
 from adapters.commands.seeds import SEED
 
@@ -21,7 +22,8 @@ from adapters.commands.seeds import SEED
     "--grid", "grid_file", type=click.Path(path_type=Path), help="Grids as YAML; default: configs/tuning.yaml."
 )
 @click.option("--points", "most", type=click.IntRange(min=1), help="Try only that many points, drawn with --seed.")
-@click.option("--late/--no-late", default=True, show_default=True, help="Measure every point one hour late as well.")
+@click.option("--late/--no-late", default=True, show_default=True, help="Judge points by late fills as well.")
+@PHASES
 @click.option("--config", type=click.Path(path_type=Path), help="Settings as YAML over the shipped ones.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; default: one a core, at most 8.")
@@ -30,8 +32,9 @@ from adapters.commands.seeds import SEED
 def command(**options: Any) -> None:
     """Search the parameters of a rule on the validation window and record every point tried.
 
-    Points are ranked by P&L in % minus half of the maximum drawdown in %. The folder gets tuning.csv (every point),
-    trials.parquet (their hourly returns), best.yaml (for --config) and manifest.json.
+    Points are ranked by P&L in % minus half of the maximum drawdown in %: the mean of fills at once and one hour late,
+    of a rule with a clock over its phases too. However many runs that takes, a point is one trial. The folder gets
+    tuning.csv (every point), trials.parquet (their hourly returns), best.yaml (for --config) and manifest.json.
 
     \b
     Examples:

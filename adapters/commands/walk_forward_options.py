@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from adapters.commands.hours import hour
+from adapters.commands.phases import PHASES
 from adapters.commands.seeds import SEED
 from adapters.datasets.windows import EMBARGO_HOURS
 
@@ -33,6 +34,8 @@ OPTIONS = (
     click.option("--population", type=click.IntRange(min=1), help="Agents a fold; default 1, more: population based."),
     click.option("--grid", "grid_file", type=click.Path(path_type=Path), help="Grids; default: configs/tuning.yaml."),
     click.option("--points", type=click.IntRange(min=1), help="Try only that many points a fold, drawn with --seed."),
+    click.option("--late/--no-late", default=True, show_default=True, help="Judge points by late fills as well."),
+    PHASES,
     click.option("--config", type=click.Path(path_type=Path), help="Settings as YAML over the shipped ones."),
     click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated."),
     click.option("--workers", type=click.IntRange(min=1), help="Processes; default: one a core, at most 8."),

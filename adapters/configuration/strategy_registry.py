@@ -17,10 +17,12 @@ from adapters.naming.names import plain
 from engine.errors import ArbError, UserError, did_you_mean, in_words, shown
 from engine.observation.answers import is_ours, what_happened
 from engine.settings import Settings, parse_settings
-from strategies.plugin import Context, StrategyPlugin
+from strategies.plugin import ClockParameters, Context, StrategyPlugin
 
 GROUP = "arb.strategies"
 LONGEST_REASON = 300
+EVERY_HOURS, PHASE = "every_hours", "phase"
+"""Parameters of a strategy with a clock."""
 
 StrategyClass = type[StrategyPlugin]
 Made = TypeVar("Made")
@@ -105,6 +107,16 @@ def parse_parameters(name: str, strategy_class: StrategyClass, raw: Mapping[str,
 def needs_future(strategy_class: StrategyClass) -> bool:
     """Whether a class is no strategy but a measure that knows the whole window beforehand."""
     return bool(getattr(strategy_class, "needs_future", False))
+
+
+def has_clock(strategy_class: StrategyClass) -> bool:
+    """Whether a strategy decides at some hours only, so that its result depends on which."""
+    return issubclass(strategy_class.Parameters, ClockParameters)
+
+
+def hours_between_decisions(parameters: Settings) -> int:
+    """How many phases the clock of a strategy has; 0 without a clock."""
+    return parameters.every_hours if isinstance(parameters, ClockParameters) else 0
 
 
 def _import_class(module: str, attribute: str) -> Any:

@@ -12,6 +12,7 @@ from adapters.research.evaluation import rank_correlation
 from adapters.research.evaluation_run import AT_ONCE, Evaluation
 from adapters.research.evaluation_trades import top_trades
 from adapters.research.evaluation_trials import verdict
+from adapters.research.phases import phase_lines
 
 
 def print_evaluation(found: Evaluation) -> None:
@@ -25,7 +26,7 @@ def print_evaluation(found: Evaluation) -> None:
         click.echo(f"rank correlation of reward and P&L over episodes: {correlation:.3f}")
     best = max(trained, key=lambda name: float(rows[name]["pnl_pct"]))
     print_top_trades(top_trades(runs[best][AT_ONCE], found.world.tape), list(rows).index(best) + 1)
-    for line in found.suspicions:
+    for line in [*phase_lines(found.phases), *found.suspicions]:
         click.echo(line)
     if found.record:
         print_significance({str(number): one for number, one in enumerate(found.judged.values(), 1)})

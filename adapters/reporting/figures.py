@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.research.dearer_costs import SPREAD_MODELS, spread_metric
+from adapters.research.phases import WORST
 from engine.analysis.assumed_funding import METRIC
 
 LATE = "late_"
@@ -100,6 +101,7 @@ COLUMNS: Mapping[str, Column] = {
         Column("reward", "reward", "", "+.2f"),
         Column("fitness", "fitness", "", "+.3f"),
         Column(f"{LATE}pnl_pct_per_7d", "1 h late", "%/7d", "+.3f"),
+        Column(WORST + "pnl_pct_per_7d", "worst\nphase", "%/7d", "+.3f"),
         Column("steps", "steps", "", ".0f"),
         Column("avg_win_usd", "avg win", "USD"),
         Column("avg_loss_usd", "avg loss", "USD"),

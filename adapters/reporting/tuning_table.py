@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from adapters.configuration.tuning_grids import Grid
 from adapters.reporting.figures import LATE, cell
+from adapters.research.phases import WORST
 from adapters.research.significance import after_all
-from adapters.research.tuning import Trial, ranked
+from adapters.research.tuning import Trial, mean_over, ranked
 from adapters.research.tuning_run import Search
 from adapters.storage.trials import FILE as TRIALS
 from engine.analysis.assumed_funding import assumed_words
@@ -22,6 +23,8 @@ WIDTH = 99
 HEADS = {
     "pnl_pct_per_7d": "% per_7d",
     f"{LATE}pnl_pct_per_7d": "late_7d",
+    f"{WORST}pnl_pct_per_7d": "worst_phase",
+    f"{LATE}{WORST}pnl_pct_per_7d": "late_worst",
     "sharpe": "Sharpe",
     f"{LATE}sharpe": "late_Sharpe",
     "trades": "trades",
@@ -38,6 +41,7 @@ def search_lines(found: Search) -> Iterator[str]:
     window = Window.between(job.start, job.end)
     yield f"{job.strategy} on {job.dataset}, {window} ({window.hours} h): {len(trials)} points"
     yield from table(trials, found.grid)
+    yield f"fitness: {mean_over(job)}"
     yield from cautions(found.best, len(trials))
     yield from after_all_points(found.best, job.settings.significance, found.tried)
     yield f"{found.folder}: tuning.csv, {TRIALS}, best.yaml, manifest.json"

@@ -9,6 +9,7 @@ from adapters.reporting.page.terminal import print_stories
 from adapters.reporting.results_table import output_console, print_results
 from adapters.reporting.significance_table import print_significance
 from adapters.reporting.walk_forward_table import print_folds
+from adapters.research.phases import PNL, WORST, mean_over_phases
 from adapters.research.walk_forward.account import Account
 from adapters.research.walk_forward.plan import WalkForwardPlan, sees_test_window
 from adapters.research.walk_forward.whole import Finished
@@ -43,6 +44,12 @@ def remarks(plan: WalkForwardPlan, dataset: Dataset, accounts: Sequence[Account]
     for name in plan.untuned:
         yield f"{name} has no grid: it ran with the parameters in force"
     for account in accounts:
+        if account.phases:
+            mean = mean_over_phases(account.phases)
+            yield (
+                f"{account.strategy}, mean over {len(account.phases)} phases (worst): "
+                f"P&L {mean[PNL]:+.3f} ({mean[WORST + PNL]:+.3f}) %/7d on the test windows"
+            )
         signs = suspicious_signs(account.metrics, hold_hours(account.records.trades).tolist())
         if signs:
             yield f"{account.strategy} looks like last-trade bounce: {'; '.join(signs)}"

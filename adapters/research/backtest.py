@@ -22,6 +22,8 @@ from adapters.research.dearer_costs import (
 from adapters.research.entries import FILE as ENTRIES
 from adapters.research.entries import write_entries
 from adapters.research.manifest import build_manifest
+from adapters.research.phases import FILE as PHASES
+from adapters.research.phases import phase_lines, play_phases, write_phases
 from adapters.research.players import Player
 from adapters.research.playing import Play, Played, caution, signs_of
 from adapters.research.references import CURVES, FACTS, Benchmark, play_references, write_references
@@ -40,7 +42,7 @@ from engine.worlds import World
 
 COMMAND = "arb backtest"
 COMPARISON = "comparison.csv"
-RUN_NAMES = (*RUN_FILES, SIGNIFICANCE, CURVES, FACTS, STRESS, ENTRIES, REPORT)
+RUN_NAMES = (*RUN_FILES, SIGNIFICANCE, CURVES, FACTS, STRESS, ENTRIES, PHASES, REPORT)
 """Everything that lies in the folder of one strategy."""
 
 
@@ -56,7 +58,7 @@ class ReportInputs:
 class BacktestJob:
     """What all strategies of a command share: ``names`` are theirs, ``window`` is in rows.
 
-    ``late``: somebody asks for fills one hour later; ``inputs`` None: no report.
+    ``late``: somebody asks for fills one hour later; ``phases``: for every phase of clocks; ``inputs`` None: no report.
     """
 
     dataset: Dataset
@@ -67,6 +69,7 @@ class BacktestJob:
     started: datetime
     play: Play
     late: bool
+    phases: bool
     inputs: ReportInputs | None
     names: Sequence[str]
     other_spreads: World[ArbSettings]
@@ -115,6 +118,9 @@ def run_strategy(job: BacktestJob, player: Player, folder: Path) -> Outcome:
     )  # fmt: skip
     write_significance(folder, found)
     delayed = _delayed(job, played)
+    phases = play_phases([player], {0: job.world, 1: job.world.late()}, job.window, job.play) if job.phases else {}
+    if phases:
+        write_phases(folder / PHASES, phases)
     takers = None if job.takers is None else with_takers(player, job.takers, job.window, job.play)
     if job.inputs:
         stress = cost_stress(player, job.inputs.worlds, job.window, job.play, played.metrics)
@@ -122,7 +128,8 @@ def run_strategy(job: BacktestJob, player: Player, folder: Path) -> Outcome:
         write_stress(folder, stress, None if delayed is None else delayed.metrics, spreads, takers)
         write_references(folder, job.inputs.references)
         write_entries(folder, played.records, played.world)
-    return Outcome(metrics, found, [*_remarks(job, played, delayed), *_about_resting(played, takers)])
+    remarks = [*_remarks(job, played, delayed), *phase_lines(phases), *_about_resting(played, takers)]
+    return Outcome(metrics, found, remarks)
 
 
 def backtest_only(folder: Path) -> str | None:

@@ -23,6 +23,7 @@ from adapters.research.backtest import (
 )
 from adapters.research.dearer_costs import under_other_spreads
 from adapters.research.markets import prepare_dataset, window_of
+from adapters.research.phases import require_clock
 from adapters.research.players import Player, players_named, policies_for
 from adapters.research.playing import Bar, Played, hours_shown, play
 from adapters.storage.atomic import new_directory
@@ -52,6 +53,7 @@ class BacktestRequest:
     models: Sequence[Path]
     allow_other_costs: bool
     late: bool
+    phases: bool
     report: bool
     seed: int
     out: Path | None
@@ -97,8 +99,8 @@ def backtest(
         inputs = report_inputs(world, window, shown) if asked.report else None
         job = BacktestJob(
             dataset=dataset, world=world, window=window, models=asked.models, seed=asked.seed, started=started,
-            play=shown, late=asked.late, inputs=inputs, names=asked.names, other_spreads=under_other_spreads(world),
-            takers=where_nothing_rests(world),
+            play=shown, late=asked.late, phases=asked.phases, inputs=inputs, names=asked.names,
+            other_spreads=under_other_spreads(world), takers=where_nothing_rests(world),
         )  # fmt: skip
         places = [aside if len(players) == 1 else aside / folder_name(one.name) for one in players]
         outcomes = {one.name: run_strategy(job, one, place) for one, place in zip(players, places, strict=True)}
@@ -121,4 +123,7 @@ def _load(asked: BacktestRequest, gate: GateSettings) -> Dataset:
 def _players(asked: BacktestRequest, settings: ArbSettings) -> list[Player]:
     check_names(settings.strategies)
     policies, _ = policies_for(asked.names, settings, asked.models, allow_other_costs=asked.allow_other_costs)
-    return players_named(asked.names, settings, asked.seed, policies, may_know_future=True)
+    players = players_named(asked.names, settings, asked.seed, policies, may_know_future=True)
+    if asked.phases:
+        require_clock(players)
+    return players

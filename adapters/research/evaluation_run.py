@@ -17,6 +17,8 @@ from adapters.research.evaluation import draw_windows, summary
 from adapters.research.evaluation_trades import file_names, trades_of
 from adapters.research.evaluation_trials import judge, record_of_players
 from adapters.research.markets import prepare_dataset, window_of
+from adapters.research.phases import FILE as PHASES
+from adapters.research.phases import PhasesPlayed, play_phases, require_clock, write_phases
 from adapters.research.players import Player
 from adapters.research.playing import Bar, Played, hours_shown, play, signs_of
 from adapters.research.significance import FILE as SIGNIFICANCE
@@ -29,8 +31,9 @@ from adapters.storage.trials import FILE as TRIALS
 from adapters.storage.trials import TrialRecord, write_trials
 from engine.analysis.metrics import Metrics
 from engine.analysis.significance import Significance
+from engine.errors import UserError
 from engine.windows import Window
-from engine.worlds import World
+from engine.worlds import AnyWorld, World
 
 AT_ONCE, LATE = "", "late_"
 Runs = Mapping[str, Mapping[str, Sequence[Played]]]
@@ -50,6 +53,7 @@ class EvaluationRequest:
     ensemble: int | None
     baselines: str | None
     fills_late: bool
+    phases: bool
     seed: int
     config: Path | None
     overrides: Sequence[str]
@@ -59,7 +63,8 @@ class EvaluationRequest:
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """What was scored. ``rows`` are those of the table by player, ``record`` and ``judged`` are of a whole window."""
+    """What was scored. ``rows`` are those of the table by player, ``record`` and ``judged`` are of a whole window,
+    ``phases`` of the rules with a clock, where asked for."""
 
     dataset: Dataset
     world: World[ArbSettings]
@@ -68,6 +73,7 @@ class Evaluation:
     runs: Runs
     record: TrialRecord | None
     judged: Mapping[str, Significance]
+    phases: PhasesPlayed
     folder: Path
 
     @property
@@ -88,6 +94,10 @@ def evaluate(asked: EvaluationRequest, bar: Bar | None) -> Evaluation:
         asked.models, settings, ensemble=asked.ensemble, baselines=_rules(asked),
         allow_other_costs=asked.allow_other_costs,
     )  # fmt: skip
+    if asked.phases:
+        require_clock(players)
+        if asked.count is not None:
+            raise UserError("--phases is of a whole window; leave out --n-eval-episodes")
     dataset = load_dataset(asked.data, settings.gate)
     start, end = asked.start, asked.end
     if start is None or end is None:
@@ -109,9 +119,23 @@ def evaluate(asked: EvaluationRequest, bar: Bar | None) -> Evaluation:
     whole = asked.count is None
     record = record_of_players({name: runs[name][AT_ONCE] for name in rows}, start) if whole else None
     judged = judge(players, record, settings, dataset.fingerprint) if record else {}
-    found = Evaluation(dataset, world, (start, end), rows, runs, record, judged, folder)
+    phases = _at_every_phase(asked, players, worlds, within, bar)
+    found = Evaluation(dataset, world, (start, end), rows, runs, record, judged, phases, folder)
     _write(found)
     return found
+
+
+def _at_every_phase(
+    asked: EvaluationRequest, players: Sequence[Player], worlds: Mapping[str, World[ArbSettings]], within: Window,
+    bar: Bar | None,
+) -> PhasesPlayed:  # fmt: skip
+    if not asked.phases:
+        return {}
+
+    def shown(label: str, player: Player, world: AnyWorld, window: Window) -> Played:
+        return play(player, world, window, progress=hours_shown(bar, label, window.hours))
+
+    return play_phases(players, {int(bool(late)): world for late, world in worlds.items()}, within, shown)
 
 
 def _rules(asked: EvaluationRequest) -> Sequence[str]:
@@ -149,6 +173,8 @@ def _write(found: Evaluation) -> None:
         write_table(aside / "episodes.csv", pd.DataFrame(_episode_rows(found.runs)))
         for name, file in file_names(found.runs).items():
             write_table(aside / file, trades_of(found.runs[name][AT_ONCE], found.world.tape))
+        if found.phases:
+            write_phases(aside / PHASES, found.phases)
         if found.record:
             write_trials(aside / TRIALS, found.record)
             write_json(aside / SIGNIFICANCE, {name: one.model_dump(mode="json") for name, one in found.judged.items()})

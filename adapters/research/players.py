@@ -7,7 +7,7 @@ future is made from the window that it is played on, plays in a world of its own
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -15,7 +15,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from adapters.configuration.settings import ArbSettings
-from adapters.configuration.strategy_registry import build_strategy, load_strategy_class, needs_future, parse_parameters
+from adapters.configuration.strategy_registry import (
+    PHASE,
+    build_strategy,
+    hours_between_decisions,
+    load_strategy_class,
+    needs_future,
+    parse_parameters,
+)
 from adapters.storage.bundles import deployed_models, load_policy
 from engine.errors import UserError
 from engine.observation.view import Strategy
@@ -43,6 +50,7 @@ class Player:
     """A name, and how to make the player ready for a world and rows of it.
 
     Looks at a window are counted beside ``model`` (rules have none), in a run of several agents by ``look_name``.
+    ``phases`` are the same rule at every phase of its clock, none where it has no clock.
     """
 
     name: str
@@ -50,6 +58,7 @@ class Player:
     knows_future: bool = False
     model: Path | None = None
     look_name: str | None = None
+    phases: Mapping[int, Player] = field(default_factory=dict)
 
 
 def make_player(
@@ -76,8 +85,14 @@ def make_player(
             ),
             knows_future=True,
         )
-    build_strategy(name, parameters, context())
-    return Player(name, lambda world, _: Ready(build_strategy(name, parameters, context()), world))
+
+    def at(values: Mapping[str, Any]) -> Callable[[AnyWorld, Window], Ready]:
+        build_strategy(name, values, context())
+        return lambda world, _: Ready(build_strategy(name, values, context()), world)
+
+    every = hours_between_decisions(parse_parameters(name, strategy_class, parameters))
+    phases = {phase: Player(name, at({**parameters, PHASE: phase})) for phase in range(every)}
+    return Player(name, at(parameters), phases=phases)
 
 
 def _foreknowing(strategy: Any, world: AnyWorld) -> Ready:

@@ -17,9 +17,11 @@ import numpy as np
 from pydantic import AwareDatetime
 
 from adapters.configuration.settings import ArbSettings
+from adapters.configuration.strategy_registry import has_clock, load_strategy_class
 from adapters.configuration.tuning_grids import Point
 from adapters.datasets.load import load_dataset
 from adapters.research.markets import filtered
+from adapters.research.phases import at_phases, over_phases, shared_returns
 from adapters.research.players import make_player
 from adapters.research.playing import play
 from adapters.workers.pool import Failed, TaskFailedError, Tell, WorkerPool
@@ -47,11 +49,16 @@ class TuningJob(Settings):
     settings: ArbSettings
     seed: int
     late: bool
+    phases: tuple[int, ...] | None = None
+    """Of a rule with a clock, which are played; None: all."""
 
 
 class Measured(NamedTuple):
-    """What a point yields: metrics, those with late fills under ``late_`` names, and filled at once hourly returns and
-    the hours that each trade was held."""
+    """What a point yields: metrics, those with late fills under ``late_`` names, hourly returns of an account of equal
+    parts in everything that it is judged by, and filled at once the hours that each trade was held.
+
+    Of a rule with a clock metrics are means over phases, with the worst phase beside them.
+    """
 
     metrics: Metrics
     returns: Floats
@@ -70,7 +77,24 @@ class Trial:
 
     @property
     def fitness(self) -> float:
-        return fitness(self.metrics)
+        return judged_fitness(self.metrics)
+
+
+def judged_fitness(metrics: Metrics) -> float:
+    """The mean fitness filled at once and an hour late; where nothing late was measured that at once."""
+    if LATE + "pnl_pct" not in metrics:
+        return fitness(metrics)
+    late = {name.removeprefix(LATE): value for name, value in metrics.items() if name.startswith(LATE)}
+    return (fitness(metrics) + fitness(late)) / 2
+
+
+def mean_over(job: TuningJob) -> str:
+    """What each point is the mean of, in words; one point is one trial, of however many runs."""
+    phases = "every phase" if job.phases is None else f"phases {', '.join(map(str, job.phases))}"
+    clock = f" at {phases}" if has_clock(load_strategy_class(job.strategy)) else ""
+    return (
+        f"mean over fills at once and an hour late{clock}" if job.late else f"filled at once{clock and ', mean'}{clock}"
+    )
 
 
 def ranked(trials: Sequence[Trial]) -> list[Trial]:
@@ -149,14 +173,18 @@ def measure_in_worker(_: str, task: PointOfJob, __: Tell) -> Measured:
 
 
 def measure(job_json: str, point: Point) -> Measured:
-    """Backtest one point, at once and, if asked for, late."""
+    """Backtest one point at every phase of its clock, at once and, if asked for, late: one trial all together."""
     bench = _bench(job_json)
-    player = make_player(bench.job.strategy, point, seed=bench.job.seed)
-    played = {prefix: play(player, world, bench.window) for prefix, world in bench.worlds.items()}
-    metrics: Metrics = {prefix + name: value for prefix, one in played.items() for name, value in one.metrics.items()}
-    # Points are chosen by fills at once, so those are the returns they are judged by.
-    at_once = played[""]
-    return Measured(metrics, at_once.returns, tuple(hold_hours(at_once.trades).tolist()))
+    players = at_phases(make_player(bench.job.strategy, point, seed=bench.job.seed), bench.job.phases)
+    played = {
+        prefix: {phase: play(player, world, bench.window) for phase, player in players.items()}
+        for prefix, world in bench.worlds.items()
+    }
+    means = {prefix: over_phases(by_phase) for prefix, by_phase in played.items()}
+    metrics: Metrics = {prefix + name: value for prefix, mean in means.items() for name, value in mean.items()}
+    returns = shared_returns(one for by_phase in played.values() for one in by_phase.values())
+    holds = [hours for one in played[""].values() for hours in hold_hours(one.trades).tolist()]
+    return Measured(metrics, returns, tuple(holds))
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from adapters.configuration.tuning_grids import Grid
-from adapters.research.tuning import Trial, TuningJob, ranked
+from adapters.research.tuning import Trial, TuningJob, mean_over, ranked
 from adapters.storage.csv_files import write_rows
 from adapters.storage.trials import TrialRecord, record_of, summarise
 from engine.analysis.significance import Trials
@@ -27,7 +27,7 @@ def write_trials(folder: Path, trials: Sequence[Trial]) -> None:
 def record_of_points(job: TuningJob, trials: Sequence[Trial]) -> TrialRecord:
     """Hourly returns of every point: columns ``trial_1``, ``trial_2``, ... numbered as in ``tuning.csv``."""
     returns = {f"trial_{trial.number}": trial.returns for trial in trials if trial.returns is not None}
-    return record_of(returns, job.start)
+    return record_of(returns, job.start, mean_over(job))
 
 
 def summary_of_points(job: TuningJob, record: TrialRecord) -> Trials:
@@ -60,7 +60,7 @@ def write_manifest(
         "grid": grid,
         "trials": len(trials),
         "tried": tried.model_dump(mode="json"),
-        "fitness": "pnl_pct - 0.5 * max_drawdown_pct",
+        "fitness": f"pnl_pct - 0.5 * max_drawdown_pct, {mean_over(job)}",
         "best": {"trial": best.number, "fitness": best.fitness, "parameters": best.parameters, "metrics": best.metrics},
         "code_version": version("arb"),
         "command": command,

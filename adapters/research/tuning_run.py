@@ -12,6 +12,7 @@ from adapters.configuration.settings import load_settings
 from adapters.configuration.strategy_registry import check_names, load_strategy_class
 from adapters.configuration.tuning_grids import SHIPPED_GRIDS, Grid, points_of, read_grid
 from adapters.datasets.load import Dataset, load_dataset
+from adapters.research.phases import check_phases
 from adapters.research.tuning import Trial, TuningJob, ranked, search
 from adapters.research.tuning_files import (
     record_of_points,
@@ -43,6 +44,7 @@ class TuningRequest:
     grid_file: Path | None
     most: int | None
     late: bool
+    phases: tuple[int, ...] | None
     config: Path | None
     overrides: Sequence[str]
     workers: int | None
@@ -79,12 +81,13 @@ def tune(asked: TuningRequest, progress: Callable[[int, int], None]) -> Search:
         raise UserError(f"{name} plays trained models; only rules are tuned (see `arb train`)")
     grid = read_grid(asked.grid_file or SHIPPED_GRIDS, name)
     base = settings.strategies.get(name, {})
+    check_phases([name], settings, {name: grid}, asked.phases)
     points = points_of(grid, base, name, strategy_class, most=asked.most, seed=asked.seed)
     dataset = load_dataset(asked.data, settings.gate)
     first, last = window_to_search(dataset, asked.start, asked.end)
     job = TuningJob(
         dataset=asked.data, fingerprint=dataset.fingerprint, strategy=name, start=first, end=last,
-        settings=settings, seed=asked.seed, late=asked.late,
+        settings=settings, seed=asked.seed, late=asked.late, phases=asked.phases,
     )  # fmt: skip
     workers = asked.workers or min(os.cpu_count() or 1, MOST_WORKERS)
     with new_directory(folder) as aside:

@@ -24,26 +24,31 @@ from engine.market.data import Floats
 
 FILE = "trials.parquet"
 TIME = "time"
+EACH_IS = "each_trial_is"
 FEWEST_HOURS = 32
 """Sixteen blocks of two hours: less cannot be cross-validated."""
 
 
 @dataclass(frozen=True, eq=False)
 class TrialRecord:
-    """What was tried on one window. ``returns`` is ``[hours, trials]``, fractions per hour, first hour ``start``."""
+    """What was tried on one window. ``returns`` is ``[hours, trials]``, fractions per hour, first hour ``start``.
+
+    ``each_is`` says what one trial is made of, where that is more than one run; it stands in the file's metadata.
+    """
 
     names: tuple[str, ...]
     start: datetime
     returns: Floats
+    each_is: str = ""
 
     @property
     def end(self) -> datetime:
         return self.start + timedelta(hours=len(self.returns) - 1)
 
 
-def record_of(returns: Mapping[str, Floats], start: datetime) -> TrialRecord:
+def record_of(returns: Mapping[str, Floats], start: datetime, each_is: str = "") -> TrialRecord:
     """Trials by name, in their order. Raises ``ValueError`` when they differ in length or there is none."""
-    return TrialRecord(tuple(returns), start, np.stack(list(returns.values()), axis=1))
+    return TrialRecord(tuple(returns), start, np.stack(list(returns.values()), axis=1), each_is)
 
 
 def write_trials(path: Path, record: TrialRecord) -> None:
@@ -52,8 +57,11 @@ def write_trials(path: Path, record: TrialRecord) -> None:
     times = first + np.arange(len(record.returns)) * np.timedelta64(3600, "s")
     columns: dict[str, pa.Array] = {TIME: pa.array(times).cast(pa.timestamp("s", tz="UTC"))}
     columns |= {name: pa.array(record.returns[:, k]) for k, name in enumerate(record.names)}
+    about = {EACH_IS: record.each_is} if record.each_is else None
     with replacing_file(path) as aside:
-        pq.write_table(pa.table(columns), aside, compression="zstd", use_dictionary=False, write_statistics=False)
+        pq.write_table(
+            pa.table(columns, metadata=about), aside, compression="zstd", use_dictionary=False, write_statistics=False
+        )
 
 
 def read_trials(path: Path) -> TrialRecord:
@@ -70,7 +78,8 @@ def read_trials(path: Path) -> TrialRecord:
     if not np.isfinite(returns).all():
         raise DataError("a return is not a finite number", file=str(path))
     start = np.datetime64(int(hours[0]), "ms").astype(datetime)
-    return TrialRecord(names, start.replace(tzinfo=UTC), returns)
+    each_is = (table.schema.metadata or {}).get(EACH_IS.encode(), b"").decode("utf-8", "replace")
+    return TrialRecord(names, start.replace(tzinfo=UTC), returns, each_is)
 
 
 def summarise(record: TrialRecord, source: str, dataset_fingerprint: str) -> Trials:

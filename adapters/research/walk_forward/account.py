@@ -8,12 +8,13 @@ Wallets at exchanges, where there are any, are filled anew at the beginning of a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from adapters.configuration.settings import ArbSettings
+from adapters.configuration.strategy_registry import PHASE
 from adapters.research.players import make_player
 from adapters.research.playing import play
 from adapters.research.tuning import Trial
@@ -37,12 +38,14 @@ class Tested:
 
 @dataclass(frozen=True, eq=False)
 class Account:
-    """A strategy over all test windows."""
+    """A strategy over all test windows; ``phases`` are metrics of what it would have made at each phase of its clock,
+    with the same choices, none where it has no clock."""
 
     strategy: str
     folds: Sequence[Tested]
     records: Records
     metrics: Metrics
+    phases: Mapping[int, Metrics]
 
     @property
     def trials(self) -> list[Trial]:
@@ -58,15 +61,40 @@ class Account:
 def play_account(
     world: World[ArbSettings], choices: Sequence[Choice], settings: ArbSettings, seed: int, show: Show
 ) -> Account:
-    """Play the choices of one strategy, in the order of their folds, each on its test window once."""
+    """Play the choices of one strategy, in the order of their folds, each on its test window once (and once more at
+    each other phase of its clock)."""
+    folds = _play(world, choices, settings, seed, show)
+    records, metrics = _joined(folds, settings)
+    phases = {
+        phase: _joined(_play(world, moved, settings, seed, show), settings)[1]
+        for phase, moved in _at_phases(choices).items()
+    }
+    return Account(choices[0].strategy, folds, records, metrics, phases)
+
+
+def _at_phases(choices: Sequence[Choice]) -> dict[int, list[Choice]]:
+    """The choices with each phase that the clocks of all folds have."""
+    players = [make_player(one.strategy, one.parameters) for one in choices if one.policy is None]
+    shared = min((len(player.phases) for player in players), default=0)
+    return {
+        phase: [replace(one, parameters={**one.parameters, PHASE: phase}) for one in choices] for phase in range(shared)
+    }
+
+
+def _joined(folds: Sequence[Tested], settings: ArbSettings) -> tuple[Records, Metrics]:
+    records = chain([tested.records for tested in folds])
+    return records, compute_metrics(records, settings.initial_capital_usd)
+
+
+def _play(
+    world: World[ArbSettings], choices: Sequence[Choice], settings: ArbSettings, seed: int, show: Show
+) -> list[Tested]:
     capital, folds = settings.initial_capital_usd, list[Tested]()
     for done, choice in enumerate(choices, start=1):
         folds.append(_tested(world, choice, capital, seed))
         capital = float(folds[-1].records.hours["equity"][-1])
         show(f"testing {choice.strategy}", done, len(choices))
-    records = chain([tested.records for tested in folds])
-    metrics = compute_metrics(records, settings.initial_capital_usd)
-    return Account(choices[0].strategy, folds, records, metrics)
+    return folds
 
 
 def _tested(world: World[ArbSettings], choice: Choice, capital: float, seed: int) -> Tested:

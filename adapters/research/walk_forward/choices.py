@@ -52,7 +52,7 @@ def choose_rules(folder: Path, plan: WalkForwardPlan, measure_all: MeasureAll, s
         for fold in plan.folds:
             log = PointLog(fold_folder(folder, fold) / f"{folder_name(name)}.jsonl", points)
             log.read()
-            for measured in measure_all(_job(plan, name, fold), log.missing):
+            for measured in measure_all(job_of(plan, name, fold), log.missing):
                 # One by one, so that a kill costs no more than the point under way.
                 log.append(measured)
                 show(f"choosing {name}", (fold.number - 1) * len(points) + len(log.measured), total)
@@ -60,11 +60,13 @@ def choose_rules(folder: Path, plan: WalkForwardPlan, measure_all: MeasureAll, s
     return choices
 
 
-def _job(plan: WalkForwardPlan, name: str, fold: Fold) -> TuningJob:
+def job_of(plan: WalkForwardPlan, name: str, fold: Fold) -> TuningJob:
+    """The search of a fold for a strategy that is not trained."""
     start, end = fold.validation.times
     return TuningJob(
         dataset=plan.dataset, fingerprint=plan.fingerprint, strategy=name,
-        start=start, end=end, settings=plan.settings, seed=plan.seed, late=False,
+        start=start, end=end, settings=plan.settings, seed=plan.seed,
+        late=plan.late, phases=plan.phases,
     )  # fmt: skip
 
 

@@ -13,13 +13,14 @@ from adapters.configuration.settings import ArbSettings
 from adapters.datasets.load import Dataset
 from adapters.research.entries import write_entries
 from adapters.research.manifest import build_manifest
+from adapters.research.phases import PNL
 from adapters.research.players import Player
 from adapters.research.playing import Played, play
 from adapters.research.references import HINDSIGHT, PERSISTENT, Benchmark, play_references, write_references
 from adapters.research.significance import write_significance
-from adapters.research.tuning import Trial
+from adapters.research.tuning import Trial, judged_fitness, mean_over
 from adapters.research.walk_forward.account import Account, Tested
-from adapters.research.walk_forward.choices import Show
+from adapters.research.walk_forward.choices import Show, job_of
 from adapters.research.walk_forward.judgement import Judgement, record_of_fold
 from adapters.research.walk_forward.plan import WalkForwardPlan, sees_test_window
 from adapters.research.walk_forward.stated import stated_settings
@@ -28,7 +29,6 @@ from adapters.storage.csv_files import write_rows
 from adapters.storage.looks import record_look
 from adapters.storage.run_files import write_json, write_run
 from adapters.storage.trials import write_trials
-from engine.analysis.metrics import fitness
 from engine.observation.opportunities import OpportunityBuilder
 from engine.windows import Window
 from engine.worlds import AnyWorld, World
@@ -53,7 +53,7 @@ def write_account(
     if account.was_chosen:
         _write_trials(folder / "tried.csv", account.folds)
         for tested in account.folds:
-            write_trials(folder / "trials" / f"{_name(tested)}.parquet", record_of_fold(tested))
+            write_trials(folder / "trials" / f"{_name(tested)}.parquet", record_of_fold(tested, plan))
     for tested in account.folds:
         if tested.choice.policy is not None:
             _write_model(folder / "models" / _name(tested), tested, plan, dataset)
@@ -88,7 +88,7 @@ def _name(tested: Tested) -> str:
 
 def fold_facts(tested: Tested, overfitting: float | None) -> dict[str, Any]:
     """A fold as JSON: windows, what was chosen, and metrics on validation and test."""
-    choice, score = tested.choice, fitness(tested.choice.validation)
+    choice, score = tested.choice, judged_fitness(tested.choice.validation)
     spans = {"train": choice.fold.train, "validation": choice.fold.validation, "test": choice.fold.test}
     return {
         "fold": choice.fold.number,
@@ -122,7 +122,8 @@ def _manifest(account: Account, plan: WalkForwardPlan, dataset: Dataset, started
             "points": plan.points,
             "timesteps": plan.settings.training.timesteps if account.strategy in plan.learned else None,
             "population": plan.population if account.strategy in plan.learned else None,
-            "fitness": "pnl_pct - 0.5 * max_drawdown_pct on the validation window",
+            "fitness": f"pnl_pct - 0.5 * max_drawdown_pct on the validation window{_judged(account, plan)}",
+            "test_phases_pnl_pct_per_7d": {phase: one[PNL] for phase, one in account.phases.items()} or None,
             "capital": CAPITAL,
             "tried": len(account.trials),
         },
@@ -132,6 +133,11 @@ def _manifest(account: Account, plan: WalkForwardPlan, dataset: Dataset, started
     )
     settings = stated_settings(manifest["settings"], account.strategy, manifest["walk_forward"])
     return {**manifest, "settings": settings, "command": plan.command}
+
+
+def _judged(account: Account, plan: WalkForwardPlan) -> str:
+    first = account.folds[0].choice
+    return "" if first.policy else f", {mean_over(job_of(plan, account.strategy, first.fold))}"
 
 
 def _write_folds_csv(path: Path, folds: Sequence[Mapping[str, Any]]) -> None:

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from adapters.research.tuning import mean_over
 from adapters.research.walk_forward.account import Account, Tested
+from adapters.research.walk_forward.choices import job_of
 from adapters.research.walk_forward.plan import WalkForwardPlan
 from adapters.storage.trials import TrialRecord, record_of, summarise
 from engine.analysis.significance import Significance, Trials, returns_of, significance
@@ -39,18 +41,19 @@ def judge(account: Account, plan: WalkForwardPlan) -> Judgement:
     returns, settings = returns_of(account.records, plan.settings.initial_capital_usd), plan.settings.significance
     if not account.was_chosen:
         return Judgement(significance(returns, settings, without=NOTHING_CHOSEN), (None,) * len(account.folds))
-    folds = [summarise(record_of_fold(tested), "", plan.fingerprint) for tested in account.folds]
+    folds = [summarise(record_of_fold(tested, plan), "", plan.fingerprint) for tested in account.folds]
     overfitting = tuple(fold.overfitting for fold in folds)
     reasons = [fold.overfitting_reason for fold in folds]
     found = significance(returns, settings, _trials(account, plan, overfitting, reasons))
     return Judgement(found.model_copy(update={"trials_reason": STRICTER}), overfitting)
 
 
-def record_of_fold(tested: Tested) -> TrialRecord:
+def record_of_fold(tested: Tested, plan: WalkForwardPlan) -> TrialRecord:
     """Hourly returns on the validation window of everything that a fold tried: ``trial_1``, ``trial_2``, ..."""
     choice = tested.choice
     returns = {f"trial_{trial.number}": trial.returns for trial in choice.trials if trial.returns is not None}
-    return record_of(returns, time_of(choice.fold.validation.first))
+    each_is = "" if choice.policy else mean_over(job_of(plan, choice.strategy, choice.fold))
+    return record_of(returns, time_of(choice.fold.validation.first), each_is)
 
 
 def _trials(

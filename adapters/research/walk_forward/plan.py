@@ -15,6 +15,7 @@ from adapters.configuration.strategy_registry import check_names, load_strategy_
 from adapters.configuration.tuning_grids import SHIPPED_GRIDS, Grid, Point, points_of, read_grid
 from adapters.datasets.load import Dataset
 from adapters.research.markets import window_of
+from adapters.research.phases import check_phases
 from adapters.storage.folder_lock import LOCK
 from adapters.storage.giving_way import check_place, unfamiliar
 from adapters.storage.plans import read_plan_file
@@ -30,7 +31,10 @@ UNFINISHED = ".unfinished"
 
 
 class WalkForwardPlan(Settings):
-    """One walk-forward. ``grids`` has an entry for each strategy that is tuned."""
+    """One walk-forward. ``grids`` has an entry for each strategy that is tuned.
+
+    ``late``: points are judged by late fills too; ``phases`` of rules with a clock are played, None: all.
+    """
 
     dataset: Path
     fingerprint: str
@@ -42,6 +46,8 @@ class WalkForwardPlan(Settings):
     points: int | None
     population: int
     seed: int
+    late: bool
+    phases: tuple[int, ...] | None
     settings: ArbSettings
     report: bool
     started: AwareDatetime
@@ -96,6 +102,8 @@ def new_plan(
     points: int | None,
     population: int,
     seed: int,
+    late: bool,
+    phases: tuple[int, ...] | None,
     report: bool,
     started: datetime,
 ) -> WalkForwardPlan:
@@ -110,7 +118,7 @@ def new_plan(
         dataset=dataset.path.absolute(), fingerprint=dataset.fingerprint,
         first=first, last=last, lengths=lengths,
         strategies=tuple(strategies), grids=_grids(strategies, grid_file),
-        points=points, population=population, seed=seed, settings=settings, report=report,
+        points=points, population=population, seed=seed, late=late, phases=phases, settings=settings, report=report,
         started=started, command=command_line(), code_version=code_version(),
     )  # fmt: skip
     _check(plan, grid_file)
@@ -195,6 +203,7 @@ def _grids(strategies: Sequence[str], grid_file: Path | None) -> dict[str, Grid]
 
 
 def _check(plan: WalkForwardPlan, grid_file: Path | None) -> None:
+    check_phases(plan.strategies, plan.settings, plan.grids, plan.phases)
     for name in plan.strategies:
         strategy_class = load_strategy_class(name)
         if needs_future(strategy_class):

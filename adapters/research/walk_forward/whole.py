@@ -54,6 +54,8 @@ class WalkForwardRequest:
     population: int | None
     grid_file: Path | None
     points: int | None
+    late: bool
+    phases: tuple[int, ...] | None
     config: Path | None
     overrides: tuple[str, ...]
     report: bool
@@ -95,7 +97,7 @@ def begun(asked: WalkForwardRequest, started: datetime) -> Path:
     plan = new_plan(
         load_dataset(asked.data, settings.gate), asked.strategies, settings, asked.lengths, asked.start, asked.end,
         grid_file=asked.grid_file, points=asked.points, population=asked.population or 1, seed=asked.seed,
-        report=asked.report, started=started,
+        late=asked.late, phases=asked.phases, report=asked.report, started=started,
     )  # fmt: skip
     begin(out, plan)
     return out

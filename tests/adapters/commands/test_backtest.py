@@ -91,6 +91,33 @@ def run(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
 # --- what is written ---
 
 
+@pytest.mark.parametrize("more", [(), ("--set", "latency_hours=1")])
+def test_every_phase_of_a_clock_is_played_when_asked_for(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...]
+) -> None:
+    own = {"every_hours": 2, "phase": 1, "caution": 0, "enter_margin": -1, "leave_margin": -2, "switch_margin": 1}
+    words = [word for key, value in own.items() for word in ("--set", f"strategies.week.{key}={value}")]
+    folder = backtest(dataset, tmp_path / "run", "--phases", *words, *more, strategy="week")
+    table = pd.read_csv(folder / "phases.csv")
+    assert table[["hours_late", "phase"]].to_numpy().tolist() == [[0, 0], [0, 1], [1, 0], [1, 1]]
+    once = table[table["hours_late"] == 0]["pnl_pct_per_7d"].to_numpy()
+    assert once[1] == Run(folder).metrics["pnl_pct_per_7d"], "the run is that of the phase in force"
+    assert once[0] != once[1]
+    said = f"week, mean over 2 phases (worst): P&L at once {once.mean():+.3f} ({once.min():+.3f}), 1 h late"
+    assert said in capsys.readouterr().out
+    again = backtest(dataset, tmp_path / "run", "--phases", *words, *more, strategy="week")
+    assert (again / "phases.csv").is_file(), "the folder gives way to the same command"
+
+
+def test_phases_without_a_clock_are_refused_before_anything_is_played(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("backtest", "--strategy", "carry,hold", "--data", dataset, "--out", tmp_path / "run", "--phases")
+    assert arb(*words) == 2
+    assert capsys.readouterr().err == "error: --phases is given, but nobody who plays has a clock\n"
+    assert not any(tmp_path.iterdir())
+
+
 def test_the_files_have_the_columns_and_keys_of_the_contract(dataset: Path, tmp_path: Path) -> None:
     folder = backtest(dataset, tmp_path / "run", "--seed", 3)
     assert sorted(path.name for path in folder.iterdir()) == list(FILES)

@@ -200,6 +200,28 @@ def test_scores_of_several_models(
     assert first.name == "random-1"
 
 
+def test_rules_with_a_clock_are_shown_over_their_phases(
+    dataset: Path, models: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = {"every_hours": 2, "caution": 0, "enter_margin": -1, "leave_margin": -2}
+    words = [word for key, value in own.items() for word in ("--set", f"strategies.week.{key}={value}")]
+    asked = ("evaluate", models[0], "--data", dataset, "--baselines", "hold,week", "--phases", *YOUNG, *words)
+    assert arb(*asked, "--fills-late", "--out", tmp_path / "both") == 0
+    printed = capsys.readouterr().out
+    table = pd.read_csv(tmp_path / "both" / "phases.csv")
+    assert table[["strategy", "hours_late", "phase"]].to_numpy().tolist() == [
+        ["week", 0, 0], ["week", 0, 1], ["week", 1, 0], ["week", 1, 1],
+    ]  # fmt: skip
+    late = table[table["hours_late"] == 1]["pnl_pct_per_7d"]
+    assert f"1 h late {late.mean():+.3f} ({late.min():+.3f}) %/7d" in printed
+    row = pd.read_csv(tmp_path / "both" / "evaluation.csv").set_index("model").loc["week"]
+    assert row["pnl_pct"] == pytest.approx(table["pnl_pct"][0]), "its row is that of the phase in force"
+    assert arb(*asked, "--out", tmp_path / "once") == 0
+    assert set(pd.read_csv(tmp_path / "once" / "phases.csv")["hours_late"]) == {0}
+    assert "whole window" in refused(capsys, *asked, "--n-eval-episodes", 2)
+    assert "nobody who plays has a clock" in refused(capsys, "evaluate", *models, "--data", dataset, "--phases")
+
+
 def test_contestants_are_trials_and_judged(
     dataset: Path, models: list[Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -27,6 +27,7 @@ from adapters.datasets.load import load_dataset
 from adapters.datasets.write import write_dataset
 from adapters.reporting.tuning_table import cautions, table
 from adapters.research.tuning import Measured, PointOfJob, Trial, TuningJob, _in_order, fitness, measure, ranked
+from adapters.storage.saved_run import read_run
 from adapters.storage.trials import read_trials, summarise
 from adapters.workers.pool import Failed, TaskFailedError
 from engine.accounting.tape import prepare
@@ -126,12 +127,12 @@ def rows(folder: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def direct(parameters: dict[str, Any], *overrides: str) -> dict[str, Any]:
+def direct(parameters: dict[str, Any], *overrides: str, strategy: str = "carry") -> dict[str, Any]:
     """Metrics of one point by a backtest that knows nothing of the search."""
     settings = load_settings(None, overrides)
     builder = OpportunityBuilder(prepare(wandering_market(HOURS), settings))
-    strategy = build_strategy("carry", parameters, Context(np.random.default_rng(0)))
-    return compute_metrics(run_backtest(builder, strategy, FIRST, LAST), settings.initial_capital_usd)
+    player = build_strategy(strategy, parameters, Context(np.random.default_rng(0)))
+    return compute_metrics(run_backtest(builder, player, FIRST, LAST), settings.initial_capital_usd)
 
 
 def test_every_point_is_recorded_with_the_metrics_of_its_backtest(dataset: Path) -> None:  # noqa: ARG001  # written
@@ -146,7 +147,7 @@ def test_every_point_is_recorded_with_the_metrics_of_its_backtest(dataset: Path)
             "window_hours": 24
         }
         at_once, late = direct(point), direct(point, "latency_hours=1")
-        assert float(row["fitness"]) == at_once["pnl_pct"] - at_once["max_drawdown_pct"] / 2
+        assert float(row["fitness"]) == (fitness(at_once) + fitness(late)) / 2
         for name, value in at_once.items():
             assert row[name] == ("" if value is None else str(value))
             assert row[f"late_{name}"] == ("" if late[name] is None else str(late[name]))
@@ -180,7 +181,9 @@ def test_the_hourly_returns_of_every_point_are_kept(dataset: Path) -> None:
     assert record.names == ("trial_1", "trial_2", "trial_3", "trial_4")
     assert (record.start, record.end) == load_dataset(dataset).window("validation")
     grown = 100 * (np.prod(1 + record.returns, axis=0) - 1)
-    assert grown == pytest.approx([float(row["pnl_pct"]) for row in rows("found")], abs=1e-10)
+    means = [(float(row["pnl_pct"]) + float(row["late_pnl_pct"])) / 2 for row in rows("found")]
+    assert grown == pytest.approx(means, abs=1e-10), "of everything that a point is judged by"
+    assert record.each_is == "mean over fills at once and an hour late"
     tried = json.loads(Path("found/manifest.json").read_text(encoding="utf-8"))["tried"]
     assert tried == summarise(record, tried["source"], load_dataset(dataset).fingerprint).model_dump(mode="json")
 
@@ -191,10 +194,7 @@ def test_a_backtest_of_the_best_point_knows_of_all_the_others(
 ) -> None:
     assert tune("--out", "found") == 0
     assert "4 settings were tried. After that the best one's Sharpe of" in capsys.readouterr().out
-    record, best = read_trials(Path("found/trials.parquet")), max(rows("found"), key=lambda row: float(row["fitness"]))
-    returns = record.returns[:, record.names.index(f"trial_{best['trial']}")]
-    expected = deflated_sharpe(returns, float(sharpe(record.returns.T).std(ddof=1)), 4)
-    assert expected is not None
+    record = read_trials(Path("found/trials.parquet"))
     given = ("backtest", "--strategy", "carry", "--data", "small", "--window", "validation", "--config")
 
     def judged(out: str, *more: str) -> dict[str, Any]:
@@ -205,6 +205,10 @@ def test_a_backtest_of_the_best_point_knows_of_all_the_others(
         return found
 
     found = judged("as_chosen")
+    # The run itself is filled at once; what it was chosen from is the mean of both latencies.
+    equity = np.append(10_000.0, read_run(Path("as_chosen")).equity["equity_usd"])
+    expected = deflated_sharpe(equity[1:] / equity[:-1] - 1, float(sharpe(record.returns.T).std(ddof=1)), 4)
+    assert expected is not None
     assert found["trials"] == 4
     assert found["deflated_sharpe"] == pytest.approx(expected.probability)
     assert found["pbo"] == backtest_overfitting(record.returns).probability
@@ -327,7 +331,42 @@ def test_the_window_can_be_chosen(dataset: Path) -> None:
 
 def test_late_fills_can_be_left_out(dataset: Path) -> None:  # noqa: ARG001  # written
     assert tune("--out", "found", "--no-late") == 0
-    assert not [name for name in rows("found")[0] if name.startswith("late_")]
+    found, record = rows("found"), read_trials(Path("found/trials.parquet"))
+    assert not [name for name in found[0] if name.startswith("late_")]
+    for k, row in enumerate(found):
+        assert float(row["fitness"]) == float(row["pnl_pct"]) - float(row["max_drawdown_pct"]) / 2
+        grown = 100 * (np.prod(1 + record.returns[:, k]) - 1)
+        assert grown == pytest.approx(float(row["pnl_pct"]), abs=1e-10)
+    assert record.each_is == "filled at once"
+
+
+WEEK = {"every_hours": 4, "caution": 0, "enter_margin": 0.5, "leave_margin": 0.1, "spread_weight": 0}
+
+
+@pytest.mark.parametrize("phases", [(0, 1, 2, 3), (1, 3)])
+def test_a_rule_with_a_clock_is_judged_by_the_mean_over_its_phases(dataset: Path, phases: tuple[int, ...]) -> None:  # noqa: ARG001  # written
+    grid = {"week": {"switch_margin": [1, None]}}
+    Path("grid.yaml").write_text(yaml.safe_dump(grid), encoding="utf-8")
+    own = [word for key, value in WEEK.items() for word in ("--set", f"strategies.week.{key}={value}")]
+    some = [] if len(phases) == 4 else ["--phases", ",".join(map(str, phases))]
+    assert tune("--out", "found", *own, *some, strategy="week") == 0
+    record, found = read_trials(Path("found/trials.parquet")), rows("found")
+    assert record.names == ("trial_1", "trial_2"), "however many phases, a point is one trial"
+    assert record.each_is.startswith("mean over fills at once and an hour late at ")
+    assert json.loads(Path("found/manifest.json").read_text(encoding="utf-8"))["tried"]["count"] == 2
+    for k, (row, switch) in enumerate(zip(found, (1, None), strict=True)):
+        point = WEEK | {"switch_margin": switch}
+        once, late = (
+            [direct(point | {"phase": phase}, *more, strategy="week") for phase in phases]
+            for more in ((), ("latency_hours=1",))
+        )
+        assert len({one["pnl_pct"] for one in once}) > 1, "the phases differ, or nothing is tested here"
+        assert float(row["fitness"]) == pytest.approx(np.mean([fitness(one) for one in once + late]))
+        assert float(row["pnl_pct"]) == pytest.approx(np.mean([one["pnl_pct"] for one in once]))
+        assert float(row["worst_phase_pnl_pct_per_7d"]) == min(one["pnl_pct_per_7d"] for one in once)
+        assert float(row["late_worst_phase_pnl_pct_per_7d"]) == min(one["pnl_pct_per_7d"] for one in late)
+        grown = 100 * (np.prod(1 + record.returns[:, k]) - 1)
+        assert grown == pytest.approx(np.mean([one["pnl_pct"] for one in once + late]), abs=1e-9)
 
 
 def test_a_draw_of_points_follows_the_seed(dataset: Path) -> None:  # noqa: ARG001  # written
@@ -392,6 +431,8 @@ def test_mistakes_are_told(dataset: Path, capsys: pytest.CaptureFixture[str]) ->
         (["--from", "2024-01-09T00:00Z", "--to", "2024-01-08T00:00Z"], "is empty"),
         (["--from", "2023-01-09T00:00Z"], "outside the data"),
         (["--data", "nowhere"], "is not a folder"),
+        (["--phases", "0"], "none of the strategies has a clock"),
+        (["--phases", "0;1"], "write it like 0,4"),
     ):
         assert tune("--out", "found", *arguments) == 2, arguments
         assert message in capsys.readouterr().err
@@ -447,6 +488,12 @@ def trial(number: int, pnl_pct: float, drawdown_pct: float = 0.0, **metrics: Any
 
 def test_fitness_takes_half_the_drawdown_off() -> None:
     assert fitness({"pnl_pct": 2.0, "max_drawdown_pct": 3.0}) == 0.5
+
+
+def test_a_point_is_as_fit_as_the_mean_of_both_latencies() -> None:
+    assert trial(1, 2.0, 3.0).fitness == 0.5
+    assert trial(1, 2.0, 3.0, late_pnl_pct=1.0, late_max_drawdown_pct=1.0).fitness == 0.5
+    assert trial(1, 2.0, 3.0, late_pnl_pct=-1.0, late_max_drawdown_pct=1.0).fitness == -0.5
 
 
 def test_ranking_is_stable_and_puts_nan_last() -> None:

@@ -71,11 +71,13 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def direct(parameters: dict[str, Any], first: str, last: str, capital: float = 10_000.0) -> Metrics:
+def direct(
+    parameters: dict[str, Any], first: str, last: str, capital: float = 10_000.0, *, late: int = 0, rule: str = "carry"
+) -> Metrics:
     """Metrics of a backtest that knows nothing of walk-forwards."""
-    settings = SEEN.model_copy(update={"initial_capital_usd": capital})
+    settings = SEEN.model_copy(update={"initial_capital_usd": capital, "latency_hours": late})
     builder = OpportunityBuilder(prepare(market(), settings))
-    strategy = build_strategy("carry", parameters, Context(np.random.default_rng(0)))
+    strategy = build_strategy(rule, parameters, Context(np.random.default_rng(0)))
     row_of = builder.tape.market.index_of
     start, end = (row_of(pd.Timestamp(time).to_pydatetime()) for time in (first, last))
     return compute_metrics(run_backtest(builder, strategy, start, end), capital)
@@ -92,13 +94,48 @@ def test_each_fold_chooses_the_fittest_point_of_its_validation_window(run: Path)
         scores = []
         for row in points:
             parameters = {**fold["parameters"], **{key: float(row[key]) for key in ("horizon_hours", "enter_margin")}}
-            metrics = direct(parameters, fold["validation_from"], fold["validation_to"])
-            assert float(row["fitness"]) == fitness(metrics)
-            scores.append(fitness(metrics))
+            window = (fold["validation_from"], fold["validation_to"])
+            scores.append((fitness(direct(parameters, *window)) + fitness(direct(parameters, *window, late=1))) / 2)
+            assert float(row["fitness"]) == scores[-1]
         best = points[int(np.argmax(scores))]
         assert [row["trial"] for row in points if row["chosen"] == "1"] == [best["trial"]]
         assert fold["validation"]["fitness"] == max(scores)
         assert all(float(best[key]) == fold["parameters"][key] for key in ("horizon_hours", "enter_margin"))
+
+
+def test_late_fills_can_be_left_out_of_the_judgement(data: Path, run: Path, tmp_path: Path) -> None:
+    assert walk(data, tmp_path / "out", "--no-late") == 0
+    for row in rows(tmp_path / "out" / "tried.csv"):
+        assert float(row["fitness"]) == float(row["pnl_pct"]) - float(row["max_drawdown_pct"]) / 2
+    told = [read_run(folder).manifest["walk_forward"]["fitness"] for folder in (tmp_path / "out", run / "carry")]
+    assert told[0].endswith("filled at once")
+    assert told[1].endswith("mean over fills at once and an hour late")
+
+
+def test_a_rule_with_a_clock_is_chosen_and_shown_over_its_phases(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = {"every_hours": 4, "caution": 0, "enter_margin": 0.5, "leave_margin": 0.1, "spread_weight": 0}
+    (tmp_path / "grid.yaml").write_text("week: {switch_margin: [1, null]}", encoding="utf-8")
+    words = [word for key, value in own.items() for word in ("--set", f"strategies.week.{key}={value}")]
+    words += ["--grid", str(tmp_path / "grid.yaml")]
+    assert walk(data, tmp_path / "out", *words, strategy="week") == 0
+    printed = capsys.readouterr().out
+    for fold in folds(tmp_path / "out"):
+        window = (fold["validation_from"], fold["validation_to"])
+        once, late = (
+            [direct(fold["parameters"] | {"phase": k}, *window, late=late, rule="week") for k in range(4)]
+            for late in (0, 1)
+        )
+        assert fold["validation"]["fitness"] == pytest.approx(np.mean([fitness(one) for one in once + late]))
+        assert fold["tried"] == 2
+    metrics = read_run(tmp_path / "out").metrics
+    shown = read_run(tmp_path / "out").manifest["walk_forward"]["test_phases_pnl_pct_per_7d"]
+    assert list(shown) == ["0", "1", "2", "3"]
+    assert shown["0"] == metrics["pnl_pct_per_7d"], "the account is that of the phase in force"
+    assert len(set(shown.values())) > 1, "the phases differ, or nothing is tested here"
+    mean, worst = np.mean(list(shown.values())), min(shown.values())
+    assert f"week, mean over 4 phases (worst): P&L {mean:+.3f} ({worst:+.3f}) %/7d on the test windows" in printed
 
 
 def test_each_fold_is_tested_with_what_the_one_before_left(run: Path) -> None:
@@ -372,6 +409,8 @@ def test_by_default_the_test_window_of_the_data_set_stays_unseen(
         (["ensemble"], "plays 2 models"),
         (["ppo"], "episodes of 72 h do not fit into training windows of 48 h"),
         (["hold", "--points", "2"], "nothing is tuned"),
+        (["--phases", "0,1"], "none of the strategies has a clock"),
+        (["week", "--phases", "8"], "week has the phases 0 to 7; 8 is none of them"),
         (["--train-days", "30"], "--train-days 11 --validate-days 1 --test-days 1 would fit"),
         (["--embargo-hours", "150"], "shorter --embargo-hours"),
         (["--timesteps", "1000"], "none of the strategies is trained"),
