@@ -99,6 +99,7 @@ class RollingMarket:
         self._known = np.zeros(shape, np.int64)
         self._recorded: tuple[Any, Any] | None = None
         self._books: tuple[SeenBook, ...] = ()
+        self._order_books: OrderBooks | None = None
 
     def append(self, facts: HourFacts) -> None:
         """Add the next hour. Raises ``DataError`` for an hour that does not follow, or a settlement out of reach."""
@@ -132,7 +133,7 @@ class RollingMarket:
             array[:, NOW - 1] = np.nan if facts.extremes is None else facts.extremes[i]
             array[:, NOW] = np.nan
         # What rested since the hour before is hedged by the book of then.
-        self._books = (*(book for book in self._books if book.hour == facts.hour - 1), *facts.books)
+        self._keep([*(book for book in self._books if book.hour == facts.hour - 1), *facts.books])
         # A rate is put in the row of its instant, which may be an earlier one than the row at which it became known.
         self._values["funding_rate"][:, NOW] = np.nan
         self._known[:, NOW] = facts.hour
@@ -141,13 +142,21 @@ class RollingMarket:
             self._values["funding_rate"][settled.leg, row] = settled.rate
             self._known[settled.leg, row] = facts.hour
 
+    def keep_books(self, books: Sequence[SeenBook]) -> None:
+        """Forget all order books of the hour that was added last but these."""
+        self._keep([*(book for book in self._books if book.hour != self.hour), *books])
+
+    def _keep(self, books: Sequence[SeenBook]) -> None:
+        # Made once an hour: books of hundreds of legs are long, and the window is looked at several times.
+        self._books, self._order_books = tuple(books), OrderBooks.of(books)
+
     def market(self) -> MarketData:
         """The window as a market; row ``NOW`` is the hour that was added last."""
         if self.hour is None:
             raise DataError("no hour has been added yet")
         hours = np.arange(self.hour - NOW, self.hour + 1, dtype=np.int64)
         values: dict[str, Any] = {**self._values, **self._extremes}
-        values["order_books"] = OrderBooks.of(self._books)
+        values["order_books"] = self._order_books
         return replace(self.empty, hours=hours, funding_known_hour=self._known, recorded=self._rows(), **values)
 
     def builder(self) -> OpportunityBuilder:

@@ -21,7 +21,7 @@ from adapters.paper.journal import Journal
 from engine.errors import DataError
 from engine.live_window import FACTS, MAX_DELAY_HOURS, HourFacts, RollingMarket
 from engine.market.data import PER_LEG_FLOATS, Floats, MarketData
-from engine.market.order_books import OrderBooks
+from engine.market.order_books import OrderBooks, SeenBook
 
 REFUSED = "refused"
 """Kind of the events that tell of values that are not believed."""
@@ -82,23 +82,17 @@ class HourGate:
     def _with_books(self, facts: HourFacts, market: MarketData, refusals: list[Refusal]) -> HourFacts:
         """The facts with the order books that are believed; ``refusals`` gets what is wrong with the others."""
         priced = np.isfinite(facts.values[FACTS.index("price")])
-        can_be = []
-        for book in facts.books:
-            # What is wrong with its price is told already.
-            if not priced[book.leg]:
-                continue
-            try:
-                OrderBooks.of([book])
-            except DataError as error:
-                symbol, exchange = market.leg_name(book.leg)
-                refusals.append(Refusal(exchange, symbol, facts.hour, BOOK, "a book", str(error)))
-            else:
-                can_be.append(book)
-        gated = gate_order_books(replace(market, order_books=OrderBooks.of(can_be)), self._limits)
+        # What is wrong with its price is told already.
+        given = [book for book in facts.books if priced[book.leg]]
+        books, wrong = _possible(given)
+        for leg, problem in wrong.items():
+            symbol, exchange = market.leg_name(leg)
+            refusals.append(Refusal(exchange, symbol, facts.hour, BOOK, "a book", problem))
+        gated = gate_order_books(replace(market, order_books=books), self._limits)
         refusals += gated.refusals
         kept = gated.market.order_books
         legs = set() if kept is None else set(kept.leg.tolist())
-        return replace(facts, books=tuple(book for book in can_be if book.leg in legs))
+        return replace(facts, books=tuple(book for book in given if book.leg in legs))
 
     def events(self, hour: int, refusals: Sequence[Refusal]) -> list[Event]:
         """What an hour tells of its refusals. A settled rate that is given again and again is told of once."""
@@ -158,6 +152,22 @@ class HourGate:
                 new_rates[settled.leg, settled.hour - begin] = True
         every_hour = np.arange(begin, begin + past + len(hours), dtype=np.int64)
         return replace(rolling.empty, hours=every_hour, **values), new_rates
+
+
+def _possible(books: Sequence[SeenBook]) -> tuple[OrderBooks | None, dict[int, str]]:
+    """The books of an hour that can be, and by leg what is wrong with the others."""
+    try:
+        return OrderBooks.of(books), {}
+    except DataError:
+        pass
+    # One by one only when there is any such: an hour has hundreds of long ones.
+    wrong = {}
+    for book in books:
+        try:
+            OrderBooks.of([book])
+        except DataError as error:
+            wrong[book.leg] = str(error)
+    return OrderBooks.of(book for book in books if book.leg not in wrong), wrong
 
 
 def _believed(facts: HourFacts, market: MarketData, column: int) -> HourFacts:

@@ -129,6 +129,7 @@ class Session:
                     told.append(Event("no_decision", no_decision))
             loop.fill(order_records(list(orders)))
         facts = replace(facts, books=self._books_used(facts, orders))
+        self._rolling.keep_books(facts.books)
         decision = Decision(self._name, orders, no_decision, observation_hash(facts))
         records = shifted(loop.drain(), facts.hour - NOW)
         # A copy: the loop is used again for the next hour, and would write into the books of this one.

@@ -116,6 +116,27 @@ def test_a_book_far_from_its_price_is_not_believed_and_the_quote_is_charged(
         assert_agrees(live.journal, settings)
 
 
+def test_a_book_that_cannot_be_is_told_and_the_others_are_walked(server: LoopbackServer, tmp_path: Path) -> None:
+    settings = large(20_000.0)
+
+    def crossed(answer: Any) -> Any:
+        answer["result"]["b"], answer["result"]["a"] = answer["result"]["a"], answer["result"]["b"]
+        return answer
+
+    server.faults.rules.append(Rule(crossed, "bybit", "book"))
+    with trader(tmp_path, server, strategy=HOLD, settings=settings) as live:
+        hour = live.trading.run().hours[-1]
+        told = [
+            event.text for event in hour.events if event.refusal is not None and event.refusal.field == "order book"
+        ]
+        assert len(told) == 2  # of both coins
+        assert all("is not below its best ask" in text for text in told)
+        assert [live.journal.legs[leg][1] for (leg,) in live.journal.rows("SELECT leg FROM order_books")] == [
+            "hyperliquid"
+        ]
+        assert_agrees(live.journal, settings)
+
+
 def test_without_books_the_spread_is_charged(server: LoopbackServer, tmp_path: Path) -> None:
     settings = large(20_000.0)
     server.faults.rules.append(Rule("http500", None, "book"))
