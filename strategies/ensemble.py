@@ -25,6 +25,7 @@ class Ensemble:
                 "the models of an ensemble must share one observation spec, or their votes differ in meaning"
             )
         self._policies = [(policy, policy.encoding) for policy in context.policies]
+        self.decision_clock = context.policies[0].spec.clock
 
     def decide(self, view: View) -> Sequence[Order]:
         votes: list[int] = []

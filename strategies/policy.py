@@ -71,7 +71,7 @@ def logits(policy: Policy, observation: Float32s) -> Float32s:
 
 
 def best_action(policy: Policy, observation: Float32s) -> int:
-    """The action with the highest logit; a tie goes to the lowest action.
+    """The action with the highest logit, of those that the observation allows; a tie goes to the lowest action.
 
     Raises ``NotFiniteError`` for an observation with an absurd value, which tanh would hide, and for logits that are
     not finite.
@@ -87,4 +87,6 @@ def best_action(policy: Policy, observation: Float32s) -> int:
         raise NotFiniteError(
             f"policy {policy.name}: the network answered with values that are not finite; its weights are too large"
         )
-    return int(np.argmax(values))
+    mask = observation[len(observation) - policy.spec.widths.mask :]
+    # Version 1 shows no mask, and an action that is impossible is refused and recorded.
+    return int(np.argmax(np.where(mask > 0, values, -np.inf) if len(mask) else values))

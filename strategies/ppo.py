@@ -23,6 +23,7 @@ class Ppo:
     def __init__(self, parameters: Settings, context: Context) -> None:  # noqa: ARG002  # has no parameters
         self._policy = context.policies[0]
         self._encoding = self._policy.encoding
+        self.decision_clock = self._policy.spec.clock
 
     def decide(self, view: View) -> Sequence[Order]:
         observation, visible = view.observe(self._encoding, self._policy.spec)

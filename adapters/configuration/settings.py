@@ -109,10 +109,11 @@ def _with_known_exchanges(values: Mapping[str, Any], origin: str) -> dict[str, A
     for table in BY_EXCHANGE:
         if isinstance(rows := known.get(table), Mapping):
             known[table] = by_canonical_exchange(rows, f"{origin}: {table!r}")
-    filters, margin = known.get("filters"), known.get("margin")
-    if isinstance(filters, Mapping) and isinstance(names := filters.get("exchanges"), list | tuple):
-        named = [canonical_exchange(name) if isinstance(name, str) else name for name in names]
-        known["filters"] = {**filters, "exchanges": named}
+    margin = known.get("margin")
+    for heading in ("filters", "observation"):
+        if isinstance(part := known.get(heading), Mapping) and isinstance(names := part.get("exchanges"), list | tuple):
+            named = [canonical_exchange(name) if isinstance(name, str) else name for name in names]
+            known[heading] = {**part, "exchanges": named}
     if isinstance(margin, Mapping) and isinstance(shares := margin.get("wallet_shares"), Mapping):
         known["margin"] = {**margin, "wallet_shares": by_canonical_exchange(shares, f"{origin}: 'wallet_shares'")}
     return known

@@ -9,6 +9,7 @@ from typing import Any
 from adapters.paper.session import Played
 from engine.accounting.books import Reason
 from engine.accounting.records import trade_pnl
+from engine.observation.clock import BETWEEN_DECISIONS
 from engine.windows import time_of
 
 PairName = Callable[[int], str]
@@ -31,8 +32,10 @@ def messages_of(hour: Played, before: str | None, pair_name: PairName) -> list[M
     found = [Message("exit", f"{at} left {text}") for text in _exits(hour, pair_name)]
     found += [Message("entry", f"{at} entered {text}") for text in _entries(hour)]
     found += [Message("event", f"{at} {text}") for text in _events(hour)]
-    if hour.decision.no_decision is not None and hour.status != "closed":
-        found.append(Message("no_decision", f"{at} no_decision: {hour.decision.no_decision}"))
+    unasked = hour.decision.no_decision
+    # An hour between decisions is as it should be: nobody wants a message about it.
+    if unasked is not None and hour.status != "closed" and not unasked.startswith(BETWEEN_DECISIONS):
+        found.append(Message("no_decision", f"{at} no_decision: {unasked}"))
     # Told when it begins and when it ends: a notification every hour of a long outage would be read by nobody.
     if hour.status == "degraded" and before != "degraded":
         why = in_short([event.text for event in hour.events]) or hour.decision.no_decision

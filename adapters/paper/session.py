@@ -25,6 +25,7 @@ from engine.market.data import Floats, MarketData
 from engine.market.earlier_hours import load_before
 from engine.market.order_books import SeenBook
 from engine.observation.answers import answer
+from engine.observation.clock import BETWEEN_DECISIONS, clock_of
 from engine.observation.opportunities import OpportunityBuilder
 from engine.observation.view import Strategy, View
 from engine.settings import EngineSettings
@@ -122,6 +123,9 @@ class Session:
             no_decision = "end of data"
             loop.close()
         else:
+            clock = clock_of(self._strategy)
+            if no_decision is None and not clock.decides_at(facts.hour):
+                no_decision = f"{BETWEEN_DECISIONS} ({clock})"
             if no_decision is None:
                 orders, no_decision = self._decide(loop, builder)
                 if no_decision is not None:

@@ -245,7 +245,7 @@ def _check_spec(policy: Policy, settings: PolicyRules, path: Path | str) -> None
     # A model brings its own spec; only a run that states one (in a file or by --set) can contradict it.
     if "observation" in settings.model_fields_set and policy.spec.hash() != settings.observation.hash():
         mine, its = settings.observation.model_dump(mode="json"), policy.spec.model_dump(mode="json")
-        fix = " ".join(f"--set observation.{key}={json.dumps(its[key])}" for key in its if its[key] != mine[key])
+        fix = " ".join(f"--set observation.{key}={json.dumps(its[key])}" for key in its if its[key] != mine.get(key))
         raise BundleError(f"{path} was trained on another observation than the run's; give {fix}")
 
 

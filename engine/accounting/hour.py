@@ -115,6 +115,25 @@ def close(tape: TapeArrays, books: Books, rows: Ints) -> None:
 
 
 @hourly
+def next_hour(
+    tape: TapeArrays, books: Books, b: int, rows: Ints, last_rows: Ints, close_at_end: bool, orders: Any
+) -> float:
+    """Fill ``orders`` ``[M]`` of one portfolio at its hour and open the next one, at the last hour close.
+
+    ``rows[b]`` moves on by one. Returns the change of mark-to-market equity in USD from one observation to the next,
+    costs included.
+    """
+    # As it was seen: the fills come after it, so that their costs lie in the gain of the action that caused them.
+    before = books.portfolios[b].equity_protected
+    fill_hour(tape, books, b, rows[b], orders)
+    rows[b] += 1
+    open_hour(tape, books, b, rows[b])
+    if close_at_end and rows[b] == last_rows[b]:
+        close_hour(tape, books, b, rows[b])
+    return float(books.portfolios[b].equity - before)
+
+
+@hourly
 def advance(
     tape: TapeArrays,
     books: Books,
@@ -124,17 +143,6 @@ def advance(
     orders: Any,
     gains: Floats,
 ) -> None:
-    """One step of every portfolio: fill the orders of its hour, open the next one, at the last hour close.
-
-    ``rows`` ``[B]`` moves on by one; ``orders`` is ``[B, M]``; ``gains`` ``[B]`` receives the change of
-    mark-to-market equity in USD from one observation to the next, costs included.
-    """
+    """``next_hour`` of every portfolio; ``orders`` is ``[B, M]``, ``gains`` ``[B]`` receives what they return."""
     for b in range(rows.shape[0]):
-        # As it was seen: the fills come after it, so that their costs lie in the gain of the action that caused them.
-        before = books.portfolios[b].equity_protected
-        fill_hour(tape, books, b, rows[b], orders[b])
-        rows[b] += 1
-        open_hour(tape, books, b, rows[b])
-        if close_at_end and rows[b] == last_rows[b]:
-            close_hour(tape, books, b, rows[b])
-        gains[b] = books.portfolios[b].equity - before
+        gains[b] = next_hour(tape, books, b, rows, last_rows, close_at_end, orders[b])

@@ -118,10 +118,10 @@ class HourlyLoop:
     def _state(self) -> tuple[TapeArrays, Books, Ints, Ints, bool]:
         return self.tape.arrays, self.books, self.rows, self.last_rows, self.close_at_end
 
-    def must_drain(self) -> bool:
-        """Whether the record buffers may not hold another hour."""
+    def must_drain(self, hours: int = 1) -> bool:
+        """Whether the record buffers may not hold ``hours`` more."""
         # One hour is spared: the last step fills one hour and closes the next.
-        return self.undrained >= self._recording_hours - 1
+        return self.undrained >= self._recording_hours - hours
 
     def drain(self, b: int = 0) -> Records:
         """Take the records of portfolio b out of the buffers. Drain every portfolio before the next hour."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from engine.accounting.books import Books
 from engine.accounting.codes import EXCHANGE_LIMIT, LONG, MARGIN, OPEN, SHORT
+from engine.accounting.marking import committed_notional
 from engine.accounting.tape import TapeArrays
 from engine.compiled import hourly, seldom
 
@@ -195,21 +196,41 @@ def plan_transfer(tape: TapeArrays, books: Books, b: int) -> tuple[int, int, flo
 
 
 @seldom
-def liquidation_distance(tape: TapeArrays, books: Books, b: int, s: int, t: int) -> float:
-    """The smallest fraction by which the mark may move against a leg of slot s until its wallet must liquidate.
+def leg_distance(tape: TapeArrays, books: Books, b: int, s: int, t: int, side: int) -> float:
+    """The fraction by which the mark may move against a leg of slot s until its wallet must liquidate.
 
-    All else stays as it is; 0 when it must already, at most 1, and 1 when the account is pooled.
+    All else stays as it is; 0 when it must already, at most 1, and 1 when the account is pooled or the leg has left.
     """
-    distance, rules = 1.0, tape.rules[0]
-    if books.wallets.shape[1] == 0:
-        return distance
-    slot = books.slots[b, s]
+    slot, rules = books.slots[b, s], tape.rules[0]
+    held = slot.long_held if side == LONG else slot.short_held
+    if books.wallets.shape[1] == 0 or not held > 0:
+        return 1.0
     pair = tape.pairs[slot.pair]
-    for leg, held, sign in ((pair.long, slot.long_held, -1.0), (pair.short, slot.short_held, 1.0)):
-        if held > 0:
-            wallet = books.wallets[b, tape.legs[leg].exchange]
-            room = wallet.equity - rules.maintenance * wallet.held
-            # A rising mark raises the margin that a short needs as well; a falling one lowers that of a long.
-            exposed = held * tape.quotes[leg, t].mark * (1.0 + sign * rules.maintenance)
-            distance = min(distance, max(0.0, room / exposed))
-    return float(distance)
+    leg = pair.long if side == LONG else pair.short
+    wallet = books.wallets[b, tape.legs[leg].exchange]
+    room = wallet.equity - rules.maintenance * wallet.held
+    # A rising mark raises the margin that a short needs as well; a falling one lowers that of a long.
+    sign = -1.0 if side == LONG else 1.0
+    exposed = held * tape.quotes[leg, t].mark * (1.0 + sign * rules.maintenance)
+    return float(min(1.0, max(0.0, room / exposed)))
+
+
+@seldom
+def liquidation_distance(tape: TapeArrays, books: Books, b: int, s: int, t: int) -> float:
+    """The smaller distance of the two legs of slot s."""
+    return float(min(leg_distance(tape, books, b, s, t, LONG), leg_distance(tape, books, b, s, t, SHORT)))
+
+
+@seldom
+def free_margin_share(tape: TapeArrays, books: Books, b: int, leg: int) -> float:
+    """What the wallet at the exchange of a leg has beyond posted margin, as a share of the portfolio's equity.
+
+    With a pooled account there is one wallet for all. Equity is that after step 3; 0 when none is left.
+    """
+    equity = books.portfolios[b].equity
+    if not equity > 0:
+        return 0.0
+    if books.wallets.shape[1] == 0:
+        return float((equity - committed_notional(books, b) / tape.rules[0].leverage) / equity)
+    e = tape.legs[leg].exchange
+    return float((books.wallets[b, e].equity - posted_margin(tape, books, b, e)) / equity)

@@ -24,7 +24,7 @@ from engine.market.counterfactual import OPPORTUNITIES, TABLES, up_to, with_othe
 from engine.market.data import Floats, MarketData
 from engine.observation.actions import action_mask
 from engine.observation.answers import ask
-from engine.observation.encoding import ObservationSpec, Scaler, encoding_of, fit_scaler
+from engine.observation.encoding import Float32s, ObservationSpec, Scaler, encoding_of, fit_scaler
 from engine.observation.opportunities import OpportunityBuilder
 from engine.observation.view import Order, Strategy, View
 from engine.settings import EngineSettings
@@ -86,15 +86,24 @@ class _Witness:
         observation, visible = view.observe(self._encoding, self._spec)
         mask = np.empty(self._spec.actions, bool)
         action_mask(view._loop.books, 0, visible, mask)
+        opportunities, own = self._parts(observation)
         money = (view.equity_usd, view.cash_usd, view.free_slots, view.positions)
         return {
             "features": features,
             "offered": offered,
             "open to entry": view.offered,
             "shown": visible,
-            "opportunities": observation[5 + 3 * self._spec.positions :],
-            "portfolio": (*money, observation[: 5 + 3 * self._spec.positions].tolist(), mask.tolist()),
+            "opportunities": opportunities,
+            "portfolio": (*money, *own, mask.tolist()),
         }
+
+    def _parts(self, observation: Float32s) -> tuple[Float32s, list[Any]]:
+        """What of an observation is the market's, and what depends on the books."""
+        first, width = self._spec.first_opportunity, self._spec.widths.opportunity
+        end, margins = first + width * self._spec.opportunities, 2 * self._spec.wallets
+        shown = observation[first:end].reshape(-1, width)
+        own = (observation[:first], shown[:, width - margins :].ravel(), observation[end:])
+        return shown[:, : width - margins].ravel(), [part.tolist() for part in own]
 
 
 @dataclass(frozen=True)

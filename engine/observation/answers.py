@@ -15,6 +15,7 @@ import numpy as np
 
 from engine.accounting.books import MAX_ORDERS
 from engine.errors import ArbError, StrategyError, in_words, shown
+from engine.observation.clock import clock_of
 from engine.observation.view import Enter, Exit, Order, Strategy, View, order_tuple
 
 OURS = frozenset({"adapters", "engine", "rl_training", "strategies"})
@@ -29,11 +30,13 @@ def answer(strategy: Strategy, view: View) -> list[tuple[int, int]]:
 
 
 def ask(strategy: Strategy, view: View) -> list[Order]:
-    """The checked orders of a strategy at an hour.
+    """The checked orders of a strategy at an hour; none, unasked, between the hours of its ``decision_clock``.
 
     A pair or a slot that does not exist is a whole number all the same: the kernel refuses and records it. Raises
     ``StrategyError`` when the strategy fails, ends the program, or answers with anything else than a list of orders.
     """
+    if not clock_of(strategy).decides_at(view.hour):
+        return []
     try:
         answered = strategy.decide(view)
         orders = list(answered) if is_list(answered) else None

@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 
 from engine.accounting.tape import Tape, TapeArrays
-from engine.compiled import compiled
+from engine.compiled import compiled, hourly, seldom
 from engine.market.carried import carry_forward
 from engine.market.data import Floats, Ints
 from engine.market.schedule import ACTUAL
@@ -108,7 +108,16 @@ def _daily_rates(booked: Floats, first: Ints, since: int, out24: Floats, out72: 
                 out[t, leg] = total / (n / 24) if n > 0 else np.nan
 
 
-@njit(cache=True)
+@hourly
+def _deviation(row: Floats, t: int, n: int, mean: float) -> float:
+    """Population standard deviation of the last n values up to t."""
+    squares = 0.0
+    for k in range(n):
+        squares += (row[t - k] - mean) ** 2
+    return float(np.sqrt(squares / n)) if n > 0 else np.nan
+
+
+@compiled
 def _spread_windows(long_price: Floats, short_price: Floats, pair: int, since: int, tables: Tables) -> None:
     """Spread of one pair and its window statistics, from carried prices."""
     row = (short_price - long_price) / long_price
@@ -130,16 +139,7 @@ def _spread_windows(long_price: Floats, short_price: Floats, pair: int, since: i
         tables.spread_std[t, pair] = _deviation(row, t, min(n, 30), tables.spread_30h[t, pair])
 
 
-@njit(cache=True)
-def _deviation(row: Floats, t: int, n: int, mean: float) -> float:
-    """Population standard deviation of the last n values up to t."""
-    squares = 0.0
-    for k in range(n):
-        squares += (row[t - k] - mean) ** 2
-    return float(np.sqrt(squares / n)) if n > 0 else np.nan
-
-
-@njit(cache=True)
+@compiled
 def _all_spread_windows(price: Floats, long_leg: Ints, short_leg: Ints, since: int, tables: Tables) -> None:
     for pair in range(long_leg.shape[0]):
         _spread_windows(price[long_leg[pair]], price[short_leg[pair]], pair, since, tables)
@@ -188,47 +188,52 @@ def build_tables(tape: Tape, since: int = 0) -> Tables:
     return tables
 
 
-@njit(cache=True)
+@hourly
 def _log10(value: float) -> float:
     return float(np.log10(value)) if value > 0 else np.nan
 
 
-@njit(cache=True)
-def feature_matrix(tape: TapeArrays, tables: Tables, t: int, out: Floats) -> None:
-    """Features of every pair at row t into ``out`` ``[pairs, features]``, columns in the order of ``FEATURES``."""
-    for p in range(tape.pairs.shape[0]):
-        lo, sh = tape.pairs[p].long, tape.pairs[p].short
-        long_rate, short_rate = 100 * tables.rate[t, lo], 100 * tables.rate[t, sh]
-        # Per day: the same rate paid every hour is eight times what it is every 8 h.
-        daily = short_rate * 24 / tables.interval[t, sh] - long_rate * 24 / tables.interval[t, lo]
-        daily_24h = 100 * (tables.daily_24h[t, sh] - tables.daily_24h[t, lo])
-        daily_72h = 100 * (tables.daily_72h[t, sh] - tables.daily_72h[t, lo])
-        daily_168h = 100 * (tables.daily_168h[t, sh] - tables.daily_168h[t, lo])
-        # Builtin min and max would give nan in one direction of a pair and a number in the other.
-        volume = np.minimum(tables.volume[t, lo], tables.volume[t, sh])
-        depth = np.minimum(tables.depth[t, lo], tables.depth[t, sh])
-        row = out[p]
-        row[0], row[1] = long_rate, short_rate
-        row[2], row[3] = tables.interval[t, lo] / 8, tables.interval[t, sh] / 8
-        row[4], row[5], row[6] = daily / 3, daily_24h / 3, daily_72h / 3
-        row[7], row[8], row[9] = daily * 365, daily_24h * 365, daily_72h * 365
-        row[10], row[11], row[12] = tables.spread_30h[t, p], tables.spread_24h[t, p], tables.spread_72h[t, p]
-        row[13] = tables.spread_std[t, p]
-        row[14] = _log10(volume)
-        row[15] = 100 * np.fmax(tables.bid_ask[t, lo], tables.bid_ask[t, sh])
-        row[16] = _log10(depth)
-        row[17] = row[7]
-        # Each leg is filled twice, and rates are fractions.
-        row[18] = 200 * (tables.fee_rate[t, lo] + tables.fee_rate[t, sh])
-        row[19] = row[10] - row[11]
-        row[20], row[21] = row[7] - row[8], row[8] - row[9]
-        row[22], row[23] = volume, depth
-        row[24], row[25] = tables.spread[t, p], tables.spread_8h[t, p]
-        row[26], row[27], row[28] = 100 * daily_24h, 100 * daily_72h, 100 * daily_168h
+@hourly
+def pair_features(tape: TapeArrays, tables: Tables, p: int, t: int, row: Floats) -> None:
+    """Features of pair p at row t into ``row`` ``[features]``, in the order of ``FEATURES``."""
+    lo, sh = tape.pairs[p].long, tape.pairs[p].short
+    long_rate, short_rate = 100 * tables.rate[t, lo], 100 * tables.rate[t, sh]
+    # Per day: the same rate paid every hour is eight times what it is every 8 h.
+    daily = short_rate * 24 / tables.interval[t, sh] - long_rate * 24 / tables.interval[t, lo]
+    daily_24h = 100 * (tables.daily_24h[t, sh] - tables.daily_24h[t, lo])
+    daily_72h = 100 * (tables.daily_72h[t, sh] - tables.daily_72h[t, lo])
+    daily_168h = 100 * (tables.daily_168h[t, sh] - tables.daily_168h[t, lo])
+    # Builtin min and max would give nan in one direction of a pair and a number in the other.
+    volume = np.minimum(tables.volume[t, lo], tables.volume[t, sh])
+    depth = np.minimum(tables.depth[t, lo], tables.depth[t, sh])
+    row[0], row[1] = long_rate, short_rate
+    row[2], row[3] = tables.interval[t, lo] / 8, tables.interval[t, sh] / 8
+    row[4], row[5], row[6] = daily / 3, daily_24h / 3, daily_72h / 3
+    row[7], row[8], row[9] = daily * 365, daily_24h * 365, daily_72h * 365
+    row[10], row[11], row[12] = tables.spread_30h[t, p], tables.spread_24h[t, p], tables.spread_72h[t, p]
+    row[13] = tables.spread_std[t, p]
+    row[14] = _log10(volume)
+    row[15] = 100 * np.fmax(tables.bid_ask[t, lo], tables.bid_ask[t, sh])
+    row[16] = _log10(depth)
+    row[17] = row[7]
+    # Each leg is filled twice, and rates are fractions.
+    row[18] = 200 * (tables.fee_rate[t, lo] + tables.fee_rate[t, sh])
+    row[19] = row[10] - row[11]
+    row[20], row[21] = row[7] - row[8], row[8] - row[9]
+    row[22], row[23] = volume, depth
+    row[24], row[25] = tables.spread[t, p], tables.spread_8h[t, p]
+    row[26], row[27], row[28] = 100 * daily_24h, 100 * daily_72h, 100 * daily_168h
 
 
 @compiled
-def _whole_days(tape: TapeArrays, leg: int, t: int, out: Floats) -> int:
+def feature_matrix(tape: TapeArrays, tables: Tables, t: int, out: Floats) -> None:
+    """Features of every pair at row t into ``out`` ``[pairs, features]``, columns in the order of ``FEATURES``."""
+    for p in range(tape.pairs.shape[0]):
+        pair_features(tape, tables, p, t, out[p])
+
+
+@seldom
+def whole_days(tape: TapeArrays, leg: int, t: int, out: Floats) -> int:
     """Rates booked in each of the last days, newest first, into ``out`` ``[DAYS]``; returns how many are whole."""
     for day in range(DAYS):
         newest = t - 24 * day
@@ -246,23 +251,30 @@ def _whole_days(tape: TapeArrays, leg: int, t: int, out: Floats) -> int:
     return DAYS
 
 
+@hourly
+def daily_net_spread(rates: Floats, long: int, short: int, days: int, nets: Floats) -> tuple[float, float]:
+    """Deviation and lowest of the daily nets of two rows of ``rates`` ``[legs, DAYS]``; nan of fewer than two days.
+
+    ``nets`` ``[DAYS]`` is room to reckon in.
+    """
+    if days < 2:
+        return np.nan, np.nan
+    total, lowest = 0.0, np.inf
+    for day in range(days):
+        nets[day] = 1e4 * (rates[short, day] - rates[long, day])
+        total += nets[day]
+        lowest = min(lowest, nets[day])
+    return _deviation(nets, days - 1, days, total / days), lowest
+
+
 @compiled
 def daily_net_features(tape: TapeArrays, t: int, out: Floats) -> None:
     """The features of ``ON_REQUEST`` of every pair at row t into ``out`` ``[pairs, 2]``, in their order."""
     legs = tape.quotes.shape[0]
     rates, days = np.empty((legs, DAYS)), np.empty(legs, np.int64)
     for leg in range(legs):
-        days[leg] = _whole_days(tape, leg, t, rates[leg])
+        days[leg] = whole_days(tape, leg, t, rates[leg])
     nets = np.empty(DAYS)
     for p in range(tape.pairs.shape[0]):
         lo, sh = tape.pairs[p].long, tape.pairs[p].short
-        n = min(days[lo], days[sh])
-        out[p, 0] = out[p, 1] = np.nan
-        if n < 2:
-            continue
-        total = 0.0
-        for day in range(n):
-            nets[day] = 1e4 * (rates[sh, day] - rates[lo, day])
-            total += nets[day]
-        out[p, 0] = _deviation(nets[:n], n - 1, n, total / n)
-        out[p, 1] = nets[:n].min()
+        out[p, 0], out[p, 1] = daily_net_spread(rates, lo, sh, min(days[lo], days[sh]), nets)

@@ -20,7 +20,7 @@ from engine.accounting.margin import liquidation_distance
 from engine.accounting.marking import position_pnl
 from engine.errors import UserError, did_you_mean, shown
 from engine.market.data import Floats, Ints
-from engine.observation.encoding import Encoding, Float32s, ObservationSpec, absurd_value, encode, rank_hour
+from engine.observation.encoding import Encoding, Float32s, ObservationSpec, encode, rank_hour
 from engine.observation.features import COLUMN, ON_REQUEST
 from engine.observation.opportunities import OpportunityBuilder
 from engine.windows import time_of
@@ -84,6 +84,11 @@ class View:
     def time(self) -> datetime:
         """The hour, aware UTC."""
         return time_of(int(self._loop.tape.market.hours[self._row]))
+
+    @property
+    def hour(self) -> int:
+        """The hour, counted since 1970."""
+        return int(self._loop.tape.market.hours[self._row])
 
     @property
     def equity_usd(self) -> float:
@@ -199,14 +204,10 @@ class View:
                 f"the observation has {spec.positions} positions and max_positions is {self.max_positions}; "
                 f"make them equal, for example with --set max_positions={spec.positions}"
             )
-        pairs = np.empty(spec.candidates, np.int64)
-        values = np.empty((spec.candidates, len(spec.features)), np.float32)
-        absurd = rank_hour(encoding, *self._hour, pairs, values)
-        if absurd >= 0:
-            raise absurd_value(self._builder, self._row, spec, encoding, absurd, pairs)
+        ranked = encoding.blank(self._builder, 1)
+        rank_hour(encoding, self._builder, self._row, self._hour, ranked, 0)
         observation, visible = np.empty(spec.size, np.float32), np.empty(spec.opportunities, np.int64)
-        arrays, books = self._loop.tape.arrays, self._loop.books
-        encode(arrays, books, self._b, self._row, pairs, values, visible, observation)
+        encode(self._loop.tape.arrays, self._loop.books, self._b, self._row, 0, ranked, visible, observation)
         return observation, visible
 
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from engine.accounting.tape import Tape
 from engine.errors import UserError
-from engine.market.data import Floats, Ints
-from engine.observation.encoding import Float32s, ObservationSpec, Scaler, absurd_value, encoding_of, rank_hour
+from engine.market.data import Floats
+from engine.observation.encoding import ObservationSpec, Ranked, Scaler, encoding_of, rank_hour
 from engine.observation.features import COLUMN, FEATURES
 from engine.observation.opportunities import OpportunityBuilder
 
@@ -23,8 +23,7 @@ QUALITY_HORIZON_DAYS = 3
 class Candidates(NamedTuple):
     """Ranked pairs of every hour of a tape; K is ``spec.candidates``. Hours outside the range asked for have none."""
 
-    pairs: Ints  # [hours, K], -1: fewer candidates
-    values: Float32s  # [hours, K, features], scaled
+    ranked: Ranked
     quality: NDArray[np.bool_]  # [hours, K], see ``is_quality``
 
 
@@ -34,20 +33,15 @@ def candidate_table(
     """Candidates of rows ``first..last``, both included. Raises ``DataError`` for a value that no market has."""
     check_positions(spec, builder.tape)
     encoding, hours = encoding_of(spec, scaler), builder.tape.hours
-    table = Candidates(
-        np.full((hours, spec.candidates), -1, np.int64),
-        np.zeros((hours, spec.candidates, len(spec.features)), np.float32),
-        np.zeros((hours, spec.candidates), np.bool_),
-    )
+    ranked = encoding.blank(builder, hours)
+    table = Candidates(ranked, np.zeros((hours, spec.candidates), np.bool_))
     features = np.empty((len(builder.tape.pairs), len(FEATURES)))
     offered = np.empty(len(builder.tape.pairs), bool)
     for t in range(first, last + 1):
         builder.fill(t, features, offered)
-        absurd = rank_hour(encoding, features, offered, table.pairs[t], table.values[t])
-        if absurd >= 0:
-            raise absurd_value(builder, t, spec, encoding, absurd, table.pairs[t])
+        rank_hour(encoding, builder, t, (features, offered), ranked, t)
         # Where there is no candidate the index is -1, which would read the last pair: hence the second condition.
-        table.quality[t] = is_quality(builder.tape, features)[table.pairs[t]] & (table.pairs[t] >= 0)
+        table.quality[t] = is_quality(builder.tape, features)[ranked.pairs[t]] & (ranked.pairs[t] >= 0)
     return table
 
 

@@ -20,7 +20,7 @@ from engine.observation.encoding import Float32s, ObservationSpec, Scaler
 from engine.observation.opportunities import OpportunityBuilder
 from rl_training.environments.candidates import Candidates, candidate_table, check_positions
 from rl_training.environments.rewards import reward_terms
-from rl_training.environments.stepping import BAD_ACTION, Clock, Flags, blank_buffers, mask, observe, step
+from rl_training.environments.stepping import BAD_ACTION, Clock, Flags, blank_buffers, mask, observe, step, wait
 from rl_training.settings import EpisodeSettings, RewardSettings
 
 StateArrays = dict[str, NDArray[Any]]
@@ -55,13 +55,15 @@ class TrainingMarket:
     def draw(self, rng: np.random.Generator, length_hours: int, count: int) -> tuple[Ints, Ints]:
         """First and last rows of random windows in which ``length_hours`` decisions are made, each ``[count]``."""
         # So many decisions need one row more: the last row only shows what became of the last decision.
-        latest = self.last - length_hours
-        if latest < self.first:
+        latest, clock, offset = self.last - length_hours, self.spec.clock, self.clock_offset
+        # Windows begin where it is decided: rows are ``offset`` and a multiple of the hours between decisions.
+        least, most = -((offset - self.first) // clock.every_hours), (latest - offset) // clock.every_hours
+        if most < least:
             raise UserError(
                 f"an episode of {length_hours} h does not fit into {self.last - self.first + 1} h of data; "
                 "lower training.episode.length_hours"
             )
-        first = rng.integers(self.first, latest, size=count, endpoint=True)
+        first = offset + clock.every_hours * rng.integers(least, most, size=count, endpoint=True)
         return first, first + length_hours
 
     def window(self, options: Mapping[str, Any]) -> tuple[int, int]:
@@ -72,6 +74,11 @@ class TrainingMarket:
         if not self.first <= first < last <= self.last:
             raise UserError(f"rows {first} to {last} are no window within rows {self.first} to {self.last}")
         return first, last
+
+    @property
+    def clock_offset(self) -> int:
+        """The first row that is decided at, counted from row 0."""
+        return self.spec.clock.offset(int(self.tape.arrays.legs["first_hour"][0]))
 
 
 class Episodes:
@@ -88,10 +95,11 @@ class Episodes:
     ) -> None:
         check_positions(market.spec, market.tape)
         self.market, self.length_hours, self.close_at_end = market, episode.length_hours, episode.close_at_end
-        self.loop = HourlyLoop(
-            market.tape, portfolios, close_at_end=episode.close_at_end, recording_hours=recording_hours
-        )
-        self.clock = Clock(self.loop.rows, self.loop.last_rows)
+        every = market.spec.clock.every_hours
+        # A step must fit, and the close at its end.
+        room = max(recording_hours, 2 * every) if recording_hours else 0
+        self.loop = HourlyLoop(market.tape, portfolios, close_at_end=episode.close_at_end, recording_hours=room)
+        self.clock = Clock(self.loop.rows, self.loop.last_rows, every, market.clock_offset)
         self.buffers = blank_buffers(portfolios, market.spec.opportunities)
         self.lengths: Ints = np.zeros(portfolios, np.int64)
         self._terms = reward_terms(reward, market.tape.settings.initial_capital_usd)
@@ -112,14 +120,26 @@ class Episodes:
         self._observe = bind(
             observe, *self._constant, self.loop.rows, self._everyone, self.buffers.visible, observations
         )
+        waiting = (market.tape.arrays, books, self.clock, self.close_at_end, self.buffers)
+        self._wait = bind(wait, *waiting, self._everyone)
+        self._waiting = waiting
         self._mask = bind(mask, books, self.buffers.visible, self._masks)
 
     def start(self, first: Ints, last: Ints, which: Ints, out: Float32s) -> None:
-        """Begin an episode for each portfolio in ``which`` and write its observation into its row of ``out``."""
+        """Begin an episode for each portfolio in ``which`` and write its observation into its row of ``out``.
+
+        It is held until its first decision. Raises ``UserError`` for a window without one.
+        """
+        every = self.clock.every
+        if every > 1 and np.any(first + (self.clock.offset - first) % every >= last):
+            raise UserError(f"the window has no hour at which is decided ({self.market.spec.clock}); make it longer")
         self.loop.start(first, last, which)
         # A portfolio that begins anew must not carry the reward of its episode before.
         self.buffers.returns[which] = 0.0
         self.lengths[which] = last - first
+        if every > 1:
+            self._wait(*self._waiting, which)
+            self._record_hours(int((self.loop.rows[which] - first).max()))
         self._observe(*self._constant, self.loop.rows, which, self.buffers.visible, out)
 
     def start_random(self, rng: np.random.Generator, which: Ints, out: Float32s) -> None:
@@ -149,15 +169,18 @@ class Episodes:
         return self._masks.copy()
 
     def _record(self, dones: Flags, over: int) -> None:
-        self.loop.undrained += 1
-        # Draining copies, so it waits until an episode ends or the buffers could not hold another hour.
-        if not over and not self.loop.must_drain():
+        self._record_hours(self.clock.every, ended=over > 0)
+        for b in np.flatnonzero(dones):
+            self._finished[b], self._parts[b] = join(self._parts[b]), []
+
+    def _record_hours(self, hours: int, *, ended: bool = False) -> None:
+        self.loop.undrained += hours
+        # Draining copies, so it waits until an episode ends or the buffers could not hold another step.
+        if not self._recording or (not ended and not self.loop.must_drain(self.clock.every)):
             return
         # All of them: the hours since the last drain are counted once for all portfolios.
         for b in self._everyone:
             self._parts[b].append(self.loop.drain(int(b)))
-        for b in np.flatnonzero(dones):
-            self._finished[b], self._parts[b] = join(self._parts[b]), []
 
     def records(self, b: int) -> Records:
         """What portfolio b has recorded: of the episode it is in, or before its first step, of the one before."""

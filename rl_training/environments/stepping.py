@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from engine.accounting.books import ORDER, Books
 from engine.accounting.codes import ENTER
-from engine.accounting.hour import advance
+from engine.accounting.hour import next_hour
 from engine.accounting.tape import TapeArrays
 from engine.compiled import hourly
 from engine.market.data import Floats, Ints
@@ -22,10 +22,15 @@ Flags = NDArray[np.bool_]
 
 
 class Clock(NamedTuple):
-    """Hours of B portfolios: the row that each has opened, and the last of its window."""
+    """Hours of B portfolios: the row that each has opened, and the last of its window.
+
+    Rows that are ``offset`` and a multiple of ``every`` are decided at; in between everything is held.
+    """
 
     rows: Ints
     last_rows: Ints
+    every: int
+    offset: int
 
 
 class StepBuffers(NamedTuple):
@@ -37,6 +42,7 @@ class StepBuffers(NamedTuple):
     visible: Ints  # [B, O] pairs, -1: none
     orders: NDArray[np.void]  # [B, 1]
     gains: Floats  # [B] USD
+    decided: Ints  # [B] rows at which the actions were chosen
     refused: Ints  # [B] orders refused before this step
     returns: Floats  # [B] sum of rewards of the episode so far
 
@@ -47,6 +53,7 @@ def blank_buffers(portfolios: int, opportunities: int) -> StepBuffers:
         np.full((portfolios, opportunities), -1, np.int64),
         np.zeros((portfolios, 1), ORDER),
         np.zeros(portfolios),
+        np.zeros(portfolios, np.int64),
         np.zeros(portfolios, np.int64),
         np.zeros(portfolios),
     )
@@ -59,7 +66,23 @@ def observe(
     """Observations of the portfolios in ``which`` into ``out`` ``[B, size]``."""
     for b in which:
         t = rows[b]
-        encode(tape, books, b, t, candidates.pairs[t], candidates.values[t], visible[b], out[b])
+        encode(tape, books, b, t, t, candidates.ranked, visible[b], out[b])
+
+
+@hourly
+def hold(tape: TapeArrays, books: Books, b: int, clock: Clock, close_at_end: bool, nothing: NDArray[np.void]) -> float:
+    """Hold portfolio b until the next row that is decided at, at most to the last; returns the gain in USD."""
+    gain = 0.0
+    while clock.rows[b] < clock.last_rows[b] and (clock.rows[b] - clock.offset) % clock.every != 0:
+        gain += next_hour(tape, books, b, clock.rows, clock.last_rows, close_at_end, nothing)
+    return gain
+
+
+@hourly
+def wait(tape: TapeArrays, books: Books, clock: Clock, close_at_end: bool, buffers: StepBuffers, which: Ints) -> None:
+    """Hold the portfolios in ``which``, whose windows have just begun, until their first decision."""
+    for b in which:
+        hold(tape, books, b, clock, close_at_end, buffers.orders[b, :0])
 
 
 @hourly
@@ -76,8 +99,8 @@ def _shaping(candidates: Candidates, t: int, order: Any, was_refused: bool, term
         return float(-terms[1])
     if order.kind != ENTER or terms[2] == terms[3] == 0.0:
         return 0.0
-    for k in range(candidates.pairs.shape[1]):
-        if candidates.pairs[t, k] == order.target:
+    for k in range(candidates.ranked.pairs.shape[1]):
+        if candidates.ranked.pairs[t, k] == order.target:
             return float(terms[2] if candidates.quality[t, k] else -terms[3])
     return 0.0
 
@@ -96,7 +119,7 @@ def step(
     rewards: Float32s,
     dones: Flags,
 ) -> int:
-    """Carry out ``actions`` ``[B]``, open the next hour, observe it; returns how many portfolios are done.
+    """Carry out ``actions`` ``[B]``, go on to the next hour that is decided at, observe it; how many are done.
 
     ``terms`` are those of ``rewards``. ``BAD_ACTION``, with nothing done, when an action does not exist.
     """
@@ -110,17 +133,20 @@ def step(
         decode_action(actions[b], buffers.visible[b], buffers.orders[b, 0])
         # The book counts over the whole episode; whether this order was refused is the difference over the step.
         buffers.refused[b] = books.portfolios[b].refused
-    advance(tape, books, clock.rows, clock.last_rows, close_at_end, buffers.orders, buffers.gains)
+        buffers.decided[b] = clock.rows[b]
+    for b in range(count):
+        gain = next_hour(tape, books, b, clock.rows, clock.last_rows, close_at_end, buffers.orders[b])
+        buffers.gains[b] = gain + hold(tape, books, b, clock, close_at_end, buffers.orders[b, :0])
     done = 0
     for b in range(count):
         t = clock.rows[b]
         was_refused = books.portfolios[b].refused > buffers.refused[b]
-        # The hour has moved on: the action was chosen from the candidates of the row before.
-        shaping = _shaping(candidates, t - 1, buffers.orders[b, 0], was_refused, terms)
+        # The hour has moved on: the action was chosen from the candidates of an earlier row.
+        shaping = _shaping(candidates, buffers.decided[b], buffers.orders[b, 0], was_refused, terms)
         rewards[b] = buffers.gains[b] * terms[0] + shaping
         # In float64 and not from the float32 rewards, whose rounding would add up over an episode.
         buffers.returns[b] += buffers.gains[b] * terms[0] + shaping
         dones[b] = t >= clock.last_rows[b]
         done += dones[b]
-        encode(tape, books, b, t, candidates.pairs[t], candidates.values[t], buffers.visible[b], observations[b])
+        encode(tape, books, b, t, t, candidates.ranked, buffers.visible[b], observations[b])
     return done

@@ -89,9 +89,9 @@ def test_trap_09_a_ranking_compares_the_rates_of_its_hour() -> None:
     encoding = encoding_of(spec, Scaler(mean=(0.0,), deviation=(1.0,)))
     best = []
     for row in range(8):
-        pairs, values = np.empty(3, np.int64), np.empty((3, 1), np.float32)
-        rank_hour(encoding, *builder.at(row), pairs, values)
-        best.append(int(pairs[0]))
+        ranked = encoding.blank(builder, 1)
+        rank_hour(encoding, builder, row, builder.at(row), ranked, 0)
+        best.append(int(ranked.pairs[0, 0]))
     assert best == [0] * 6 + [2] * 2
 
 

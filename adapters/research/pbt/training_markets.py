@@ -24,7 +24,10 @@ from adapters.storage.giving_way import unfamiliar
 from engine.accounting.tape import BAR, INSTRUMENT, LEG, LEVEL, PAIR, QUOTE, RULES, Tape, TapeArrays
 from engine.market.data import Floats, Ints
 from engine.market.schedule import BOOKING
+from engine.observation.encoding import Ranked
+from engine.observation.features import Tables
 from engine.observation.opportunities import OpportunityBuilder
+from engine.observation.transformed import Live
 from engine.settings import EngineSettings
 from rl_training.environments.candidates import Candidates
 from rl_training.environments.episodes import TrainingMarket
@@ -33,6 +36,7 @@ from rl_training.pbt.interval import TrainingContext
 FOLDER = "courses"
 """The name that runs under way have it by."""
 LAYOUT = "layout.json"
+TABLES = "tables"
 RECORDS = {
     "quotes": QUOTE,
     "bookings": BOOKING,
@@ -94,8 +98,9 @@ def write_training_markets(folder: Path, job: PBTJob, builder: OpportunityBuilde
         for which, (start, end) in _windows(job).items():
             market = _market(job, builder, start, end)
             layout[which] = (market.first, market.last)
-            for part, array in market.candidates._asdict().items():
-                np.save(aside / f"{which}_{part}.npy", array)
+            for part, array in _parts(market.candidates):
+                # The tables of version 2 are the market's, and the same for both.
+                np.save(aside / f"{part if part.startswith(TABLES) else f'{which}_{part}'}.npy", array)
         (aside / LAYOUT).write_text(json.dumps(layout), encoding="utf-8")
 
 
@@ -130,7 +135,7 @@ def read_context(folder: Path, job: PBTJob) -> TrainingContext:
         which: TrainingMarket(
             cast(Tape, tape),  # all of a tape that a training market is asked for
             job.settings.observation,
-            Candidates(*(_mapped(folder / f"{which}_{part}.npy") for part in Candidates._fields)),
+            _candidates(folder, which, job.settings.observation.version),
             *layout[which],
         )
         for which in ("train", "validation")
@@ -144,6 +149,28 @@ def read_context(folder: Path, job: PBTJob) -> TrainingContext:
         seed=job.seed,
         drawdown_weight=job.settings.pbt.drawdown_weight,
     )
+
+
+def _parts(value: Any, name: str = "") -> Iterator[tuple[str, NDArray[Any]]]:
+    """The arrays of nested tuples by name; None is none."""
+    if isinstance(value, tuple):
+        for field, part in zip(value._fields, value, strict=True):  # type: ignore[attr-defined]  # all have names
+            # Tables are known by their own name, wherever they are kept.
+            yield from _parts(part, TABLES if isinstance(part, Tables) else f"{name}{'_' if name else ''}{field}")
+    elif value is not None:
+        yield name, value
+
+
+def _candidates(folder: Path, which: str, version: int) -> Candidates:
+    def arrays(kind: Any, name: str, *missing: str) -> Any:
+        return {field: _mapped(folder / f"{name}_{field}.npy") for field in kind._fields if field not in missing}
+
+    live = None
+    if version == 2:
+        tables = Tables(**arrays(Tables, TABLES))
+        live = Live(tables=tables, **arrays(Live, f"{which}_ranked_live", "tables"))
+    ranked = Ranked(**arrays(Ranked, f"{which}_ranked", "live"), live=live)
+    return Candidates(ranked, **arrays(Candidates, which, "ranked"))
 
 
 def _mapped(path: Path) -> NDArray[Any]:

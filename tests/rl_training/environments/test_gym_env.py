@@ -262,7 +262,7 @@ def test_shaping_is_off_by_default_and_adds_up_when_it_is_on() -> None:
             expected = -0.5
         elif 1 <= action <= 5:
             table = plain.episodes.market.candidates
-            at = table.pairs[row].tolist().index(visible[action - 1])
+            at = table.ranked.pairs[row].tolist().index(visible[action - 1])
             expected = 0.25 if table.quality[row, at] else -0.125
         seen.add(expected)
         assert difference == pytest.approx(expected, abs=1e-6)

@@ -1,0 +1,246 @@
+"""Observation version 2: what ``values`` lists, of candidates and of held pairs as they are now, with the mask.
+
+``pair_values`` is the one place that makes the values of a pair: of candidates once an hour for every portfolio, of
+held pairs, whatever they are, when a portfolio is observed. Recorded opportunities say which pairs are offered; what
+is shown of them is derived from prices and settlements.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from engine.accounting.books import Books
+from engine.accounting.codes import LONG, OPEN, PENDING, SHORT
+from engine.accounting.entries import is_held
+from engine.accounting.margin import free_margin_share, leg_distance
+from engine.accounting.marking import position_pnl, stale_hours, unrealised_price_pnl
+from engine.accounting.tape import TapeArrays
+from engine.compiled import compiled, hourly, seldom
+from engine.market.data import Floats, Ints
+from engine.observation import values as names
+from engine.observation.actions import action_mask
+from engine.observation.costs import round_trip_bps
+from engine.observation.features import COLUMN, DAYS, Tables, daily_net_spread, pair_features, whole_days
+from engine.observation.opportunities import OpportunityBuilder, rank
+from engine.observation.ranked import Ranked, blank_pairs
+from engine.observation.spec import MOST_OBSERVED, Float32s, ObservationSpec
+
+CONTEXT, PAIR, SLOT = len(names.CONTEXT), len(names.PAIR), len(names.SLOT)
+INTERVAL_LONG = list(names.PAIR).index("interval_long")
+NF_24H, NF_72H, NF_168H = (COLUMN[f"net_funding_{hours}h_bps"] for hours in (24, 72, 168))
+SPREAD, MEAN_8H, MEAN_24H, MEAN_72H, DEVIATION = (
+    COLUMN[name]
+    for name in ("spread", "spread8hAvg", "priceSpread24hAvg", "priceSpread3dAvg", "spread_volatility_stddev")
+)
+DAILY_THIRD, VOLUME, LONG_HOURS, SHORT_HOURS = (
+    COLUMN[name] for name in ("fund_profit_8h", "log_volume_24h", "long_interval_8h", "short_interval_8h")
+)
+BEST_OF_CONTEXT = 5
+"""How many candidates the means of the context are of."""
+SCRATCH_ROWS = 4
+
+
+class Live(NamedTuple):
+    """What the values of a pair at any hour are made of, and what of an hour is more than its candidates."""
+
+    tables: Tables
+    bits: Ints  # [exchanges of the market] place among those of the spec, -1: none
+    counts: Ints  # [2] exchanges of the spec, 1 with wallets
+    figures: Floats  # [hours, K, 3] NF 24 h and 168 h of the candidates, and V, bps
+    offered: Ints  # [hours] offered pairs
+    scratch: Floats  # [4, features] room to reckon in
+
+
+@dataclass(frozen=True, eq=False)
+class Transformed:
+    """How version 2 sees an hour."""
+
+    spec: ObservationSpec
+
+    def blank(self, builder: OpportunityBuilder, hours: int) -> Ranked:
+        """Room for some hours, in which nothing is ranked yet."""
+        spec, exchanges = self.spec, builder.tape.market.exchanges
+        places = {name: k for k, name in enumerate(spec.exchanges)}
+        live = Live(
+            builder.tables,
+            np.array([places.get(name, -1) for name in exchanges], np.int64),
+            np.array([len(spec.exchanges), spec.wallets], np.int64),
+            np.zeros((hours, spec.candidates, 3)),
+            np.zeros(hours, np.int64),
+            np.zeros((SCRATCH_ROWS, max(len(COLUMN), DAYS))),
+        )
+        return Ranked(*blank_pairs(spec, hours, PAIR + 2 * len(spec.exchanges)), live)
+
+    def rank(self, builder: OpportunityBuilder, t: int, hour: tuple[Floats, Any], ranked: Ranked, at: int) -> int:
+        """Rank the pairs of row t into hour ``at`` of ``ranked``; place of a value beyond any market, else -1."""
+        arrays, live = builder.tape.arrays, ranked.live
+        return int(rank_transformed(arrays, live, t, at, hour[1], ranked.pairs[at], ranked.values[at]))
+
+    def absurd(self, builder: OpportunityBuilder, t: int, pair: int, j: int) -> str:  # noqa: ARG002  # says which
+        """What is wrong with value j of a pair at row t."""
+        return f"{list(names.PAIR)[j]} is beyond any market: a wrong unit or price"
+
+
+@hourly
+def _known(transformed: float, argument: float) -> float:
+    """A value as it is shown: 0 where it is unknown, infinite where its argument is beyond any market."""
+    if np.isnan(transformed):
+        return 0.0
+    return float(transformed if abs(argument) <= MOST_OBSERVED else np.inf)
+
+
+@hourly
+def _asinh(value: float, unit: float) -> float:
+    return float(_known(np.arcsinh(value / unit), value / unit))
+
+
+@seldom
+def pair_values(tape: TapeArrays, live: Live, pair: int, t: int, out: Float32s) -> tuple[float, float, float]:
+    """The values of any pair at row t into ``out``, without margins; returns its NF 24 h, NF 168 h and V, bps."""
+    lo, sh, row = tape.pairs[pair].long, tape.pairs[pair].short, live.scratch[0]
+    pair_features(tape, live.tables, pair, t, row)
+    days = min(whole_days(tape, lo, t, live.scratch[1]), whole_days(tape, sh, t, live.scratch[2]))
+    deviation, lowest = daily_net_spread(live.scratch, 1, 2, days, live.scratch[3])
+    nf_24h, nf_168h = row[NF_24H], row[NF_168H]
+    # Spreads are fractions.
+    now, mean_8h, mean_72h = 1e4 * row[SPREAD], 1e4 * row[MEAN_8H], 1e4 * row[MEAN_72H]
+    basis, cost = mean_8h - mean_72h, round_trip_bps(tape, live.tables, pair, t)
+    promised = 7.0 * (0.25 * nf_24h + 0.75 * nf_168h) - 3.5 * deviation + 0.5 * basis
+    # A count of hours is always known; it is 0 before the first price.
+    age = float(min(tape.quotes[lo, t].fresh_hours, tape.quotes[sh, t].fresh_hours))
+    out[0], out[1], out[2] = _asinh(nf_24h, 5.0), _asinh(row[NF_72H], 5.0), _asinh(nf_168h, 5.0)
+    # A third of the daily net in % is 300 times less than it in bps.
+    out[3] = _asinh(300.0 * row[DAILY_THIRD], 5.0)
+    out[4], out[5] = _asinh(now - mean_8h, 10.0), _asinh(mean_8h - 1e4 * row[MEAN_24H], 10.0)
+    out[6], out[7], out[8] = _asinh(basis, 10.0), _asinh(mean_72h, 10.0), _asinh(1e4 * row[DEVIATION], 10.0)
+    out[9], out[10] = _known(cost / 25.0 - 1.0, cost / 25.0), _known(row[VOLUME] - 7.0, row[VOLUME])
+    out[11] = np.log1p(age / 168.0) / 2.0 - 0.5
+    out[12], out[13] = _asinh(deviation, 5.0), _asinh(lowest, 5.0)
+    # The features are in 8 h already.
+    out[14], out[15] = _known(row[LONG_HOURS], row[LONG_HOURS]), _known(row[SHORT_HOURS], row[SHORT_HOURS])
+    out[16] = _asinh(1.5 * (nf_24h + nf_168h) + basis - 1.5 * cost, 30.0)
+    out[17] = _asinh(promised - 1.5 * cost, 30.0)
+    exchanges = live.counts[0]
+    out[PAIR : PAIR + 2 * exchanges] = 0.0
+    for side, leg in ((0, lo), (1, sh)):
+        bit = live.bits[tape.legs[leg].exchange]
+        if bit >= 0:
+            out[PAIR + side * exchanges + bit] = 1.0
+    return nf_24h, nf_168h, promised
+
+
+@compiled
+def rank_transformed(tape: TapeArrays, live: Live, t: int, at: int, offered: Any, pairs: Ints, values: Float32s) -> int:
+    """Candidates of row t into ``pairs`` ``[K]`` (-1: fewer) and ``values`` ``[K, width]``, and their figures.
+
+    Those that pay: NF 24 h + NF 168 h, each at least 0, above 0; the highest first. Returns the place in the flat
+    ``values`` of one that is infinite, -1 where there is none.
+    """
+    daily_24h, daily_168h = live.tables.daily_24h, live.tables.daily_168h
+    keys, count = np.full(offered.shape[0], np.nan), 0
+    for p in range(offered.shape[0]):
+        if offered[p]:
+            count += 1
+            lo, sh = tape.pairs[p].long, tape.pairs[p].short
+            # Put this way an unknown rate stays unknown.
+            day, week = daily_24h[t, sh] - daily_24h[t, lo], daily_168h[t, sh] - daily_168h[t, lo]
+            key = (0.0 if day < 0 else day) + (0.0 if week < 0 else week)
+            # What is not known is not ranked, and neither is what pays nothing.
+            keys[p] = key if key > 0 else np.nan
+    live.offered[at] = count
+    n = rank(keys, offered, pairs)
+    pairs[n:] = -1
+    values[:], live.figures[at] = 0.0, np.nan
+    absurd = -1
+    for k in range(n):
+        figures = live.figures[at, k]
+        figures[0], figures[1], figures[2] = pair_values(tape, live, pairs[k], t, values[k])
+        for j in range(values.shape[1]):
+            if np.isinf(values[k, j]):
+                absurd = k * values.shape[1] + j
+    return absurd
+
+
+@hourly
+def _put_margins(tape: TapeArrays, books: Books, b: int, pair: int, out: Float32s) -> None:
+    out[0] = free_margin_share(tape, books, b, tape.pairs[pair].long)
+    out[1] = free_margin_share(tape, books, b, tape.pairs[pair].short)
+
+
+@hourly
+def _put_context(books: Books, b: int, live: Live, at: int, means: tuple[float, float], out: Float32s) -> None:
+    portfolio, slots = books.portfolios[b], books.slots.shape[1]
+    held, pending = 0, 0
+    for s in range(slots):
+        held += books.slots[b, s].status == OPEN
+        pending += books.slots[b, s].status == PENDING
+    out[0], out[1] = held / slots, pending / slots
+    out[2], out[3] = _asinh(means[0], 5.0), _asinh(means[1], 5.0)
+    out[4] = np.log1p(live.offered[at]) / 3.0 - 1.0
+    # The peak is raised at the end of an hour only, so equity may stand above it here.
+    out[5] = max(0.0, 100.0 * (1.0 - portfolio.equity / portfolio.peak)) / 3.0
+
+
+@seldom
+def _put_position(tape: TapeArrays, books: Books, b: int, s: int, t: int, live: Live, out: Float32s) -> None:
+    """What a slot has beyond the values of its pair; the position is open."""
+    slot = books.slots[b, s]
+    bps = 1e4 / slot.notional
+    price = unrealised_price_pnl(tape, books, b, s, t) + slot.price_pnl
+    entry = (slot.short_entry - slot.long_entry) / slot.long_entry
+    out[0], out[1] = 1.0, slot.due >= 0
+    out[2] = _asinh(bps * position_pnl(tape, books, b, s, t), 30.0)
+    out[3], out[4] = _asinh(bps * price, 30.0), _asinh(bps * slot.funding, 30.0)
+    out[5] = np.log1p((t - slot.opened) / 24.0) / 2.0
+    out[6] = _asinh(1e4 * (entry - live.tables.spread_8h[t, slot.pair]), 20.0)
+    out[7] = stale_hours(tape, books, b, s, t) / 6.0
+    if live.counts[1] > 0:
+        out[8] = leg_distance(tape, books, b, s, t, LONG)
+        out[9] = leg_distance(tape, books, b, s, t, SHORT)
+
+
+@hourly
+def encode_transformed(
+    tape: TapeArrays, books: Books, b: int, t: int, at: int, pairs: Ints, values: Float32s, live: Live, visible: Ints,
+    out: Float32s,
+) -> None:  # fmt: skip
+    """Observation of portfolio b at row t into ``out``; ``visible`` ``[O]`` gets the pairs shown (-1: none)."""
+    slots, opportunities, margins = books.slots.shape[1], visible.shape[0], 2 * live.counts[1]
+    known = values.shape[1]
+    width, slot_width = known + margins, known + margins + SLOT + margins
+    first = CONTEXT + slot_width * slots
+    shown, of_week, of_day, averaged, best = 0, 0.0, 0.0, 0, np.nan
+    out[:] = 0.0
+    for k in range(pairs.shape[0]):
+        if shown == opportunities or pairs[k] < 0:
+            break
+        # Held pairs are left out here and not from the ranking, which is the same for every portfolio.
+        if is_held(tape, books, b, pairs[k]):
+            continue
+        visible[shown] = pairs[k]
+        place = first + shown * width
+        for j in range(known):
+            out[place + j] = values[k, j]
+        if margins > 0:
+            _put_margins(tape, books, b, pairs[k], out[place + known : place + width])
+        if averaged < BEST_OF_CONTEXT:
+            of_day, of_week = of_day + live.figures[at, k, 0], of_week + live.figures[at, k, 1]
+            averaged += 1
+        best = np.fmax(best, live.figures[at, k, 2])
+        shown += 1
+    visible[shown:] = -1
+    means = (of_week / averaged, of_day / averaged) if averaged > 0 else (np.nan, np.nan)
+    _put_context(books, b, live, at, means, out)
+    for s in range(slots):
+        if books.slots[b, s].status == OPEN:
+            place, pair = CONTEXT + slot_width * s, books.slots[b, s].pair
+            promised = pair_values(tape, live, pair, t, out[place : place + known])[2]
+            # Not the interval of the long leg: without this nobody learns to leave one pair for a better one.
+            out[place + INTERVAL_LONG] = _asinh(best - promised, 30.0)
+            if margins > 0:
+                _put_margins(tape, books, b, pair, out[place + known : place + width])
+            _put_position(tape, books, b, s, t, live, out[place + width : place + slot_width])
+    action_mask(books, b, visible, out[first + width * opportunities :])
