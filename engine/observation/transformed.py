@@ -159,7 +159,7 @@ def rank_transformed(tape: TapeArrays, live: Live, t: int, at: int, offered: Any
         figures = live.figures[at, k]
         figures[0], figures[1], figures[2] = pair_values(tape, live, pairs[k], t, values[k])
         for j in range(values.shape[1]):
-            if np.isinf(values[k, j]):
+            if absurd < 0 and np.isinf(values[k, j]):
                 absurd = k * values.shape[1] + j
     return absurd
 

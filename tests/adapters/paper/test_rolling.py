@@ -15,7 +15,9 @@ from engine.errors import DataError
 from engine.live_window import NOW, WALKED_ROWS, WINDOW_ROWS, HourFacts, RollingMarket, Settled
 from engine.market.data import MarketData
 from engine.market.earlier_hours import load_before
+from engine.observation.encoding import ObservationSpec, Scaler, encoding_of, rank_hour
 from engine.observation.opportunities import OpportunityBuilder
+from engine.observation.transformed import pair_values
 from engine.settings import EngineSettings
 
 
@@ -33,6 +35,20 @@ def assert_same_hour(whole: OpportunityBuilder, window: OpportunityBuilder, row:
     np.testing.assert_array_equal(offers, wanted_offers)
     np.testing.assert_array_equal(features, wanted_features, f"features at row {row}")
     np.testing.assert_array_equal(window.on_request(NOW), whole.on_request(row), f"daily nets at row {row}")
+    wanted_shown, shown = shown_of(whole, row), shown_of(window, NOW)
+    assert shown == wanted_shown, f"candidates and live pairs at row {row}"
+
+
+def shown_of(builder: OpportunityBuilder, row: int) -> list[bytes]:
+    """The candidates of observation version 2, and the values that every pair would have if it were held."""
+    exchanges = builder.tape.market.exchanges
+    encoding = encoding_of(ObservationSpec(version=2, exchanges=exchanges), Scaler(mean=(), deviation=()))
+    ranked = encoding.blank(builder, 1)
+    rank_hour(encoding, builder, row, builder.at(row), ranked, 0)
+    pairs = np.zeros((len(builder.tape.pairs), ranked.values.shape[2]), np.float32)
+    figures = [pair_values(builder.tape.arrays, ranked.live, p, row, pairs[p]) for p in range(len(pairs))]
+    arrays = (ranked.pairs, ranked.values, ranked.live.figures, ranked.live.offered, pairs, np.array(figures))
+    return [array.tobytes() for array in arrays]
 
 
 def bookings(builder: OpportunityBuilder, leg: int, row: int) -> np.ndarray:

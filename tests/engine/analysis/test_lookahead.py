@@ -118,6 +118,7 @@ HONEST: dict[str, Callable[[OpportunityBuilder, Scaler], Strategy]] = {
     "basis": rule(Basis, BasisParameters(spread_hours=1, enter_z=0.2, leave_z=-0.1, enter_margin=-10)),
     "network": NetworkPlayer,
 }
+SECOND = ObservationSpec(version=2, exchanges=EXCHANGES, wallets=True, decide_every_hours=1)
 
 
 def cuts_of(seed: int, count: int) -> list[int]:
@@ -135,8 +136,8 @@ def found_leaks(subject: Subject, market: MarketData, cuts: Sequence[int]) -> tu
 @pytest.mark.parametrize("name", HONEST)
 @pytest.mark.parametrize("seed", [0, 1])
 def test_no_observation_decision_or_booking_depends_on_the_future(name: str, seed: int) -> None:
-    for latency in (0, 2):
-        subject = Subject(settings_of(latency_hours=latency), FIRST, HONEST[name])
+    for latency, layout in ((0, None), (2, SECOND)):
+        subject = Subject(settings_of(latency_hours=latency), FIRST, HONEST[name], layout=layout)
         original, leaking = found_leaks(subject, market_of(seed), cuts_of(seed + 10 * latency, 2))
         assert leaking == []
         assert len(original.seen) == HOURS - 1 - FIRST
