@@ -159,9 +159,11 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=40)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="as of arb backtest")
     options = parser.parse_args()
-    made, held = contenders(market_of(options.dataset, options.set), options.portfolios, options.steps)
+    market = market_of(options.dataset, options.set)
+    made, held = contenders(market, options.portfolios, options.steps)
     run(made, options.rounds)
     print(f"{options.portfolios} portfolios (gymnasium: 1), random valid actions, one thread")
+    print(f"observation {market.spec.version}; a step of an environment lasts until it decides: {market.spec.clock}")
     print(f"{'steps a second':<16}{'fastest':>12}{'median':>12}{'target':>12}{'x target':>10}{'held':>8}")
     for contender in made:
         fastest, median = contender.rates()

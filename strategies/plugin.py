@@ -2,6 +2,7 @@
 
 A strategy is built as ``StrategyClass(parameters, context)`` and then asked ``decide(view)`` once an hour. Its
 ``Parameters`` derive from ``Settings``; it sees what the ``View`` shows and answers ``Enter(pair)`` and ``Exit(slot)``.
+One with an attribute ``decision_clock``, a ``DecisionClock``, is asked at the hours of that clock alone.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ import numpy as np
 from engine.accounting.tape import Tape
 from engine.errors import UserError
 from engine.market.data import Floats
+from engine.observation.clock import DecisionClock
 from engine.observation.view import Enter, Exit, Order, Strategy, View
 from engine.settings import Settings
 from strategies.clock import ClockParameters
 from strategies.policy import Policy
 
 __all__ = [
-    "ClockParameters", "Context", "Enter", "Exit", "Floats", "Future", "NoParameters", "Order", "Policy", "Settings",
+    "ClockParameters", "Context", "DecisionClock", "Enter", "Exit", "Floats", "Future", "NoParameters", "Order",
+    "Policy", "Settings",
     "Strategy", "StrategyPlugin", "UserError", "View",
 ]  # fmt: skip
 

@@ -9,6 +9,7 @@ from adapters.reporting.pbt_console import in_words
 from adapters.research.card_facts import CardFacts
 from adapters.research.contestants import RULES
 from engine.analysis.assumed_funding import METRIC, assumed_words
+from engine.observation.encoding import ObservationSpec
 
 COLUMNS = columns(
     "pnl_pct", "pnl_pct_per_7d", "max_drawdown_pct", "sharpe", "trades", "win_rate_pct", "avg_trade_hours",
@@ -31,9 +32,15 @@ def _head(facts: CardFacts) -> str:
         f"# Model card: {facts.run}\n\n"
         f"PPO, {what} of {job.settings.pbt.population} of a population based training with seed {job.seed}. "
         f"Network {list(ppo.net_arch)}, tanh. Observation v{spec.version} (`{spec.hash()}`): {spec.positions} "
-        f"positions, {spec.opportunities} opportunities ranked by `{spec.ranking}`.\n"
+        f"positions, {spec.opportunities} opportunities ranked by {_ranking(spec)}.\n"
         f"Made with: `{job.command}`\n"
     )
+
+
+def _ranking(spec: ObservationSpec) -> str:
+    if spec.version == 1:
+        return f"`{spec.ranking}`"
+    return f"what they paid in a day and a week; it decides {spec.clock}, protective exits are hourly"
 
 
 def _data(facts: CardFacts) -> str:

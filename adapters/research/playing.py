@@ -16,6 +16,8 @@ from engine.analysis.significance import returns_of
 from engine.analysis.suspicion import suspicious_signs
 from engine.backtest import run_backtest
 from engine.market.data import Floats
+from engine.observation.clock import EVERY_HOUR, clock_of
+from engine.observation.view import Strategy
 from engine.windows import Window
 from engine.worlds import AnyWorld
 from rl_training.environments.rewards import episode_reward
@@ -32,7 +34,7 @@ class Played:
     """What came of a run. ``world`` is what was really played in, for what knows the future its own.
 
     ``window`` is in rows, ``returns`` are hourly; ``reward`` is what an environment would have given, where asked for.
-    ``marks`` say what is not honest about the player.
+    ``marks`` are for the manifest: what is not honest about the player, and when it decides.
     """
 
     player: Player
@@ -74,7 +76,14 @@ def play(
     capital = ready.world.settings.initial_capital_usd
     metrics, returns = compute_metrics(records, capital), returns_of(records, capital)
     earned = None if reward is None else episode_reward(records, ready.world, reward)
-    return Played(player, ready.world, window, records, metrics, returns, earned, ready.marks)
+    marks = {**ready.marks, **_clock_mark(ready.strategy)}
+    return Played(player, ready.world, window, records, metrics, returns, earned, marks)
+
+
+def _clock_mark(strategy: Strategy) -> Mapping[str, Any]:
+    """What a manifest says of a strategy that does not decide every hour."""
+    clock = clock_of(strategy)
+    return {} if clock == EVERY_HOUR else {"decides": str(clock)}
 
 
 Play = Callable[[str, Player, AnyWorld, Window], Played]

@@ -42,6 +42,7 @@ def story(run: SavedRun, extras: Extras) -> list[Remark]:
     return [
         *_caution(run),
         _result(run),
+        *_clock(run),
         *_bounce(run, extras),
         *_liquidations(run),
         *_sources(run),
@@ -62,6 +63,11 @@ def _caution(run: SavedRun) -> Iterator[Remark]:
         )
     if run.manifest["settings"].get("fill_at") == "last_trade":
         yield Remark("Orders were filled at the last trade, at prices that were gone: this invents profit.", "bad")
+
+
+def _clock(run: SavedRun) -> Iterator[Remark]:
+    if decides := run.manifest.get("decides"):
+        yield Remark(f"It decides {decides}; in between it holds, and protective exits act every hour.")
 
 
 def _result(run: SavedRun) -> Remark:

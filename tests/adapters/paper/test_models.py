@@ -17,6 +17,7 @@ from adapters.paper.journal import Journal
 from adapters.paper.setup import check_unchanged, model_identity
 from adapters.storage.bundles import load_bundle, save_bundle
 from engine.errors import UserError
+from engine.observation.encoding import ObservationSpec
 from strategies.policy import Policy
 
 
@@ -84,3 +85,29 @@ def test_the_journal_keeps_the_identity_of_the_bundle(dataset: Path, policy: Pol
     with Journal.open_for_reading(dataset.parent / "state") as journal:
         (kept,) = json.loads(json.dumps(journal.meta["models"]))
     assert kept["bundle"] == load_bundle(dataset.parent / "bundle").identity
+
+
+def test_a_policy_with_a_clock_is_asked_at_its_hours_alone_and_the_journal_says_so(
+    dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = ObservationSpec(version=2, exchanges=("binanceusdm", "bybit"), decide_every_hours=6, phase=2)
+    policy = replace(random_policy(3, spec), cost_table_hash=load_settings().cost_table_hash())
+    bundle, state = dataset.parent / "bundle", dataset.parent / "state"
+    save_bundle(policy, {}, bundle)
+    assert replayed(dataset, bundle) == 0
+    with Journal.open_for_reading(state) as journal:
+        decisions = journal.decisions()
+    reasons = {made.no_decision for hour, made in decisions.items() if hour < max(decisions) and hour % 6 != 2}
+    assert reasons == {"between decisions (every 6 h, phase 2)"}
+    asked = [hour for hour, made in decisions.items() if made.no_decision is None]
+    assert asked == [hour for hour in decisions if hour < max(decisions) and hour % 6 == 2]
+    assert any(decisions[hour].orders for hour in asked)
+    assert all(not made.orders for hour, made in decisions.items() if hour not in asked)
+    assert arb("paper-verify", "--state", state) == 0
+    out = ("--data", dataset, "--strategy", "ppo", "--model", bundle, "--out", dataset.parent / "out", "--no-report")
+    assert arb("backtest", *out) == 0
+    capsys.readouterr()
+    assert arb("paper-export", "--state", state, "--out", dataset.parent / "exported") == 0
+    for name in ("trades.csv", "notes.csv"):
+        ours, theirs = (dataset.parent / folder / name for folder in ("exported", "out"))
+        assert ours.read_text() == theirs.read_text(), name

@@ -19,6 +19,7 @@ from support_environment import SPEC, random_policy, vec_environment
 
 from adapters.configuration.settings import ArbSettings, load_settings
 from adapters.storage import sealed
+from adapters.storage.bundle_checks import policy_from
 from adapters.storage.bundles import (
     DESCRIPTION,
     LOOKS,
@@ -29,6 +30,7 @@ from adapters.storage.bundles import (
     save_bundle,
 )
 from engine.errors import BundleError
+from engine.observation.actions import action_names
 from engine.observation.encoding import ObservationSpec
 from rl_training.learners.extraction import layers_of
 from strategies.policy import Policy, logits
@@ -332,3 +334,46 @@ def test_other_specs_round_trip(tmp_path: Path, settings: ArbSettings) -> None:
     policy = replace(random_policy(0, spec), cost_table_hash=settings.cost_table_hash())
     save_bundle(policy, {}, tmp_path / "bundle")
     assert load_policy(tmp_path / "bundle", run).spec == spec
+
+
+def second(settings: ArbSettings, **changes: Any) -> Policy:
+    spec = ObservationSpec(**({"version": 2, "exchanges": ("binanceusdm", "bybit")} | changes))
+    return replace(random_policy(0, spec), cost_table_hash=settings.cost_table_hash())
+
+
+def test_a_second_observation_round_trips_with_its_clock(tmp_path: Path, settings: ArbSettings) -> None:
+    policy = second(settings, decide_every_hours=12, phase=5, wallets=True)
+    save_bundle(policy, {}, tmp_path / "bundle")
+    loaded = load_policy(tmp_path / "bundle", settings)
+    assert loaded.spec == policy.spec
+    assert (loaded.spec.clock.every_hours, loaded.spec.clock.phase) == (12, 5)
+
+
+@pytest.mark.parametrize("changed", [{"phase": 1}, {"decide_every_hours": 4}, {"exchanges": ["bybit", "binanceusdm"]}])
+def test_an_altered_clock_or_order_of_exchanges_is_refused(
+    changed: dict[str, Any], tmp_path: Path, settings: ArbSettings
+) -> None:
+    policy = second(settings)
+    description = {
+        "name": "x", "observation": {**policy.spec.model_dump(mode="json"), **changed},
+        "observation_hash": policy.spec.hash(), "scaler": {"mean": [], "deviation": []},
+        "actions": action_names(8, 3), "cost_table_hash": policy.cost_table_hash,
+    }  # fmt: skip
+    with pytest.raises(BundleError, match="does not match its hash"):
+        policy_from(description, policy.weights, policy.biases, origin=tmp_path)
+
+
+def test_a_run_that_states_another_version_is_told_what_to_set(tmp_path: Path, settings: ArbSettings) -> None:
+    save_bundle(second(settings), {}, tmp_path / "bundle")
+    run = load_settings(None, ["observation.opportunities=5"])
+    with pytest.raises(BundleError, match=r"--set observation.version=2 .*--set observation.exchanges=\["):
+        load_policy(tmp_path / "bundle", run)
+
+
+def test_what_was_trained_before_there_was_a_second_observation_has_the_hash_it_had() -> None:
+    for path in deployed_models():
+        meta = load_bundle(path).meta
+        spec = load_bundle(path).policy.spec
+        assert spec.version == 1
+        assert spec.hash() == meta["observation_hash"]
+        assert spec.model_dump(mode="json") | meta["observation"] == spec.model_dump(mode="json")

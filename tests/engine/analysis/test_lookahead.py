@@ -89,7 +89,8 @@ class NetworkPlayer:
 
     def __init__(self, builder: OpportunityBuilder, scaler: Scaler) -> None:
         rng = np.random.default_rng(5)
-        spec = ObservationSpec(positions=builder.tape.settings.max_positions)
+        # Version 2 has a scaler of nothing.
+        spec = ObservationSpec(positions=builder.tape.settings.max_positions) if scaler.mean else SECOND
         sizes = (spec.size, 16, spec.actions)
         weights = tuple(
             rng.normal(0, 1, size).astype(np.float32) for size in ((sizes[0], sizes[1]), (sizes[1], sizes[2]))
@@ -227,6 +228,13 @@ class NearestHour(OpportunityBuilder):
         features[:, COLUMN["fund_apr"]] = later[:, COLUMN["fund_apr"]]
 
 
+def tables_of_tomorrow(market: MarketData, settings: EngineSettings) -> OpportunityBuilder:
+    """Mean spreads of eight hours are those of the coming hour."""
+    builder = OpportunityBuilder(prepare(market, settings))
+    builder.tables = builder.tables._replace(spread_8h=np.roll(builder.tables.spread_8h, -1, axis=0))
+    return builder
+
+
 class BestCoinsOfAll(OpportunityBuilder):
     """Offers only coins whose volume over all data is large: survivors."""
 
@@ -279,6 +287,7 @@ CHEATS: dict[str, tuple[dict[str, Any], str]] = {
     "a strategy that reads the fill price": ({"strategy": FillPeeker}, "orders"),
     "a feature made of fill prices": ({"builder": lambda m, s: FillFeature(prepare(m, s))}, "features"),
     "features of the nearest hour": ({"builder": lambda m, s: NearestHour(prepare(m, s))}, "features"),
+    "observation 2 of the coming hour": ({"builder": tables_of_tomorrow, "layout": SECOND}, "opportunities"),
     "coins chosen by all data": ({"builder": lambda m, s: BestCoinsOfAll(prepare(m, s))}, "offered"),
     "a scaler fitted on all data": ({"scaler": fitted_on_everything}, "opportunities"),
     "gaps filled with later prices": ({"builder": Backwards(back_filled)}, "features"),

@@ -21,6 +21,7 @@ from engine.observation.view import Order, View
 from engine.settings import FilterSettings
 from rl_training.environments.episodes import TrainingMarket
 from rl_training.environments.gym_env import FundingArbitrageEnv
+from rl_training.environments.rewards import episode_reward
 from rl_training.environments.scoring import play
 from rl_training.environments.vec_env import FundingVecEnv
 from rl_training.settings import EpisodeSettings, RewardSettings
@@ -206,7 +207,9 @@ def test_a_policy_scores_what_its_backtest_books_and_takes_what_the_mask_allows(
     policy = random_policy(3, spec)
     made = builder()
     market = TrainingMarket.over(made, spec, NO_SCALER, FIRST, LAST)
-    scored, _ = play(policy, market, RewardSettings())
+    reward = RewardSettings(quality_entry_bonus=0.3, quality_entry_penalty=0.2, invalid_action_penalty=0.1)
+    scored, gained = play(policy, market, reward)
+    assert gained == pytest.approx(episode_reward(scored, made, reward), rel=1e-9)
     records = run_backtest(made, Ppo(NoParameters(), Context(np.random.default_rng(0), (policy,))), FIRST, LAST)
     for name in ("ledger", "trades", "notes", "hours"):
         assert getattr(scored, name).tobytes() == getattr(records, name).tobytes(), name
