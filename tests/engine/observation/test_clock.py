@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from small_market import LegSketch, plain_settings, small_market
 
@@ -19,6 +19,7 @@ from engine.observation.view import Enter, Order, View
 EVERY = st.integers(1, 168)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(every=EVERY, phase=st.integers(0, 167), first=st.integers(0, 10**6), row=st.integers(0, 1000))
 def test_rows_from_the_offset_on_are_the_hours_of_the_clock(every: int, phase: int, first: int, row: int) -> None:
     clock = DecisionClock(every, phase % every)
@@ -27,6 +28,7 @@ def test_rows_from_the_offset_on_are_the_hours_of_the_clock(every: int, phase: i
     assert 0 <= clock.offset(first) < every
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(every=EVERY, hour=st.integers(0, 10**6))
 def test_each_hour_belongs_to_one_phase(every: int, hour: int) -> None:
     assert sum(DecisionClock(every, phase).decides_at(hour) for phase in range(every)) == 1
@@ -54,9 +56,9 @@ def test_a_backtest_asks_at_the_hours_of_the_clock_alone(clock: object) -> None:
     """A stop-loss between them still acts: at row 3 the long leg has fallen, whenever it is asked next."""
     price = [100.0, 100.0, 100.0, *([60.0] * 30)]
     market = small_market({("BTCUSDT", "alpha"): LegSketch(price=price), ("BTCUSDT", "beta"): LegSketch()}, 33)
-    settings = plain_settings(max_position_loss_pct=-5.0)
+    rules = plain_settings(max_position_loss_pct=-5.0)
     strategy = Asked(clock)
-    records = run_backtest(OpportunityBuilder(prepare(market, settings)), strategy, 0, 32)
+    records = run_backtest(OpportunityBuilder(prepare(market, rules)), strategy, 0, 32)
     hours = market.hours[:32].tolist()
     expected = clock_of(strategy)
     assert strategy.hours == [hour for hour in hours if expected.decides_at(hour)]
