@@ -1,18 +1,18 @@
-"""Deciding at some hours only: the two parameters of a rule with a clock, and whether an hour is one of its own.
+"""Deciding at some hours only: the two parameters of a rule with a clock.
 
-A rule whose ``Parameters`` derive from ``ClockParameters`` has a clock. Its result at one phase is one draw of
-several, so searches and walk-forwards judge it by the mean over phases.
+A rule whose ``Parameters`` derive from ``ClockParameters`` has a clock, and is asked at its hours alone when its
+``decision_clock`` is that of its parameters. Its result at one phase is one draw of several, so searches and
+walk-forwards judge it by the mean over phases.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Self
 
 from pydantic import Field, model_validator
 
+from engine.observation.clock import DecisionClock
 from engine.settings import Settings
-from engine.windows import hour_of
 
 
 class ClockParameters(Settings):
@@ -27,6 +27,7 @@ class ClockParameters(Settings):
             raise ValueError("phase must lie below every_hours, or it would never decide")
         return self
 
-    def is_due(self, time: datetime) -> bool:
-        """Whether it decides at this hour, aware UTC."""
-        return hour_of(time) % self.every_hours == self.phase
+    @property
+    def clock(self) -> DecisionClock:
+        """The hours at which it decides."""
+        return DecisionClock(self.every_hours, self.phase)

@@ -24,8 +24,7 @@ from strategies.policy import Policy
 
 __all__ = [
     "ClockParameters", "Context", "DecisionClock", "Enter", "Exit", "Floats", "Future", "NoParameters", "Order",
-    "Policy", "Settings",
-    "Strategy", "StrategyPlugin", "UserError", "View",
+    "Policy", "Settings", "Strategy", "StrategyPlugin", "UserError", "View",
 ]  # fmt: skip
 
 

@@ -56,12 +56,10 @@ class Week:
     policies: ClassVar[int] = 0
 
     def __init__(self, parameters: WeekParameters, context: Context) -> None:  # noqa: ARG002  # draws nothing
-        self._parameters = parameters
+        self._parameters, self.decision_clock = parameters, parameters.clock
 
     def decide(self, view: View) -> Sequence[Order]:
         p = self._parameters
-        if not p.is_due(view.time):
-            return []
         values = self._values(view)
         poor = values.funding < p.leave_margin * values.cost
         leaving = [one.slot for one in view.positions if poor[one.pair] and not one.leaving]

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from support_rules import paying, play, spans
 from engine.accounting.books import Reason
 from engine.accounting.records import Records
 from engine.errors import SettingsError
+from engine.windows import hour_of
 from strategies.clock import ClockParameters
 
 # 10 bps every 8 h are 30 bps a day; from row 47 on the deviation of two whole days is known, so the first decision at a
@@ -218,11 +219,11 @@ def test_an_unknown_deviation_keeps_out_what_cannot_be_judged() -> None:
 def test_a_clock_is_due_once_in_its_hours(every: int, data: st.DataObject) -> None:
     phase = data.draw(st.integers(0, every - 1))
     clock = ClockParameters(every_hours=every, phase=phase)
-    start = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(hours=data.draw(st.integers(0, 10_000)))
-    due = [clock.is_due(start + timedelta(hours=k)) for k in range(2 * every)]
+    start = hour_of(datetime(2024, 1, 1, tzinfo=UTC)) + data.draw(st.integers(0, 10_000))
+    due = [clock.clock.decides_at(start + k) for k in range(2 * every)]
     assert due[:every] == due[every:]
     assert sum(due[:every]) == 1
-    phases = [ClockParameters(every_hours=every, phase=other).is_due(start) for other in range(every)]
+    phases = [ClockParameters(every_hours=every, phase=other).clock.decides_at(start) for other in range(every)]
     assert sum(phases) == 1, "at every hour one phase decides"
 
 
