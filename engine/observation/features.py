@@ -14,7 +14,7 @@ import numpy as np
 from numba import njit
 
 from engine.accounting.tape import Tape, TapeArrays
-from engine.compiled import compiled, hourly, seldom
+from engine.compiled import compiled, hourly
 from engine.market.carried import carry_forward
 from engine.market.data import Floats, Ints
 from engine.market.schedule import ACTUAL
@@ -94,9 +94,12 @@ class Tables(NamedTuple):
 
 @njit(cache=True)
 def _daily_rates(booked: Floats, first: Ints, since: int, out24: Floats, out72: Floats, out168: Floats) -> None:
-    """Booked rates per day over the last 24, 72 and 168 clock hours (or since ``first``), ``[hours, legs]``."""
+    """Booked rates per day over the last 24, 72 and 168 clock hours (or since ``first``), ``[hours, legs]``.
+
+    Those of 24 hours also of the rows before ``since`` that days of the last week end at.
+    """
     for leg in range(booked.shape[0]):
-        for t in range(since, booked.shape[1]):
+        for t in range(max(0, since - 24 * (DAYS - 1)), booked.shape[1]):
             age = t - first[leg] + 1
             # Summed anew for each hour: a running sum keeps the rounding of rows that have left it, so that live, which
             # begins later, would differ from a backtest in the last bit.
@@ -106,6 +109,8 @@ def _daily_rates(booked: Floats, first: Ints, since: int, out24: Floats, out72: 
                     total += booked[leg, t - n]
                     n += 1
                 out[t, leg] = total / (n / 24) if n > 0 else np.nan
+                if t < since:
+                    break
 
 
 @hourly
@@ -155,7 +160,10 @@ def booked_rates(tape: Tape) -> Floats:
 
 
 def build_tables(tape: Tape, since: int = 0) -> Tables:
-    """Window statistics of every leg, pair and hour of a tape; rows before ``since`` are left undefined."""
+    """Window statistics of every leg, pair and hour of a tape.
+
+    Rows before ``since`` are left undefined, but for ``daily_24h`` of the six days before it.
+    """
     quotes, market, pairs = tape.arrays.quotes, tape.market, tape.pairs
     legs, couples = (tape.hours, market.legs), (tape.hours, len(pairs))
 
@@ -232,22 +240,15 @@ def feature_matrix(tape: TapeArrays, tables: Tables, t: int, out: Floats) -> Non
         pair_features(tape, tables, p, t, out[p])
 
 
-@seldom
-def whole_days(tape: TapeArrays, leg: int, t: int, out: Floats) -> int:
+@hourly
+def whole_days(tape: TapeArrays, tables: Tables, leg: int, t: int, out: Floats) -> int:
     """Rates booked in each of the last days, newest first, into ``out`` ``[DAYS]``; returns how many are whole."""
     for day in range(DAYS):
         newest = t - 24 * day
         # Prices are carried forward: where the first row of a day has one, the leg has the whole day.
         if newest < 23 or np.isnan(tape.quotes[leg, newest - 23].price):
             return day
-        total = 0.0
-        for row in range(newest, newest - 24, -1):
-            quote, booked = tape.quotes[leg, row], 0.0
-            for k in range(quote.booking_start, quote.booking_start + quote.booking_count):
-                if tape.bookings[k].kind == ACTUAL:
-                    booked += tape.bookings[k].rate
-            total += booked
-        out[day] = total
+        out[day] = tables.daily_24h[newest, leg]
     return DAYS
 
 
@@ -268,12 +269,12 @@ def daily_net_spread(rates: Floats, long: int, short: int, days: int, nets: Floa
 
 
 @compiled
-def daily_net_features(tape: TapeArrays, t: int, out: Floats) -> None:
+def daily_net_features(tape: TapeArrays, tables: Tables, t: int, out: Floats) -> None:
     """The features of ``ON_REQUEST`` of every pair at row t into ``out`` ``[pairs, 2]``, in their order."""
     legs = tape.quotes.shape[0]
     rates, days = np.empty((legs, DAYS)), np.empty(legs, np.int64)
     for leg in range(legs):
-        days[leg] = whole_days(tape, leg, t, rates[leg])
+        days[leg] = whole_days(tape, tables, leg, t, rates[leg])
     nets = np.empty(DAYS)
     for p in range(tape.pairs.shape[0]):
         lo, sh = tape.pairs[p].long, tape.pairs[p].short

@@ -104,7 +104,7 @@ class OpportunityBuilder:
     def on_request(self, t: int) -> Floats:
         """The features of ``ON_REQUEST`` ``[pairs, 2]`` of row t; recorded opportunities do not replace them."""
         features = np.empty((len(self.tape.pairs), len(ON_REQUEST)))
-        daily_net_features(self.tape.arrays, t, features)
+        daily_net_features(self.tape.arrays, self.tables, t, features)
         return features
 
     def fill(self, t: int, features: Floats, offered: Any) -> None:

@@ -97,12 +97,18 @@ def _asinh(value: float, unit: float) -> float:
     return float(_known(np.arcsinh(value / unit), value / unit))
 
 
+@hourly
+def _days_of_both(tape: TapeArrays, live: Live, lo: int, sh: int, t: int) -> int:
+    days = whole_days(tape, live.tables, lo, t, live.scratch[1])
+    return int(min(days, whole_days(tape, live.tables, sh, t, live.scratch[2])))
+
+
 @seldom
 def pair_values(tape: TapeArrays, live: Live, pair: int, t: int, out: Float32s) -> tuple[float, float, float]:
     """The values of any pair at row t into ``out``, without margins; returns its NF 24 h, NF 168 h and V, bps."""
     lo, sh, row = tape.pairs[pair].long, tape.pairs[pair].short, live.scratch[0]
     pair_features(tape, live.tables, pair, t, row)
-    days = min(whole_days(tape, lo, t, live.scratch[1]), whole_days(tape, sh, t, live.scratch[2]))
+    days = _days_of_both(tape, live, lo, sh, t)
     deviation, lowest = daily_net_spread(live.scratch, 1, 2, days, live.scratch[3])
     nf_24h, nf_168h = row[NF_24H], row[NF_168H]
     # Spreads are fractions.
