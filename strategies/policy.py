@@ -6,23 +6,27 @@ Training evaluation, backtest and paper trading all call ``best_action``; there 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from engine.compiled import compiled
 from engine.errors import NotFiniteError
 from engine.observation.encoding import MOST_OBSERVED, Encoding, Float32s, ObservationSpec, Scaler, encoding_of
+from strategies.layers import Float32Matrix, dense
+from strategies.structured import structured_logits
 
-Float32Matrix = NDArray[np.float32]
+PolicyKind = Literal["flat", "structured"]
+KINDS: tuple[str, ...] = get_args(PolicyKind)
 
 
 @dataclass(frozen=True, eq=False)
 class Policy:
     """A tanh network from observation to one logit per action.
 
-    ``weights[k]`` is ``[inputs, outputs]`` (transposed from torch), ``biases[k]`` ``[outputs]``, float32, the last
-    layer gives the logits. ``cost_table_hash`` names the fees it was trained under.
+    ``weights[k]`` is ``[inputs, outputs]`` (transposed from torch), ``biases[k]`` ``[outputs]``, float32. ``flat``:
+    each layer follows the one before, the last gives the logits. ``structured``: the ``LAYERS`` of
+    ``strategies.structured``, for observations of version 2. ``cost_table_hash`` names the fees it was trained under.
     """
 
     name: str
@@ -31,22 +35,21 @@ class Policy:
     weights: tuple[Float32Matrix, ...]
     biases: tuple[Float32s, ...]
     cost_table_hash: str
+    kind: PolicyKind = "flat"
 
     @property
     def encoding(self) -> Encoding:
         return encoding_of(self.spec, self.scaler)
 
-
-@compiled
-def _layer(inputs: Float32s, weights: Float32Matrix, biases: Float32s) -> Float32s:
-    """``inputs @ weights + biases``, summed input by input, so that the order of additions never varies."""
-    out = biases.copy()
-    # Not ``@``: the order of its additions depends on machine and batch, and nearly equal logits would swap places.
-    for i in range(weights.shape[0]):
-        value = inputs[i]
-        for j in range(weights.shape[1]):
-            out[j] += value * weights[i, j]
-    return out
+    @property
+    def architecture(self) -> str:
+        """The network in words."""
+        if self.kind == "flat":
+            return f"{[len(vector) for vector in self.biases[:-1]]}, tanh"
+        parameters = sum(array.size for array in (*self.weights, *self.biases))
+        return (
+            f"structured (encoders of candidates and slots, {len(self.biases[0])} wide, {parameters:,} weights), tanh"
+        )
 
 
 @compiled
@@ -61,13 +64,15 @@ def _first_absurd(observation: Float32s) -> int:
 
 def logits(policy: Policy, observation: Float32s) -> Float32s:
     """Logits ``[actions]`` of one observation ``[size]``."""
-    values = observation
-    last = len(policy.weights) - 1
+    if policy.kind == "structured":
+        return structured_logits(policy.spec, policy.weights, policy.biases, observation)
+    values, last = observation[np.newaxis], len(policy.weights) - 1
     for k, (weights, biases) in enumerate(zip(policy.weights, policy.biases, strict=True)):
-        values = _layer(values, weights, biases)
+        values = dense(values, weights, biases[np.newaxis])
         if k < last:
             values = np.tanh(values)
-    return values
+    answer: Float32s = values[0]
+    return answer
 
 
 def best_action(policy: Policy, observation: Float32s) -> int:
@@ -88,5 +93,6 @@ def best_action(policy: Policy, observation: Float32s) -> int:
             f"policy {policy.name}: the network answered with values that are not finite; its weights are too large"
         )
     mask = observation[len(observation) - policy.spec.widths.mask :]
-    # Version 1 shows no mask, and an action that is impossible is refused and recorded.
-    return int(np.argmax(np.where(mask > 0, values, -np.inf) if len(mask) else values))
+    # Version 1 shows no mask, and an action that is impossible is refused and recorded. Holding is always possible.
+    values[1 : 1 + len(mask)][mask[1:] <= 0] = -np.inf
+    return int(np.argmax(values))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -12,9 +12,11 @@ from engine.errors import BundleError, SettingsError
 from engine.observation.actions import action_names
 from engine.observation.encoding import MOST_OBSERVED, ObservationSpec, Scaler
 from engine.settings import Settings, parse_settings
-from strategies.policy import Policy
+from strategies.policy import KINDS, Policy, PolicyKind
+from strategies.structured import LAYERS, ON_OBSERVED, layer_shapes
 
 LONGEST_NAME = 200
+NO_SCALER = Scaler(mean=(), deviation=())
 
 
 def policy_from(
@@ -22,7 +24,8 @@ def policy_from(
 ) -> Policy:
     """The policy of a description and its layers. Raises ``BundleError`` unless they fit together and can compute."""
     spec = _parsed(ObservationSpec, description, "observation", origin)
-    scaler = _parsed(Scaler, description, "scaler", origin)
+    # What is not standardised needs none.
+    scaler = _parsed(Scaler, description, "scaler", origin) if spec.features or "scaler" in description else NO_SCALER
     if spec.hash() != description.get("observation_hash"):
         raise BundleError(f"{origin}: the observation spec does not match its hash; the bundle was altered")
     # Actions are numbers to the network: in another order it would enter where it wants to leave.
@@ -34,10 +37,19 @@ def policy_from(
     cost_table_hash = description.get("cost_table_hash")
     if not isinstance(cost_table_hash, str):
         raise BundleError(f"{origin}: the cost table's hash is missing")
-    policy = Policy(_name(description, origin), spec, scaler, weights, biases, cost_table_hash)
+    kind = kind_of(description, origin)
+    policy = Policy(_name(description, origin), spec, scaler, weights, biases, cost_table_hash, kind)
     check_shapes(policy, origin)
     check_weights(policy)
     return policy
+
+
+def kind_of(description: Mapping[str, Any], origin: Path) -> PolicyKind:
+    """Which network a description is of. Raises ``BundleError`` for one that this version does not know."""
+    kind = description.get("kind", "flat")
+    if kind not in KINDS:
+        raise BundleError(f"{origin}: {kind!r} is no kind of policy that this version of arb knows")
+    return cast("PolicyKind", kind)
 
 
 def _name(description: Mapping[str, Any], origin: Path) -> str:
@@ -49,27 +61,46 @@ def _name(description: Mapping[str, Any], origin: Path) -> str:
 
 def check_shapes(policy: Policy, origin: Path) -> None:
     """Raise ``BundleError`` unless the layers lead from the observation to the actions, in float32."""
+    if policy.kind == "structured":
+        return _check_structured(policy, origin)
     width = policy.spec.size
     for matrix, vector in zip(policy.weights, policy.biases, strict=True):
-        fits = matrix.ndim == 2 and matrix.size and vector.shape == matrix.shape[1:] and matrix.shape[0] == width
-        if not fits or matrix.dtype != np.float32 or vector.dtype != np.float32:
+        if not matrix.size or not _fits(matrix, vector) or matrix.shape[0] != width:
             raise BundleError(f"{origin}: a layer of shape {matrix.shape} does not follow one of width {width}")
         width = matrix.shape[1]
     if width != policy.spec.actions:
         raise BundleError(f"{origin}: the network has {width} actions, the observation spec {policy.spec.actions}")
+    return None
+
+
+def _fits(matrix: Any, vector: Any) -> bool:
+    floats = matrix.dtype == np.float32 and vector.dtype == np.float32
+    return bool(floats and matrix.ndim == 2 and vector.shape == matrix.shape[1:])
+
+
+def _check_structured(policy: Policy, origin: Path) -> None:
+    if policy.spec.version == 1:
+        raise BundleError(f"{origin}: a structured policy sees observations of version 2, not 1")
+    if not all(map(_fits, policy.weights, policy.biases)) or len(policy.weights) != len(LAYERS):
+        raise BundleError(f"{origin}: it does not hold the layers of a structured policy")
+    for name, matrix, shape in zip(
+        LAYERS, policy.weights, layer_shapes(policy.spec, policy.weights[0].shape[1]), strict=True
+    ):
+        if matrix.shape != shape or not matrix.size:
+            raise BundleError(f"{origin}: layer {name} has shape {matrix.shape} where {shape} fits the observation")
 
 
 def check_weights(policy: Policy) -> None:
     """Raise ``BundleError`` when a weight is not finite, or weights are so large that their sums may not be."""
     if not all(np.isfinite(array).all() for array in (*policy.weights, *policy.biases)):
         raise BundleError(f"policy {policy.name} has weights that are not finite; it cannot be used")
-    largest = MOST_OBSERVED  # of the inputs of a layer: observations first, then what tanh gives
-    for matrix, vector in zip(policy.weights, policy.biases, strict=True):
+    on_observed = ON_OBSERVED if policy.kind == "structured" else (True, *(False for _ in policy.weights[1:]))
+    for matrix, vector, observes in zip(policy.weights, policy.biases, on_observed, strict=True):
+        largest = MOST_OBSERVED if observes else 1.0  # what tanh gives
         # The largest that a sum can get, whatever is observed; in float64, or the check itself would overflow.
         sums = largest * np.abs(matrix.astype(np.float64)).sum(axis=0) + np.abs(vector.astype(np.float64))
         if sums.max() > np.finfo(np.float32).max:
             raise BundleError(f"policy {policy.name} has weights so large that it cannot compute; train it anew")
-        largest = 1.0
 
 
 def _parsed(model: type[Settings], description: Mapping[str, Any], key: str, origin: Path) -> Any:

@@ -19,13 +19,14 @@ from safetensors.numpy import save as save_tensors
 
 from adapters.storage import sealed
 from adapters.storage.atomic import new_directory
-from adapters.storage.bundle_checks import check_weights, policy_from
+from adapters.storage.bundle_checks import check_weights, kind_of, policy_from
 from adapters.storage.giving_way import unfamiliar
 from adapters.storage.regular_files import read_regular, sha256_of
 from engine.errors import BundleError
 from engine.observation.actions import action_names
 from engine.observation.encoding import ObservationSpec
-from strategies.policy import Policy
+from strategies.policy import Policy, PolicyKind
+from strategies.structured import LAYERS
 
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "bundle.json"
@@ -77,15 +78,16 @@ def save_bundle(policy: Policy, extra: Mapping[str, Any], path: Path) -> None:
     """
     # Before anything is written: a policy that cannot compute must not take the place of one that can.
     check_weights(policy)
-    weights = save_tensors(
-        {f"weights.{k}": matrix for k, matrix in enumerate(policy.weights)}
-        | {f"biases.{k}": vector for k, vector in enumerate(policy.biases)}
-    )
+    names = tensor_names(policy.kind, len(policy.weights))
+    tensors = dict(zip(names, (*policy.weights, *policy.biases), strict=True))
+    weights = save_tensors(tensors)
     meta = {
         "name": policy.name,
+        # Flat ones say neither: so did those from before there was another network.
+        **({} if policy.kind == "flat" else {"kind": policy.kind}),
         "observation": policy.spec.model_dump(mode="json"),
         "observation_hash": policy.spec.hash(),
-        "scaler": policy.scaler.model_dump(mode="json"),
+        **({"scaler": policy.scaler.model_dump(mode="json")} if policy.spec.features else {}),
         "actions": action_names(policy.spec.opportunities, policy.spec.positions),
         "cost_table_hash": policy.cost_table_hash,
         WEIGHTS_SHA256: sha256_of(weights),
@@ -117,12 +119,15 @@ def load_bundle(path: Path) -> LoadedBundle:
     content = read_model_file(path / WEIGHTS)
     if sha256_of(content) != found.values.get(WEIGHTS_SHA256):
         raise BundleError(f"{path / WEIGHTS} is not what {DESCRIPTION} says (truncated or replaced); fetch it again")
-    weights, biases = _layers(content, path / WEIGHTS)
+    weights, biases = _layers(content, path / WEIGHTS, kind_of(found.values, path))
     return LoadedBundle(policy_from(found.values, weights, biases, origin=path), found.values, found.checksum)
 
 
-def _layers(content: bytes, path: Path) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
-    """Weights and biases, first layer first; what they take is in the file, since safetensors allows no overlap."""
+def _layers(content: bytes, path: Path, kind: PolicyKind) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Weights and biases in the order of a ``Policy``.
+
+    What they take is in the file, since safetensors allows no overlap.
+    """
     # A safetensors file begins with the length of its header, in eight bytes.
     if int.from_bytes(content[:8], "little") > MOST_HEADER_BYTES:
         raise BundleError(f"{path} cannot be read: its header is larger than {MOST_HEADER_BYTES:,} bytes")
@@ -131,10 +136,18 @@ def _layers(content: bytes, path: Path) -> tuple[tuple[Any, ...], tuple[Any, ...
     except Exception as error:  # a type that numpy lacks raises KeyError, a broken header an error of the library's own
         raise BundleError(f"{path} cannot be read: {' '.join(str(error).split())[:200]}") from None
     layers = len(tensors) // 2
-    names = [f"{kind}.{k}" for k in range(layers) for kind in ("weights", "biases")]
+    names = tensor_names(kind, layers)
     if sorted(names) != sorted(tensors) or not layers:
-        raise BundleError(f"{path} does not hold the layers of a policy")
-    return tuple(tensors[f"weights.{k}"] for k in range(layers)), tuple(tensors[f"biases.{k}"] for k in range(layers))
+        raise BundleError(f"{path} does not hold the layers of a {kind} policy")
+    arrays = tuple(tensors[name] for name in names)
+    return arrays[: len(arrays) // 2], arrays[len(arrays) // 2 :]
+
+
+def tensor_names(kind: PolicyKind, layers: int) -> list[str]:
+    """Names in a weights file: of all weights, then of all biases, in the order of a ``Policy``."""
+    if kind == "structured":
+        return [f"{layer}.{what}" for what in ("weights", "biases") for layer in LAYERS]
+    return [f"{what}.{k}" for what in ("weights", "biases") for k in range(layers)]
 
 
 def read_description(path: Path) -> Mapping[str, Any]:
