@@ -56,3 +56,16 @@ class TrainingSettings(Settings):
     episode: EpisodeSettings = EpisodeSettings()
     reward: RewardSettings = RewardSettings()
     ppo: PPOSettings = PPOSettings()
+
+
+class ImitationSettings(Settings):
+    """Learning from a rule: how many demonstrations, and how the network is fitted to them."""
+
+    n_envs: Annotated[int, Field(ge=1, le=1024)] = 64
+    decisions: Annotated[int, Field(ge=1, le=MOST_AT_ONCE)] = 300
+    episode_hours: Annotated[int, Field(ge=2, le=MOST_HOURS)] = 504
+    random_share: Annotated[float, Field(ge=0, le=1)] = 0.02
+    n_epochs: Annotated[int, Field(ge=1, le=10_000)] = 12
+    batch_size: Annotated[int, Field(ge=2, le=MOST_AT_ONCE)] = 256
+    learning_rate: Positive = 2e-3
+    trade_weight: Positive = 3.0

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from engine.errors import BundleError, SettingsError
+from engine.errors import BundleError, SettingsError, shown
 from engine.observation.actions import action_names
 from engine.observation.encoding import MOST_OBSERVED, ObservationSpec, Scaler
 from engine.settings import Settings, parse_settings
@@ -48,7 +48,7 @@ def kind_of(description: Mapping[str, Any], origin: Path) -> PolicyKind:
     """Which network a description is of. Raises ``BundleError`` for one that this version does not know."""
     kind = description.get("kind", "flat")
     if kind not in KINDS:
-        raise BundleError(f"{origin}: {kind!r} is no kind of policy that this version of arb knows")
+        raise BundleError(f"{origin}: {shown(kind)} is no kind of policy that this version of arb knows")
     return cast("PolicyKind", kind)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -192,6 +192,11 @@ class StructuredPolicy(ActorCriticPolicy):
         if observation_space.shape != (size,):
             raise SettingsError(f"the structured network sees {size} values, the environment {observation_space.shape}")
         super().__init__(observation_space, action_space, lr_schedule, **more)
+
+    @property
+    def network(self) -> StructuredExtractor:
+        """What stable-baselines3 calls ``mlp_extractor``, by its own class."""
+        return cast("StructuredExtractor", self.mlp_extractor)
 
     def _get_constructor_parameters(self) -> dict[str, Any]:
         return {**super()._get_constructor_parameters(), "layout": self.layout._asdict(), "width": self.width}

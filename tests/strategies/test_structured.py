@@ -31,7 +31,7 @@ def test_it_agrees_with_torch(seed: int) -> None:
     trained, seen = network(seed, spread=0.15, width=64), observations(seed=seed)
     policy = Policy("x", SPEC, NO_SCALER, *policy_layers(trained), "0" * 16, "structured")
     with torch.no_grad():
-        expected = trained.mlp_extractor.forward_actor(torch.from_numpy(seen)).numpy()
+        expected = trained.network.forward_actor(torch.from_numpy(seen)).numpy()
     mine = np.stack([logits(policy, row) for row in seen])
     allowed = seen[:, -SPEC.actions :] > 0
     np.testing.assert_allclose(mine[allowed], expected[allowed], atol=1e-5)
@@ -47,7 +47,7 @@ def test_it_agrees_with_torch_on_any_layout(seed: int, row: int) -> None:
     seen = np.random.default_rng([seed, row]).normal(0, 2, (1, WALLETS.size)).astype(np.float32)
     seen[:, -WALLETS.actions :] = 1.0
     with torch.no_grad():
-        expected = trained.mlp_extractor.forward_actor(torch.from_numpy(seen)).numpy()[0]
+        expected = trained.network.forward_actor(torch.from_numpy(seen)).numpy()[0]
     np.testing.assert_allclose(logits(policy, seen[0]), expected, atol=1e-5)
 
 

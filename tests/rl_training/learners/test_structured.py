@@ -30,7 +30,7 @@ def agent(seed: int = 0) -> PPO:
 
 def masked_logits(policy: StructuredPolicy, seen: np.ndarray) -> np.ndarray:
     with torch.no_grad():
-        return policy.mlp_extractor.forward_actor(torch.from_numpy(seen)).numpy()
+        return policy.network.forward_actor(torch.from_numpy(seen)).numpy()
 
 
 @pytest.mark.parametrize(("exchanges", "parameters"), [(4, 101_892), (5, 102_404)])
@@ -40,7 +40,7 @@ def test_its_size_with_two_slots_and_eight_candidates(exchanges: int, parameters
 
 
 def test_it_begins_by_holding() -> None:
-    actor = network().mlp_extractor.actor
+    actor = network().network.actor
     assert [scores.output.bias.tolist() for scores in (actor.hold, actor.enter, actor.exit)] == [
         [0.0], [FIRST_BIAS], [FIRST_BIAS],
     ]  # fmt: skip
@@ -116,7 +116,7 @@ def test_every_part_of_the_observation_reaches_every_logit_and_the_value() -> No
     seen = torch.randn(1, SPEC.size, generator=torch.Generator().manual_seed(0))
     seen[:, -SPEC.actions :] = 1.0
     seen.requires_grad_(True)
-    logits = policy.mlp_extractor.forward_actor(seen)[0]
+    logits = policy.network.forward_actor(seen)[0]
     for output in [*logits, policy.predict_values(seen)[0, 0]]:
         (slope,) = torch.autograd.grad(output, seen, retain_graph=True)
         parts = Layout.of(SPEC).parts(slope)[:3]
