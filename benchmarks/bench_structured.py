@@ -7,7 +7,7 @@
 - the flat network of `arb train` (256, 256, 128) by FlatPPO on the same observations, with the same batches;
 - and by FlatPPO with its usual ones (16 portfolios, 2048 steps, 10 epochs of 256).
 
-All take one update a cycle in turn, so that a busy machine slows all of them alike; medians over cycles after the first,
+All take one update a cycle in turn, so that a busy machine slows all alike; medians over cycles after the first,
 which compiles. Ratios are taken within a cycle. A decision is 8 hours of one portfolio. Beside it: rollout and update
 apart, what the environment alone takes, and which part of the processor's matrix-product rate the update reaches.
 """
