@@ -135,13 +135,16 @@ def report(made: list[Contender], rates: list[float], market: TrainingMarket) ->
     reached = flop / large.per_decision(large.update) / np.array(rates[1:])
     print(f"sgemm {np.median(rates) / 1e9:.0f} GFLOP/s, environment alone {1e6 * environment_alone(market):.1f} us")
     print(f"large batches reach {100 * np.median(reached):.0f} % of it in the update ({flop / 1e6:.1f} MFLOP)")
-    print("| | decisions/s | us each | rollout | update | epochs | x plain |\n|---|---|---|---|---|---|---|")
+    print(
+        "| | decisions/s | us each | least | rollout | update | epochs | x plain |\n|---|---|---|---|---|---|---|---|"
+    )
     plain = made[0].per_decision(made[0].rollout, made[0].update)
     for one in made:
         whole = one.per_decision(one.rollout, one.update)
         parts = [1e6 * np.median(one.per_decision(part)) for part in (one.rollout, one.update)]
         print(
-            f"| {one.name} | {1 / np.median(whole):,.0f} | {1e6 * np.median(whole):.0f} | {parts[0]:.0f} | "
+            f"| {one.name} | {1 / np.median(whole):,.0f} | {1e6 * np.median(whole):.0f} | "
+            f"{1e6 * whole.min():.0f} | {parts[0]:.0f} | "
             f"{parts[1]:.0f} | {one.agent.n_epochs} | {np.median(plain / whole):.1f} |"
         )
 

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -43,13 +44,19 @@ TEACHER = "week"
 SOFTENED = 4.0
 
 
-def shown_by(
-    world: World[ArbSettings], market: TrainingMarket, settings: ImitationSettings, seed: int
-) -> Demonstrations:
-    """The teacher at every phase, in equal parts."""
-    phases = market.spec.decide_every_hours
+class Taught(NamedTuple):
+    """A world, and the hours of it that may be learned from."""
+
+    world: World[ArbSettings]
+    market: TrainingMarket
+
+
+def shown_by(taught: Sequence[Taught], settings: ImitationSettings, seed: int) -> Demonstrations:
+    """The teacher at every phase, in equal parts, the worlds in turn."""
+    phases = taught[0].market.spec.decide_every_hours
     parts = []
     for phase in range(phases):
+        world, market = taught[phase % len(taught)]
         rng = np.random.default_rng([seed, phase])
         parameters = {**world.settings.strategies.get(TEACHER, {}), "phase": phase, "every_hours": phases}
         teacher = Week(WeekParameters(**parameters), Context(rng))
@@ -94,6 +101,8 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=2)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--decisions", type=int, default=ImitationSettings().decisions)
+    parser.add_argument("--costs", nargs="+", type=float, default=[1.0], help="multiples at which it is shown")
+    parser.add_argument("--random", type=float, default=ImitationSettings().random_share)
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
     torch.set_num_threads(1)
@@ -106,11 +115,18 @@ def main() -> None:
     ))  # fmt: skip
     spec = ObservationSpec(version=2, positions=asked.slots, exchanges=tuple(data.market.exchanges))
     scaler = fit_scaler(world, spec, trained.first, trained.last)
-    market = TrainingMarket.over(world, spec, scaler, trained.first, trained.last)
-    chosen, rows = ImitationSettings(decisions=asked.decisions), []
+
+    def taught(multiple: float) -> Taught:
+        one = world if multiple == 1 else world.dearer(multiple)
+        return Taught(one, TrainingMarket.over(one, spec, scaler, trained.first, trained.last))
+
+    own = taught(1.0)
+    lessons = [own if multiple == 1 else taught(multiple) for multiple in asked.costs]
+    market = own.market
+    chosen, rows = ImitationSettings(decisions=asked.decisions, random_share=asked.random), []
     for seed in asked.seeds:
         began = time.perf_counter()
-        shown, held_back = (shown_by(world, market, chosen, kind) for kind in (1000 + seed, 2000 + seed))
+        shown, held_back = shown_by(lessons, chosen, 1000 + seed), shown_by([own], chosen, 2000 + seed)
         collected = time.perf_counter()
         network = new_network(market, seed=seed)
         losses = imitate(network, shown, chosen, seed=seed)

@@ -27,11 +27,11 @@ def model_card(facts: CardFacts) -> str:
 def _head(facts: CardFacts) -> str:
     job, agents = facts.job, ", ".join(map(str, facts.agents))
     what = f"agent {agents}" if len(facts.agents) == 1 else f"the majority vote of agents {agents}"
-    ppo, spec = job.settings.training.ppo, job.settings.observation
+    spec = job.settings.observation
     return (
         f"# Model card: {facts.run}\n\n"
         f"PPO, {what} of {job.settings.pbt.population} of a population based training with seed {job.seed}. "
-        f"Network {list(ppo.net_arch)}, tanh. Observation v{spec.version} (`{spec.hash()}`): {spec.positions} "
+        f"Network {facts.network}. Observation v{spec.version} (`{spec.hash()}`): {spec.positions} "
         f"positions, {spec.opportunities} opportunities ranked by {_ranking(spec)}.\n"
         f"Made with: `{job.command}`\n"
     )

@@ -20,7 +20,7 @@ Judged = Mapping[str, Mapping[str, Significance]]
 
 @dataclass(frozen=True, eq=False)
 class CardFacts:
-    """Of one or several shipped agents of a run; ``order``: all its agents, best first."""
+    """Of one or several shipped agents of a run; ``order``: all its agents, best first; ``network`` in words."""
 
     run: str
     job: PBTJob
@@ -33,3 +33,4 @@ class CardFacts:
     summary: Mapping[str, Any]
     rules: ArbSettings
     later_looks: int
+    network: str

@@ -76,8 +76,9 @@ def deploy(
     model = next(iter(played.values()))
     signs = signs_of(model["at once"], model["1 h late"])
     facts = CardFacts(
-        run.name, job, dataset.info, tuple(agents), order, scores, judged, signs, summary, comparison, looks
-    )
+        run.name, job, dataset.info, tuple(agents), order, scores, judged, signs, summary, comparison, looks,
+        policies[0].architecture,
+    )  # fmt: skip
     card = card_of(facts)
     _record_look(run, job, dataset, scores)
     _put(to, lambda aside: _fill(aside, run, job, agents, policies, scores, manifest, card))
