@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,7 +22,49 @@ from rl_training.settings import EpisodeSettings, RewardSettings
 Step = tuple[Float32s, Float32s, Flags, list[dict[str, Any]]]
 
 
-class FundingVecEnv(VecEnv):
+class PortfolioVecEnv(VecEnv):
+    """Portfolios that are stepped together, whatever markets they are in: what learners and checkpoints ask of them."""
+
+    @abstractmethod
+    def action_masks(self) -> Flags:
+        """Which actions would not be refused for want of an opportunity, slot or position, ``[B, actions]``."""
+
+    @abstractmethod
+    def records(self, b: int) -> Records:
+        """Records of portfolio b's episode; after an automatic reset, until the next step, of the finished one."""
+
+    @abstractmethod
+    def state(self) -> StateArrays:
+        """Books, windows and generators as arrays, for ``restore``."""
+
+    @abstractmethod
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Continue where ``state()`` was taken. Raises ``UserError`` when it is of other environments."""
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
+        """The same attribute for every portfolio."""
+        return [getattr(self, attr_name) for _ in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:  # noqa: ARG002  # refused
+        """Refused: portfolios have no attributes of their own."""
+        raise UserError(f"{attr_name} cannot be set; make another environment")
+
+    def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
+        """``action_masks``, per portfolio; there is no other."""
+        if method_name != "action_masks" or method_args or method_kwargs:
+            raise AttributeError(f"the environments have no method {method_name} with such arguments")
+        masks = self.action_masks()
+        return [masks[b] for b in self._get_indices(indices)]
+
+    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:  # noqa: ARG002  # by nothing
+        """No portfolio is wrapped."""
+        return [False for _ in self._get_indices(indices)]
+
+
+class FundingVecEnv(PortfolioVecEnv):
     """B portfolios on random windows of a market.
 
     Episodes are cut at their length (``TimeLimit.truncated``, to be bootstrapped) or closed there like a backtest
@@ -102,40 +145,14 @@ class FundingVecEnv(VecEnv):
         return infos
 
     def action_masks(self) -> Flags:
-        """Which actions would not be refused for want of an opportunity, slot or position, ``[B, actions]``."""
         return self.episodes.masks()
 
     def records(self, b: int) -> Records:
-        """Records of portfolio b's episode; after an automatic reset, until the next step, of the finished one."""
         return self.episodes.records(b)
 
     def state(self) -> StateArrays:
-        """Books, windows and generator as arrays, for ``restore``."""
         return self.episodes.state() | {"generator": pack_generator(self._rng)}
 
     def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
-        """Continue where ``state()`` was taken. Raises ``UserError`` when it is of other environments."""
         self.episodes.restore(state)
         self._rng = unpack_generator(state["generator"])
-
-    def close(self) -> None:
-        """Nothing is held open."""
-
-    def get_attr(self, attr_name: str, indices: Any = None) -> list[Any]:
-        """The same attribute for every portfolio."""
-        return [getattr(self, attr_name) for _ in self._get_indices(indices)]
-
-    def set_attr(self, attr_name: str, value: Any, indices: Any = None) -> None:  # noqa: ARG002  # refused
-        """Refused: portfolios have no attributes of their own."""
-        raise UserError(f"{attr_name} cannot be set; make another environment")
-
-    def env_method(self, method_name: str, *method_args: Any, indices: Any = None, **method_kwargs: Any) -> list[Any]:
-        """``action_masks``, per portfolio; there is no other."""
-        if method_name != "action_masks" or method_args or method_kwargs:
-            raise AttributeError(f"the environments have no method {method_name} with such arguments")
-        masks = self.action_masks()
-        return [masks[b] for b in self._get_indices(indices)]
-
-    def env_is_wrapped(self, wrapper_class: Any, indices: Any = None) -> list[bool]:  # noqa: ARG002  # by nothing
-        """No portfolio is wrapped."""
-        return [False for _ in self._get_indices(indices)]

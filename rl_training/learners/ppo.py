@@ -10,7 +10,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
 
 from engine.errors import SettingsError
-from rl_training.environments.vec_env import FundingVecEnv
+from rl_training.environments.vec_env import PortfolioVecEnv
 from rl_training.learners.callbacks import RolloutProgress
 from rl_training.learners.extraction import layers_of
 from rl_training.learners.protocol import Layers
@@ -27,7 +27,7 @@ class PPOLearner:
     kind: ClassVar[type[PPO]]
     learned: tuple[str, ...] = LEARNED
 
-    def __init__(self, environment: FundingVecEnv, settings: TrainingSettings, *, seed: int) -> None:
+    def __init__(self, environment: PortfolioVecEnv, settings: TrainingSettings, *, seed: int) -> None:
         """Raises ``SettingsError`` when rollouts cannot be split evenly."""
         ppo, count = settings.ppo, settings.n_envs
         if ppo.n_steps % count:

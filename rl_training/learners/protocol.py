@@ -17,7 +17,7 @@ from rl_training.settings import TrainingSettings
 if TYPE_CHECKING:
     from stable_baselines3.common.logger import Logger
 
-    from rl_training.environments.vec_env import FundingVecEnv
+    from rl_training.environments.vec_env import PortfolioVecEnv
 
 State = Mapping[str, NDArray[Any] | int | float]
 Layers = tuple[tuple[Any, ...], tuple[Any, ...]]
@@ -70,4 +70,4 @@ class Learner(Protocol):
 class Make(Protocol):
     """How a learner begins: usually its class. Raises ``SettingsError`` for settings that do not fit each other."""
 
-    def __call__(self, environment: FundingVecEnv, settings: TrainingSettings, *, seed: int) -> Learner: ...
+    def __call__(self, environment: PortfolioVecEnv, settings: TrainingSettings, *, seed: int) -> Learner: ...
