@@ -55,12 +55,13 @@ def draw_conditions(rng: Rng, settings: ConditionSettings, market: MarketData) -
     late, volume, maker, wallets, cost = rng.random(5).tolist()
     exchanges = _kept_exchanges(market, rng, settings.exchange_dropout)
     cheapest, dearest = settings.cost_multiples
+    multiple = float(cheapest * (dearest / cheapest) ** cost)
     return Conditions(
         late_hours=int(late < settings.late_share),
         spread_model="volume" if volume < settings.volume_spread_share else "fixed",
         execution="maker_then_hedge" if maker < settings.maker_share else "taker",
         has_wallets=wallets < settings.by_exchange_share,
-        cost_multiple=float(cheapest * (dearest / cheapest) ** cost),
+        cost_multiple=multiple,
         symbols=_kept_coins(market, exchanges, rng, settings.coin_dropout),
         exchanges=exchanges,
     )
