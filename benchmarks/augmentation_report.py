@@ -10,7 +10,7 @@ one hour late.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -94,10 +94,12 @@ def earned(name: str, market: MarketData, settings: ArbSettings) -> str:
     return " / ".join(f"{run['pnl_pct_per_7d']:+.3f}" for run in runs) + f" ({runs[0]['trades']})"
 
 
-def earnings_table(markets: Markets, settings: ArbSettings) -> list[str]:
-    heads = [f"| % per 7 days | {' | '.join(markets)} |", "|---|" + "---|" * len(markets)]
-    rows = {name: " | ".join(earned(name, market, settings) for market in markets.values()) for name in PLAYERS}
-    return [*heads, *(f"| {name} | {cells} |" for name, cells in rows.items())]
+def earnings_rows(markets: Markets, settings: ArbSettings) -> Iterator[str]:
+    """One after the other, since each takes minutes."""
+    yield f"| % per 7 days | {' | '.join(markets)} |"
+    yield "|---|" + "---|" * len(markets)
+    for name in PLAYERS:
+        yield f"| {name} | {' | '.join(earned(name, market, settings) for market in markets.values())} |"
 
 
 def main() -> None:
@@ -120,7 +122,8 @@ def main() -> None:
     markets = {"recorded": recorded, **made}
     for table in (funding_table(markets), decay_table(recorded, list(made.values())), bounce_table(markets)):
         print("\n".join(table), end="\n\n", flush=True)
-    print("\n".join(earnings_table(markets, settings)), flush=True)
+    for row in earnings_rows(markets, settings):
+        print(row, flush=True)
 
 
 if __name__ == "__main__":
