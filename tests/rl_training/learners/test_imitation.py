@@ -18,7 +18,7 @@ from rl_training.settings import ImitationSettings
 from strategies.policy import Policy, best_action
 
 QUICK = ImitationSettings(n_epochs=12, batch_size=64)
-WIDTH = 24
+WIDTH = 64
 BEST = 5
 """Place among the values of a candidate by which the teacher of these tests chooses."""
 
@@ -84,6 +84,20 @@ def test_trades_weigh_more() -> None:
     found = [agreement(policy, lesson(seed=9)) for policy in (light, heavy)]
     assert found[1].recall > found[0].recall + 0.1
     assert found[1].false_trades > found[0].false_trades
+
+
+def test_the_learning_rate_falls_to_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    rates: list[float] = []
+    plain = torch.optim.Adam.step
+
+    def step(adam: torch.optim.Adam, *more: object) -> object:
+        rates.append(adam.param_groups[0]["lr"])
+        return plain(adam, *more)
+
+    monkeypatch.setattr(torch.optim.Adam, "step", step)
+    imitate(new_network(market(), seed=0, width=8), lesson(300), QUICK, seed=0)
+    # Five minibatches an epoch, the last of them smaller.
+    np.testing.assert_allclose(rates, 2e-3 * (1 - np.arange(60) / 60))
 
 
 def test_agreement_counts_what_it_says() -> None:
