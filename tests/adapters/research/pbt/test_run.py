@@ -407,6 +407,8 @@ def test_deploying_ships_the_winner_with_a_card_and_can_be_taken_back(run: Path,
         "not known",
     ):
         assert part in card
+    assert "Network [16, 8], tanh. Observation v1" in card
+    assert "ranked by `fund_apr`." in card
     assert f"{AGENTS * ITERATIONS} scores on the validation window" in card
     tried = summarise(read_trials(run / "trials.parquet"), "", "")
     assert load(bundle)["training"]["trials"]["overfitting"] == tried.overfitting
