@@ -42,6 +42,7 @@ class FundingArbitrageEnv(gymnasium.Env[Float32s, np.int64]):
         self.observation_space: spaces.Space[Float32s] = market.observation_space()
         self.action_space = market.action_space()
         self.episodes = Episodes(market, 1, episode, reward, recording_hours=recording_hours)
+        self._size = market.spec.size  # counted once: a step takes little longer than counting it
         self._only = np.zeros(1, np.int64)
         self._action = np.zeros(1, np.int64)
         # Over from the start: a step before the first reset is refused instead of playing a window that nobody set.
@@ -59,7 +60,7 @@ class FundingArbitrageEnv(gymnasium.Env[Float32s, np.int64]):
             window = (np.array([first]), np.array([last]))
         else:
             window = market.draw(self.np_random, self.episodes.length_hours, 1)
-        observation = np.empty((1, market.spec.size), np.float32)
+        observation = np.empty((1, self._size), np.float32)
         self.episodes.start(*window, self._only, observation)
         self._done[0] = False
         return observation[0], {**self._info(), "first": int(window[0][0]), "last": int(window[1][0])}
@@ -70,7 +71,7 @@ class FundingArbitrageEnv(gymnasium.Env[Float32s, np.int64]):
             raise UserError("the episode is over; call reset() before the next step")
         self._action[0] = action
         # A new array each time: the caller may still hold the one before, as a replay buffer does.
-        observation = np.empty((1, self.episodes.market.spec.size), np.float32)
+        observation = np.empty((1, self._size), np.float32)
         over = self.episodes.step(self._action, observation, self._reward, self._done) > 0
         closed = self.episodes.close_at_end
         return observation[0], float(self._reward[0]), over and closed, over and not closed, self._info()
