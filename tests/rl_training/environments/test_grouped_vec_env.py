@@ -148,16 +148,22 @@ def test_state_of_other_environments_is_refused_and_changes_nothing(counts: tupl
     assert same(played(vec), played(twin))
 
 
-@pytest.mark.parametrize(
-    ("actions", "reason"), [([1, 1, 1, 1, 9], r"outside 0\.\.8"), ([-1, 1, 1, 1, 1], "outside"), ([1, 1], "2 actions")]
-)
-def test_nothing_happens_in_any_group_for_actions_that_cannot_be(actions: list[int], reason: str) -> None:
+def refused(actions: list[int], reason: str) -> None:
     vec, twin = grouped((2, 3)), grouped((2, 3))
     vec.reset()
     twin.reset()
     with pytest.raises(UserError, match=reason):
         vec.step(np.array(actions))
     assert same(played(vec), played(twin))
+
+
+@pytest.mark.parametrize("bad", [9, -1])
+def test_nothing_happens_in_any_group_for_an_action_that_does_not_exist(bad: int) -> None:
+    refused([1, 1, 1, 1, bad], r"outside 0\.\.8")
+
+
+def test_nothing_happens_in_any_group_for_too_few_actions() -> None:
+    refused([1, 1], "2 actions were given for 5")
 
 
 def test_masks_come_through_the_method_that_masked_policies_call() -> None:
