@@ -118,7 +118,7 @@ def _entering_at_rest(trial: Trial, pair: int, o: int) -> Entered:
     return now
 
 
-@hourly
+@seldom
 def entering(trial: Trial, pair: int, o: int) -> Entered:
     """What an entry that is filled at o opens, capital aside."""
     tape, books, last = trial.tape, trial.books, trial.last
@@ -202,7 +202,7 @@ def _leaving_at_rest(
     return Left(limit, rested, taken, later_limit, later_rested, later_taken, forced, t)
 
 
-@hourly
+@seldom
 def leaving(trial: Trial, pair: int, t: int, way: int, by_order: bool, sizes: tuple[float, float]) -> Left:
     """What positions of quantities from ``sizes[0]`` to ``sizes[1]`` bring at t.
 

@@ -77,7 +77,7 @@ def _is_lost(task: Task, pair: int, t: int, way: int) -> bool:
     return bool(_is_taken(task, pair, t))
 
 
-@hourly
+@seldom
 def _enter(task: Task, pair: int, o: int) -> Entered:
     """What an entry that is filled at o opens; nothing where the other slots or the window forbid it."""
     if not task.first + task.latency <= o <= task.last or task.blocked[pair, o - task.first]:
@@ -94,7 +94,7 @@ def _intercept(task: Task, pair: int, o: int, entered: Entered, before: float) -
     return float(before - entered.quantity * (entered.cost + _funding(task, pair, o)))
 
 
-@hourly
+@seldom
 def _leave(task: Task, pair: int, t: int, way: int, sizes: tuple[float, float]) -> Left:
     left: Left = leaving(task.trial, pair, t, way, not _is_taken(task, pair, t), sizes)
     return left
