@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numba import njit, typeof
 
-from engine.accounting.hour import advance
+from engine.accounting.hour import advance, next_hour
 from engine.compiled import _type_of, bind, compiled, fingerprint, hourly
 from rl_training.environments.stepping import step
 
@@ -68,8 +68,8 @@ def test_fingerprint_knows_the_order_of_fields_of_records_that_are_made() -> Non
 
 def test_fingerprint_looks_through_files() -> None:
     """The step of the environments, in another package, contains the kernel's funding."""
-    changed = with_globals(advance, open_hour=with_globals(advance.py_func.__globals__["open_hour"], settle=inner))
-    assert fingerprint(step) != fingerprint(with_globals(step, advance=changed))
+    changed = with_globals(next_hour, open_hour=with_globals(next_hour.py_func.__globals__["open_hour"], settle=inner))
+    assert fingerprint(step) != fingerprint(with_globals(step, next_hour=changed))
 
 
 def test_numba_keeps_the_stamp_where_we_write_it() -> None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from engine.observation.encoding import ObservationSpec, encoding_of, fit_scaler
+from engine.observation.encoding import ObservationSpec, fit_scaler
 from engine.observation.features import COLUMN
 from engine.observation.view import Enter, Exit, Order, View
 from engine.settings import Settings
@@ -66,14 +66,14 @@ class EarlyRate(Honest):
 class ScaledByEverything(Honest):
     """Standardises with a scaler that was fitted on all hours, and trades what is above its mean."""
 
-    _encoding: Any = None
+    _scaler: Any = None
 
     def score(self, _: View, builder: Any, row: int) -> Any:
-        if self._encoding is None:
+        if self._scaler is None:
             spec = ObservationSpec(features=("fund_apr",))
-            self._encoding = encoding_of(spec, fit_scaler(builder, spec, 0, builder.tape.hours - 1))
+            self._scaler = fit_scaler(builder, spec, 0, builder.tape.hours - 1)
         apr = builder.at(row)[0][:, COLUMN["fund_apr"]]
-        return np.where(apr > self._encoding.mean[0], apr, -np.inf)
+        return np.where(apr > self._scaler.mean[0], apr, -np.inf)
 
 
 class WholeDay(Honest):

@@ -293,6 +293,8 @@ def test_trap_22_an_interrupt_ends_a_search_at_once_and_leaves_no_process(datase
     child = subprocess.Popen(
         [sys.executable, "-m", "adapters.cli", *words, "--out", "found"], env={**os.environ, "PYTHONPATH": paths},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        # Whoever runs the tests in the background of a shell has it ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # no threads here
     )  # fmt: skip
     begun = 0
     while begun < 2:
