@@ -5,16 +5,17 @@ Training evaluation, backtest and paper trading all call ``best_action``; there 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
 
 from engine.compiled import compiled
-from engine.errors import NotFiniteError
+from engine.errors import NotFiniteError, UserError
 from engine.observation.encoding import MOST_OBSERVED, Encoding, Float32s, ObservationSpec, Scaler, encoding_of
 from strategies.layers import Float32Matrix, dense
-from strategies.structured import structured_logits
+from strategies.structured import LAYERS, committee_logits
 
 PolicyKind = Literal["flat", "structured"]
 KINDS: tuple[str, ...] = get_args(PolicyKind)
@@ -26,7 +27,8 @@ class Policy:
 
     ``weights[k]`` is ``[inputs, outputs]`` (transposed from torch), ``biases[k]`` ``[outputs]``, float32. ``flat``:
     each layer follows the one before, the last gives the logits. ``structured``: the ``LAYERS`` of
-    ``strategies.structured``, for observations of version 2. ``cost_table_hash`` names the fees it was trained under.
+    ``strategies.structured``, for observations of version 2; several networks, one after the other, decide by the mean
+    of their log-probabilities. ``cost_table_hash`` names the fees it was trained under.
     """
 
     name: str
@@ -42,13 +44,24 @@ class Policy:
         return encoding_of(self.spec, self.scaler)
 
     @property
+    def members(self) -> int:
+        """How many networks decide together."""
+        return 1 if self.kind == "flat" else len(self.weights) // len(LAYERS)
+
+    def at_phase(self, phase: int) -> Policy:
+        """The same policy deciding at another phase of its clock. Raises ``SettingsError`` for one it does not have."""
+        return replace(self, spec=self.spec.at_phase(phase))
+
+    @property
     def architecture(self) -> str:
         """The network in words."""
         if self.kind == "flat":
             return f"{[len(vector) for vector in self.biases[:-1]]}, tanh"
         parameters = sum(array.size for array in (*self.weights, *self.biases))
+        together = f"{self.members} networks together, " if self.members > 1 else ""
         return (
-            f"structured (encoders of candidates and slots, {len(self.biases[0])} wide, {parameters:,} weights), tanh"
+            f"structured ({together}encoders of candidates and slots, {len(self.biases[0])} wide, "
+            f"{parameters:,} weights), tanh"
         )
 
 
@@ -65,7 +78,7 @@ def _first_absurd(observation: Float32s) -> int:
 def logits(policy: Policy, observation: Float32s) -> Float32s:
     """Logits ``[actions]`` of one observation ``[size]``."""
     if policy.kind == "structured":
-        return structured_logits(policy.spec, policy.weights, policy.biases, observation)
+        return committee_logits(policy.spec, policy.weights, policy.biases, observation)
     values, last = observation[np.newaxis], len(policy.weights) - 1
     for k, (weights, biases) in enumerate(zip(policy.weights, policy.biases, strict=True)):
         values = dense(values, weights, biases[np.newaxis])
@@ -96,3 +109,18 @@ def best_action(policy: Policy, observation: Float32s) -> int:
     # Version 1 shows no mask, and an action that is impossible is refused and recorded. Holding is always possible.
     values[1 : 1 + len(mask)][mask[1:] <= 0] = -np.inf
     return int(np.argmax(values))
+
+
+def committee(name: str, policies: Sequence[Policy]) -> Policy:
+    """Structured policies of one observation as one, which decides by the mean of their log-probabilities.
+
+    Raises ``UserError`` for policies of another kind, and for those that are not shown the same under the same fees.
+    """
+    first = policies[0]
+    same = {(one.kind, one.spec.hash(), one.cost_table_hash) for one in policies}
+    if len(same) > 1 or first.kind != "structured":
+        raise UserError("only structured policies of one observation and one table of fees can decide together")
+    weights, biases = (
+        tuple(layer for one in policies for layer in getattr(one, what)) for what in ("weights", "biases")
+    )
+    return replace(first, name=name, weights=weights, biases=biases)

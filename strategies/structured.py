@@ -1,5 +1,5 @@
 """The structured network on plain arrays (docs/design.md section 6): an encoder for candidates, one for slots, and
-scores of each of them from its own embedding and what all of them say together.
+scores of each of them from its own embedding and what all of them say together. Several of them may decide together.
 
 ``rl_training.learners.structured`` trains it.
 """
@@ -27,6 +27,22 @@ def layer_shapes(spec: ObservationSpec, width: int) -> tuple[tuple[int, int], ..
     first |= {"enter": width + pooled, "exit": width + pooled, "hold": pooled}
     last = {"candidate": width, "slot": width, "enter": 1, "exit": 1, "hold": 1}
     return tuple(shape for part in first for shape in ((first[part], width), (width, last[part])))
+
+
+def committee_logits(
+    spec: ObservationSpec, weights: Sequence[Float32Matrix], biases: Sequence[Float32s], observation: Float32s
+) -> Float32s:
+    """Mean logits ``[actions]`` of networks whose layers follow one another, for one observation ``[size]``.
+
+    Their best action is that of the mean log-probabilities: what normalises a network's logits is the same for all
+    of its actions.
+    """
+    count = len(LAYERS)
+    starts = range(0, len(weights), count)
+    each = [structured_logits(spec, weights[k : k + count], biases[k : k + count], observation) for k in starts]
+    # A committee of one gives its own logits, bit for bit.
+    together: Float32s = each[0] if len(each) == 1 else np.stack(each).sum(axis=0) / np.float32(len(each))
+    return together
 
 
 def structured_logits(

@@ -21,6 +21,7 @@ from engine.observation.encoding import ObservationSpec
 from engine.settings import EngineSettings, Settings, known_keys, parse_settings
 from rl_training.pbt.settings import PBTSettings
 from rl_training.settings import TrainingSettings
+from rl_training.worlds.settings import WorldsSettings
 
 CONFIGS = Path(str(files("adapters"))).parent / "configs"
 BY_EXCHANGE = ("fees", "fee_tier", "spreads")
@@ -41,6 +42,8 @@ class ArbSettings(EngineSettings):
     observation: ObservationSpec = ObservationSpec()
     """What training shows its agents. A trained model brings its own; a run that states another one refuses it."""
     training: TrainingSettings = TrainingSettings()
+    worlds: WorldsSettings | None = None
+    """Worlds that the learner ``anchored`` is trained in; null: the recorded market alone."""
     pbt: PBTSettings = PBTSettings()
     significance: SignificanceSettings = SignificanceSettings()
     gate: GateSettings = GateSettings()

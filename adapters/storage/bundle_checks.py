@@ -81,11 +81,12 @@ def _fits(matrix: Any, vector: Any) -> bool:
 def _check_structured(policy: Policy, origin: Path) -> None:
     if policy.spec.version == 1:
         raise BundleError(f"{origin}: a structured policy sees observations of version 2, not 1")
-    if not all(map(_fits, policy.weights, policy.biases)) or len(policy.weights) != len(LAYERS):
+    count = len(LAYERS)
+    if not all(map(_fits, policy.weights, policy.biases)) or not policy.weights or len(policy.weights) % count:
         raise BundleError(f"{origin}: it does not hold the layers of a structured policy")
-    for name, matrix, shape in zip(
-        LAYERS, policy.weights, layer_shapes(policy.spec, policy.weights[0].shape[1]), strict=True
-    ):
+    members = range(policy.members)
+    shapes = [shape for k in members for shape in layer_shapes(policy.spec, policy.weights[k * count].shape[1])]
+    for name, matrix, shape in zip(LAYERS * policy.members, policy.weights, shapes, strict=True):
         if matrix.shape != shape or not matrix.size:
             raise BundleError(f"{origin}: layer {name} has shape {matrix.shape} where {shape} fits the observation")
 
@@ -94,7 +95,9 @@ def check_weights(policy: Policy) -> None:
     """Raise ``BundleError`` when a weight is not finite, or weights are so large that their sums may not be."""
     if not all(np.isfinite(array).all() for array in (*policy.weights, *policy.biases)):
         raise BundleError(f"policy {policy.name} has weights that are not finite; it cannot be used")
-    on_observed = ON_OBSERVED if policy.kind == "structured" else (True, *(False for _ in policy.weights[1:]))
+    on_observed = (
+        ON_OBSERVED * policy.members if policy.kind == "structured" else (True, *(False for _ in policy.weights[1:]))
+    )
     for matrix, vector, observes in zip(policy.weights, policy.biases, on_observed, strict=True):
         largest = MOST_OBSERVED if observes else 1.0  # what tanh gives
         # The largest that a sum can get, whatever is observed; in float64, or the check itself would overflow.

@@ -146,7 +146,10 @@ def _layers(content: bytes, path: Path, kind: PolicyKind) -> tuple[tuple[Any, ..
 def tensor_names(kind: PolicyKind, layers: int) -> list[str]:
     """Names in a weights file: of all weights, then of all biases, in the order of a ``Policy``."""
     if kind == "structured":
-        return [f"{layer}.{what}" for what in ("weights", "biases") for layer in LAYERS]
+        members = layers // len(LAYERS)
+        # One network alone has no number: so it was before several could decide together.
+        numbers = [""] if members <= 1 else [f"{k}." for k in range(members)]
+        return [f"{k}{layer}.{what}" for what in ("weights", "biases") for k in numbers for layer in LAYERS]
     return [f"{what}.{k}" for what in ("weights", "biases") for k in range(layers)]
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
+from engine.errors import SettingsError
 from engine.observation import values
 from engine.observation.actions import action_count, action_names
 from engine.observation.clock import DecisionClock
@@ -151,6 +152,17 @@ class ObservationSpec(Settings):
     def candidates(self) -> int:
         """How many ranked pairs suffice: every held pair can hide itself and its mirror."""
         return self.opportunities + 2 * self.positions
+
+    def at_phase(self, phase: int) -> ObservationSpec:
+        """The same observation decided at another phase; version 1, which is decided every hour, has phase 0 alone.
+
+        Raises ``SettingsError`` for a phase that the clock does not have.
+        """
+        if not 0 <= phase < self.decide_every_hours:
+            raise SettingsError(
+                f"the observation has the phases 0 to {self.decide_every_hours - 1}; {phase} is none of them"
+            )
+        return self if phase == self.phase else self.model_copy(update={"phase": phase})
 
     @property
     def clock(self) -> DecisionClock:

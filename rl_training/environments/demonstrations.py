@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from engine.errors import UserError
 from engine.market.data import Floats, Ints
 from engine.observation.actions import FIRST_ENTRY, HOLD
 from engine.observation.answers import ask
@@ -48,12 +47,9 @@ def single_action(orders: Sequence[Order], visible: Ints, mask: Any) -> int:
 def at_phase(market: TrainingMarket, phase: int) -> TrainingMarket:
     """The same hours decided at another phase of the clock; what is shown at an hour does not depend on it.
 
-    Raises ``UserError`` for a phase that the clock does not have.
+    Raises ``SettingsError`` for a phase that the clock does not have.
     """
-    every = market.spec.decide_every_hours
-    if not 0 <= phase < every:
-        raise UserError(f"the observation has the phases 0 to {every - 1}; {phase} is none of them")
-    return replace(market, spec=market.spec.model_copy(update={"phase": phase}))
+    return replace(market, spec=market.spec.at_phase(phase))
 
 
 def demonstrations(

@@ -37,11 +37,11 @@ class GroupedVecEnv(PortfolioVecEnv):
     ) -> None:
         if not groups or min(count for _, count in groups) < 1:
             raise UserError("there is no market to put environments into, or one without any")
-        spec = groups[0][0].spec
-        # Layouts of equal size would step together without an error, on numbers that mean something else.
-        if any(market.spec.hash() != spec.hash() for market, _ in groups):
+        # Layouts of equal size would step together without an error, on numbers that mean something else. At which
+        # phase of the clock it is decided changes nothing of what is seen.
+        if len({market.spec.at_phase(0).hash() for market, _ in groups}) > 1:
             raise UserError("the markets are of different observations; one policy cannot see them all")
-        self.render_mode = None
+        self.render_mode, self.spec = None, groups[0][0].spec
         self.groups = [
             FundingVecEnv(market, count, own, episode=episode, reward=reward, recording_hours=recording_hours)
             for (market, count), own in zip(groups, [rng, *rng.spawn(len(groups) - 1)], strict=True)

@@ -13,7 +13,8 @@ from rl_training.settings import RewardSettings
 
 
 def reward_terms(reward: RewardSettings, initial_capital_usd: float) -> Floats:
-    """For the compiled step: reward per USD, invalid action penalty, quality entry bonus, other entry's penalty."""
+    """For the compiled step: reward per USD, invalid action penalty, quality entry bonus, other entry's penalty, and 1
+    where price P&L counts when it is realised."""
     return np.array(
         [
             # In percent of the initial capital, so that one scale fits accounts of any size.
@@ -21,6 +22,7 @@ def reward_terms(reward: RewardSettings, initial_capital_usd: float) -> Floats:
             reward.invalid_action_penalty,
             reward.quality_entry_bonus,
             reward.quality_entry_penalty,
+            float(reward.price_pnl == "closed"),
         ]
     )
 
@@ -31,7 +33,7 @@ def episode_reward(records: Records, builder: OpportunityBuilder, reward: Reward
     With a latency, an entry that was cancelled while pending is not seen here, though the environment counts it.
     """
     settings = builder.tape.settings
-    per_usd, invalid, bonus, penalty = reward_terms(reward, settings.initial_capital_usd)
+    per_usd, invalid, bonus, penalty, _ = reward_terms(reward, settings.initial_capital_usd)
     # The rewards of all steps are changes of equity: their sum is its last value less the first.
     gained = float(records.hours["equity"][-1]) - settings.initial_capital_usd
     refused = int(np.count_nonzero(records.notes["kind"] == int(NoteKind.REFUSED)))

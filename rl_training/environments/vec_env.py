@@ -13,7 +13,7 @@ from stable_baselines3.common.vec_env import VecEnv
 from engine.accounting.records import Records
 from engine.errors import UserError
 from engine.market.data import Ints
-from engine.observation.encoding import Float32s
+from engine.observation.encoding import Float32s, ObservationSpec
 from rl_training.environments.episodes import Episodes, StateArrays, TrainingMarket
 from rl_training.environments.stepping import Flags
 from rl_training.random_state import pack_generator, unpack_generator
@@ -24,6 +24,9 @@ Step = tuple[Float32s, Float32s, Flags, list[dict[str, Any]]]
 
 class PortfolioVecEnv(VecEnv):
     """Portfolios that are stepped together, whatever markets they are in: what learners and checkpoints ask of them."""
+
+    spec: ObservationSpec
+    """What every portfolio is shown, whatever the phase of its clock."""
 
     @abstractmethod
     def action_masks(self) -> Flags:
@@ -87,7 +90,7 @@ class FundingVecEnv(PortfolioVecEnv):
         self.render_mode = None
         self.episodes = Episodes(market, portfolios, episode, reward, recording_hours=recording_hours)
         self._rng = rng
-        self._size = market.spec.size
+        self._size, self.spec = market.spec.size, market.spec
         self._infos: list[dict[str, Any]] = [{} for _ in range(portfolios)]
         self._actions: Any = None
         super().__init__(portfolios, market.observation_space(), market.action_space())

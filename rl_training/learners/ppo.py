@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from io import BytesIO
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
@@ -16,6 +16,7 @@ from rl_training.learners.extraction import layers_of
 from rl_training.learners.protocol import Layers
 from rl_training.learners.without_compiler import leave_out_compiler
 from rl_training.settings import TrainingSettings
+from strategies.policy import PolicyKind
 
 LEARNED = ("weights/", "adam", "num_timesteps", "n_updates", "progress_remaining")
 """What of an agent's state a copy takes over: weights, optimiser and counters."""
@@ -26,6 +27,7 @@ class PPOLearner:
 
     kind: ClassVar[type[PPO]]
     learned: tuple[str, ...] = LEARNED
+    network_kind: PolicyKind = "flat"
 
     def __init__(self, environment: PortfolioVecEnv, settings: TrainingSettings, *, seed: int) -> None:
         """Raises ``SettingsError`` when rollouts cannot be split evenly."""
@@ -38,19 +40,24 @@ class PPOLearner:
                 f"training.ppo.batch_size = {ppo.batch_size} must divide training.ppo.n_steps = {ppo.n_steps}"
             )
         leave_out_compiler()
+        policy, more = self.network(environment, settings)
         self.agent = self.kind(
-            "MlpPolicy",
+            policy,
             environment,
             # stable-baselines3 counts per environment, arb over all of them.
             n_steps=ppo.n_steps // count,
-            policy_kwargs={"net_arch": list(ppo.net_arch)},
             seed=seed,
             device="cpu",
             verbose=0,
             **ppo.model_dump(exclude={"net_arch", "n_steps"}),
+            **more,
         )
         # Without a logger, learning would leave a folder of its own among the machine's temporary ones.
         self.log_to(Logger(None, []))
+
+    def network(self, environment: PortfolioVecEnv, settings: TrainingSettings) -> tuple[Any, dict[str, Any]]:  # noqa: ARG002  # others ask the environment
+        """The policy class, and what else the agent is made with."""
+        return "MlpPolicy", {"policy_kwargs": {"net_arch": list(settings.ppo.net_arch)}}
 
     @property
     def steps_done(self) -> int:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from engine.errors import ArbError
 from rl_training.settings import TrainingSettings
+from strategies.policy import PolicyKind
 
 if TYPE_CHECKING:
     from stable_baselines3.common.logger import Logger
@@ -33,6 +34,9 @@ class Learner(Protocol):
 
     learned: tuple[str, ...]
     """How names in ``state()`` begin that a copy takes over: weights, optimiser, counters; no generators."""
+
+    network_kind: PolicyKind
+    """Which network ``policy`` gives."""
 
     @property
     def steps_done(self) -> int:

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 LEARNERS = {
     "flat": "rl_training.learners.flat:FlatLearner",
     "sb3": "rl_training.learners.sb3:PlainLearner",
+    "anchored": "rl_training.learners.anchored:AnchoredLearner",
 }
-"""Our PPO, several times faster, and plain stable-baselines3's."""
+"""Our PPO, several times faster; plain stable-baselines3's; and the structured policy, held near an imitation."""
 
 
 def known(name: str) -> str:

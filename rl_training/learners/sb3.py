@@ -9,9 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from stable_baselines3 import PPO
+from torch import nn
 
 from rl_training.learners.ppo import PPOLearner
 from rl_training.learners.protocol import DivergenceError, State
+
+WEIGHTS = "weights/"
 
 
 class PlainLearner(PPOLearner):
@@ -29,12 +32,11 @@ class PlainLearner(PPOLearner):
     def state(self) -> State:
         """Weights, optimiser, generators, counters and the last observations between two rollouts."""
         agent = self.agent
-        return {**_weights(agent), **_optimiser(agent), **_generators(), **_counters(agent)}
+        return {**weights_of(agent.policy), **_optimiser(agent), **_generators(), **_counters(agent)}
 
     def restore(self, state: State) -> None:
         agent = self.agent
-        own = agent.policy.state_dict()
-        agent.policy.load_state_dict({name: _tensor(state[f"weights/{name}"]) for name in own})
+        agent.policy.load_state_dict(weights_from(state, agent.policy))
         # Before its first update Adam has no moments at all.
         moments = {
             k: {"step": _tensor(state[f"adam/{k}/step"])}
@@ -54,8 +56,14 @@ class PlainLearner(PPOLearner):
             agent._last_episode_starts = np.array(state["episode_starts"])
 
 
-def _weights(agent: PPO) -> dict[str, NDArray[Any]]:
-    return {f"weights/{name}": tensor.numpy().copy() for name, tensor in agent.policy.state_dict().items()}
+def weights_of(network: nn.Module, begin: str = WEIGHTS) -> dict[str, NDArray[Any]]:
+    """Copies of what a network has learned, by names that begin so."""
+    return {f"{begin}{name}": tensor.numpy().copy() for name, tensor in network.state_dict().items()}
+
+
+def weights_from(state: State, network: nn.Module, begin: str = WEIGHTS) -> dict[str, torch.Tensor]:
+    """``weights_of`` as what the network loads. Raises ``KeyError`` when one is missing."""
+    return {name: _tensor(state[f"{begin}{name}"]) for name in network.state_dict()}
 
 
 def _optimiser(agent: PPO) -> dict[str, NDArray[Any]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,7 +12,8 @@ from stable_baselines3.common.logger import Logger
 from engine.errors import UserError
 from engine.observation.encoding import Scaler
 from rl_training.environments.episodes import TrainingMarket
-from rl_training.environments.vec_env import FundingVecEnv
+from rl_training.environments.grouped_vec_env import GroupedVecEnv
+from rl_training.environments.vec_env import FundingVecEnv, PortfolioVecEnv
 from rl_training.learners.protocol import State
 from rl_training.learners.registry import maker_of
 from rl_training.settings import TrainingSettings
@@ -21,21 +23,27 @@ ENVIRONMENT = "environment/"
 
 
 class Training:
-    """One agent on one market, reproducible by its seed.
+    """One agent on one market or several, reproducible by its seed.
 
-    ``learner`` is a name of ``rl_training.learners.registry``. Torch is set to one thread, so that results do not
-    depend on the machine's cores.
+    ``learner`` is a name of ``rl_training.learners.registry``; ``groups`` are (market, environments) where there are
+    more markets than one. Torch is set to one thread, so that results do not depend on the machine's cores.
     """
 
-    def __init__(self, market: TrainingMarket, settings: TrainingSettings, *, seed: int, learner: str = "flat") -> None:
+    def __init__(
+        self,
+        market: TrainingMarket,
+        settings: TrainingSettings,
+        *,
+        seed: int,
+        learner: str = "flat",
+        groups: Sequence[tuple[TrainingMarket, int]] = (),
+    ) -> None:
         torch.set_num_threads(1)
         self.market, self.settings = market, settings
-        self.environment = FundingVecEnv(
-            market,
-            settings.n_envs,
-            np.random.default_rng(seed),
-            episode=settings.episode,
-            reward=settings.reward,
+        rng = np.random.default_rng(seed)
+        rules: dict[str, Any] = {"episode": settings.episode, "reward": settings.reward}
+        self.environment: PortfolioVecEnv = (
+            GroupedVecEnv(groups, rng, **rules) if groups else FundingVecEnv(market, settings.n_envs, rng, **rules)
         )
         self.learner = maker_of(learner)(self.environment, settings, seed=seed)
 
@@ -71,7 +79,8 @@ class Training:
 
     def policy(self, name: str, scaler: Scaler, cost_table_hash: str) -> Policy:
         """A copy of what acts, with what is needed to run it."""
-        return Policy(name, self.market.spec, scaler, *self.learner.policy(), cost_table_hash)
+        layers, kind = self.learner.policy(), self.learner.network_kind
+        return Policy(name, self.market.spec, scaler, *layers, cost_table_hash, kind)
 
     def state(self) -> State:
         """Agent and environments as plain arrays and numbers."""

@@ -21,6 +21,7 @@ class HillClimber:
     """Keeps the weights it began with. What is tried next stands in ``tried``, the best so far in ``biases``."""
 
     learned: tuple[str, ...] = ("weights/", "best")
+    network_kind = "flat"
 
     def __init__(self, environment: FundingVecEnv, settings: TrainingSettings, *, seed: int) -> None:
         self._environment, self._settings = environment, settings

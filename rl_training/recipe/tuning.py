@@ -1,0 +1,45 @@
+"""A policy that was taught, trained on by reward in the same courses, and held near what it was taught."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from engine.errors import SettingsError
+from rl_training.learners.anchored import AnchoredLearner
+from rl_training.learners.imitation import soften
+from rl_training.learners.sb3 import weights_of
+from rl_training.learners.structured import StructuredPolicy
+from rl_training.learners.training import Training
+from rl_training.recipe.courses import Course, shared_out
+from rl_training.settings import TrainingSettings
+
+
+def start_of(policy: StructuredPolicy, softening: float) -> dict[str, NDArray[Any]]:
+    """What PPO begins at: the weights of a taught policy, whose logits are softened in place."""
+    soften(policy, softening)
+    return weights_of(policy)
+
+
+def training_from(
+    start: Mapping[str, NDArray[Any]], courses: Sequence[Course], settings: TrainingSettings, *, seed: int
+) -> Training:
+    """A training by ``anchored`` in these courses that begins at a start. Raises ``SettingsError``."""
+    groups = shared_out(settings.n_envs, courses)
+    training = Training(courses[0].market, settings, seed=seed, learner="anchored", groups=groups)
+    if not isinstance(training.learner, AnchoredLearner):
+        raise SettingsError("only the learner 'anchored' begins at an imitation")
+    training.learner.begin_at(start)
+    return training
+
+
+def tuned(
+    start: Mapping[str, NDArray[Any]], courses: Sequence[Course], settings: TrainingSettings, *, seed: int,
+    progress: Callable[[int], None] = lambda _: None,
+) -> Training:  # fmt: skip
+    """``settings.timesteps`` decisions of PPO from a start. Raises ``DivergenceError``."""
+    training = training_from(start, courses, settings, seed=seed)
+    training.run(settings.timesteps, progress=progress)
+    return training
