@@ -33,6 +33,7 @@ COMMANDS = {
     "strategies": ("adapters.commands.strategies", "List the strategies and their parameters."),
     "stress": ("adapters.commands.stress", "What a strategy survives: costs, delays, outages, size, leverage."),
     "train": ("adapters.commands.train", "Train one PPO agent."),
+    "make-policy": ("adapters.commands.make_policy", "Make a policy by a recipe: imitate a rule, then train on."),
     "train-pbt": ("adapters.commands.train_pbt", "Train a population of PPO agents (population based training)."),
     "tune": ("adapters.commands.tune", "Search the parameters of a rule on the validation window."),
     "walk-forward": ("adapters.commands.walk_forward", "Choose on earlier hours, test on later ones, and move on."),

@@ -20,6 +20,7 @@ from engine.errors import SettingsError, did_you_mean, shown
 from engine.observation.encoding import ObservationSpec
 from engine.settings import EngineSettings, Settings, known_keys, parse_settings
 from rl_training.pbt.settings import PBTSettings
+from rl_training.recipe.settings import RecipeSettings
 from rl_training.settings import TrainingSettings
 from rl_training.worlds.settings import WorldsSettings
 
@@ -44,6 +45,8 @@ class ArbSettings(EngineSettings):
     training: TrainingSettings = TrainingSettings()
     worlds: WorldsSettings | None = None
     """Worlds that the learner ``anchored`` is trained in; null: the recorded market alone."""
+    recipe: RecipeSettings | None = None
+    """Folds and seeds of ``arb make-policy``."""
     pbt: PBTSettings = PBTSettings()
     significance: SignificanceSettings = SignificanceSettings()
     gate: GateSettings = GateSettings()

@@ -112,10 +112,12 @@ def policy_player(
 ) -> Player:
     """A policy that decides alone."""
 
-    def make(world: AnyWorld, _: Window) -> Ready:
-        return Ready(Ppo(NoParameters(), Context(np.random.default_rng(0), (policy,))), world)
+    def deciding(one: Policy) -> Callable[[AnyWorld, Window], Ready]:
+        return lambda world, _: Ready(Ppo(NoParameters(), Context(np.random.default_rng(0), (one,))), world)
 
-    return Player(policy.name if name is None else name, make, model=model, look_name=look_name)
+    called, every = policy.name if name is None else name, policy.spec.decide_every_hours
+    phases = {phase: Player(called, deciding(policy.at_phase(phase))) for phase in range(every) if every > 1}
+    return Player(called, deciding(policy), model=model, look_name=look_name, phases=phases)
 
 
 def voting_player(

@@ -29,7 +29,9 @@ from engine.observation.ranked import Ranked, blank_pairs
 from engine.observation.spec import MOST_OBSERVED, Float32s, ObservationSpec
 
 CONTEXT, PAIR, SLOT = len(names.CONTEXT), len(names.PAIR), len(names.SLOT)
-INTERVAL_LONG = list(names.PAIR).index("interval_long")
+INTERVAL_LONG, INTERVAL_SHORT = (list(names.PAIR).index(f"interval_{side}") for side in ("long", "short"))
+SWITCH_ROUND_TRIPS = 5.0
+"""Of the best candidate: a switch that gains less is worth no trade."""
 NF_24H, NF_72H, NF_168H = (COLUMN[f"net_funding_{hours}h_bps"] for hours in (24, 72, 168))
 SPREAD, MEAN_8H, MEAN_24H, MEAN_72H, DEVIATION = (
     COLUMN[name]
@@ -218,7 +220,7 @@ def encode_transformed(
     known = values.shape[1]
     width, slot_width = known + margins, known + margins + SLOT + margins
     first = CONTEXT + slot_width * slots
-    shown, of_week, of_day, averaged, best = 0, 0.0, 0.0, 0, np.nan
+    shown, of_week, of_day, averaged, best, best_pair = 0, 0.0, 0.0, 0, np.nan, -1
     out[:] = 0.0
     for k in range(pairs.shape[0]):
         if shown == opportunities or pairs[k] < 0:
@@ -235,7 +237,8 @@ def encode_transformed(
         if averaged < BEST_OF_CONTEXT:
             of_day, of_week = of_day + live.figures[at, k, 0], of_week + live.figures[at, k, 1]
             averaged += 1
-        best = np.fmax(best, live.figures[at, k, 2])
+        if live.figures[at, k, 2] > best or (best_pair < 0 and not np.isnan(live.figures[at, k, 2])):
+            best, best_pair = live.figures[at, k, 2], pairs[k]
         shown += 1
     visible[shown:] = -1
     means = (of_week / averaged, of_day / averaged) if averaged > 0 else (np.nan, np.nan)
@@ -244,8 +247,10 @@ def encode_transformed(
         if books.slots[b, s].status == OPEN:
             place, pair = CONTEXT + slot_width * s, books.slots[b, s].pair
             promised = pair_values(tape, live, pair, t, out[place : place + known])[2]
-            # Not the interval of the long leg: without this nobody learns to leave one pair for a better one.
-            out[place + INTERVAL_LONG] = _asinh(best - promised, 30.0)
+            # Not the intervals of the legs: without these nobody learns to leave one pair for a better one.
+            gain = best - promised
+            trips = SWITCH_ROUND_TRIPS * round_trip_bps(tape, live.tables, best_pair, t) if best_pair >= 0 else np.nan
+            out[place + INTERVAL_LONG], out[place + INTERVAL_SHORT] = _asinh(gain, 30.0), _asinh(gain - trips, 30.0)
             if margins > 0:
                 _put_margins(tape, books, b, pair, out[place + known : place + width])
             _put_position(tape, books, b, s, t, live, out[place + width : place + slot_width])

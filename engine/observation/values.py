@@ -33,7 +33,7 @@ PAIR: dict[str, str] = {
     "nf_daily_sd": "of the last seven days, asinh(x / 5)",
     "nf_daily_lowest": "of the last seven days, asinh(x / 5)",
     "interval_long": "h / 8; of a held pair how much more a week of the best candidate promises, bps, asinh(x / 30)",
-    "interval_short": "h / 8",
+    "interval_short": "h / 8; of a held pair that less five round trips of that candidate, bps, asinh(x / 30)",
     "surplus_72h": "1.5 (NF 24 h + NF 168 h) + basis 8 h less 72 h - 1.5 round trips, bps, asinh(x / 30)",
     "week_lower_bound": "V - 1.5 round trips, bps, asinh(x / 30)",
 }

@@ -65,9 +65,9 @@ def demonstrations(
 ) -> Demonstrations:
     """``portfolios x decisions`` decisions of a teacher in random windows of a market, which ``builder`` is made of.
 
-    What is carried out is the teacher's action or, with probability ``random_share``, any that is allowed, so that
-    states beside the teacher's path are seen; what is kept is always the teacher's. A teacher that decides at some
-    hours only must have the clock of the observation: else it holds.
+    What is carried out is the teacher's action or, with probability ``random_share``, any entry that is allowed (or
+    none), so that states beside the teacher's path are seen; what is kept is always the teacher's. A teacher that
+    decides at some hours only must have the clock of the observation: else it holds.
     """
     episodes = Episodes(market, portfolios, EpisodeSettings(length_hours=episode_hours), RewardSettings())
     hours, everyone = _Remembered(builder), np.arange(portfolios)
@@ -82,7 +82,9 @@ def demonstrations(
             orders = ask(teacher, View(episodes.loop, hours, b))
             labels[decision, b] = action = single_action(orders, episodes.buffers.visible[b], masks[b])
             unshown += bool(orders) and action == HOLD
-        drawn = (rng.random(masks.shape) * masks).argmax(axis=1)
+        # Entries alone: what is held then is not what the teacher would hold, and it has to say when to leave it. After
+        # an exit of its own accord it would stand where it stands most of the time anyway.
+        drawn = (rng.random(masks.shape) * masks)[:, : FIRST_ENTRY + market.spec.opportunities].argmax(axis=1)
         carried_out = np.where(rng.random(portfolios) < random_share, drawn, labels[decision])
         if episodes.step(carried_out, now, rewards, dones):
             episodes.start_random(rng, np.flatnonzero(dones), now)

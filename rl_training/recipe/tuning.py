@@ -8,19 +8,23 @@ from typing import Any
 from numpy.typing import NDArray
 
 from engine.errors import SettingsError
+from rl_training.environments.episodes import TrainingMarket
 from rl_training.learners.anchored import AnchoredLearner
-from rl_training.learners.imitation import soften
-from rl_training.learners.sb3 import weights_of
-from rl_training.learners.structured import StructuredPolicy
+from rl_training.learners.imitation import new_network, soften
+from rl_training.learners.sb3 import weights_from, weights_of
 from rl_training.learners.training import Training
 from rl_training.recipe.courses import Course, shared_out
 from rl_training.settings import TrainingSettings
 
 
-def start_of(policy: StructuredPolicy, softening: float) -> dict[str, NDArray[Any]]:
-    """What PPO begins at: the weights of a taught policy, whose logits are softened in place."""
-    soften(policy, softening)
-    return weights_of(policy)
+def start_of(
+    imitation: Mapping[str, NDArray[Any]], market: TrainingMarket, softening: float
+) -> dict[str, NDArray[Any]]:
+    """What PPO begins at: the weights of an imitation (``weights_of``), its logits divided by ``softening``."""
+    network = new_network(market, seed=0)
+    network.load_state_dict(weights_from(imitation, network))
+    soften(network, softening)
+    return weights_of(network)
 
 
 def training_from(

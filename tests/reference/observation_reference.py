@@ -112,7 +112,11 @@ class ReferenceObserver:
         able.sort(key=lambda p: (-float(f"{self.pair(p, t).key:.10e}"), p))
         shown = [p for p in able[: self._spec.candidates] if p not in hidden][: self._spec.opportunities]
         five = [self.pair(p, t) for p in shown[:5]]
-        best = max((v for p in shown if not isnan(v := self.pair(p, t).promised)), default=nan)
+        # Value and cost of the pair that promises most, the first of equals.
+        known = [
+            (self.pair(p, t).promised, self.round_trip_bps(p, t)) for p in shown if not isnan(self.pair(p, t).promised)
+        ]
+        best = max(known, key=lambda one: one[0], default=(nan, nan))
         out = [
             np.mean(slots["status"] == int(Status.OPEN)), np.mean(slots["status"] == int(Status.PENDING)),
             _scaled(float(np.mean([one.nf_168h for one in five])), 5) if five else 0.0,
@@ -141,7 +145,7 @@ class ReferenceObserver:
     def _stale(self, leg: int, t: int) -> int:
         return int(t - np.flatnonzero(np.isfinite(self._market.price[leg, : t + 1]))[-1])
 
-    def _slot(self, books: Books, slot: Any, t: int, best: float) -> list[float]:
+    def _slot(self, books: Books, slot: Any, t: int, best: tuple[float, float]) -> list[float]:
         p, bps = int(slot["pair"]), 1e4 / slot["notional"]
         long, short = int(self.pairs.long_leg[p]), int(self.pairs.short_leg[p])
         pair = self.pair(p, t)
@@ -154,8 +158,13 @@ class ReferenceObserver:
             open_legs.append(short)
         price = gain + slot["price_pnl"]
         fees = slot["entry_fees"] + slot["exit_fees"] + slot["liquidation_fees"]
-        more = best - pair.promised
-        values = {**pair.values, "interval_long": 0.0 if isnan(more) else _scaled(more, 30)}
+        more = best[0] - pair.promised
+        beyond = more - 5 * best[1]
+        values = {
+            **pair.values,
+            "interval_long": 0.0 if isnan(more) else _scaled(more, 30),
+            "interval_short": 0.0 if isnan(beyond) else _scaled(beyond, 30),
+        }
         at_entry = 1e4 * (slot["short_entry"] / slot["long_entry"] - 1) - pair.mean_8h_bps
         own = [
             1.0, float(slot["due"] >= 0), _scaled(bps * (price + slot["funding"] - fees), 30),

@@ -113,9 +113,9 @@ def test_the_cases_reach_what_they_are_about() -> None:
 
 
 def test_a_held_pair_has_the_values_that_it_would_have_as_a_candidate() -> None:
-    """But for one place: how much better the best candidate is stands where its long leg's interval would."""
+    """But for two places: how much better the best candidate is stands where the intervals of its legs would."""
     case = Case(3, opportunities=12)
-    other, found = list(PAIR).index("interval_long"), 0
+    others, found = [list(PAIR).index(f"interval_{side}") for side in ("long", "short")], 0
 
     class Holder:
         def decide(self, view: View) -> Sequence[Order]:
@@ -128,7 +128,7 @@ def test_a_held_pair_has_the_values_that_it_would_have_as_a_candidate() -> None:
                 live = observation[place : place + ranked.values.shape[2]].copy()
                 for k in np.flatnonzero(ranked.pairs[0] == position.pair):
                     as_candidate = ranked.values[0, k].copy()
-                    live[other] = as_candidate[other] = 0.0
+                    live[others] = as_candidate[others] = 0.0
                     assert live.tobytes() == as_candidate.tobytes()
                     found += 1
             return [Enter(int(p)) for p in np.flatnonzero(view.offered)[:1]]
