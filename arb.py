@@ -29,7 +29,7 @@ from adapters.research.backtest import RUN_NAMES
 from adapters.research.dearer_costs import under_other_spreads, with_other_spread
 from adapters.research.manifest import build_manifest
 from adapters.research.markets import prepare_dataset, window_of
-from adapters.research.players import Player, Ready, make_player, policies_for, policy_player
+from adapters.research.players import Player, Ready, make_player, models_for, policy_player, with_slots_of
 from adapters.research.playing import Played
 from adapters.research.playing import play as play_window
 from adapters.storage import bundles
@@ -197,6 +197,8 @@ def _player(
 ) -> tuple[Player, ArbSettings]:
     """Who plays, and the settings with the parameters that it plays with."""
     if isinstance(strategy, Policy):
+        if "max_positions" not in settings.model_fields_set:
+            settings = settings.model_copy(update={"max_positions": strategy.spec.positions})
         # A policy is loaded before the market is known, so whether its costs and layout fit is asked here.
         bundles.check_policy(strategy, settings, strategy.name)
         return policy_player(strategy), settings
@@ -204,7 +206,9 @@ def _player(
         # Put into the settings, so that the manifest states what was really played.
         own = {**settings.strategies.get(strategy, {}), **parameters}
         settings = settings.model_copy(update={"strategies": {**settings.strategies, strategy: own}})
-        policies, _ = policies_for([strategy], settings, (), allow_other_costs=False)
+        models = models_for([strategy], ())
+        settings = with_slots_of(settings, models)
+        policies = [bundles.load_policy(path, settings) for path in models]
         return make_player(strategy, own, seed=[seed, 0], policies=policies, may_know_future=True), settings
     name = getattr(strategy, "__qualname__", shown(strategy))
     if isinstance(strategy, type) and not hasattr(strategy, "Parameters") and hasattr(strategy, "decide"):

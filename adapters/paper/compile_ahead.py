@@ -16,7 +16,7 @@ import numpy as np
 from adapters.configuration.settings import ArbSettings
 from adapters.paper.session import Session
 from adapters.paper.settings import PaperSettings
-from adapters.paper.setup import LIVE, LIVE_GRACE_HOURS, Player, prepare_player, start_state, universe
+from adapters.paper.setup import LIVE, LIVE_GRACE_HOURS, Player, engine_for, prepare_player, start_state, universe
 from engine.live_window import FACTS, HourFacts, Settled
 from engine.observation.answers import ask
 from engine.observation.view import Enter, Exit, Order, Strategy, View
@@ -39,7 +39,8 @@ def compile_ahead(paper: PaperSettings, settings: ArbSettings) -> None:
 
 def _play_quietly(paper: PaperSettings, settings: ArbSettings) -> None:
     with contextlib.suppress(Exception), TemporaryDirectory() as folder:
-        play_made_up_hours(Path(folder), prepare_player(paper.strategy, settings, paper.models, paper.seed), settings)
+        own = engine_for(paper.strategy, settings, paper.models)
+        play_made_up_hours(Path(folder), prepare_player(paper.strategy, settings, paper.models, paper.seed), own)
 
 
 def play_made_up_hours(folder: Path, player: Player, settings: ArbSettings) -> Session:

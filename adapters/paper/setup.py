@@ -56,12 +56,23 @@ class Player:
     """What must stay the same while a state goes on."""
 
 
+def engine_for(name: str, settings: ArbSettings, models: Sequence[str]) -> ArbSettings:
+    """The settings as the strategy plays them: with as many slots as its model has, unless they state a number."""
+    if not load_strategy_class(name).policies:
+        return settings
+    # A rule needs none of this.
+    from adapters.research.players import with_slots_of
+    from adapters.storage.bundles import deployed_models
+
+    return with_slots_of(settings, tuple(Path(model) for model in models) or deployed_models())
+
+
 def prepare_player(name: str, settings: ArbSettings, models: Sequence[str], seed: int) -> Player:
     """Build a strategy as a backtest does. Raises ``UserError`` for unknown names, parameters and models."""
-    strategy_class = load_strategy_class(name)
-    loaded = _models(models, settings) if strategy_class.policies else ()
-    if models and not strategy_class.policies:
+    if models and not load_strategy_class(name).policies:
         raise UserError(f"models are given, but strategy {name} plays none")
+    strategy_class, settings = load_strategy_class(name), engine_for(name, settings, models)
+    loaded = _models(models, settings) if strategy_class.policies else ()
     rng = np.random.default_rng([seed, 0])
     raw = settings.strategies.get(name, {})
     strategy = build_strategy(name, raw, Context(rng, tuple(model.policy for model in loaded)))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from adapters.configuration.settings import ArbSettings, load_settings, overridden
 from adapters.research.pbt.job import read_job
-from adapters.research.players import Player, make_player, policy_player, voting_player
+from adapters.research.players import Player, make_player, policy_player, voting_player, with_slots_of
 from adapters.storage.bundles import load_policy
 from adapters.storage.pbt_names import JOB, SUMMARY, agent_zip, read_summary
 from engine.errors import DataError, UserError, in_words
@@ -21,10 +21,14 @@ def is_population(path: Path) -> bool:
 
 
 def settings_for(models: Sequence[Path], config: Path | None, overrides: Sequence[str]) -> ArbSettings:
-    """Settings of the evaluation: without ``config`` those of the first population, so that its costs are the same."""
+    """Settings of the evaluation: without ``config`` those of the first population, so that its costs are the same.
+
+    Where no number of slots is stated, that of the first model holds for all.
+    """
     populations = [model for model in models if is_population(model)]
     if config is not None or not populations:
-        return load_settings(config, overrides)
+        settings = load_settings(config, overrides)
+        return settings if populations else with_slots_of(settings, models)
     values = read_job(populations[0] / JOB).settings.model_dump(mode="json")
     return overridden(values, overrides, origin="--set" if overrides else str(populations[0] / JOB))
 

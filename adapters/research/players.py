@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -23,13 +24,13 @@ from adapters.configuration.strategy_registry import (
     needs_future,
     parse_parameters,
 )
-from adapters.storage.bundles import deployed_models, load_policy
+from adapters.storage.bundles import deployed_models, read_model
 from engine.errors import UserError
 from engine.observation.view import Strategy
 from engine.windows import Window
 from engine.worlds import AnyWorld, World
 from strategies.ensemble import Ensemble
-from strategies.plugin import Context, Future, NoParameters
+from strategies.plugin import Context, Future, NoParameters, StrategyPlugin
 from strategies.policy import Policy
 from strategies.ppo import Ppo
 
@@ -86,13 +87,28 @@ def make_player(
             knows_future=True,
         )
 
-    def at(values: Mapping[str, Any]) -> Callable[[AnyWorld, Window], Ready]:
-        build_strategy(name, values, context())
-        return lambda world, _: Ready(build_strategy(name, values, context()), world)
+    def at(values: Mapping[str, Any], own: Sequence[Policy] = policies) -> Callable[[AnyWorld, Window], Ready]:
+        def built() -> StrategyPlugin:
+            return build_strategy(name, values, Context(np.random.default_rng(seed), tuple(own)))
 
+        built()
+        return lambda world, _: Ready(built(), world)
+
+    if strategy_class.policies:
+        return Player(name, at(parameters), phases=_phases_of_policies(name, policies, partial(at, parameters)))
     every = hours_between_decisions(parse_parameters(name, strategy_class, parameters))
     phases = {phase: Player(name, at({**parameters, PHASE: phase})) for phase in range(every)}
     return Player(name, at(parameters), phases=phases)
+
+
+def _phases_of_policies(
+    name: str, policies: Sequence[Policy], at: Callable[[Sequence[Policy]], Callable[[AnyWorld, Window], Ready]]
+) -> dict[int, Player]:
+    """Of policies that decide at some hours only, all at the same ones; none where they decide every hour."""
+    every = {policy.spec.decide_every_hours for policy in policies}
+    if len(every) != 1 or every == {1}:
+        return {}
+    return {phase: Player(name, at([policy.at_phase(phase) for policy in policies])) for phase in range(every.pop())}
 
 
 def _foreknowing(strategy: Any, world: AnyWorld) -> Ready:
@@ -145,15 +161,22 @@ def players_named(
     ]  # fmt: skip
 
 
-def policies_for(
-    names: Sequence[str], settings: ArbSettings, models: Sequence[Path], *, allow_other_costs: bool
-) -> tuple[tuple[Policy, ...], tuple[Path, ...]]:
-    """The trained models that strategies need, with where they lie; without ``models`` those that are shipped.
+def models_for(names: Sequence[str], models: Sequence[Path]) -> tuple[Path, ...]:
+    """Where the trained models lie that strategies need; without ``models`` those that are shipped.
 
-    Raises ``UserError`` for models that none of the strategies plays, ``BundleError`` like ``load_policy``.
+    Raises ``UserError`` for models that none of the strategies plays.
     """
     needed = any(load_strategy_class(name).policies for name in names)
     if models and not needed:
         raise UserError("--model is given, but none of the strategies plays a trained model")
-    paths = tuple(models or deployed_models()) if needed else ()
-    return tuple(load_policy(path, settings, allow_other_costs=allow_other_costs) for path in paths), paths
+    return tuple(models or deployed_models()) if needed else ()
+
+
+def with_slots_of(settings: ArbSettings, models: Sequence[Path]) -> ArbSettings:
+    """The settings with as many slots as the first model has, unless they state a number themselves.
+
+    A model cannot play with another number, and who plays beside it is to have the same. Raises ``BundleError``.
+    """
+    if not models or "max_positions" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"max_positions": read_model(models[0]).policy.spec.positions})

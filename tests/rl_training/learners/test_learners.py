@@ -149,7 +149,7 @@ def test_a_state_of_another_algorithm_is_refused(name: str) -> None:
 
 def test_a_name_that_is_not_known_is_refused_with_those_that_are() -> None:
     for asked in ("", "ppo", "flat "):
-        with pytest.raises(ValueError, match="there are flat, sb3, toy"):
+        with pytest.raises(ValueError, match="there are flat, sb3, anchored, toy"):
             known(asked)
     assert maker_of("flat").__name__ == "FlatLearner"  # type: ignore[attr-defined]  # not of the protocol
 
