@@ -13,11 +13,14 @@ import click
 @click.option("--ensemble", type=click.IntRange(min=2), help="Ship so many best agents, to vote (--strategy ensemble).")
 @click.option("--config", type=click.Path(path_type=Path), help="Settings with the rules' parameters for the card.")
 @click.option("--to", type=click.Path(path_type=Path), help="Folder to ship to; default: trained_models/deployed.")
+@click.option("--trials", "tried", multiple=True, type=click.Path(path_type=Path),
+              help="Another run of `arb make-policy` whose trials count too; may be repeated.")  # fmt: skip
 @click.option("--roll-back", is_flag=True, help="Ship again what was shipped before; no RUN then.")
 def command(
-    run: Path | None, agent: int | None, ensemble: int | None, config: Path | None, to: Path | None, roll_back: bool
-) -> None:
-    """Ship the best agent of a RUN of `arb train-pbt`, with a model card.
+    run: Path | None, agent: int | None, ensemble: int | None, config: Path | None, to: Path | None, roll_back: bool,
+    tried: tuple[Path, ...],
+) -> None:  # fmt: skip
+    """Ship the best agent of a RUN of `arb train-pbt`, or the policy of one of `arb make-policy`, with a model card.
 
     The card holds data, windows, costs, search budget, and validation results beside the rules: filled at once, one
     hour late, and with costs doubled. What was shipped before is kept in deployed.previous.
@@ -30,8 +33,10 @@ def command(
     """
     from adapters.configuration.settings import load_settings
     from adapters.reporting.model_card import model_card
+    from adapters.reporting.policy_card import policy_card
     from adapters.research import deployment
     from adapters.research.contestants import best_of, ranking
+    from adapters.research.policy.shipping import is_made, ship
     from adapters.storage.bundles import DEPLOYED
 
     folder = to or DEPLOYED
@@ -45,6 +50,14 @@ def command(
         raise click.UsageError("Missing argument 'RUN' (or give --roll-back).")
     if agent is not None and ensemble is not None:
         raise click.UsageError("give either --agent or --ensemble")
+    if is_made(run):
+        if agent is not None or ensemble is not None:
+            raise click.UsageError("a run of `arb make-policy` has one policy; leave out --agent and --ensemble")
+        click.echo(ship(run, folder, policy_card, load_settings(config), tried))
+        click.echo(f"written to {folder}")
+        return
+    if tried:
+        raise click.UsageError("--trials is for runs of `arb make-policy`")
     order = ranking(run)
     agents = best_of(order, ensemble, run) if ensemble is not None else [order[0] if agent is None else agent]
     rules = None if config is None else load_settings(config)

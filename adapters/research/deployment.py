@@ -81,7 +81,7 @@ def deploy(
     )  # fmt: skip
     card = card_of(facts)
     _record_look(run, job, dataset, scores)
-    _put(to, lambda aside: _fill(aside, run, job, agents, policies, scores, manifest, card))
+    put(to, lambda aside: _fill(aside, run, job, agents, policies, scores, manifest, card))
     return card
 
 
@@ -99,10 +99,10 @@ def roll_back(to: Path) -> None:
     for description in previous.glob(f"*/{DESCRIPTION}"):
         # All are read before the exchange: a damaged model must not become the shipped one.
         load_bundle(description.parent)
-    _put(to, lambda aside: _copy(previous, aside))
+    put(to, lambda aside: _copy(previous, aside))
 
 
-def _put(to: Path, fill: Callable[[Path], None]) -> None:
+def put(to: Path, fill: Callable[[Path], None]) -> None:
     """Fill a folder aside, keep what stands in its place, then exchange."""
     _check_places(to)
     with new_directory(to, instead_of=shipped_only) as aside:

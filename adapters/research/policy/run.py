@@ -13,8 +13,9 @@ from typing import Any
 from adapters.configuration.settings import ArbSettings, load_settings
 from adapters.datasets.load import load_dataset
 from adapters.research.manifest import build_manifest
-from adapters.research.phases import PNL, WORST, over_phases
+from adapters.research.phases import PNL, WORST, at_phases, over_phases, shared_returns
 from adapters.research.players import Player, make_player, policy_player
+from adapters.research.playing import play
 from adapters.research.policy.judging import AT_ONCE, LATE, MAIN, Judged, in_held_back, judge, scenarios
 from adapters.research.policy.member import STATE, TEACHER, Member, held_back_of, policy_of, read_member, work
 from adapters.research.policy.plan import PolicyPlan, begin, data_of, new_plan, read_plan, windows_of
@@ -23,7 +24,10 @@ from adapters.storage.bundles import save_bundle
 from adapters.storage.folder_lock import FolderLock
 from adapters.storage.provenance import command_line
 from adapters.storage.run_files import write_json
+from adapters.storage.trials import FILE as TRIALS
+from adapters.storage.trials import TrialRecord, record_of, write_trials
 from adapters.workers.pool import WorkerPool
+from engine.market.data import Floats
 from rl_training.pbt.ports import Told
 from rl_training.recipe.selection import Choice, Comparison, Selection, select
 from rl_training.recipe.settings import Fold
@@ -165,10 +169,25 @@ def finish(run: Making, *, started: datetime, tell: Callable[[str], None]) -> Se
         "metrics": results["folds"][recipe.ships],
     }
     save_bundle(policy, facts, run.folder / BUNDLE)
+    write_trials(run.folder / TRIALS, _tried(run, folds[recipe.ships]))
     for name, values in ((RESULTS, results), (MANIFEST, manifest)):
         with replacing_file(run.folder / name) as aside:
             write_json(aside, values)
     return choice
+
+
+def _tried(run: Making, judged: Judged) -> TrialRecord:
+    """Hourly returns, filled at once, of all that the run could have shipped: committees and their members."""
+    recipe, (dataset, world) = run.plan.recipe, data_of(run.folder)
+    window = windows_of(dataset, recipe.fold(recipe.ships))[1]
+    returns: dict[str, Floats] = {choice: shared_returns(judged[choice][AT_ONCE].values()) for choice in CHOICES}
+    for member in run.members():
+        if member.fold == recipe.ships:
+            player = policy_player(policy_of(run.folder, member))
+            returns[member.file.removesuffix(".npz")] = shared_returns(
+                play(one, world, window) for one in at_phases(player).values()
+            )
+    return record_of(returns, window.hours_in(world.tape.market.hours).times[0], "mean over the phases of the clock")
 
 
 def _means(judged: Judged) -> dict[str, Any]:

@@ -1,0 +1,47 @@
+"""A made policy in the place of the shipped one, with its card."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from adapters.configuration.settings import ArbSettings
+from adapters.research.deployment import CARD, put
+from adapters.research.policy.card_facts import PolicyFacts, facts_of, joined
+from adapters.research.policy.plan import PLAN
+from adapters.research.policy.run import BUNDLE, MANIFEST, making
+from adapters.research.significance import TRIALS as KEPT
+from adapters.storage.bundles import load_bundle, save_bundle
+from adapters.storage.trials import FILE as TRIALS
+from adapters.storage.trials import read_trials
+from engine.errors import UserError
+
+
+def is_made(run: Path) -> bool:
+    """Whether a folder is a run of ``arb make-policy``."""
+    return (run / PLAN).is_file() and (run / "state").is_dir()
+
+
+def ship(
+    run: Path, to: Path, card_of: Callable[[PolicyFacts], str], rules: ArbSettings, tried: Sequence[Path] = ()
+) -> str:
+    """Ship the bundle of a finished run with the card that ``card_of`` writes, and return the card.
+
+    ``tried`` are folders of other runs whose trials count too: the best of many looks better than it is. Raises
+    ``UserError`` for a run that is not finished.
+    """
+    if not (run / MANIFEST).is_file():
+        raise UserError(f"{run} is not finished; go on with: arb make-policy --resume {run}")
+    with making(run, 1) as made:
+        record = joined([read_trials(folder / TRIALS) for folder in (run, *tried)])
+        facts = facts_of(made, rules, record)
+    card, bundle = card_of(facts), load_bundle(run / BUNDLE)
+    kept = {name: bundle.meta[name] for name in ("dataset_fingerprint", "training", "metrics")}
+    training = {**kept["training"], KEPT: None if facts.trials is None else facts.trials.model_dump(mode="json")}
+
+    def fill(aside: Path) -> None:
+        save_bundle(bundle.policy, {**kept, "training": training}, aside / f"1-{facts.name}")
+        (aside / CARD).write_text(card, encoding="utf-8")
+
+    put(to, fill)
+    return card
