@@ -7,7 +7,8 @@ STAMP := $(VENV)/.installed
 # Worker processes share the cores; one thread of linear algebra each.
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help setup backtest test slow lint check golden bench bench-pbt soak mutations fuzz lock clean
+
+.PHONY: help setup policy backtest test slow lint check golden bench bench-pbt soak mutations fuzz lock clean
 
 help:
 	@echo "make backtest   run the shipped policy and the rules on the sample data set"
@@ -15,6 +16,7 @@ help:
 	@echo "make slow       the tests that train populations or kill processes again and again"
 	@echo "make check      what CI runs: tests, lint, types, import layers"
 	@echo "make golden     run every kind of command here and at another revision: does any output differ? (minutes)"
+	@echo "make policy     make the shipped policy again from raw tables (under an hour on two cores)"
 	@echo "make bench      benchmarks (speed claims live here, not in tests)"
 	@echo "make soak       a month of paper trading against a loopback server, with faults and kill -9"
 	@echo "make mutations  break the code on purpose and demand that the tests see it (minutes)"
@@ -52,6 +54,15 @@ check: test lint
 # make golden BASE=<revision>; default: the last commit
 golden: $(STAMP)
 	$(BIN)/python benchmarks/golden.py $(if $(BASE),--base $(BASE))
+
+# Raw tables of the market that the policy is made of, as `arb data build` reads them; POLICY: a new folder.
+RAW ?= ../shared/market2
+POLICY ?= runs/policy
+
+policy: $(STAMP)
+	@test -d $(RAW) || { echo "make policy needs raw tables: make policy RAW=path/to/folder"; exit 1; }
+	$(BIN)/arb data build $(RAW) --name market2 --source "raw tables" --out $(POLICY)-data --replace
+	$(BIN)/arb make-policy --data $(POLICY)-data --config configs/policy_week.yaml --out $(POLICY)
 
 # Speed claims are about real data: make bench DATA=path/to/dataset
 DATA ?= data/sample

@@ -65,7 +65,7 @@ def _recipe(facts: PolicyFacts) -> str:
     recipe, worlds = plan.recipe, plan.worlds
     folds = "\n".join(f"- {_fold_in_words(fold)}" for fold in recipe.folds)
     learned = facts.results["imitation"]
-    recalls = [one["recall"] for one in learned.values()]
+    recalls = [one["recall"] for one in learned.values() if one["recall"] is not None] or [float("nan")]
     wrong = [one["false_trades"] for one in learned.values()]
     return (
         f"## Recipe and data\n\nData set `{facts.dataset.name}` (fingerprint `{plan.fingerprint}`), exchanges "

@@ -61,8 +61,7 @@ def _imitate(folder: Path, task: Member, tell: Tell) -> None:
     courses = courses_of(folder, plan.recipe.fold(task.fold), task.seed)
     tell((task, "imitation", 0, 1))
     policy, found = taught(teacher_of(plan.settings), courses, plan.settings.training.imitation, seed=task.seed)
-    facts = {"recall": found.recall, "false_trades": found.false_trades, "trades": found.trades,
-             "demonstrations": found.decisions}  # fmt: skip
+    facts = dict(zip(FACTS, (found.recall, found.false_trades, found.trades, found.decisions), strict=True))
     _write(folder, task, {**weights_of(policy), **{name: np.array(value) for name, value in facts.items()}})
 
 

@@ -10,6 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from adapters.configuration.settings import ArbSettings, load_settings
 from adapters.datasets.load import load_dataset
 from adapters.research.manifest import build_manifest
@@ -17,7 +19,7 @@ from adapters.research.phases import PNL, WORST, at_phases, over_phases, shared_
 from adapters.research.players import Player, make_player, policy_player
 from adapters.research.playing import play
 from adapters.research.policy.judging import AT_ONCE, LATE, MAIN, Judged, in_held_back, judge, scenarios
-from adapters.research.policy.member import STATE, TEACHER, Member, held_back_of, policy_of, read_member, work
+from adapters.research.policy.member import FACTS, STATE, TEACHER, Member, held_back_of, policy_of, read_member, work
 from adapters.research.policy.plan import PolicyPlan, begin, data_of, new_plan, read_plan, windows_of
 from adapters.storage.atomic import replacing_file
 from adapters.storage.bundles import save_bundle
@@ -201,9 +203,10 @@ def _means(judged: Judged) -> dict[str, Any]:
     }
 
 
-def _facts(run: Making, member: Member) -> dict[str, float]:
+def _facts(run: Making, member: Member) -> dict[str, float | None]:
     arrays = read_member(run.folder, member)
-    return {name: float(arrays[name]) for name in ("recall", "false_trades", "trades", "demonstrations")}
+    # Where the rule never trades there is nothing to recall.
+    return {name: None if np.isnan(arrays[name]) else float(arrays[name]) for name in FACTS}
 
 
 def read_results(folder: Path) -> dict[str, Any]:
