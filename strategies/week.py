@@ -33,6 +33,9 @@ class WeekParameters(ClockParameters):
     switch_margin: float | None = Field(
         5.0, ge=0, le=1000, description="leave the worst for a pair worth so many round trips more; null: never"
     )
+    least_distance: Share = Field(
+        0.0, description="leave when a leg's price may move by less than this share until it is liquidated; 0: never"
+    )
 
     @model_validator(mode="after")
     def _leaves_below_entry(self) -> Self:
@@ -62,7 +65,11 @@ class Week:
         p = self._parameters
         values = self._values(view)
         poor = values.funding < p.leave_margin * values.cost
-        leaving = [one.slot for one in view.positions if poor[one.pair] and not one.leaving]
+        leaving = [
+            one.slot
+            for one in view.positions
+            if (poor[one.pair] or one.liquidation_distance < p.least_distance) and not one.leaving
+        ]
         # With late fills the slots that are left now are free at the next decision.
         free = view.free_slots + (len(leaving) if view.fills_at_once else 0)
         enough = values.worth > p.enter_margin * values.cost

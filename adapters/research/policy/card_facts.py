@@ -117,9 +117,11 @@ def _policies(run: Making, fold: str, choice: Choice) -> list[Player]:
 
 def _rules(settings: ArbSettings, tuned: ArbSettings) -> tuple[list[Player], dict[str, Mapping[str, Any]]]:
     """Players and their parameters by the name that they have in the tables."""
-    shipped = {name: dict(settings.strategies.get(name, {})) for name in ("carry", "greedy", "basis", "hold")}
+    shipped = {name: dict(tuned.strategies.get(name, {})) for name in ("greedy", "basis", "hold")}
     named: dict[str, tuple[str, Mapping[str, Any]]] = {
-        TEACHER: (TEACHER, teacher_parameters(settings)),
+        "teacher": (TEACHER, teacher_parameters(settings)),
+        TEACHER: (TEACHER, {}),
+        "carry": ("carry", {}),
         "carry, tuned": ("carry", dict(tuned.strategies.get("carry", {}))),
         **{name: (name, values) for name, values in shipped.items()},
     }

@@ -102,10 +102,11 @@ def making(folder: Path, workers: int) -> Iterator[Making]:
 
 
 def players_of(run: Making, fold: Fold) -> list[Player]:
-    """The tuned committee, the imitation, and the teacher, by these names."""
+    """The tuned committee, the imitation, and the rule that was imitated, by these names."""
     settings = run.plan.settings
     policies = [policy_player(run.committee(fold.name, choice), name=choice) for choice in reversed(CHOICES)]
-    return [*policies, make_player(TEACHER, teacher_parameters(settings))]
+    rule = make_player(TEACHER, teacher_parameters(settings))
+    return [*policies, Player("teacher", rule.make, phases=rule.phases)]
 
 
 def teacher_parameters(settings: ArbSettings) -> dict[str, Any]:

@@ -100,10 +100,10 @@ def test_results_have_every_fold_player_and_scenario(made: Path) -> None:
     results = runs.read_results(made)
     assert set(results["folds"]) == {"first", "last"}
     for fold in results["folds"].values():
-        assert set(fold) == {"tuned", "imitation", "week"}
+        assert set(fold) == {"tuned", "imitation", "teacher"}
         assert all(set(scenarios) == set(MAIN) for scenarios in fold.values())
-    assert set(results["held_back"]) == {"tuned", "imitation", "week"}
-    assert set(results["held_back"]["week"]) == {AT_ONCE, LATE}
+    assert set(results["held_back"]) == {"tuned", "imitation", "teacher"}
+    assert set(results["held_back"]["teacher"]) == {AT_ONCE, LATE}
     assert read_trials(made / "trials.parquet").names == (
         "imitation", "tuned", "last-imitation-0", "last-imitation-1", "last-tuned-0", "last-tuned-1",
     )  # fmt: skip
