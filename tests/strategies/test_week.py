@@ -240,3 +240,25 @@ def test_a_clock_is_due_once_in_its_hours(every: int, data: st.DataObject) -> No
 def test_parameters_that_make_no_sense_are_refused(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         run(paying(RATE), **wrong)
+
+
+def near_liquidation(**rule: Any) -> Records:
+    """Both prices rise by 60 % at row 80: pooled that is nothing, but the short leg's wallet has lost most of it."""
+    rows, prices = tuple(range(0, HOURS, 8)), [100.0 if t < 80 else 160.0 for t in range(HOURS)]
+    legs = {
+        ("AAAUSDT", "alpha"): LegSketch(price=prices, rates=dict.fromkeys(rows, 0.0), interval=8),
+        ("AAAUSDT", "beta"): LegSketch(price=prices, rates=dict.fromkeys(rows, RATE), interval=8),
+    }
+    account = {"max_positions": 1, "fit_to_free_margin": True}
+    return run(legs, changes=account | rule.pop("changes", {}), **rule)
+
+
+def test_leaves_before_a_leg_is_liquidated_where_it_is_asked_to() -> None:
+    wallets = {"changes": {"account": "by_exchange", "margin": {"rebalance_below": None}}}
+    assert spans(near_liquidation(**wallets)) == [(47, END)]
+    # The first decision after the rise; what it enters then fits into what is left, and is far from liquidation.
+    first, *later = spans(near_liquidation(least_distance=0.5, **wallets))
+    assert first == (47, 87)
+    assert all(opened >= 87 for opened, _ in later)
+    # With one account for all exchanges nothing can be liquidated.
+    assert spans(near_liquidation(least_distance=0.5)) == [(47, END)]

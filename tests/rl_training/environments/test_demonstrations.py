@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from engine.backtest import run_backtest
 from engine.errors import UserError
 from engine.observation.view import Enter, Exit, Order, View
 from rl_training.environments.demonstrations import Demonstrations, at_phase, demonstrations, single_action
+from rl_training.environments.episodes import Episodes
 from strategies.plugin import Context
 from strategies.week import Week, WeekParameters
 
@@ -155,3 +157,28 @@ def test_demonstrations_are_joined_in_order() -> None:
     joined = Demonstrations.joined(parts)
     assert joined.actions.tolist() == parts[0].actions.tolist() + parts[1].actions.tolist()
     assert joined.unshown == parts[0].unshown + parts[1].unshown
+
+
+def test_random_actions_enter_and_never_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a teacher that never says anything, all that is carried out is drawn."""
+    carried_out: list[int] = []
+    step = Episodes.step
+
+    def watched(self: Episodes, actions: Any, *more: Any) -> int:
+        carried_out.extend(np.asarray(actions).tolist())
+        return step(self, actions, *more)
+
+    class Silent:
+        decision_clock = SPEC.clock
+
+        def decide(self, view: View) -> Sequence[Order]:  # noqa: ARG002  # says nothing
+            return []
+
+    monkeypatch.setattr(Episodes, "step", watched)
+    found = demonstrations(
+        Silent(), builder(max_positions=SPEC.positions), market(), np.random.default_rng(0), portfolios=6,
+        decisions=40, episode_hours=HOURS, random_share=1.0,
+    )  # fmt: skip
+    assert not found.actions.any()
+    assert len(set(carried_out)) == 1 + SPEC.opportunities
+    assert max(carried_out) < EXITS
