@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import cache
+from types import NoneType
 from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
@@ -126,7 +127,9 @@ def known_keys(model: type[BaseModel], prefix: str = "") -> list[str]:
     keys: list[str] = []
     for name, info in model.model_fields.items():
         keys.append(prefix + name)
-        kind = info.annotation
+        # Of what may be absent the keys are those that it has when it is there.
+        either = [kind for kind in get_args(info.annotation) if kind is not NoneType]
+        kind = either[0] if len(either) == 1 and NoneType in get_args(info.annotation) else info.annotation
         if isinstance(kind, type) and issubclass(kind, Settings):
             keys.extend(known_keys(kind, f"{prefix}{name}."))
     return keys

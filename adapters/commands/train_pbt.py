@@ -29,8 +29,8 @@ from rl_training.learners.registry import LEARNERS
 @click.option("--out", type=click.Path(path_type=Path), help="New folder; default: trained_models/pbt/pbt_DATE_TIME.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes; default: one a core. 1 needs least memory.")
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Seed of everything random.")
-@click.option("--learner", type=click.Choice(list(LEARNERS)), default="flat", show_default=True,
-              help="Our PPO, or plain stable-baselines3.")  # fmt: skip
+@click.option("--learner", type=click.Choice(list(LEARNERS)),
+              help="Our PPO, stable-baselines3's, or that of an imitation; default: pbt.learner (flat).")  # fmt: skip
 @click.option("--config", type=click.Path(path_type=Path), help="Settings as YAML, e.g. configs/pbt_edge.yaml.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One setting; may be repeated.")
 @click.option("--resume", type=click.Path(path_type=Path), help="Go on with the run in this folder.")
@@ -38,7 +38,8 @@ from rl_training.learners.registry import LEARNERS
 def command(ctx: click.Context, /, resume: Path | None, workers: int | None, **options: Any) -> None:
     """Train a population of PPO agents; every interval the worst copy the best and explore around them.
 
-    Agents are ranked by validation P&L in % minus half of the maximum drawdown in %. The folder gets the agents as
+    Agents are ranked by validation P&L in % minus half of the maximum drawdown in %, or by a mean of that over phases,
+    latencies and held-back worlds (pbt.judge). The folder gets the agents as
     agent_N_model.zip with agent_N_hyperparams.json, bundle/ (the winner, for --model of `arb backtest`),
     training_summary.json, lineage.json, trials.parquet (hourly returns behind every score), pbt.html, tensorboard/,
     pbt_training_log.txt and manifest.json. A run that was cut goes on with --resume and ends as if it had never
@@ -48,6 +49,7 @@ def command(ctx: click.Context, /, resume: Path | None, workers: int | None, **o
     Examples:
       arb train-pbt --data data/sample
       arb train-pbt --data data/sample --config configs/pbt_edge.yaml --seed 1 --out runs/edge
+      arb train-pbt --data data/market --config configs/pbt_week.yaml --out runs/week
       arb train-pbt --resume runs/edge
     """
     from adapters.reporting.pbt_story import told

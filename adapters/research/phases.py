@@ -9,8 +9,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from adapters.configuration.settings import ArbSettings
 from adapters.configuration.strategy_registry import (
     EVERY_HOURS,
@@ -25,18 +23,18 @@ from adapters.research.players import Player
 from adapters.research.playing import Play, Played
 from adapters.storage.csv_files import write_rows
 from engine.analysis.metrics import Metrics
-from engine.analysis.significance import hourly_returns
+from engine.analysis.phases import NO_CLOCK, PNL, WORST, mean_over_phases, returns_of_parts
 from engine.errors import UserError
 from engine.market.data import Floats
 from engine.windows import Window
 from engine.worlds import AnyWorld
 
+__all__ = [
+    "FILE", "NO_CLOCK", "PNL", "WORST", "ByPhase", "PhasesPlayed", "at_phases", "check_phases", "mean_over_phases",
+    "over_phases", "phase_lines", "play_phases", "require_clock", "shared_returns", "write_phases",
+]  # fmt: skip
+
 FILE = "phases.csv"
-PNL = "pnl_pct_per_7d"
-WORST = "worst_phase_"
-"""Before the name of a metric: its worst value over the phases."""
-NO_CLOCK = -1
-"""Stands for the phase of a rule without a clock."""
 ByPhase = Mapping[int, Played]
 PhasesPlayed = Mapping[str, Mapping[int, ByPhase]]
 """By name of the player, then hours late."""
@@ -80,19 +78,6 @@ def over_phases(played: ByPhase) -> Metrics:
     return mean_over_phases({phase: one.metrics for phase, one in played.items()})
 
 
-def mean_over_phases(metrics: Mapping[int, Metrics]) -> Metrics:
-    """``over_phases`` of metrics by phase."""
-    if list(metrics) == [NO_CLOCK]:
-        return dict(metrics[NO_CLOCK])
-    means = {name: _mean([one[name] for one in metrics.values()]) for name in next(iter(metrics.values()))}
-    return {**means, WORST + PNL: min(float(one[PNL] or 0.0) for one in metrics.values())}
-
-
-def _mean(values: Sequence[float | int | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
-
-
 def require_clock(players: Iterable[Player]) -> None:
     """Raises ``UserError`` when phases are asked for and none of the players has a clock."""
     if not any(player.phases for player in players):
@@ -118,10 +103,7 @@ def shared_returns(played: Iterable[Played]) -> Floats:
     runs = list(played)
     if len(runs) == 1:
         return runs[0].returns
-    # Of equity and not a mean of returns: it ends at the mean of their P&L.
-    capital = [run.world.settings.initial_capital_usd for run in runs]
-    parts = [np.append(1.0, run.records.hours["equity"] / own) for run, own in zip(runs, capital, strict=True)]
-    return hourly_returns(np.mean(parts, axis=0))
+    return returns_of_parts([run.records.hours["equity"] / run.world.settings.initial_capital_usd for run in runs])
 
 
 def write_phases(path: Path, played: PhasesPlayed) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from engine.accounting.loop import DRAIN_EVERY_HOURS
 from engine.accounting.records import Records
 from engine.errors import ArbError
+from engine.worlds import later, ruled
 from rl_training.environments.episodes import Episodes, TrainingMarket
 from rl_training.settings import EpisodeSettings, RewardSettings
 from strategies.policy import Policy, best_action
@@ -31,3 +34,9 @@ def play(policy: Policy, market: TrainingMarket, reward: RewardSettings) -> tupl
         action[0] = best_action(policy, observation[0])
         episodes.step(action, observation, gained, done)
     return episodes.records(0), float(episodes.buffers.returns[0])
+
+
+def late(market: TrainingMarket, hours: int) -> TrainingMarket:
+    """The same market with every fill so many hours later than its own fills are, as in ``World.late``."""
+    tape = market.tape
+    return replace(market, tape=ruled(tape, later(tape.settings, hours))) if hours else market

@@ -7,7 +7,7 @@ It learns in rollouts of ``training.ppo.n_steps`` steps and reads its hyperparam
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 State = Mapping[str, NDArray[Any] | int | float]
 Layers = tuple[tuple[Any, ...], tuple[Any, ...]]
 """Weights ``[inputs, outputs]`` and biases ``[outputs]`` of a tanh network, as ``Policy`` has them."""
+
+
+OF_ENVIRONMENTS = ("last_observations", "episode_starts")
+"""What a learner's state says of its environments, by name; without these it begins with a reset."""
 
 
 class DivergenceError(ArbError):
@@ -71,7 +75,18 @@ class Learner(Protocol):
         ...
 
 
+@runtime_checkable
+class Imitator(Protocol):
+    """A learner that can begin at the weights of an imitation."""
+
+    def begin_at(self, weights: Mapping[str, NDArray[Any]]) -> None:
+        """Take over the weights of a policy, and hold on to them."""
+        ...
+
+
 class Make(Protocol):
     """How a learner begins: usually its class. Raises ``SettingsError`` for settings that do not fit each other."""
+
+    network_kind: PolicyKind
 
     def __call__(self, environment: PortfolioVecEnv, settings: TrainingSettings, *, seed: int) -> Learner: ...

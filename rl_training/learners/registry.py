@@ -10,10 +10,11 @@ from pydantic import AfterValidator
 if TYPE_CHECKING:
     from rl_training.learners.protocol import Make
 
+ANCHORED = "anchored"
 LEARNERS = {
     "flat": "rl_training.learners.flat:FlatLearner",
     "sb3": "rl_training.learners.sb3:PlainLearner",
-    "anchored": "rl_training.learners.anchored:AnchoredLearner",
+    ANCHORED: "rl_training.learners.anchored:AnchoredLearner",
 }
 """Our PPO, several times faster; plain stable-baselines3's; and the structured policy, held near an imitation."""
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from stable_baselines3.common.logger import Logger
 
-from engine.errors import UserError
+from engine.errors import SettingsError, UserError
 from engine.observation.encoding import Scaler
 from rl_training.environments.episodes import TrainingMarket
 from rl_training.environments.grouped_vec_env import GroupedVecEnv
 from rl_training.environments.vec_env import FundingVecEnv, PortfolioVecEnv
-from rl_training.learners.protocol import State
+from rl_training.learners.protocol import OF_ENVIRONMENTS, Imitator, State
 from rl_training.learners.registry import maker_of
 from rl_training.settings import TrainingSettings
 from strategies.policy import Policy
@@ -46,6 +47,12 @@ class Training:
             GroupedVecEnv(groups, rng, **rules) if groups else FundingVecEnv(market, settings.n_envs, rng, **rules)
         )
         self.learner = maker_of(learner)(self.environment, settings, seed=seed)
+
+    def begin_at(self, start: Mapping[str, NDArray[Any]]) -> None:
+        """Begin at the weights of an imitation. Raises ``SettingsError`` for a learner that does not."""
+        if not isinstance(self.learner, Imitator):
+            raise SettingsError("only the learner 'anchored' begins at an imitation")
+        self.learner.begin_at(start)
 
     @property
     def steps_done(self) -> int:
@@ -91,10 +98,20 @@ class Training:
         """Go on where ``state()`` was taken, bit for bit. Raises ``UserError`` when it is of another training."""
         cut = len(ENVIRONMENT)
         environment = {key[cut:]: np.asarray(value) for key, value in state.items() if key.startswith(ENVIRONMENT)}
-        agent = {key: value for key, value in state.items() if not key.startswith(ENVIRONMENT)}
+        # The environment checks all of its arrays before it takes any, so what does not fit is refused here first.
+        self._restore(lambda: self.environment.restore(environment), state)
+
+    def restore_agent(self, state: State, *, seed: int) -> None:
+        """Go on with the agent of ``state()`` in environments of other markets, whose episodes begin by ``seed``.
+
+        Raises ``UserError`` when it is of another training.
+        """
+        self._restore(lambda: self.environment.seed(seed), state, without=OF_ENVIRONMENTS)
+
+    def _restore(self, environment: Callable[[], Any], state: State, *, without: Sequence[str] = ()) -> None:
+        agent = {key: state[key] for key in state if not key.startswith(ENVIRONMENT) and key not in without}
         try:
-            # The environment checks all of its arrays before it takes any, so what does not fit is refused here first.
-            self.environment.restore(environment)
+            environment()
             self.learner.restore(agent)
         except KeyError as error:
             raise UserError(f"the checkpoint is of another training: {error} is missing") from None

@@ -4,43 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import isfinite, nan
+from math import isfinite
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.logger import KVWriter, Logger
 
-from engine.analysis.metrics import Metrics, compute_metrics, fitness
-from engine.analysis.significance import returns_of
-from engine.errors import NotFiniteError
-from engine.market.data import Floats
-from engine.observation.encoding import Scaler
-from rl_training.environments.episodes import TrainingMarket
-from rl_training.environments.scoring import play
 from rl_training.learners.protocol import DivergenceError
 from rl_training.learners.training import Training
+from rl_training.pbt.context import TrainingContext
+from rl_training.pbt.hyperparameters import settings_at
+from rl_training.pbt.judging import FAILED, Score, judged
 from rl_training.pbt.population import Assignment, generator
 from rl_training.pbt.ports import Checkpoint, Interval, StateStore
 from rl_training.pbt.results import AgentResult
-from rl_training.settings import TrainingSettings
 from strategies.policy import Policy
 
 Scalars = dict[str, float]
-
-
-@dataclass(frozen=True, eq=False)
-class TrainingContext:
-    """Where a population trains and is scored: the same for all of its agents."""
-
-    train: TrainingMarket
-    validation: TrainingMarket
-    training: TrainingSettings
-    scaler: Scaler
-    cost_table_hash: str
-    learner: str
-    seed: int
-    drawdown_weight: float
+SHARES = "environments_in_worlds"
+"""In a checkpoint, how many environments there were in each drawn world."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,20 +38,6 @@ class Trained:
     policy: Policy
     model_zip: bytes
     """The learner's file; of PPO one that ``stable_baselines3.PPO.load`` opens."""
-
-
-@dataclass(frozen=True, eq=False)
-class Score:
-    """How a policy did on the validation window. ``fitness`` is nan when the policy has no finite answer."""
-
-    fitness: float
-    reward: float
-    metrics: Metrics
-    returns: Floats | None = None
-    """Hourly returns over the validation window."""
-
-
-FAILED = Score(nan, nan, {})
 
 
 def run_interval(
@@ -125,14 +94,22 @@ def train_interval(
     ``own`` is its checkpoint of the iteration before, None in the first; ``source`` that of the agent it copies.
     ``progress`` hears the steps done after each rollout.
     """
-    ppo = context.training.ppo.model_copy(update=dict(assignment.hyperparameters))
-    settings = context.training.model_copy(update={"ppo": ppo})
+    settings = settings_at(context.training, assignment.hyperparameters)
+    shared = context.shares(settings)
     # By agent alone: which process trains it, and in which order, must not matter.
     seed = int(generator(context.seed, "agent", assignment.agent).integers(2**31))
-    training = Training(context.train, settings, seed=seed, learner=context.learner)
+    training = Training(context.train, settings, seed=seed, learner=context.learner, groups=context.groups(shared))
     if own is not None:
         # A copy keeps its own generators and environments; else it would live through the same episodes as its source.
-        training.restore(inherited(own, source, training.learner.learned))
+        state = inherited(own, source, training.learner.learned)
+        if np.array_equal(own.get(SHARES, []), shared):
+            training.restore(state)
+        else:
+            # Its environments are in other worlds by now. By steps too, or they would begin as they once began.
+            begun = generator(context.seed, f"episodes of agent {assignment.agent}", steps).integers(2**31)
+            training.restore_agent(state, seed=int(begun))
+    elif context.start is not None:
+        training.begin_at(context.start)
     diary = _Diary()
     logger = Logger(None, [diary])
     training.log_to(logger)
@@ -141,6 +118,8 @@ def train_interval(
     logger.dump(training.steps_done)
     policy = training.policy(f"agent_{assignment.agent}", context.scaler, context.cost_table_hash)
     saved = {name: np.asarray(value) for name, value in training.state().items()}
+    if shared:
+        saved[SHARES] = np.array(shared)
     return Trained(saved, diary.entries, training.steps_done, failure, policy, training.learner.model_file())
 
 
@@ -183,14 +162,8 @@ class _Diary(KVWriter):
 
 
 def evaluate(context: TrainingContext, trained: Trained) -> Score:
-    """How the deterministic policy does on the validation window; an agent that failed has no fitness."""
+    """How the deterministic policy is judged; an agent that failed has no fitness."""
     # Plain stable-baselines3 goes on with a loss that is no number, so the log is asked too.
     if trained.failure is not None or not all(isfinite(entry.get("train/loss", 0.0)) for entry in trained.log):
         return FAILED
-    try:
-        records, reward = play(trained.policy, context.validation, context.training.reward)
-    except NotFiniteError:
-        return FAILED
-    capital = context.validation.tape.settings.initial_capital_usd
-    metrics = compute_metrics(records, capital)
-    return Score(fitness(metrics, context.drawdown_weight), reward, metrics, returns_of(records, capital))
+    return judged(trained.policy, context)

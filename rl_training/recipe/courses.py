@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from engine.errors import SettingsError
 from engine.market.data import MarketData
 from engine.observation.encoding import ObservationSpec, Scaler
 from engine.worlds import AnyWorld, SomeSettings, World
@@ -26,29 +27,70 @@ class Course(NamedTuple):
 
     world: AnyWorld
     market: TrainingMarket
+    is_augmented: bool = False
+    """Whether its market is another one than the recorded."""
 
 
-def course_of(world: World[Any], spec: ObservationSpec, scaler: Scaler, phase: int) -> Course:
+def course_of(
+    world: World[Any], spec: ObservationSpec, scaler: Scaler, phase: int, *, is_augmented: bool = False
+) -> Course:
     """All hours of a world, decided at one phase."""
     last = world.tape.hours - 1
-    return Course(world, at_phase(TrainingMarket.over(world, spec, scaler, 0, last), phase))
+    return Course(world, at_phase(TrainingMarket.over(world, spec, scaler, 0, last), phase), is_augmented)
 
 
 def draw_courses(
     market: MarketData, settings: SomeSettings, drawn: WorldsSettings, spec: ObservationSpec, scaler: Scaler,
     rng: np.random.Generator, rate_cap: Callable[[str], float],
 ) -> list[Course]:  # fmt: skip
-    """Courses in ``drawn.count`` worlds of a market of training hours; the phases of the clock take turns."""
+    """``drawn_courses``, all at once."""
+    return list(drawn_courses(market, settings, drawn, spec, scaler, rng, rate_cap))
+
+
+def drawn_courses(
+    market: MarketData, settings: SomeSettings, drawn: WorldsSettings, spec: ObservationSpec, scaler: Scaler,
+    rng: np.random.Generator, rate_cap: Callable[[str], float],
+) -> Iterator[Course]:  # fmt: skip
+    """Courses in ``drawn.count`` worlds of a market of training hours, one after the other.
+
+    The phases of the clock take turns.
+    """
     phases = spec.decide_every_hours
-    worlds = drawn_worlds(market, settings, drawn, rng, rate_cap)
-    return [course_of(world, spec, scaler, k % phases) for k, world in enumerate(worlds)]
+    for k, world in enumerate(drawn_worlds(market, settings, drawn, rng, rate_cap)):
+        yield course_of(world, spec, scaler, k % phases, is_augmented=k >= drawn.recorded)
 
 
-def shared_out(count: int, courses: Sequence[Course]) -> list[tuple[TrainingMarket, int]]:
-    """``count`` environments over the courses, as evenly as it goes; those that get none are left out."""
-    least, more = divmod(count, len(courses))
-    shares = [least + (k < more) for k in range(len(courses))]
-    return [(course.market, share) for course, share in zip(courses, shares, strict=True) if share]
+def shares(count: int, is_augmented: Sequence[bool], augmented_share: float | None = None) -> list[int]:
+    """How many of ``count`` environments each course gets, as evenly as it goes.
+
+    With ``augmented_share`` so many of them, rounded, are in courses that are augmented, each kind shared out by
+    itself. Raises ``SettingsError`` where a kind that is to have some has no course.
+    """
+    if augmented_share is None:
+        return _evenly(count, len(is_augmented))
+    augmented = round(count * augmented_share)
+    of_kind = {True: augmented, False: count - augmented}
+    parts = {kind: _evenly(total, list(is_augmented).count(kind)) for kind, total in of_kind.items()}
+    for kind, total in of_kind.items():
+        if total and not parts[kind]:
+            raise SettingsError(
+                f"{total} of {count} environments are to be in {'augmented' if kind else 'recorded'} markets, but no "
+                "world has one; change worlds.recorded_share or training.anchor.augmented_share"
+            )
+    return [parts[kind].pop(0) for kind in is_augmented]
+
+
+def _evenly(count: int, places: int) -> list[int]:
+    least, more = divmod(count, places) if places else (0, 0)
+    return [least + (k < more) for k in range(places)]
+
+
+def shared_out(
+    count: int, courses: Sequence[Course], augmented_share: float | None = None
+) -> list[tuple[TrainingMarket, int]]:
+    """``count`` environments over the courses, as ``shares`` says; those that get none are left out."""
+    parts = shares(count, [course.is_augmented for course in courses], augmented_share)
+    return [(course.market, share) for course, share in zip(courses, parts, strict=True) if share]
 
 
 def lessons(

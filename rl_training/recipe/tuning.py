@@ -7,9 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from engine.errors import SettingsError
 from rl_training.environments.episodes import TrainingMarket
-from rl_training.learners.anchored import AnchoredLearner
 from rl_training.learners.imitation import new_network, soften
 from rl_training.learners.sb3 import weights_from, weights_of
 from rl_training.learners.training import Training
@@ -31,11 +29,9 @@ def training_from(
     start: Mapping[str, NDArray[Any]], courses: Sequence[Course], settings: TrainingSettings, *, seed: int
 ) -> Training:
     """A training by ``anchored`` in these courses that begins at a start. Raises ``SettingsError``."""
-    groups = shared_out(settings.n_envs, courses)
+    groups = shared_out(settings.n_envs, courses, settings.anchor.augmented_share)
     training = Training(courses[0].market, settings, seed=seed, learner="anchored", groups=groups)
-    if not isinstance(training.learner, AnchoredLearner):
-        raise SettingsError("only the learner 'anchored' begins at an imitation")
-    training.learner.begin_at(start)
+    training.begin_at(start)
     return training
 
 

@@ -44,13 +44,18 @@ class Conditions:
         return dearer(later(settings.model_copy(update=changes), self.late_hours), self.cost_multiple)
 
 
+def check_conditions(settings: ConditionSettings, market: MarketData) -> None:
+    """Raise ``SettingsError`` for orders that rest where high and low are not known."""
+    if settings.maker_share > 0 and market.high is None:
+        raise SettingsError("maker_share is above 0, but high and low are not known here; set it to 0")
+
+
 def draw_conditions(rng: Rng, settings: ConditionSettings, market: MarketData) -> Conditions:
     """Conditions of one world on this market; equal generators give equal ones.
 
     Raises ``SettingsError`` for orders that rest where high and low are not known.
     """
-    if settings.maker_share > 0 and market.high is None:
-        raise SettingsError("maker_share is above 0, but high and low are not known here; set it to 0")
+    check_conditions(settings, market)
     # One number for each, whatever is asked: another share changes nothing but its own condition.
     late, volume, maker, wallets, cost = rng.random(5).tolist()
     exchanges = _kept_exchanges(market, rng, settings.exchange_dropout)

@@ -24,7 +24,6 @@ def drawn_worlds(
 
     ``settings`` are the run's own, ``rate_cap`` as for ``augmented``. Each world has a generator of its own.
     """
-    recorded = round(drawn.count * drawn.recorded_share)
     for k, own in enumerate(rng.spawn(drawn.count)):
-        other = market if k < recorded else augmented(market, drawn.augmentation, own, rate_cap)
+        other = market if k < drawn.recorded else augmented(market, drawn.augmentation, own, rate_cap)
         yield world_under(other, settings, draw_conditions(own, drawn.conditions, other))

@@ -96,3 +96,8 @@ class WorldsSettings(Settings):
     """Of the worlds that have the recorded market, under drawn conditions too; the others have augmented ones."""
     augmentation: AugmentationSettings = AugmentationSettings()
     conditions: ConditionSettings = ConditionSettings()
+
+    @property
+    def recorded(self) -> int:
+        """How many of the worlds have the recorded market; they are drawn first."""
+        return round(self.count * self.recorded_share)

@@ -77,7 +77,7 @@ class PBTRequest:
     validate_to: datetime | None
     out: Path | None
     seed: int
-    learner: str
+    learner: str | None
     config: Path | None
     overrides: tuple[str, ...]
 
@@ -101,7 +101,7 @@ def begin_campaign(asked: PBTRequest, started: datetime) -> tuple[Path, list[str
     dataset = load_dataset(asked.data, settings.gate)
     job, warnings = new_job(
         dataset, prepare_dataset(dataset, settings), settings, edges,
-        seed=asked.seed, learner=asked.learner, started=started, command=command_line(),
+        seed=asked.seed, learner=asked.learner or settings.pbt.learner, started=started, command=command_line(),
     )  # fmt: skip
     begin(folder, job)
     return folder, warnings

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from adapters.research.manifest import build_manifest
+from adapters.research.pbt.imitation import read_facts
 from adapters.research.pbt.job import PBTJob, load_job_data
 from adapters.research.pbt.machine import machine
 from adapters.research.pbt.reports import write_hyperparameters, write_whole
 from adapters.research.pbt.tried import tried
+from adapters.research.phases import NO_CLOCK, at_phases, over_phases
 from adapters.research.players import policy_player
 from adapters.research.playing import play
 from adapters.storage.bundles import FILES_SHA256, MOST_MODEL_BYTES, read_model_file, require_listed, save_bundle
@@ -21,6 +23,7 @@ from adapters.storage.regular_files import read_regular, sha256_of
 from adapters.storage.trials import FILE as TRIALS
 from engine.analysis.metrics import Metrics
 from engine.worlds import AnyWorld
+from rl_training.learners.registry import maker_of
 from rl_training.pbt.results import Iteration
 from strategies.policy import Policy
 
@@ -61,6 +64,7 @@ def finish(
         trials=None if trials is None else trials.model_dump(mode="json"),
         winner=winner,
         machine=machine(),
+        **({"imitation": read_facts(folder)} if job.draws_worlds else {}),
         **more,
     )
     facts = bundle_facts(folder, job, winner, metrics, manifest)
@@ -83,18 +87,23 @@ def agent_policy(folder: Path, job: PBTJob, agent: int, listed: Mapping[str, str
     path = folder / agent_zip(agent)
     content = read_model_file(path)
     require_listed(listed, path, content)
-    weights, biases = layers_of_zip(content, path)
-    costs = job.settings.cost_table_hash()
-    return Policy(f"{folder.name}-agent_{agent}", job.settings.observation, job.scaler, weights, biases, costs)
+    layers, costs = layers_of_zip(content, path), job.settings.cost_table_hash()
+    kind = maker_of(job.learner).network_kind
+    return Policy(f"{folder.name}-agent_{agent}", job.settings.observation, job.scaler, *layers, costs, kind)
 
 
 def validation_metrics(job: PBTJob, world: AnyWorld, policy: Policy) -> dict[str, Metrics]:
-    """Metrics on the validation window, filled at once and one hour late, by the backtest itself."""
+    """Metrics on the validation window, filled at once and one hour late, by the backtest itself.
+
+    Means over the phases that agents were judged at.
+    """
     player = policy_player(policy)
+    players = at_phases(player) if job.settings.pbt.judge.phases else {NO_CLOCK: player}
     window = world.tape.market.window(job.validate_from, job.validate_to)
+    worlds = {"validation": world, "validation_1h_late": world.late()}
     return {
-        "validation": play(player, world, window).metrics,
-        "validation_1h_late": play(player, world.late(), window).metrics,
+        name: over_phases({phase: play(one, where, window) for phase, one in players.items()})
+        for name, where in worlds.items()
     }
 
 

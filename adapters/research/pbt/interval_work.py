@@ -8,10 +8,11 @@ from typing import NamedTuple
 
 from adapters.research.pbt.job import read_job
 from adapters.research.pbt.state_folder import StateFolder
-from adapters.research.pbt.training_markets import FOLDER, read_context
+from adapters.research.pbt.training_markets import context_in
 from adapters.storage.pbt_names import JOB, STATE
 from adapters.workers.pool import Tell
-from rl_training.pbt.interval import TrainingContext, run_interval
+from rl_training.pbt.context import TrainingContext
+from rl_training.pbt.interval import run_interval
 from rl_training.pbt.ports import Interval
 from rl_training.pbt.results import AgentResult
 
@@ -37,4 +38,4 @@ def train_and_score(run_folder: str, interval: Interval, tell: Tell) -> AgentRes
 def context_of(run_folder: str) -> TrainingContext:
     """Where the agents of a run train: what a process keeps from task to task."""
     folder = Path(run_folder)
-    return read_context(folder / FOLDER, read_job(folder / JOB))
+    return context_in(folder, read_job(folder / JOB))

@@ -8,20 +8,27 @@ from pathlib import Path
 from pydantic import AwareDatetime, ValidationError
 
 from adapters.configuration.settings import ArbSettings
+from adapters.configuration.strategy_registry import parse_parameters
 from adapters.datasets.load import Dataset, load_dataset
 from adapters.datasets.windows import WindowEdges, check_windows
 from adapters.research.markets import prepare_dataset
+from adapters.research.policy.member import TEACHER, teacher_parameters
 from adapters.storage.giving_way import check_place
 from adapters.storage.pbt_names import JOB
 from adapters.storage.sealed import SealError, read_sealed, write_sealed
 from engine.errors import DataError, SettingsError, UserError
+from engine.market.data import MarketData
 from engine.observation.encoding import Scaler, fit_scaler
 from engine.observation.opportunities import OpportunityBuilder
 from engine.settings import Settings, first_problem
 from engine.windows import time_of
 from engine.worlds import World
-from rl_training.learners.registry import LearnerName
+from rl_training.learners.registry import ANCHORED, LearnerName
 from rl_training.pbt.schedule import Schedule, schedule_of
+from rl_training.pbt.settings import OF_IMITATIONS, bounds
+from rl_training.recipe.courses import shares
+from rl_training.worlds.conditions import check_conditions
+from strategies.week import Week
 
 
 class PBTJob(Settings):
@@ -44,6 +51,11 @@ class PBTJob(Settings):
     def schedule(self) -> Schedule:
         """How many rollouts each iteration has."""
         return schedule_of(self.settings.training, self.settings.pbt)
+
+    @property
+    def draws_worlds(self) -> bool:
+        """Whether agents begin at an imitation and are trained in drawn worlds."""
+        return draws_worlds(self.settings, self.learner)
 
     @property
     def environment_steps(self) -> int:
@@ -69,6 +81,7 @@ def new_job(
     """
     schedule_of(settings.training, settings.pbt)
     check_batches(settings)
+    check_learner(settings, learner, dataset.market)
     hours = dataset.market.hours
     first, last = time_of(int(hours[0])), time_of(int(hours[-1]))
     windows = edges.over(dataset.info.windows, first, last)
@@ -109,6 +122,34 @@ def check_batches(settings: ArbSettings) -> None:
             f"the observation has {settings.observation.positions} positions and max_positions is "
             f"{settings.max_positions}; make them equal"
         )
+
+
+def draws_worlds(settings: ArbSettings, learner: str) -> bool:
+    """Whether a learner is trained in drawn worlds; without ``worlds`` it is trained in the recorded market."""
+    return learner == ANCHORED and settings.worlds is not None
+
+
+def check_learner(settings: ArbSettings, learner: str, market: MarketData) -> None:
+    """Raise ``SettingsError`` for what is asked of a learner that does not have it, before a worker finds out."""
+    if learner == ANCHORED and settings.observation.version != 2:
+        raise SettingsError(f"the learner {ANCHORED} needs observation.version=2")
+    search, drawn = settings.pbt.search, draws_worlds(settings, learner)
+    if not drawn:
+        asked = [f"search.{name}" for name in OF_IMITATIONS if name in search.dimensions()]
+        asked += ["judge.held_back_worlds"] * (settings.pbt.judge.held_back_worlds > 0)
+        if asked:
+            raise SettingsError(
+                f"pbt.{asked[0]} is of agents that begin at an imitation; it needs pbt.learner={ANCHORED} and worlds "
+                "(configs/pbt_week.yaml)"
+            )
+        return
+    assert settings.worlds is not None
+    parse_parameters(TEACHER, Week, teacher_parameters(settings))
+    check_conditions(settings.worlds.conditions, market)
+    is_augmented = [number >= settings.worlds.recorded for number in range(settings.worlds.count)]
+    share = search.augmented_share
+    for value in [settings.training.anchor.augmented_share] if share is None else bounds(share):
+        shares(settings.training.n_envs, is_augmented, value)
 
 
 def begin(folder: Path, job: PBTJob) -> None:

@@ -14,6 +14,8 @@ from adapters.storage.trials import FILE, TrialRecord, read_trials, record_of, s
 from engine.analysis.significance import Trials, significance
 from rl_training.pbt.results import Iteration
 
+EACH_IS = "equal parts in each phase of the clock, filled at once"
+
 
 def population_record(folder: Path, job: PBTJob, iterations: Sequence[Iteration]) -> TrialRecord | None:
     """Every score of a run, in order; an agent that failed has none. None when all have failed.
@@ -27,7 +29,8 @@ def population_record(folder: Path, job: PBTJob, iterations: Sequence[Iteration]
         for agent, result in iteration.results.items()
         if result.failure is None
     }
-    return record_of(returns, job.validate_from) if returns else None
+    each_is = EACH_IS if job.settings.pbt.judge.phases and job.settings.observation.decide_every_hours > 1 else ""
+    return record_of(returns, job.validate_from, each_is) if returns else None
 
 
 def trial_name(iteration: int, agent: int) -> str:

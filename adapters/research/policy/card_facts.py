@@ -29,9 +29,9 @@ from adapters.research.policy.judging import (
     judge,
     scenarios,
 )
-from adapters.research.policy.member import TEACHER
+from adapters.research.policy.member import TEACHER, teacher_parameters
 from adapters.research.policy.plan import PolicyPlan, data_of, windows_of
-from adapters.research.policy.run import Making, read_results, teacher_parameters
+from adapters.research.policy.run import Making, read_results
 from adapters.storage.trials import TrialRecord, summarise
 from engine.accounting.records import trade_pnl
 from engine.analysis.significance import Significance, Trials, significance

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from adapters.configuration.settings import ArbSettings
 from adapters.research.policy.plan import data_of, read_plan, windows_of
 from adapters.storage.array_files import Arrays, read_arrays, write_arrays
 from adapters.workers.pool import Tell
@@ -102,9 +103,14 @@ def _courses(folder: Path, fold: Fold, drawn: WorldsSettings, key: list[int]) ->
     return draw_courses(market, plan.settings, drawn, spec, scaler, rng, plan.settings.gate.rate_cap)
 
 
+def teacher_parameters(settings: ArbSettings) -> dict[str, Any]:
+    """Of the rule that is imitated, with the clock of the observation."""
+    return {**settings.strategies.get(TEACHER, {}), "every_hours": settings.observation.decide_every_hours}
+
+
 def teacher_of(settings: Any) -> Teacher:
     """The rule with the run's own parameters, at the clock of the observation."""
-    own = {**settings.strategies.get(TEACHER, {}), "every_hours": settings.observation.decide_every_hours}
+    own = teacher_parameters(settings)
     return lambda phase: Week(WeekParameters(**{**own, "phase": phase}), Context(np.random.default_rng(0)))
 
 

@@ -12,14 +12,24 @@ from typing import Any
 
 import numpy as np
 
-from adapters.configuration.settings import ArbSettings, load_settings
+from adapters.configuration.settings import load_settings
 from adapters.datasets.load import load_dataset
 from adapters.research.manifest import build_manifest
 from adapters.research.phases import PNL, WORST, at_phases, over_phases, shared_returns
 from adapters.research.players import Player, make_player, policy_player
 from adapters.research.playing import play
 from adapters.research.policy.judging import AT_ONCE, LATE, MAIN, Judged, in_held_back, judge, scenarios
-from adapters.research.policy.member import FACTS, STATE, TEACHER, Member, held_back_of, policy_of, read_member, work
+from adapters.research.policy.member import (
+    FACTS,
+    STATE,
+    TEACHER,
+    Member,
+    held_back_of,
+    policy_of,
+    read_member,
+    teacher_parameters,
+    work,
+)
 from adapters.research.policy.plan import PolicyPlan, begin, data_of, new_plan, read_plan, windows_of
 from adapters.storage.atomic import replacing_file
 from adapters.storage.bundles import save_bundle
@@ -107,11 +117,6 @@ def players_of(run: Making, fold: Fold) -> list[Player]:
     policies = [policy_player(run.committee(fold.name, choice), name=choice) for choice in reversed(CHOICES)]
     rule = make_player(TEACHER, teacher_parameters(settings))
     return [*policies, Player("teacher", rule.make, phases=rule.phases)]
-
-
-def teacher_parameters(settings: ArbSettings) -> dict[str, Any]:
-    """Of the rule that was imitated, with the clock of the observation."""
-    return {**settings.strategies.get(TEACHER, {}), "every_hours": settings.observation.decide_every_hours}
 
 
 def judged_folds(run: Making) -> dict[str, Judged]:

@@ -21,7 +21,7 @@ from adapters.research.pbt.tried import trial_name
 from adapters.research.training import BUNDLE, MANIFEST, PLAN, TrainingPlan, begin, read_plan, train
 from adapters.research.tuning import Trial
 from adapters.research.walk_forward.choices import Choice, Show, Tell, fold_folder
-from adapters.research.walk_forward.plan import WalkForwardPlan
+from adapters.research.walk_forward.plan import TRAINED_BY, WalkForwardPlan
 from adapters.storage.bundles import listed_files, load_bundle, read_model_file, require_listed
 from adapters.storage.folder_lock import LOCK
 from adapters.storage.giving_way import unfamiliar
@@ -113,7 +113,7 @@ def _training_plan(plan: WalkForwardPlan, fold: Fold) -> TrainingPlan:
     start, end = fold.train.times
     return TrainingPlan(
         data=str(plan.dataset), dataset_fingerprint=plan.fingerprint, train_from=start, train_to=end,
-        timesteps=plan.settings.training.timesteps, seed=plan.seed, learner="flat", settings=plan.settings,
+        timesteps=plan.settings.training.timesteps, seed=plan.seed, learner=TRAINED_BY, settings=plan.settings,
     )  # fmt: skip
 
 
@@ -126,7 +126,7 @@ def _train_population(
         edges = WindowEdges(*fold.train.times, *fold.validation.times, *fold.test.times)
         job, _ = new_job(
             dataset, builder, plan.settings, edges,
-            seed=plan.seed, learner="flat", started=datetime.now(UTC), command=plan.command,
+            seed=plan.seed, learner=TRAINED_BY, started=datetime.now(UTC), command=plan.command,
         )  # fmt: skip
         begin_population(place, job)
     with campaign(place, *crew) as running:

@@ -28,6 +28,8 @@ from engine.windows import Window, time_of
 
 PLAN = "plan.json"
 UNFINISHED = ".unfinished"
+TRAINED_BY = "flat"
+"""The learner of models."""
 
 
 class WalkForwardPlan(Settings):
@@ -139,6 +141,8 @@ def settings_of(
     if budget and not any(load_strategy_class(name).policies for name in names):
         raise UserError("--timesteps and --population are for training, and none of the strategies is trained")
     settings = load_settings(config, [*overrides, *budget])
+    if settings.pbt.learner != TRAINED_BY:
+        raise UserError(f"a walk-forward trains with the learner {TRAINED_BY}; set pbt.learner={TRAINED_BY}")
     check_names(settings.strategies)
     return settings
 

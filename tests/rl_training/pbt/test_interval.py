@@ -20,7 +20,8 @@ from rl_training.environments.scoring import play
 from rl_training.learners.flat_numerics import towers
 from rl_training.learners.ppo import LEARNED
 from rl_training.learners.training import Training
-from rl_training.pbt.interval import Trained, TrainingContext, evaluate, inherited, train_interval
+from rl_training.pbt.context import TrainingContext
+from rl_training.pbt.interval import Trained, evaluate, inherited, train_interval
 from rl_training.pbt.population import Assignment
 from rl_training.settings import EpisodeSettings, PPOSettings, RewardSettings, TrainingSettings
 from strategies.plugin import Context, NoParameters

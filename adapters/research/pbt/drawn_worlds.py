@@ -1,0 +1,37 @@
+"""The worlds that a population is trained in and judged by, drawn from the hours to learn from alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from adapters.research.pbt.job import PBTJob
+from engine.market.counterfactual import rows_of
+from engine.observation.opportunities import OpportunityBuilder
+from rl_training.pbt.population import generator
+from rl_training.recipe.courses import Course, drawn_courses
+from rl_training.worlds.settings import WorldsSettings
+
+
+def courses_of(job: PBTJob, builder: OpportunityBuilder) -> Iterator[Course]:
+    """Where agents are trained, one after the other, the recorded market first."""
+    assert job.settings.worlds is not None
+    return _courses(job, builder, job.settings.worlds, "worlds")
+
+
+def held_back_of(job: PBTJob, builder: OpportunityBuilder) -> Iterator[Course]:
+    """Where nobody is trained: augmented markets, filled at once, drawn from a generator of their own."""
+    drawn, count = job.settings.worlds, job.settings.pbt.judge.held_back_worlds
+    assert drawn is not None
+    if not count:
+        return iter(())
+    # Later fills are played on top of these: a world that was late itself would be two hours late then.
+    conditions = drawn.conditions.model_copy(update={"late_share": 0.0})
+    changes = {"count": count, "recorded_share": 0.0, "conditions": conditions}
+    return _courses(job, builder, drawn.model_copy(update=changes), "held-back worlds")
+
+
+def _courses(job: PBTJob, builder: OpportunityBuilder, drawn: WorldsSettings, purpose: str) -> Iterator[Course]:
+    market, settings = builder.tape.market, job.settings
+    learned = rows_of(market, market.index_of(job.train_from), market.index_of(job.train_to) + 1)
+    rng, cap = generator(job.seed, purpose, 0), settings.gate.rate_cap
+    return drawn_courses(learned, settings, drawn, settings.observation, job.scaler, rng, cap)
