@@ -25,6 +25,10 @@ COMMANDS = {
     "data": ("adapters.commands.data", "Build, check, split and download data sets."),
     "deploy": ("adapters.commands.deploy", "Make the winner of a run the shipped model, or roll back."),
     "evaluate": ("adapters.commands.evaluate", "Score trained models on a window."),
+    "explain-decision": (
+        "adapters.commands.explain_decision",
+        "What a trained policy saw at an hour, and why it did so.",
+    ),
     "paper-export": ("adapters.commands.paper_export", "Write the files of a backtest from a paper trading state."),
     "paper-status": ("adapters.commands.paper_status", "Equity, positions and health of a paper trading state."),
     "paper-trade": ("adapters.commands.paper_trade", "Trade on paper, hour by hour, on live exchange data."),

@@ -91,6 +91,14 @@ def logits(policy: Policy, observation: Float32s) -> Float32s:
 def best_action(policy: Policy, observation: Float32s) -> int:
     """The action with the highest logit, of those that the observation allows; a tie goes to the lowest action.
 
+    Raises ``NotFiniteError`` like ``allowed_logits``.
+    """
+    return int(np.argmax(allowed_logits(policy, observation)))
+
+
+def allowed_logits(policy: Policy, observation: Float32s) -> Float32s:
+    """Logits ``[actions]``, minus infinity for the actions that the observation does not allow.
+
     Raises ``NotFiniteError`` for an observation with an absurd value, which tanh would hide, and for logits that are
     not finite.
     """
@@ -108,7 +116,7 @@ def best_action(policy: Policy, observation: Float32s) -> int:
     mask = observation[len(observation) - policy.spec.widths.mask :]
     # Version 1 shows no mask, and an action that is impossible is refused and recorded. Holding is always possible.
     values[1 : 1 + len(mask)][mask[1:] <= 0] = -np.inf
-    return int(np.argmax(values))
+    return values
 
 
 def committee(name: str, policies: Sequence[Policy]) -> Policy:

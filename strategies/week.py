@@ -52,6 +52,17 @@ class Values(NamedTuple):
     cost: Floats  # of a round trip
 
 
+def week_values(view: View, parameters: WeekParameters) -> Values:
+    """What every pair is worth at an hour; unknown (nan) where a part of it is."""
+    p = parameters
+    recent, week = view.feature("net_funding_24h_bps"), view.feature("net_funding_168h_bps")
+    funding = p.horizon_days * (p.recent_weight * recent + (1 - p.recent_weight) * week)
+    # Eight hours' mean, since one last trade may be a bounce.
+    excess = 1e4 * (view.feature("spread8hAvg") - view.feature("priceSpread3dAvg"))
+    doubt = p.caution * p.horizon_days * view.feature("net_funding_7d_daily_sd_bps")
+    return Values(funding, funding - doubt + p.spread_weight * excess, round_trip_bps(view))
+
+
 class Week:
     """Enters the best lower bound on a week's funding, leaves when the funding is gone, switches for much more."""
 
@@ -63,7 +74,7 @@ class Week:
 
     def decide(self, view: View) -> Sequence[Order]:
         p = self._parameters
-        values = self._values(view)
+        values = week_values(view, p)
         poor = values.funding < p.leave_margin * values.cost
         leaving = [
             one.slot
@@ -82,15 +93,6 @@ class Week:
             leaving += worst
             entered += next_best if worst and view.fills_at_once else []
         return [*map(Exit, leaving), *map(Enter, entered)]
-
-    def _values(self, view: View) -> Values:
-        p = self._parameters
-        recent, week = view.feature("net_funding_24h_bps"), view.feature("net_funding_168h_bps")
-        funding = p.horizon_days * (p.recent_weight * recent + (1 - p.recent_weight) * week)
-        # Eight hours' mean, since one last trade may be a bounce.
-        excess = 1e4 * (view.feature("spread8hAvg") - view.feature("priceSpread3dAvg"))
-        doubt = p.caution * p.horizon_days * view.feature("net_funding_7d_daily_sd_bps")
-        return Values(funding, funding - doubt + p.spread_weight * excess, round_trip_bps(view))
 
     def _switched(self, view: View, values: Values, leaving: Sequence[int], best: int) -> list[int]:
         """The slot that is to be left for the pair that found none, if it is worth so much more than the worst held."""

@@ -49,6 +49,9 @@ class Encoding(Protocol):
     def absurd(self, builder: OpportunityBuilder, t: int, pair: int, j: int) -> str:
         """What is wrong with value j of a pair at row t."""
 
+    def unscaled(self, builder: OpportunityBuilder, t: int, pair: int) -> Floats:
+        """The values of a pair at row t as they were before they were scaled, nan where unknown."""
+
 
 def encoding_of(spec: ObservationSpec, scaler: Scaler) -> Encoding:
     """Raises ``UserError`` when spec and scaler do not belong together."""

@@ -67,6 +67,11 @@ class Standardised:
             "deviations from what the scaler knows: a wrong unit or price, or a scaler of other data"
         )
 
+    def unscaled(self, builder: OpportunityBuilder, t: int, pair: int) -> Floats:
+        """The features of a pair at row t before they are standardised ``[features]``, nan where unknown."""
+        features: Floats = builder.at(t)[0][pair, self.numbers.columns]
+        return features
+
 
 @compiled
 def rank_standardised(encoding: Numbers, features: Floats, offered: Any, pairs: Ints, values: Float32s) -> int:

@@ -42,7 +42,7 @@ DAILY_THIRD, VOLUME, LONG_HOURS, SHORT_HOURS = (
 )
 BEST_OF_CONTEXT = 5
 """How many candidates the means of the context are of."""
-SCRATCH_ROWS = 4
+SCRATCH_ROWS = 5
 
 
 class Live(NamedTuple):
@@ -53,7 +53,7 @@ class Live(NamedTuple):
     counts: Ints  # [2] exchanges of the spec, 1 with wallets
     figures: Floats  # [hours, K, 3] NF 24 h and 168 h of the candidates, and V, bps
     offered: Ints  # [hours] offered pairs
-    scratch: Floats  # [4, features] room to reckon in
+    scratch: Floats  # [5, features] room to reckon in
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +85,12 @@ class Transformed:
         """What is wrong with value j of a pair at row t."""
         return f"{list(names.PAIR)[j]} is beyond any market: a wrong unit or price"
 
+    def unscaled(self, builder: OpportunityBuilder, t: int, pair: int) -> Floats:
+        """The values of a pair at row t before they are transformed ``[PAIR]``, nan where unknown."""
+        facts = np.empty(PAIR)
+        pair_facts(builder.tape.arrays, self.blank(builder, 1).live, pair, t, facts)
+        return facts
+
 
 @hourly
 def _known(transformed: float, argument: float) -> float:
@@ -106,8 +112,11 @@ def _days_of_both(tape: TapeArrays, live: Live, lo: int, sh: int, t: int) -> int
 
 
 @seldom
-def pair_values(tape: TapeArrays, live: Live, pair: int, t: int, out: Float32s) -> tuple[float, float, float]:
-    """The values of any pair at row t into ``out``, without margins; returns its NF 24 h, NF 168 h and V, bps."""
+def pair_facts(tape: TapeArrays, live: Live, pair: int, t: int, out: Floats) -> float:
+    """What the values of any pair at row t are before they are transformed, into ``out`` ``[PAIR]``; returns V, bps.
+
+    In the units of ``values.PAIR`` (bps, bps per day, hours; volume as log10 of USD), nan where unknown.
+    """
     lo, sh, row = tape.pairs[pair].long, tape.pairs[pair].short, live.scratch[0]
     pair_features(tape, live.tables, pair, t, row)
     days = _days_of_both(tape, live, lo, sh, t)
@@ -119,25 +128,38 @@ def pair_values(tape: TapeArrays, live: Live, pair: int, t: int, out: Float32s) 
     promised = 7.0 * (0.25 * nf_24h + 0.75 * nf_168h) - 3.5 * deviation + 0.5 * basis
     # A count of hours is always known; it is 0 before the first price.
     age = float(min(tape.quotes[lo, t].fresh_hours, tape.quotes[sh, t].fresh_hours))
-    out[0], out[1], out[2] = _asinh(nf_24h, 5.0), _asinh(row[NF_72H], 5.0), _asinh(nf_168h, 5.0)
     # A third of the daily net in % is 300 times less than it in bps.
-    out[3] = _asinh(300.0 * row[DAILY_THIRD], 5.0)
-    out[4], out[5] = _asinh(now - mean_8h, 10.0), _asinh(mean_8h - 1e4 * row[MEAN_24H], 10.0)
-    out[6], out[7], out[8] = _asinh(basis, 10.0), _asinh(mean_72h, 10.0), _asinh(1e4 * row[DEVIATION], 10.0)
-    out[9], out[10] = _known(cost / 25.0 - 1.0, cost / 25.0), _known(row[VOLUME] - 7.0, row[VOLUME])
-    out[11] = np.log1p(age / 168.0) / 2.0 - 0.5
-    out[12], out[13] = _asinh(deviation, 5.0), _asinh(lowest, 5.0)
-    # The features are in 8 h already.
-    out[14], out[15] = _known(row[LONG_HOURS], row[LONG_HOURS]), _known(row[SHORT_HOURS], row[SHORT_HOURS])
-    out[16] = _asinh(1.5 * (nf_24h + nf_168h) + basis - 1.5 * cost, 30.0)
-    out[17] = _asinh(promised - 1.5 * cost, 30.0)
+    out[0], out[1], out[2], out[3] = nf_24h, row[NF_72H], nf_168h, 300.0 * row[DAILY_THIRD]
+    out[4], out[5], out[6] = now - mean_8h, mean_8h - 1e4 * row[MEAN_24H], basis
+    out[7], out[8], out[9], out[10], out[11] = mean_72h, 1e4 * row[DEVIATION], cost, row[VOLUME], age
+    # The features are in 8 h.
+    out[12], out[13], out[14], out[15] = deviation, lowest, 8.0 * row[LONG_HOURS], 8.0 * row[SHORT_HOURS]
+    out[16], out[17] = 1.5 * (nf_24h + nf_168h) + basis - 1.5 * cost, promised - 1.5 * cost
+    return float(promised)
+
+
+@seldom
+def pair_values(tape: TapeArrays, live: Live, pair: int, t: int, out: Float32s) -> tuple[float, float, float]:
+    """The values of any pair at row t into ``out``, without margins; returns its NF 24 h, NF 168 h and V, bps."""
+    fact = live.scratch[4]
+    promised = pair_facts(tape, live, pair, t, fact)
+    for j in range(PAIR):
+        if j < 4 or j == 12 or j == 13:
+            out[j] = _asinh(fact[j], 5.0)
+        elif j < 9:
+            out[j] = _asinh(fact[j], 10.0)
+        elif j > 15:
+            out[j] = _asinh(fact[j], 30.0)
+    out[9], out[10] = _known(fact[9] / 25.0 - 1.0, fact[9] / 25.0), _known(fact[10] - 7.0, fact[10])
+    out[11] = np.log1p(fact[11] / 168.0) / 2.0 - 0.5
+    out[14], out[15] = _known(fact[14] / 8.0, fact[14] / 8.0), _known(fact[15] / 8.0, fact[15] / 8.0)
     exchanges = live.counts[0]
     out[PAIR : PAIR + 2 * exchanges] = 0.0
-    for side, leg in ((0, lo), (1, sh)):
+    for side, leg in ((0, tape.pairs[pair].long), (1, tape.pairs[pair].short)):
         bit = live.bits[tape.legs[leg].exchange]
         if bit >= 0:
             out[PAIR + side * exchanges + bit] = 1.0
-    return nf_24h, nf_168h, promised
+    return fact[0], fact[2], promised
 
 
 @compiled

@@ -5,7 +5,7 @@ A view holds the facts of one hour only. It is valid until the strategy has answ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -20,6 +20,7 @@ from engine.accounting.margin import liquidation_distance
 from engine.accounting.marking import position_pnl
 from engine.errors import UserError, did_you_mean, shown
 from engine.market.data import Floats, Ints
+from engine.observation.actions import action_count, action_mask
 from engine.observation.encoding import Encoding, Float32s, ObservationSpec, encode, rank_hour
 from engine.observation.features import COLUMN, ON_REQUEST
 from engine.observation.opportunities import OpportunityBuilder
@@ -188,6 +189,19 @@ class View:
     def pair_name(self, pair: int) -> tuple[str, str, str]:
         """(symbol, long exchange, short exchange) of a pair."""
         return self._builder.tape.pair_name(pair)
+
+    @property
+    def pending(self) -> Mapping[int, int]:
+        """Pairs of the entries that wait for their fill, by slot."""
+        slots = self._loop.books.slots[self._b]
+        return {s: int(slot["pair"]) for s, slot in enumerate(slots) if slot["status"] == int(Status.PENDING)}
+
+    def possible(self, visible: Ints) -> Any:
+        """Which actions on the pairs that an observation showed would not be refused for want of an opportunity, slot
+        or position ``[actions]`` bool."""
+        found = np.zeros(action_count(len(visible), self.max_positions), bool)
+        action_mask(self._loop.books, self._b, visible, found)
+        return found
 
     def is_held(self, pair: int) -> bool:
         """Whether the pair or its mirror is held or pending."""
