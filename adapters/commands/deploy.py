@@ -31,35 +31,20 @@ def command(
       arb deploy runs/edge --ensemble 3 --config runs/tune-carry/best.yaml
       arb deploy --roll-back
     """
-    from adapters.configuration.settings import load_settings
     from adapters.reporting.model_card import model_card
     from adapters.reporting.policy_card import policy_card
-    from adapters.research import deployment
-    from adapters.research.contestants import best_of, ranking
-    from adapters.research.policy.shipping import is_made, ship
+    from adapters.research.shipping import ShippingRequest, rolled_back, shipped
     from adapters.storage.bundles import DEPLOYED
 
     folder = to or DEPLOYED
     if roll_back:
         if run is not None or agent is not None or ensemble is not None:
             raise click.UsageError("--roll-back takes no RUN, --agent or --ensemble")
-        deployment.roll_back(folder)
-        click.echo(f"{folder} holds what was shipped before; what stood there is in {deployment.previous_of(folder)}")
+        click.echo(rolled_back(folder))
         return
     if run is None:
         raise click.UsageError("Missing argument 'RUN' (or give --roll-back).")
     if agent is not None and ensemble is not None:
         raise click.UsageError("give either --agent or --ensemble")
-    if is_made(run):
-        if agent is not None or ensemble is not None:
-            raise click.UsageError("a run of `arb make-policy` has one policy; leave out --agent and --ensemble")
-        click.echo(ship(run, folder, policy_card, load_settings(config), tried))
-        click.echo(f"written to {folder}")
-        return
-    if tried:
-        raise click.UsageError("--trials is for runs of `arb make-policy`")
-    order = ranking(run)
-    agents = best_of(order, ensemble, run) if ensemble is not None else [order[0] if agent is None else agent]
-    rules = None if config is None else load_settings(config)
-    click.echo(deployment.deploy(run, agents, folder, model_card, rules=rules))
+    click.echo(shipped(ShippingRequest(run, agent, ensemble, config, tried), folder, model_card, policy_card))
     click.echo(f"written to {folder}")

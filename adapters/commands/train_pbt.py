@@ -38,12 +38,10 @@ from rl_training.learners.registry import LEARNERS
 def command(ctx: click.Context, /, resume: Path | None, workers: int | None, **options: Any) -> None:
     """Train a population of PPO agents; every interval the worst copy the best and explore around them.
 
-    Agents are ranked by validation P&L in % minus half of the maximum drawdown in %, or by a mean of that over phases,
-    latencies and held-back worlds (pbt.judge). The folder gets the agents as
-    agent_N_model.zip with agent_N_hyperparams.json, bundle/ (the winner, for --model of `arb backtest`),
-    training_summary.json, lineage.json, trials.parquet (hourly returns behind every score), pbt.html, tensorboard/,
-    pbt_training_log.txt and manifest.json. A run that was cut goes on with --resume and ends as if it had never
-    stopped.
+    Agents are ranked by validation P&L in % minus half of the maximum drawdown in %, or by a mean of that (pbt.judge).
+    The folder gets the agents as agent_N_model.zip with agent_N_hyperparams.json, bundle/ (the winner, for --model of
+    `arb backtest`), training_summary.json, lineage.json, trials.parquet (hourly returns behind every score), pbt.html,
+    tensorboard/, pbt_training_log.txt and manifest.json. A run that was cut goes on with --resume, as if never stopped.
 
     \b
     Examples:

@@ -14,8 +14,9 @@ from adapters.configuration.strategy_registry import parse_parameters
 from adapters.datasets.load import Dataset, load_dataset
 from adapters.research.explanation import MINUTES, Decision, explained
 from adapters.research.markets import prepare_dataset
-from adapters.research.players import policies_for
+from adapters.research.players import models_for, with_slots_of
 from adapters.research.playing import Bar, hours_shown
+from adapters.storage.bundles import load_policy
 from engine.errors import UserError
 from engine.windows import Window, hour_of, time_of
 from strategies.policy import Policy
@@ -46,9 +47,11 @@ def explain(asked: ExplainRequest, bar: Bar | None = None) -> list[Decision]:
     a policy's clock.
     """
     settings = load_settings(asked.config, asked.overrides)
-    policies, _ = policies_for(["ppo"], settings, asked.models, allow_other_costs=asked.allow_other_costs)
+    models = models_for(["ppo"], asked.models)
+    settings = with_slots_of(settings, models)
+    policies = [load_policy(path, settings, allow_other_costs=asked.allow_other_costs) for path in models]
     if asked.phase is not None:
-        policies = tuple(policy.at_phase(asked.phase) for policy in policies)
+        policies = [policy.at_phase(asked.phase) for policy in policies]
     for policy in policies:
         check_clock(policy, asked.at)
     dataset = load_dataset(asked.data, settings.gate)

@@ -94,8 +94,11 @@ PAIR_2: Mapping[str, str] = {
     "volume_24h": "USD",
 }
 """Units of the values of a pair in version 2."""
-BEST_ELSEWHERE = "best_candidate_less_own"
-"""Name of what a held pair has in the place of ``interval_long``."""
+BEST_ELSEWHERE: Mapping[str, str] = {
+    "interval_long": "best_candidate_less_own",
+    "interval_short": "switch_beyond_five_round_trips",
+}
+"""Names of what a held pair has in the place of the intervals of its legs."""
 FEATURE_UNITS: Mapping[str, str] = {
     **dict.fromkeys(("long_funding_rate", "short_funding_rate"), "%"),
     **dict.fromkeys(("long_interval_8h", "short_interval_8h"), "8 h"),
@@ -178,6 +181,6 @@ def _slot(encoding: Encoding, observed: Float32s, pair: int, at: Place) -> tuple
 
 def _elsewhere(shown: Shown) -> Shown:
     """A value of a pair as a held one has it."""
-    if shown.name != "interval_long":
+    if shown.name not in BEST_ELSEWHERE:
         return shown
-    return _turned_back({BEST_ELSEWHERE: _sinh(30.0, "bps")}, np.array([shown.observed], np.float32))[0]
+    return _turned_back({BEST_ELSEWHERE[shown.name]: _sinh(30.0, "bps")}, np.array([shown.observed], np.float32))[0]

@@ -29,7 +29,7 @@ def sections(name: str) -> set[int]:
 
 
 def test_sections_are_numbered_without_gaps() -> None:
-    assert sections("design") == set(range(1, 10))
+    assert sections("design") == set(range(1, 11))
     assert sections("traps") == set(range(1, 30))
 
 
