@@ -13,8 +13,9 @@ from pydantic import ValidationError
 from engine.errors import SettingsError
 from engine.settings import parse_settings
 from rl_training.pbt.explore import draw, explore, perturb
+from rl_training.pbt.hyperparameters import settings_at
 from rl_training.pbt.settings import PBTSettings, Range, SearchSpace, bounds
-from rl_training.settings import PPOSettings
+from rl_training.settings import PPOSettings, TrainingSettings
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -99,6 +100,10 @@ def test_a_single_choice_holds_a_hyperparameter_fixed() -> None:
         ({"ent_coef": {"low": 0.0, "high": 0.1, "scale": "log"}}, "starts above zero"),
         ({"gamma": []}, "gamma"),
         ({"momentum": [1.0]}, "unknown key"),
+        ({"anchor_kl_coef": [-0.1]}, "kl_coef"),
+        ({"augmented_share": {"low": 0.5, "high": 1.5}}, "augmented_share"),
+        ({"closed_price_pnl": [0, 0.5]}, "closed_price_pnl is 0 .* or 1"),
+        ({"closed_price_pnl": {"low": 0, "high": 1}}, "closed_price_pnl"),
     ],
 )
 def test_a_search_space_that_ppo_would_refuse_is_refused(values: dict[str, Any], match: str) -> None:
@@ -110,3 +115,44 @@ def test_settings_out_of_range_are_refused() -> None:
     for wrong in ({"population": 0}, {"mutation_rate": 1.1}, {"exploit_fraction": 0.6}, {"perturbation_factors": []}):
         with pytest.raises(ValidationError):
             PBTSettings(**wrong)
+
+
+MORE: dict[str, Any] = {
+    "anchor_kl_coef": Range(low=0.01, high=1, scale="log"),
+    "augmented_share": (0.25, 0.5),
+    "closed_price_pnl": (0, 1),
+}
+
+
+def test_what_is_not_asked_for_is_not_tuned_and_changes_no_draw() -> None:
+    """The numbers of runs from before there were more dimensions."""
+    before = {
+        "learning_rate": 0.00018789852661499492, "gamma": 0.99, "gae_lambda": 0.9036876171542575,
+        "ent_coef": 0.01148748719756762, "clip_range": 0.34398107176008175,
+    }  # fmt: skip
+    assert draw(SearchSpace(), np.random.default_rng(0)) == before
+    more = draw(SearchSpace(**MORE), np.random.default_rng(0))
+    assert {name: more[name] for name in before} == before
+    assert set(more) == {*before, *MORE}
+
+
+def test_a_point_stands_for_settings_of_ppo_the_anchor_and_the_reward() -> None:
+    training = TrainingSettings()
+    point = {"gamma": 0.9, "anchor_kl_coef": 0.3, "augmented_share": 0.25, "closed_price_pnl": 1.0}
+    found = settings_at(training, point)
+    assert (found.ppo.gamma, found.anchor.kl_coef, found.anchor.augmented_share) == (0.9, 0.3, 0.25)
+    assert (found.reward.price_pnl, settings_at(found, {"closed_price_pnl": 0.0}).reward.price_pnl) == (
+        "closed", "marked",
+    )  # fmt: skip
+    assert found.anchor.softening == training.anchor.softening
+    assert settings_at(training, {"gamma": training.ppo.gamma}) == training
+
+
+@given(seed=SEEDS)
+def test_every_point_of_more_dimensions_is_one_that_training_takes(seed: int) -> None:
+    rng, settings = np.random.default_rng(seed), PBTSettings(search=SearchSpace(**MORE))
+    point = draw(settings.search, rng)
+    for _ in range(4):
+        found = settings_at(TrainingSettings(), point)
+        assert TrainingSettings.model_validate(found.model_dump()) == found
+        point = explore(point, settings, rng)
