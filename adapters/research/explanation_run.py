@@ -11,13 +11,14 @@ from typing import Any
 
 from adapters.configuration.settings import ArbSettings, load_settings
 from adapters.configuration.strategy_registry import parse_parameters
-from adapters.datasets.load import Dataset, load_dataset
+from adapters.datasets.load import load_dataset
 from adapters.research.explanation import MINUTES, Decision, explained
 from adapters.research.markets import prepare_dataset
 from adapters.research.players import models_for, with_slots_of
 from adapters.research.playing import Bar, hours_shown
 from adapters.storage.bundles import load_policy
 from engine.errors import UserError
+from engine.market.data import MarketData
 from engine.windows import Window, hour_of, time_of
 from strategies.policy import Policy
 from strategies.week import Week, WeekParameters
@@ -55,7 +56,7 @@ def explain(asked: ExplainRequest, bar: Bar | None = None) -> list[Decision]:
     for policy in policies:
         check_clock(policy, asked.at)
     dataset = load_dataset(asked.data, settings.gate)
-    window = decided_window(dataset, asked.start, asked.at)
+    window = decided_window(dataset.market, asked.start, asked.at)
     world, week = prepare_dataset(dataset, settings), _week(settings)
     return [
         explained(policy, world, window, week, progress=hours_shown(bar, policy.name, window.hours))
@@ -76,9 +77,9 @@ def check_clock(policy: Policy, at: datetime) -> None:
     )
 
 
-def decided_window(dataset: Dataset, start: datetime | None, at: datetime) -> Window:
-    """Rows of the data set from ``start`` to the hour after ``at``. Raises ``UserError`` for hours outside the data."""
-    first, last = (time_of(int(dataset.market.hours[k])) for k in (0, -1))
+def decided_window(market: MarketData, start: datetime | None, at: datetime) -> Window:
+    """Rows of a market from ``start`` to the hour after ``at``. Raises ``UserError`` for hours outside the data."""
+    first, last = (time_of(int(market.hours[k])) for k in (0, -1))
     if not first <= at <= last:
         raise UserError(f"{at:{MINUTES}} lies outside the data, which has {first:{MINUTES}} to {last:{MINUTES}}")
     if at == last:
@@ -91,7 +92,7 @@ def decided_window(dataset: Dataset, start: datetime | None, at: datetime) -> Wi
             f"--from {begin:{MINUTES}} must lie between the beginning of the data, {first:{MINUTES}}, "
             f"and the hour to explain, {at:{MINUTES}}"
         )
-    return dataset.market.window(begin, at + timedelta(hours=1))
+    return market.window(begin, at + timedelta(hours=1))
 
 
 def _week(settings: ArbSettings) -> WeekParameters:
