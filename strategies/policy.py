@@ -122,8 +122,11 @@ def allowed_logits(policy: Policy, observation: Float32s) -> Float32s:
 def committee(name: str, policies: Sequence[Policy]) -> Policy:
     """Structured policies of one observation as one, which decides by the mean of their log-probabilities.
 
-    Raises ``UserError`` for policies of another kind, and for those that are not shown the same under the same fees.
+    Raises ``UserError`` for none, for policies of another kind, and for those that are not shown the same under the
+    same fees.
     """
+    if not policies:
+        raise UserError("there is no policy that could decide")
     first = policies[0]
     same = {(one.kind, one.spec.hash(), one.cost_table_hash) for one in policies}
     if len(same) > 1 or first.kind != "structured":

@@ -53,6 +53,7 @@ class AnchoredLearner(PlainLearner):
 
     def restore(self, state: State) -> None:
         super().restore(state)
+        self.agent.anchor = None
         if any(name.startswith(ANCHOR) for name in state):
             self.agent.anchor_here()
             assert self.agent.anchor is not None

@@ -49,6 +49,10 @@ class AnchoredPPO(PPO):
     def __init__(self, *args: Any, anchor_coef: float = 0.0, value_updates: int = 0, **more: Any) -> None:
         self.anchor_coef, self.value_updates = anchor_coef, value_updates
         super().__init__(*args, **more)
+
+    def _setup_model(self) -> None:
+        super()._setup_model()
+        # Here and not at the beginning: a loaded agent is set up too, once its seed is known.
         self.shuffles = np.random.default_rng(self.seed)
 
     @property

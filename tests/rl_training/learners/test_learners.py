@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from stable_baselines3.common.logger import KVWriter, Logger
 from support_cli import arb
-from support_environment import SPEC, course, random_policy
+from support_environment import course, random_policy
 from support_pbt import InThisProcess, Silent
+from support_structured import market
 from support_training import tiny, write_tiny_dataset
 
 from adapters.configuration.settings import load_settings
@@ -37,13 +38,13 @@ from rl_training.learners.registry import LEARNERS, known, maker_of
 from rl_training.learners.training import Training
 from rl_training.pbt.interval import run_interval
 from rl_training.pbt.loop import run_population
-from rl_training.settings import EpisodeSettings, PPOSettings, TrainingSettings
-from strategies.policy import best_action
+from rl_training.settings import AnchorSettings, EpisodeSettings, PPOSettings, TrainingSettings
+from strategies.policy import best_action, logits
 
-TOY = "toy"
-NAMES = ("flat", "sb3", TOY)
+TOY, ANCHORED = "toy", "anchored"
+NAMES = ("flat", "sb3", ANCHORED, TOY)
 SMALL = TrainingSettings(
-    n_envs=4, episode=EpisodeSettings(length_hours=24),
+    n_envs=4, episode=EpisodeSettings(length_hours=24), anchor=AnchorSettings(value_updates=1),
     ppo=PPOSettings(n_steps=64, batch_size=32, n_epochs=2, net_arch=(16, 8)),
 )  # fmt: skip
 
@@ -54,8 +55,10 @@ def _second_algorithm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(LEARNERS, TOY, "toy_learner:HillClimber")
 
 
-def made(name: str, seed: int = 1) -> Training:
-    return Training(course(), SMALL, seed=seed, learner=name)
+def made(name: str, seed: int = 1, *, version: int | None = None) -> Training:
+    """In a market that is seen as the algorithm needs it."""
+    seen = market() if (version or (2 if name == ANCHORED else 1)) == 2 else course()
+    return Training(seen, SMALL, seed=seed, learner=name)
 
 
 def assert_same(one: Training, other: Training) -> None:
@@ -107,13 +110,13 @@ def test_policy_and_model_file_hold_the_same_network(name: str) -> None:
     training = made(name)
     training.run(64)
     policy = training.policy("x", random_policy().scaler, "0" * 16)
-    assert policy.weights[0].shape[0] == SPEC.size
-    assert policy.weights[-1].shape[1] == SPEC.actions
+    zeros = np.zeros(policy.spec.size, np.float32)
+    assert logits(policy, zeros).shape == (policy.spec.actions,)
     weights, biases = layers_of_zip(training.learner.model_file(), Path("model.zip"))
     for mine, stored in zip((*policy.weights, *policy.biases), (*weights, *biases), strict=True):
         np.testing.assert_array_equal(mine, stored)
         assert mine.dtype == np.float32
-    assert 0 <= best_action(policy, np.zeros(SPEC.size, np.float32)) < SPEC.actions
+    assert 0 <= best_action(policy, zeros) < policy.spec.actions
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -144,7 +147,7 @@ def test_scalars_that_are_sent_nowhere_leave_no_folder(tmp_path: Path, monkeypat
 def test_a_state_of_another_algorithm_is_refused(name: str) -> None:
     for other in set(NAMES) - {name}:
         with pytest.raises(UserError, match="checkpoint"):
-            made(name).restore(made(other).state())
+            made(name, version=2).restore(made(other, version=2).state())
 
 
 def test_a_name_that_is_not_known_is_refused_with_those_that_are() -> None:
