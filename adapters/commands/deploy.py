@@ -32,7 +32,7 @@ def command(
       arb deploy --roll-back
     """
     from adapters.reporting.model_card import model_card
-    from adapters.reporting.policy_card import policy_card
+    from adapters.reporting.policy_card import policy_texts
     from adapters.research.shipping import ShippingRequest, rolled_back, shipped
     from adapters.storage.bundles import DEPLOYED
 
@@ -46,5 +46,5 @@ def command(
         raise click.UsageError("Missing argument 'RUN' (or give --roll-back).")
     if agent is not None and ensemble is not None:
         raise click.UsageError("give either --agent or --ensemble")
-    click.echo(shipped(ShippingRequest(run, agent, ensemble, config, tried), folder, model_card, policy_card))
+    click.echo(shipped(ShippingRequest(run, agent, ensemble, config, tried), folder, model_card, policy_texts))
     click.echo(f"written to {folder}")

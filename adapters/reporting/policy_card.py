@@ -6,10 +6,33 @@ from collections.abc import Iterator
 
 from adapters.reporting.model_card_luck import CAVEAT, luck_table
 from adapters.reporting.policy_table import cell
+from adapters.reporting.trade_picture import trade_picture
+from adapters.research.deployment import CARD, PICTURES
 from adapters.research.phases import PNL, over_phases
 from adapters.research.policy.card_facts import POLICY, PolicyFacts, liquidations
 from adapters.research.policy.judging import AT_ONCE, LATE, STALE, WALLETS_TWICE
+from adapters.research.trade_path import trade_path
 from rl_training.recipe.settings import Fold
+
+
+def policy_texts(facts: PolicyFacts) -> dict[str, str]:
+    """The card and the pictures of the best and the worst trade, by the name of the file."""
+    pictures = dict(zip(PICTURES, _extreme_trades(facts), strict=False))
+    return {CARD: policy_card(facts), **pictures}
+
+
+def _extreme_trades(facts: PolicyFacts) -> list[str]:
+    """Pictures of the trades that earned most and least at any phase; none where nothing was traded."""
+    trades = [
+        (float(pnl), phase, k)
+        for phase, one in facts.shipped.items()
+        for k, pnl in enumerate(one.trade_pnl_usd.tolist())
+    ]  # fmt: skip
+    picked = [facts.shipped[phase] for _, phase, _ in (max(trades), min(trades))] if trades else []
+    places = [max(trades)[2], min(trades)[2]] if trades else []
+    return [
+        trade_picture(trade_path(one.records, one.world.tape, k)) for one, k in zip(picked, places, strict=True)
+    ]  # fmt: skip
 
 
 def policy_card(facts: PolicyFacts) -> str:
@@ -128,8 +151,14 @@ def _what_it_hangs_on(facts: PolicyFacts) -> str:
         f"- By month: {months}.\n- By coin (closed trades): {coins}.\n"
         f"- It holds nothing in {facts.flat_share:.0%} of the hours: no pair promises 1.5 round trips in a week.\n"
         f"- `max_stale_hours` 240 instead of 6 is the column `{STALE}`: what gaps in the recording cost.\n"
-        f"- Leverage 2 is the column `{WALLETS_TWICE}`.\n{missing}"
+        f"- Leverage 2 is the column `{WALLETS_TWICE}`.\n{missing}\n{_pictures(facts)}"
     )
+
+
+def _pictures(facts: PolicyFacts) -> str:
+    if not any(len(one.trades) for one in facts.shipped.values()):
+        return ""
+    return "".join(f"![The {name.split('_')[0]} trade of any phase]({name})\n\n" for name in PICTURES)
 
 
 def _luck(facts: PolicyFacts) -> str:

@@ -43,6 +43,8 @@ from engine.worlds import World
 from strategies.policy import Policy
 
 CARD = "MODEL_CARD.md"
+PICTURES = ("best_trade.svg", "worst_trade.svg")
+"""Beside the card of a policy that was made by a recipe."""
 
 Runs = Mapping[str, Mapping[str, Played]]
 """By player, then by scenario; the model first."""
@@ -123,7 +125,7 @@ def shipped_only(folder: Path) -> str | None:
     """What in a folder `arb deploy` did not put there; None when it holds shipped bundles and their card alone."""
     if not any(folder.glob(f"*/{DESCRIPTION}")):
         return "it holds no shipped model"
-    return unfamiliar(folder, (CARD,), {"[1-9]*-*": bundle_only})
+    return unfamiliar(folder, (CARD, *PICTURES), {"[1-9]*-*": bundle_only})
 
 
 def _copy(source: Path, target: Path) -> None:

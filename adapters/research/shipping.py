@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,15 +27,16 @@ class ShippingRequest:
 
 
 def shipped(
-    asked: ShippingRequest, to: Path, card_of: Callable[[CardFacts], str], policy_card_of: Callable[[PolicyFacts], str]
-) -> str:
+    asked: ShippingRequest, to: Path, card_of: Callable[[CardFacts], str],
+    texts_of: Callable[[PolicyFacts], Mapping[str, str]],
+) -> str:  # fmt: skip
     """Ship and return the card. Raises ``UserError`` for options that the run does not have."""
     run = asked.run
     rules = None if asked.config is None else load_settings(asked.config)
     if is_made(run):
         if asked.agent is not None or asked.ensemble is not None:
             raise UserError("a run of `arb make-policy` has one policy; leave out --agent and --ensemble")
-        return ship(run, to, policy_card_of, rules or load_settings(), asked.tried)
+        return ship(run, to, texts_of, rules or load_settings(), asked.tried)
     if asked.tried:
         raise UserError("--trials is for runs of `arb make-policy`")
     order = ranking(run)

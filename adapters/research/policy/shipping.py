@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from adapters.configuration.settings import ArbSettings
@@ -23,9 +23,10 @@ def is_made(run: Path) -> bool:
 
 
 def ship(
-    run: Path, to: Path, card_of: Callable[[PolicyFacts], str], rules: ArbSettings, tried: Sequence[Path] = ()
-) -> str:
-    """Ship the bundle of a finished run with the card that ``card_of`` writes, and return the card.
+    run: Path, to: Path, texts_of: Callable[[PolicyFacts], Mapping[str, str]], rules: ArbSettings,
+    tried: Sequence[Path] = (),
+) -> str:  # fmt: skip
+    """Ship the bundle of a finished run beside the card and pictures of ``texts_of``, and return the card.
 
     ``tried`` are folders of other runs whose trials count too: the best of many looks better than it is. Raises
     ``UserError`` for a run that is not finished.
@@ -35,13 +36,14 @@ def ship(
     with making(run, 1) as made:
         record = joined([read_trials(folder / TRIALS) for folder in (run, *tried)])
         facts = facts_of(made, rules, record)
-    card, bundle = card_of(facts), load_bundle(run / BUNDLE)
+    texts, bundle = texts_of(facts), load_bundle(run / BUNDLE)
     kept = {name: bundle.meta[name] for name in ("dataset_fingerprint", "training", "metrics")}
     training = {**kept["training"], KEPT: None if facts.trials is None else facts.trials.model_dump(mode="json")}
 
     def fill(aside: Path) -> None:
         save_bundle(bundle.policy, {**kept, "training": training}, aside / f"1-{facts.name}")
-        (aside / CARD).write_text(card, encoding="utf-8")
+        for name, text in texts.items():
+            (aside / name).write_text(text, encoding="utf-8")
 
     put(to, fill)
-    return card
+    return texts[CARD]

@@ -134,6 +134,11 @@ def test_deploy_writes_card_and_bundle_that_a_backtest_plays_with_its_own_slots(
     card = (place / "shipped" / "MODEL_CARD.md").read_text(encoding="utf-8")
     for words in ("Bad news first", "| week |", "| carry, tuned |", "costs doubled", "6 recorded trials", "By month"):
         assert words in card
+    traded = "best_trade.svg" in card
+    assert all((place / "shipped" / f"{name}_trade.svg").is_file() == traded for name in ("best", "worst"))
+    # What was shipped gives way to the next one.
+    assert arb("deploy", made, "--to", place / "shipped") == 0
+    assert (place / "shipped.previous" / "MODEL_CARD.md").is_file()
     bundle = place / "shipped" / "1-made"
     assert (bundle / "weights.safetensors").read_bytes() == (made / "bundle" / "weights.safetensors").read_bytes()
     capsys.readouterr()
