@@ -14,7 +14,7 @@ from engine.observation.readable import BIT, Shown
 
 MOST_COLUMNS = 8
 """Candidates beside each other in one table."""
-NO_MASK = "observation version 1 shows no mask: an action that is not possible may be chosen too, and is refused"
+NO_MASK = "observation version 1 shows no mask: what is not possible may be chosen too, and is refused"
 BOUND = "V: a cautious sum of what a week of funding and the spread would pay"
 
 
@@ -23,23 +23,26 @@ def print_decision(decision: Decision, console: Console | None = None) -> None:
     out = console or output_console()
     for line in _head(decision):
         out.print(line, markup=False, soft_wrap=True)
-    for table in _tables(decision):
+    for table, note in _tables(decision):
         out.print()
         out.print(table)
+        if note:
+            out.print(note, markup=False)
 
 
-def _tables(decision: Decision) -> Iterator[Table]:
-    yield _slots(decision)
-    yield _actions(decision)
+def _tables(decision: Decision) -> Iterator[tuple[Table, str]]:
+    """Tables with what stands beneath them."""
+    yield _slots(decision), ""
+    yield _actions(decision), NO_MASK if decision.observation_version == 1 else ""
     if decision.candidates:
-        yield _worths(decision)
-    yield _values("seen of the portfolio", {"": decision.portfolio})
+        yield _worths(decision), BOUND
+    yield _values("seen of the portfolio", {"": decision.portfolio}), ""
     held = {f"slot {one.slot}": one.values for one in decision.slots if one.values}
     shown = {f"{one.place}": one.values for one in decision.candidates}
     for what, columns in (("held positions", held), ("candidates", shown)):
         names = list(columns)
         for first in range(0, len(names), MOST_COLUMNS):
-            yield _values(f"seen of {what}", {name: columns[name] for name in names[first : first + MOST_COLUMNS]})
+            yield _values(f"seen of {what}", {name: columns[name] for name in names[first : first + MOST_COLUMNS]}), ""
 
 
 def _head(decision: Decision) -> Iterator[str]:
@@ -73,7 +76,7 @@ def _slot(one: Slot) -> Sequence[str]:
 
 
 def _actions(decision: Decision) -> Table:
-    table = _table("actions", note=NO_MASK if decision.observation_version == 1 else "")
+    table = _table("actions")
     for head in ("", "action", "possible", "logit", "probability"):
         table.add_column(head, justify="right" if head in ("logit", "probability") else "left")
     for one in decision.actions:
@@ -87,7 +90,7 @@ def _action(one: Action) -> tuple[str, ...]:
 
 
 def _worths(decision: Decision) -> Table:
-    table = _table("what candidates are worth to the rule week; bps of a leg", note=BOUND)
+    table = _table("what candidates are worth to the rule week; bps of a leg")
     table.add_column("", justify="right")
     table.add_column("pair")
     for head in ("net 24 h\na day", "net 168 h\na day", "round\ntrip", "V", _margin(decision)):
@@ -141,8 +144,5 @@ def _rounded(value: float, places: int) -> float:
     return round(value, places) + 0.0
 
 
-def _table(title: str, note: str = "") -> Table:
-    return Table(
-        title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1), header_style="bold",
-        caption=note or None, caption_justify="left",
-    )  # fmt: skip
+def _table(title: str) -> Table:
+    return Table(title=title, title_justify="left", box=None, pad_edge=False, padding=(0, 1), header_style="bold")
