@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -51,6 +52,8 @@ def work(run: str, task: Member, tell: Tell) -> str:
     """Make a member unless its file is there; the tuned one begins at the imitation's file, which is made first."""
     folder = Path(run)
     torch.set_num_threads(1)
+    # A learner and its environments refer to each other: without this the worlds of the task before stay beside these.
+    gc.collect()
     if not (folder / STATE / task.file).is_file():
         (_imitate if task.choice == "imitation" else _tune)(folder, task, tell)
     return task.file

@@ -15,7 +15,7 @@ from safetensors.numpy import save as save_tensors
 from stable_baselines3 import PPO
 from support_cli import arb
 from support_environment import random_policy
-from support_structured import NO_SCALER, SPEC, environments, observations, structured_policy
+from support_structured import NO_SCALER, SPEC, environments, network, observations, structured_policy
 from support_training import write_tiny_dataset
 
 from adapters.configuration.settings import load_settings
@@ -25,9 +25,9 @@ from adapters.storage.bundles import DESCRIPTION, WEIGHTS, WEIGHTS_SHA256, load_
 from adapters.storage.regular_files import sha256_of
 from engine.errors import BundleError
 from engine.observation.encoding import ObservationSpec
-from rl_training.learners.extraction import layers_of
+from rl_training.learners.extraction import layers_of, policy_layers
 from rl_training.learners.structured import StructuredPolicy, structured_kwargs
-from strategies.policy import Policy, logits
+from strategies.policy import Policy, committee, logits
 from strategies.structured import LAYERS
 
 OVERRIDES = ("max_positions=2", "min_history_hours=4")
@@ -180,6 +180,92 @@ def test_a_zip_beside_its_bundle_is_the_same_policy(policy: Policy, tmp_path: Pa
     assert logits(found, seen).tobytes() == logits(own, seen).tobytes()
 
 
+# --- several networks ---
+
+
+@pytest.fixture
+def three(policy: Policy) -> Policy:
+    own = (policy, *(structured_policy(seed, spread=0.4, costs=policy.cost_table_hash) for seed in (3, 4)))
+    return committee("three", own)
+
+
+@pytest.fixture
+def committee_bundle(three: Policy, tmp_path: Path) -> Path:
+    save_bundle(three, {}, tmp_path / "three")
+    return tmp_path / "three"
+
+
+def test_several_networks_come_back_bit_for_bit_by_number(three: Policy, committee_bundle: Path) -> None:
+    loaded = load_bundle(committee_bundle).policy
+    assert (loaded.members, loaded.spec, loaded.architecture) == (3, three.spec, three.architecture)
+    for mine, its in zip(three.weights + three.biases, loaded.weights + loaded.biases, strict=True):
+        assert mine.tobytes() == its.tobytes()
+    for seen in observations()[::20]:
+        assert logits(loaded, seen).tobytes() == logits(three, seen).tobytes()
+    names = [f"{k}.{layer}.{what}" for k in range(3) for layer in LAYERS for what in ("weights", "biases")]
+    assert sorted(load_tensors((committee_bundle / WEIGHTS).read_bytes())) == sorted(names)
+
+
+def test_a_committee_of_one_is_the_file_that_it_always_was(policy: Policy, bundle: Path, tmp_path: Path) -> None:
+    save_bundle(committee(policy.name, [policy]), {"dataset_fingerprint": "abc"}, tmp_path / "one")
+    assert (tmp_path / "one" / WEIGHTS).read_bytes() == (bundle / WEIGHTS).read_bytes()
+
+
+def test_members_of_different_widths_come_back(policy: Policy, tmp_path: Path) -> None:
+    narrow = Policy("n", SPEC, NO_SCALER, *policy_layers(network(5, width=8)), policy.cost_table_hash, "structured")
+    save_bundle(committee("two", [policy, narrow]), {}, tmp_path / "two")
+    assert [len(vector) for vector in load_bundle(tmp_path / "two").policy.biases[::10]] == [64, 8]
+
+
+def _no_member(tensors: dict[str, Any]) -> None:
+    for name in [name for name in tensors if name.startswith("1.")]:
+        del tensors[name]
+
+
+def _no_layer_of_one(tensors: dict[str, Any]) -> None:
+    del tensors["2.exit.1.weights"], tensors["2.exit.1.biases"]
+
+
+def _without_number(tensors: dict[str, Any]) -> None:
+    for name in [name for name in tensors if name.startswith("0.")]:
+        tensors[name.removeprefix("0.")] = tensors.pop(name)
+
+
+def _narrow_member(tensors: dict[str, Any]) -> None:
+    tensors["1.slot.0.weights"] = tensors["1.slot.0.weights"][:-1].copy()
+
+
+def _nan_in_the_last(tensors: dict[str, Any]) -> None:
+    tensors["2.hold.1.biases"][0] = np.nan
+
+
+def _huge_on_observed_of_the_last(tensors: dict[str, Any]) -> None:
+    tensors["2.candidate.0.weights"][:] = 1e33
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (_no_member, "layers of a structured policy"),
+        (_no_layer_of_one, "layers of a structured policy"),
+        (_without_number, "layers of a structured policy"),
+        (_narrow_member, r"layer slot\.0 has shape"),
+        (_nan_in_the_last, "not finite"),
+        (_huge_on_observed_of_the_last, "so large that it cannot compute"),
+    ],
+)
+def test_networks_of_which_one_does_not_fit_are_refused(
+    committee_bundle: Path, change: Callable[[dict[str, Any]], None], match: str
+) -> None:
+    refused(rewritten(committee_bundle, change), match)
+
+
+def test_large_weights_behind_tanh_of_any_network_can_compute(three: Policy, tmp_path: Path) -> None:
+    weights = tuple(np.full_like(matrix, 1e33) if k == 21 else matrix for k, matrix in enumerate(three.weights))
+    save_bundle(replace(three, weights=weights), {}, tmp_path / "large")
+    assert load_bundle(tmp_path / "large").policy.members == 3
+
+
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_tiny_dataset(tmp_path_factory.mktemp("data") / "tiny")
@@ -189,7 +275,11 @@ def words(*more: str) -> list[str]:
     return [word for setting in (*OVERRIDES, *more) for word in ("--set", setting)]
 
 
-def test_it_plays_in_backtest_and_evaluate(dataset: Path, bundle: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("made", ["bundle", "committee_bundle"])
+def test_it_plays_in_backtest_and_evaluate(
+    made: str, dataset: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    bundle: Path = request.getfixturevalue(made)
     shared = ("--data", dataset, *words())
     played = ("--strategy", "ppo", "--model", bundle, "--no-report", "--out", tmp_path / "run")
     assert arb("backtest", *played, *shared) == 0
@@ -198,7 +288,8 @@ def test_it_plays_in_backtest_and_evaluate(dataset: Path, bundle: Path, tmp_path
     assert arb("evaluate", bundle, "--out", tmp_path / "seen", *shared) == 0
 
 
-def test_paper_trading_takes_it(bundle: Path) -> None:
+def test_paper_trading_takes_it(bundle: Path, committee_bundle: Path) -> None:
     settings = load_settings(None, OVERRIDES)
-    player = prepare_player("ppo", settings, [str(bundle)], 0)
-    assert player.identity["models"][0]["name"] == "structured-2"
+    for given, name in ((bundle, "structured-2"), (committee_bundle, "three")):
+        player = prepare_player("ppo", settings, [str(given)], 0)
+        assert player.identity["models"][0]["name"] == name
