@@ -93,17 +93,11 @@ def shared_out(
     return [(course.market, share) for course, share in zip(courses, parts, strict=True) if share]
 
 
-def lessons(
-    teacher: Teacher, courses: Sequence[Course], settings: ImitationSettings, rng: np.random.Generator
+def lesson(
+    teacher: Teacher, course: Course, settings: ImitationSettings, portfolios: int, rng: np.random.Generator
 ) -> Demonstrations:
-    """The teacher in every course: ``settings.n_envs`` portfolios over all of them, each by itself."""
-    parts = [
-        demonstrations(
-            teacher(market.spec.phase), course.world, market, own, portfolios=count, decisions=settings.decisions,
-            episode_hours=settings.episode_hours, random_share=settings.random_share,
-        )
-        for course, (market, count), own in zip(
-            courses, shared_out(settings.n_envs, courses), rng.spawn(len(courses)), strict=False
-        )
-    ]  # fmt: skip
-    return Demonstrations.joined(parts)
+    """The teacher in one course, in so many portfolios, each by itself."""
+    return demonstrations(
+        teacher(course.market.spec.phase), course.world, course.market, rng, portfolios=portfolios,
+        decisions=settings.decisions, episode_hours=settings.episode_hours, random_share=settings.random_share,
+    )  # fmt: skip

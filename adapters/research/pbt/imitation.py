@@ -6,7 +6,7 @@ it is written last, so that a run which has it has both.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,10 @@ from adapters.storage.array_files import read_arrays, write_arrays
 from adapters.storage.pbt_names import STATE
 from adapters.storage.sealed import SealError, read_sealed, write_sealed
 from engine.errors import DataError
+from rl_training.learners.imitation import soften
 from rl_training.learners.sb3 import weights_of
 from rl_training.recipe.courses import Course
 from rl_training.recipe.teaching import taught
-from rl_training.recipe.tuning import start_of
 
 ARRAYS, FACTS = "imitation.npz", "imitation.json"
 SHA256 = "sha256"
@@ -36,16 +36,17 @@ def has_imitation(folder: Path) -> bool:
     return (folder / STATE / FACTS).is_file()
 
 
-def make_imitation(folder: Path, job: PBTJob, courses: Sequence[Course]) -> None:
-    """Teach a network the rule in these courses and keep it, softened. Raises ``DivergenceError``."""
+def make_imitation(folder: Path, job: PBTJob, courses: Iterable[Course]) -> None:
+    """Teach a network the rule in the courses of a run and keep it, softened. Raises ``DivergenceError``."""
     # Sums of several threads differ in their last bits.
     torch.set_num_threads(1)
-    training = job.settings.training
-    policy, found = taught(teacher_of(job.settings), courses, training.imitation, seed=job.seed)
-    start = start_of(weights_of(policy), courses[0].market, training.anchor.softening)
+    assert job.settings.worlds is not None
+    training, count = job.settings.training, job.settings.worlds.count
+    policy, found = taught(teacher_of(job.settings), courses, training.imitation, seed=job.seed, count=count)
+    soften(policy, training.anchor.softening)
     state = folder / STATE
     state.mkdir(exist_ok=True)
-    sha256 = write_arrays(state / ARRAYS, {name: np.asarray(value) for name, value in start.items()})
+    sha256 = write_arrays(state / ARRAYS, weights_of(policy))
     # What is not defined (no trade was shown) is not known; JSON has no nan.
     known = {name: value for name, value in found._asdict().items() if np.isfinite(value)}
     write_sealed(state / FACTS, {"of": TEACHER, **known, SHA256: sha256})

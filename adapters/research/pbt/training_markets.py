@@ -8,9 +8,10 @@ that draws worlds has a folder in there for each of them.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -39,12 +40,11 @@ def training_markets_of(folder: Path, job: PBTJob) -> Iterator[None]:
 
     The imitation that agents begin at is made too, unless the run has it already.
     """
-    builder, courses = load_job_data(job)[1], list[Course]()
+    builder = load_job_data(job)[1]
     is_taught = not job.draws_worlds or has_imitation(folder)
-    write_training_markets(folder / FOLDER, job, builder, tell=_forget if is_taught else courses.append)
-    if not is_taught:
-        make_imitation(folder, job, courses)
-    del builder, courses
+    teach = _go_through if is_taught else partial(make_imitation, folder, job)
+    write_training_markets(folder / FOLDER, job, builder, teach=teach)
+    del builder
     try:
         yield
     finally:
@@ -53,16 +53,19 @@ def training_markets_of(folder: Path, job: PBTJob) -> Iterator[None]:
             shutil.rmtree(folder / FOLDER, ignore_errors=True)
 
 
-def _forget(course: Course) -> None:
-    """One world at a time is enough, where nothing is taught in them."""
+def _go_through(courses: Iterable[Course]) -> None:
+    """Nothing is taught in them."""
+    for _ in courses:
+        pass
 
 
 def write_training_markets(
-    folder: Path, job: PBTJob, builder: OpportunityBuilder, tell: Callable[[Course], None] = _forget
+    folder: Path, job: PBTJob, builder: OpportunityBuilder, teach: Callable[[Iterable[Course]], None] = _go_through
 ) -> None:
     """Write training and validation, and the drawn worlds of a run that has some; a folder left there gives way.
 
-    ``tell`` hears of every world to train in.
+    ``teach`` goes through the worlds to train in, of which only one is there at a time: together they would fill the
+    memory.
     """
     with new_directory(folder, instead_of=training_markets_only) as aside:
         write_markets(
@@ -70,16 +73,17 @@ def write_training_markets(
         )
         if not job.draws_worlds:
             return
-        for number, course in enumerate(courses_of(job, builder)):
-            _write_drawn(aside / f"{AUGMENTED if course.is_augmented else RECORDED}_{number:04d}", course)
-            tell(course)
-        for number, course in enumerate(held_back_of(job, builder)):
-            _write_drawn(aside / f"{HELD_BACK}_{number:04d}", course)
+        teach(_written(aside, courses_of(job, builder)))
+        _go_through(_written(aside, held_back_of(job, builder), HELD_BACK))
 
 
-def _write_drawn(folder: Path, course: Course) -> None:
-    folder.mkdir()
-    write_markets(folder, {ALL_HOURS: course.market})
+def _written(folder: Path, courses: Iterable[Course], kind: str | None = None) -> Iterator[Course]:
+    """Each course once its files are there, in a folder of its own."""
+    for number, course in enumerate(courses):
+        place = folder / f"{kind or (AUGMENTED if course.is_augmented else RECORDED)}_{number:04d}"
+        place.mkdir()
+        write_markets(place, {ALL_HOURS: course.market})
+        yield course
 
 
 def training_markets_only(folder: Path) -> str | None:
