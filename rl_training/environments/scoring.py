@@ -15,9 +15,12 @@ from rl_training.settings import EpisodeSettings, RewardSettings
 from strategies.policy import Policy, best_action
 
 
-def play(policy: Policy, market: TrainingMarket, reward: RewardSettings) -> tuple[Records, float]:
-    """Records and summed reward of a policy over a whole training market, closed at its last row like a backtest.
+def play(
+    policy: Policy, market: TrainingMarket, reward: RewardSettings, rows: tuple[int, int] | None = None
+) -> tuple[Records, float]:
+    """Records and summed reward of a policy over a training market, closed at its last row like a backtest.
 
+    ``rows``: over these rows of it, both included, instead of all.
     The records are those of a backtest of the same policy, bit for bit. Raises ``ArbError`` for a policy of another
     observation, and ``NotFiniteError`` when the policy has no finite answer.
     """
@@ -25,11 +28,12 @@ def play(policy: Policy, market: TrainingMarket, reward: RewardSettings) -> tupl
     if policy.spec.hash() != market.spec.hash():
         raise ArbError(f"policy {policy.name} is of another observation than the market")
     # Closed at the end: an open position would be scored at marks, without the costs of leaving it.
-    episode = EpisodeSettings(length_hours=market.last - market.first, close_at_end=True)
+    first, last = rows or (market.first, market.last)
+    episode = EpisodeSettings(length_hours=last - first, close_at_end=True)
     episodes = Episodes(market, 1, episode, reward, recording_hours=DRAIN_EVERY_HOURS)
     observation = np.empty((1, market.spec.size), np.float32)
     gained, done, action = np.empty(1, np.float32), np.zeros(1, np.bool_), np.zeros(1, np.int64)
-    episodes.start(np.array([market.first]), np.array([market.last]), np.zeros(1, np.int64), observation)
+    episodes.start(np.array([first]), np.array([last]), np.zeros(1, np.int64), observation)
     while not done[0]:
         action[0] = best_action(policy, observation[0])
         episodes.step(action, observation, gained, done)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from math import nan
 
 import numpy as np
@@ -42,12 +43,17 @@ class Score:
 FAILED = Score(nan, nan, {})
 
 
-class _Run:
-    """A policy over a whole market, closed at its end."""
+Rows = tuple[int, int]
 
-    def __init__(self, policy: Policy, market: TrainingMarket, context: TrainingContext) -> None:
+
+class _Run:
+    """A policy over a market or these rows of it, closed at the end."""
+
+    def __init__(
+        self, policy: Policy, market: TrainingMarket, context: TrainingContext, rows: Rows | None = None
+    ) -> None:
         self.capital = market.tape.settings.initial_capital_usd
-        self.records, self.reward = play(policy.at_phase(market.spec.phase), market, context.training.reward)
+        self.records, self.reward = play(policy.at_phase(market.spec.phase), market, context.training.reward, rows)
         self.metrics = compute_metrics(self.records, self.capital)
         self.fitness = fitness(self.metrics, context.drawdown_weight)
 
@@ -57,8 +63,9 @@ def judged(policy: Policy, context: TrainingContext) -> Score:
 
     On the validation window the mean of the fitness over phases (all with ``judge.phases``, else that of the run's
     clock) and latencies (at once, and with ``judge.late`` an hour later too); in held-back worlds, if there are any,
-    the mean over worlds, each at its own phase, and latencies. The fitness is the mean of these two: validation as a
-    whole weighs as much as the held-back worlds as a whole.
+    the mean over worlds, each at its own phase, their pieces (about as long as the validation window, since P&L and
+    drawdown grow with the hours) and latencies. The fitness is the mean of these two: validation as a whole weighs as
+    much as the held-back worlds as a whole.
     """
     latencies = (0, 1) if context.judge.late else (0,)
     spec = context.validation.spec
@@ -69,7 +76,10 @@ def judged(policy: Policy, context: TrainingContext) -> Score:
             for hours in latencies
         }
         held_back = [
-            _Run(policy, late(market, hours), context).fitness for market in context.held_back for hours in latencies
+            _Run(policy, late(market, hours), context, rows).fitness
+            for market in context.held_back
+            for rows in pieces(market, context.validation)
+            for hours in latencies
         ]
     except NotFiniteError:
         return FAILED
@@ -77,6 +87,13 @@ def judged(policy: Policy, context: TrainingContext) -> Score:
     if held_back:
         parts.append(float(np.mean(held_back)))
     return _score(float(np.mean(parts)), runs[0])
+
+
+def pieces(market: TrainingMarket, like: TrainingMarket) -> list[Rows]:
+    """A market cut into pieces of equal length, as near to that of another one as it goes."""
+    hours, wanted = (one.last + 1 - one.first for one in (market, like))
+    edges = np.linspace(market.first, market.last + 1, max(1, round(hours / wanted)) + 1).astype(int).tolist()
+    return [(start, stop - 1) for start, stop in pairwise(edges)]
 
 
 def _score(found: float, at_once: Mapping[int, _Run]) -> Score:

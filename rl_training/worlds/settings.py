@@ -101,3 +101,8 @@ class WorldsSettings(Settings):
     def recorded(self) -> int:
         """How many of the worlds have the recorded market; they are drawn first."""
         return round(self.count * self.recorded_share)
+
+    def held_back(self, count: int) -> WorldsSettings:
+        """Of so many worlds to judge by: augmented, and filled at once, since later fills are played on top."""
+        conditions = self.conditions.model_copy(update={"late_share": 0.0})
+        return self.model_copy(update={"count": count, "recorded_share": 0.0, "conditions": conditions})

@@ -24,10 +24,7 @@ def held_back_of(job: PBTJob, builder: OpportunityBuilder) -> Iterator[Course]:
     assert drawn is not None
     if not count:
         return iter(())
-    # Later fills are played on top of these: a world that was late itself would be two hours late then.
-    conditions = drawn.conditions.model_copy(update={"late_share": 0.0})
-    changes = {"count": count, "recorded_share": 0.0, "conditions": conditions}
-    return _courses(job, builder, drawn.model_copy(update=changes), "held-back worlds")
+    return _courses(job, builder, drawn.held_back(count), "held-back worlds")
 
 
 def _courses(job: PBTJob, builder: OpportunityBuilder, drawn: WorldsSettings, purpose: str) -> Iterator[Course]:

@@ -91,11 +91,7 @@ def courses_of(folder: Path, fold: Fold, seed: int) -> list[Course]:
 def held_back_of(folder: Path, fold: Fold) -> list[Course]:
     """Augmented worlds of a fold's hours that no seed trains in, filled at once."""
     plan = read_plan(folder)
-    conditions = plan.worlds.conditions.model_copy(update={"late_share": 0.0})
-    drawn = plan.worlds.model_copy(
-        update={"count": plan.recipe.held_back_worlds, "recorded_share": 0.0, "conditions": conditions}
-    )
-    return _courses(folder, fold, drawn, [HELD_BACK])
+    return _courses(folder, fold, plan.worlds.held_back(plan.recipe.held_back_worlds), [HELD_BACK])
 
 
 def _courses(folder: Path, fold: Fold, drawn: WorldsSettings, key: list[int]) -> list[Course]:

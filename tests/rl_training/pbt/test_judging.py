@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from support_environment import FIRST, builder
 from support_structured import COSTS, NO_SCALER, SPEC, structured_policy
 
@@ -17,16 +19,18 @@ from engine.backtest import run_backtest
 from rl_training.environments.demonstrations import at_phase
 from rl_training.environments.episodes import TrainingMarket
 from rl_training.pbt.context import TrainingContext
-from rl_training.pbt.judging import judged
+from rl_training.pbt.judging import judged, pieces
 from rl_training.pbt.settings import JudgeSettings
 from rl_training.settings import TrainingSettings
 from strategies.plugin import Context, NoParameters
 from strategies.policy import Policy
 from strategies.ppo import Ppo
 
-END, WEIGHT, CAPITAL = 180, 0.25, 10_000.0
-HELD_BACK = ((181, 299, 1, 1.0), (100, 220, 3, 2.0))
+END, WEIGHT, CAPITAL = 120, 0.25, 10_000.0
+HELD_BACK = ((121, 299, 1, 1.0), (100, 220, 3, 2.0))
 """Rows, phase and multiple of the costs of two worlds."""
+PIECES = ((121, 209, 1, 1.0), (210, 299, 1, 1.0), (100, 220, 3, 2.0))
+"""What is played of them: 179 hours are two times those of validation, 81, and 121 are one time."""
 POLICY = structured_policy(3)
 
 
@@ -91,15 +95,26 @@ def test_metrics_reward_and_returns_stay_those_of_validation_at_once() -> None:
 def test_held_back_worlds_weigh_as_much_as_validation_however_many_runs_it_is(late: bool) -> None:
     latencies = (0, 1) if late else (0,)
     validation = [worth(by_hand(phase, hours)) for phase in range(4) for hours in latencies]
-    for count in (1, 2):
+    for count, played in ((1, PIECES[:2]), (2, PIECES)):
         held_back = [
             worth(by_hand(phase, hours, first, last, multiple))
-            for first, last, phase, multiple in HELD_BACK[:count]
+            for first, last, phase, multiple in played
             for hours in latencies
         ]
         judge = JudgeSettings(phases=True, late=late, held_back_worlds=count)
         expected = (np.mean(validation) + np.mean(held_back)) / 2
         assert judged(POLICY, context(judge, count)).fitness == pytest.approx(expected, rel=1e-12)
+
+
+@given(first=st.integers(0, 50), hours=st.integers(2, 900), wanted=st.integers(2, 300))
+def test_pieces_are_all_of_a_market_and_of_one_length(first: int, hours: int, wanted: int) -> None:
+    found = pieces(replace(market(), first=first, last=first + hours - 1), replace(market(), first=5, last=4 + wanted))
+    rows = [row for start, last in found for row in range(start, last + 1)]
+    lengths = {last + 1 - start for start, last in found}
+    assert rows == list(range(first, first + hours))
+    assert max(lengths) - min(lengths) <= 1
+    assert len(found) == 1 or 2 * wanted / 3 <= min(lengths) + 1
+    assert min(lengths) <= max(hours, 1.5 * wanted)
 
 
 def test_a_policy_without_a_finite_answer_has_no_fitness() -> None:
