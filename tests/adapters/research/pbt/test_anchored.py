@@ -18,13 +18,18 @@ from support_training import tiny, write_tiny_dataset
 
 from adapters.configuration.settings import CONFIGS, load_settings
 from adapters.research.pbt import training_markets
+from adapters.research.pbt.drawn_worlds import courses_of, held_back_of
 from adapters.research.pbt.imitation import ARRAYS, read_start
 from adapters.research.pbt.job import PBTJob, check_batches, check_learner, load_job_data, read_job
 from adapters.research.pbt.state_folder import StateFolder
 from adapters.research.pbt.training_markets import context_in, training_markets_of
+from adapters.research.pbt.tried import EACH_IS
 from adapters.storage.bundles import load_bundle
 from adapters.storage.pbt_names import JOB, STATE
+from adapters.storage.trials import read_trials
 from engine.errors import DataError, SettingsError
+from engine.market.counterfactual import with_other_future
+from engine.worlds import World
 from rl_training.learners.sb3 import WEIGHTS
 from rl_training.pbt.context import TrainingContext
 from rl_training.pbt.interval import SHARES, Trained, evaluate, run_interval, train_interval
@@ -156,6 +161,7 @@ def test_the_winner_is_shipped_as_a_structured_policy_with_the_metrics_it_was_ch
     assert winner["anchor"]["kl_coef"] == winner["tuned"]["anchor_kl_coef"]
     assert winner["reward"]["price_pnl"] == ("marked", "closed")[int(winner["tuned"]["closed_price_pnl"])]
     assert "2 held-back worlds" in summary["fitness"]
+    assert read_trials(run / "trials.parquet").each_is == EACH_IS
     assert load(run / "manifest.json")["imitation"]["of"] == "week"
     assert arb("deploy", run, "--to", tmp_path / "deployed") == 0
 
@@ -272,15 +278,10 @@ def test_the_preset_tunes_what_it_says_and_is_judged_by_means() -> None:
 
 def test_worlds_are_drawn_from_training_hours_alone(job: PBTJob) -> None:
     """Another future after the training window makes the same worlds."""
-    from adapters.research.pbt.drawn_worlds import courses_of, held_back_of
-    from engine.market.counterfactual import with_other_future
-    from engine.worlds import World
-
     world = load_job_data(job)[1]
     last = world.tape.market.index_of(job.train_to)
     other = World.of(with_other_future(world.tape.market, last, np.random.default_rng(0)), world.settings)
     for draw in (courses_of, held_back_of):
         for mine, its in zip(draw(job, world), draw(job, other), strict=True):
             for name, array in mine.market.tape.arrays._asdict().items():
-                if name != "quotes":
-                    assert array.tobytes() == getattr(its.market.tape.arrays, name).tobytes(), name
+                assert array.tobytes() == getattr(its.market.tape.arrays, name).tobytes(), name
