@@ -41,7 +41,7 @@ class AnchoredPPO(PPO):
     entropy, plus ``anchor_coef`` times KL(anchor || policy) in nats. The anchor is the actor as ``anchor_here`` found
     it. The first ``value_updates`` updates fit the value alone. An update ends early once the mean approximate KL to
     the policy of its rollout exceeds 1.5 times ``target_kl``, as in stable-baselines3. Minibatches are drawn from a
-    generator of its own.
+    generator of its own. Learning rate and clip range are constants: a schedule counts as what it begins with.
     """
 
     anchor: Actor | None = None
