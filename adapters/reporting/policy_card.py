@@ -177,6 +177,6 @@ def _unknown(facts: PolicyFacts) -> str:
         "## What is not known\n\n"
         "- A few weeks are dominated by a few trades; another phase of the clock is another draw.\n"
         "- Withdrawals, failures of an exchange beyond missing prices, and market impact of larger sizes; USDC counts "
-        "as USDT.\n\nParameters of the rules. Those of carry, greedy and basis as shipped were found by a search that saw "
-        f"2025-02-03 to 2025-03-31; `carry, tuned` is as the run was told:\n\n{rules}\n"
+        "as USDT.\n\nParameters of the rules. Those of carry, greedy and basis as shipped were found by a search that "
+        f"saw 2025-02-03 to 2025-03-31; `carry, tuned` is as the run was told:\n\n{rules}\n"
     )
