@@ -47,7 +47,8 @@ def test_every_citation_finds_its_section() -> None:
 
 def test_nothing_cites_a_document_that_is_not_here() -> None:
     for path, text in texts():
-        assert not re.findall(r"\b[A-Z]{4,}\.md\b(?<!README\.md)(?<!CHANGELOG\.md)(?<!CARD\.md)", text), path
+        cited = set(re.findall(r"\b[A-Z]{4,}\.md\b", text))
+        assert cited <= {"README.md", "CHANGELOG.md", "CARD.md", "EXPERIMENTS.md"}, path
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

@@ -21,6 +21,7 @@ from adapters.configuration.settings import ArbSettings, load_settings
 from adapters.storage import sealed
 from adapters.storage.bundle_checks import policy_from
 from adapters.storage.bundles import (
+    DEPLOYED,
     DESCRIPTION,
     LOOKS,
     WEIGHTS,
@@ -33,7 +34,7 @@ from engine.errors import BundleError
 from engine.observation.actions import action_names
 from engine.observation.encoding import ObservationSpec
 from rl_training.learners.extraction import layers_of
-from strategies.policy import Policy, logits
+from strategies.policy import Policy, best_action, logits
 
 POINTER = (
     b"version https://git-lfs.github.com/spec/v1\n"
@@ -371,9 +372,13 @@ def test_a_run_that_states_another_version_is_told_what_to_set(tmp_path: Path, s
 
 
 def test_what_was_trained_before_there_was_a_second_observation_has_the_hash_it_had() -> None:
-    for path in deployed_models():
-        meta = load_bundle(path).meta
-        spec = load_bundle(path).policy.spec
+    older = sorted(DEPLOYED.with_name(f"{DEPLOYED.name}.previous").glob("1-*"))
+    assert older
+    for path in older:
+        meta, policy = load_bundle(path).meta, load_policy(path, load_settings())
+        spec = policy.spec
         assert spec.version == 1
+        # It still runs: the same inference answers with one of its actions.
+        assert 0 <= best_action(policy, np.zeros(spec.size, np.float32)) < spec.actions
         assert spec.hash() == meta["observation_hash"]
         assert spec.model_dump(mode="json") | meta["observation"] == spec.model_dump(mode="json")
