@@ -157,7 +157,10 @@ def play(
     started, rows = datetime.now(UTC), market.rows(window)
     player, settings = _player(strategy, market.settings, dict(parameters or {}), seed)
     played = play_window(player, market.world.under(settings), rows)
-    metrics, _ = with_other_spread(played, market._other_spreads, rows, lambda _, *run: play_window(*run))
+    # A trained model may have brought another number of slots.
+    crossed = market._other_spreads
+    crossed = crossed.under(settings.model_copy(update={"spread_model": crossed.settings.spread_model}))
+    metrics, _ = with_other_spread(played, crossed, rows, lambda _, *run: play_window(*run))
     records, tape, name = played.records, played.world.tape, player.name
     return Run(
         strategy=name,
