@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -29,6 +29,14 @@ class Course(NamedTuple):
     market: TrainingMarket
     is_augmented: bool = False
     """Whether its market is another one than the recorded."""
+
+
+class Courses(Protocol):
+    """Courses one after the other, and how many they are: a list, or what makes them as they are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __iter__(self) -> Iterator[Course]: ...
 
 
 def course_of(
@@ -93,10 +101,26 @@ def shared_out(
     return [(course.market, share) for course, share in zip(courses, parts, strict=True) if share]
 
 
-def lesson(
+def lessons(
+    teacher: Teacher, courses: Courses, *asked: tuple[ImitationSettings, np.random.Generator]
+) -> list[Demonstrations]:
+    """The teacher in every course, for each that asks: ``settings.n_envs`` portfolios over all of them, each by itself.
+
+    Courses are asked for one at a time, and none is kept.
+    """
+    count, parts = len(courses), [list[Demonstrations]() for _ in asked]
+    shared = [shares(settings.n_envs, [False] * count) for settings, _ in asked]
+    rngs = [rng.spawn(count) for _, rng in asked]
+    for k, course in enumerate(courses):
+        for which, (settings, _) in enumerate(asked):
+            if shared[which][k]:
+                parts[which].append(_lesson(teacher, course, settings, shared[which][k], rngs[which][k]))
+    return [Demonstrations.joined(part) for part in parts]
+
+
+def _lesson(
     teacher: Teacher, course: Course, settings: ImitationSettings, portfolios: int, rng: np.random.Generator
 ) -> Demonstrations:
-    """The teacher in one course, in so many portfolios, each by itself."""
     return demonstrations(
         teacher(course.market.spec.phase), course.world, course.market, rng, portfolios=portfolios,
         decisions=settings.decisions, episode_hours=settings.episode_hours, random_share=settings.random_share,

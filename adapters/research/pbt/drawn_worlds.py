@@ -12,19 +12,21 @@ from rl_training.recipe.courses import Course, drawn_courses
 from rl_training.worlds.settings import WorldsSettings
 
 
+def worlds_of(job: PBTJob) -> WorldsSettings:
+    """Of a run that draws worlds."""
+    assert job.settings.worlds is not None
+    return job.settings.worlds
+
+
 def courses_of(job: PBTJob, builder: OpportunityBuilder) -> Iterator[Course]:
     """Where agents are trained, one after the other, the recorded market first."""
-    assert job.settings.worlds is not None
-    return _courses(job, builder, job.settings.worlds, "worlds")
+    return _courses(job, builder, worlds_of(job), "worlds")
 
 
 def held_back_of(job: PBTJob, builder: OpportunityBuilder) -> Iterator[Course]:
     """Where nobody is trained: augmented markets, filled at once, drawn from a generator of their own."""
-    drawn, count = job.settings.worlds, job.settings.pbt.judge.held_back_worlds
-    assert drawn is not None
-    if not count:
-        return iter(())
-    return _courses(job, builder, drawn.held_back(count), "held-back worlds")
+    count = job.settings.pbt.judge.held_back_worlds
+    return _courses(job, builder, worlds_of(job).held_back(count), "held-back worlds") if count else iter(())
 
 
 def _courses(job: PBTJob, builder: OpportunityBuilder, drawn: WorldsSettings, purpose: str) -> Iterator[Course]:

@@ -6,7 +6,7 @@ it is written last, so that a run which has it has both.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from adapters.storage.sealed import SealError, read_sealed, write_sealed
 from engine.errors import DataError
 from rl_training.learners.imitation import soften
 from rl_training.learners.sb3 import weights_of
-from rl_training.recipe.courses import Course
+from rl_training.recipe.courses import Courses
 from rl_training.recipe.teaching import taught
 
 ARRAYS, FACTS = "imitation.npz", "imitation.json"
@@ -36,13 +36,12 @@ def has_imitation(folder: Path) -> bool:
     return (folder / STATE / FACTS).is_file()
 
 
-def make_imitation(folder: Path, job: PBTJob, courses: Iterable[Course]) -> None:
+def make_imitation(folder: Path, job: PBTJob, courses: Courses) -> None:
     """Teach a network the rule in the courses of a run and keep it, softened. Raises ``DivergenceError``."""
     # Sums of several threads differ in their last bits.
     torch.set_num_threads(1)
-    assert job.settings.worlds is not None
-    training, count = job.settings.training, job.settings.worlds.count
-    policy, found = taught(teacher_of(job.settings), courses, training.imitation, seed=job.seed, count=count)
+    training = job.settings.training
+    policy, found = taught(teacher_of(job.settings), courses, training.imitation, seed=job.seed)
     soften(policy, training.anchor.softening)
     state = folder / STATE
     state.mkdir(exist_ok=True)

@@ -8,14 +8,15 @@ that draws worlds has a folder in there for each of them.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from adapters.research.pbt.drawn_worlds import courses_of, held_back_of
+from adapters.research.pbt.drawn_worlds import courses_of, held_back_of, worlds_of
 from adapters.research.pbt.imitation import Start, has_imitation, make_imitation, read_start
 from adapters.research.pbt.job import PBTJob, load_job_data
 from adapters.research.pbt.market_files import ARRAYS, LAYOUT, markets_only, read_markets, write_markets
@@ -24,7 +25,7 @@ from adapters.storage.giving_way import unfamiliar
 from engine.observation.opportunities import OpportunityBuilder
 from rl_training.environments.episodes import TrainingMarket
 from rl_training.pbt.context import DrawnMarket, TrainingContext
-from rl_training.recipe.courses import Course
+from rl_training.recipe.courses import Course, Courses
 
 FOLDER = "courses"
 """The name that runs under way have it by."""
@@ -53,14 +54,14 @@ def training_markets_of(folder: Path, job: PBTJob) -> Iterator[None]:
             shutil.rmtree(folder / FOLDER, ignore_errors=True)
 
 
-def _go_through(courses: Iterable[Course]) -> None:
+def _go_through(courses: Courses) -> None:
     """Nothing is taught in them."""
     for _ in courses:
         pass
 
 
 def write_training_markets(
-    folder: Path, job: PBTJob, builder: OpportunityBuilder, teach: Callable[[Iterable[Course]], None] = _go_through
+    folder: Path, job: PBTJob, builder: OpportunityBuilder, teach: Callable[[Courses], None] = _go_through
 ) -> None:
     """Write training and validation, and the drawn worlds of a run that has some; a folder left there gives way.
 
@@ -73,17 +74,30 @@ def write_training_markets(
         )
         if not job.draws_worlds:
             return
-        teach(_written(aside, courses_of(job, builder)))
-        _go_through(_written(aside, held_back_of(job, builder), HELD_BACK))
+        teach(_Written(aside, lambda: courses_of(job, builder), worlds_of(job).count))
+        held_back = job.settings.pbt.judge.held_back_worlds
+        _go_through(_Written(aside, lambda: held_back_of(job, builder), held_back, HELD_BACK))
 
 
-def _written(folder: Path, courses: Iterable[Course], kind: str | None = None) -> Iterator[Course]:
+@dataclass(frozen=True)
+class _Written:
     """Each course once its files are there, in a folder of its own."""
-    for number, course in enumerate(courses):
-        place = folder / f"{kind or (AUGMENTED if course.is_augmented else RECORDED)}_{number:04d}"
-        place.mkdir()
-        write_markets(place, {ALL_HOURS: course.market})
-        yield course
+
+    folder: Path
+    drawn: Callable[[], Iterator[Course]]
+    count: int
+    kind: str | None = None
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[Course]:
+        for number, course in enumerate(self.drawn()):
+            kind = self.kind or (AUGMENTED if course.is_augmented else RECORDED)
+            place = self.folder / f"{kind}_{number:04d}"
+            place.mkdir()
+            write_markets(place, {ALL_HOURS: course.market})
+            yield course
 
 
 def training_markets_only(folder: Path) -> str | None:

@@ -64,9 +64,7 @@ def _imitate(folder: Path, task: Member, tell: Tell) -> None:
     tell((task, "worlds", 0, 1))
     courses = courses_of(folder, plan.recipe.fold(task.fold), task.seed)
     tell((task, "imitation", 0, 1))
-    policy, found = taught(
-        teacher_of(plan.settings), courses, plan.settings.training.imitation, seed=task.seed, count=len(courses)
-    )
+    policy, found = taught(teacher_of(plan.settings), courses, plan.settings.training.imitation, seed=task.seed)
     facts = dict(zip(FACTS, (found.recall, found.false_trades, found.trades, found.decisions), strict=True))
     _write(folder, task, {**weights_of(policy), **{name: np.array(value) for name, value in facts.items()}})
 

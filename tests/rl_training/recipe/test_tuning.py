@@ -52,7 +52,7 @@ def test_it_learns_from_the_rule_and_is_judged_by_other_windows(pupil: Structure
 
 def lessons_for(purpose: int, decisions: int) -> Demonstrations:
     rng = np.random.default_rng([3, purpose])
-    return lessons(teacher, courses(), LEARN.model_copy(update={"decisions": decisions}), rng)
+    return lessons(teacher, courses(), (LEARN.model_copy(update={"decisions": decisions}), rng))[0]
 
 
 def test_what_it_begins_at_is_softened_once(pupil: StructuredPolicy) -> None:
