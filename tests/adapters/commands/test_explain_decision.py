@@ -12,13 +12,15 @@ from support_environment import random_policy
 from support_structured import structured_policy
 
 from adapters.configuration.settings import load_settings
-from adapters.storage.bundles import save_bundle
+from adapters.storage.bundles import DEPLOYED, save_bundle
 from engine.observation.encoding import ObservationSpec
 
 pytestmark = pytest.mark.usefixtures("cache_folder")
 
 SAMPLE = Path(__file__).resolve().parents[3] / "data" / "sample"
 AT = "2025-06-10T08:00Z"
+OLDER = DEPLOYED.with_name(f"{DEPLOYED.name}.previous") / "1-pbt_edge-agent_1"
+"""Shipped before: three slots, observation version 1, every hour."""
 CLOCKED = ObservationSpec(version=2, positions=3, exchanges=("binanceusdm", "bybit"))
 
 
@@ -47,6 +49,14 @@ def refused(capsys: pytest.CaptureFixture[str], *words: object) -> str:
 
 def test_the_shipped_policy_is_explained_in_a_hundred_columns(capsys: pytest.CaptureFixture[str]) -> None:
     assert arb("explain-decision", "--data", SAMPLE, "--at", AT) == 0
+    told = capsys.readouterr().out
+    assert max(map(len, told.splitlines())) <= 100
+    for words in ("3 networks, mean logits", "observation version 2, every 8 h, phase 0", "V - 1.5", "hold"):
+        assert words in told
+
+
+def test_an_older_policy_is_explained_in_a_hundred_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    assert arb("explain-decision", "--data", SAMPLE, "--at", AT, "--model", OLDER) == 0
     told = capsys.readouterr().out
     assert max(map(len, told.splitlines())) <= 100
     for words in ("observation version 1, every hour", "played from 2025-06-01T00:00Z", "V - 1.5", "shows no mask"):
@@ -92,7 +102,7 @@ def test_several_models_are_explained_one_after_the_other(capsys: pytest.Capture
 
 
 def test_by_default_it_plays_the_thirty_days_before(capsys: pytest.CaptureFixture[str]) -> None:
-    (found,) = explained(capsys, "--at", "2025-07-16T08:00Z")
+    (found,) = explained(capsys, "--at", "2025-07-16T08:00Z", "--model", OLDER)
     assert found["played_from"] == "2025-06-16T08:00Z"
     assert found["slots"][0]["state"] == "open"
 
@@ -125,7 +135,8 @@ def test_an_hour_between_its_decisions_names_the_nearest_ones(capsys: pytest.Cap
     ids=["before", "after", "last", "half", "zone", "from late", "from early", "phase", "slots", "model"],
 )
 def test_a_mistake_is_one_line(words: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert told in refused(capsys, *words)
+    asked = words if "--model" in words else (*words, "--model", str(OLDER))
+    assert told in refused(capsys, *asked)
 
 
 @pytest.mark.parametrize("name", ["two", "elsewhere"])
@@ -133,7 +144,7 @@ def test_a_model_of_other_slots_or_costs_is_refused(
     name: str, capsys: pytest.CaptureFixture[str], models: Path
 ) -> None:
     told = {"two": "positions", "elsewhere": "was trained under cost table"}[name]
-    assert told in refused(capsys, "--at", AT, "--model", models / name)
+    assert told in refused(capsys, "--at", AT, "--model", models / name, "--set", "max_positions=3")
 
 
 def test_the_first_hour_of_a_run_can_be_explained(capsys: pytest.CaptureFixture[str]) -> None:

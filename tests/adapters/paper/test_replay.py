@@ -163,7 +163,9 @@ def test_the_sample_replays_to_the_same_records(
 
 def test_the_shipped_policy_replays_to_the_same_records(tmp_path: Path) -> None:
     market = select(load_dataset(SAMPLE).market, symbols=["KAITOUSDT", "ENAUSDT", "MOODENGUSDT"])
-    settings, window = arb_settings(_shipped(0)), Window(100, 400)
+    # As many slots as the shipped policy has.
+    settings = arb_settings(_shipped(0).model_copy(update={"max_positions": 2}))
+    window = Window(100, 400)
     with replay_state(tmp_path, market, settings, "ppo", window) as journal:
         assert_same_records(journalled(journal, market), backtest_of(market, settings, "ppo", window))
         assert verify(journal, prepare_player("ppo", settings, (), 7)).difference is None
