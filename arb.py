@@ -200,8 +200,7 @@ def _player(
 ) -> tuple[Player, ArbSettings]:
     """Who plays, and the settings with the parameters that it plays with."""
     if isinstance(strategy, Policy):
-        if "max_positions" not in settings.model_fields_set:
-            settings = settings.model_copy(update={"max_positions": strategy.spec.positions})
+        settings = with_slots_of(settings, [strategy])
         # A policy is loaded before the market is known, so whether its costs and layout fit is asked here.
         bundles.check_policy(strategy, settings, strategy.name)
         return policy_player(strategy), settings
@@ -209,9 +208,7 @@ def _player(
         # Put into the settings, so that the manifest states what was really played.
         own = {**settings.strategies.get(strategy, {}), **parameters}
         settings = settings.model_copy(update={"strategies": {**settings.strategies, strategy: own}})
-        models = models_for([strategy], ())
-        settings = with_slots_of(settings, models)
-        policies = [bundles.load_policy(path, settings) for path in models]
+        settings, policies, _ = models_for([strategy], settings, (), allow_other_costs=False)
         return make_player(strategy, own, seed=[seed, 0], policies=policies, may_know_future=True), settings
     name = getattr(strategy, "__qualname__", shown(strategy))
     if isinstance(strategy, type) and not hasattr(strategy, "Parameters") and hasattr(strategy, "decide"):

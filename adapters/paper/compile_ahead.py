@@ -40,7 +40,7 @@ def compile_ahead(paper: PaperSettings, settings: ArbSettings) -> None:
 def _play_quietly(paper: PaperSettings, settings: ArbSettings) -> None:
     with contextlib.suppress(Exception), TemporaryDirectory() as folder:
         own = engine_for(paper.strategy, settings, paper.models)
-        play_made_up_hours(Path(folder), prepare_player(paper.strategy, settings, paper.models, paper.seed), own)
+        play_made_up_hours(Path(folder), prepare_player(paper.strategy, own, paper.models, paper.seed), own)
 
 
 def play_made_up_hours(folder: Path, player: Player, settings: ArbSettings) -> Session:

@@ -62,9 +62,10 @@ def engine_for(name: str, settings: ArbSettings, models: Sequence[str]) -> ArbSe
         return settings
     # A rule needs none of this.
     from adapters.research.players import with_slots_of
-    from adapters.storage.bundles import deployed_models
+    from adapters.storage.bundles import deployed_models, read_model
 
-    return with_slots_of(settings, tuple(Path(model) for model in models) or deployed_models())
+    first = Path(models[0]) if models else deployed_models()[0]
+    return with_slots_of(settings, [read_model(first).policy])
 
 
 def prepare_player(name: str, settings: ArbSettings, models: Sequence[str], seed: int) -> Player:

@@ -24,15 +24,15 @@ from adapters.research.backtest import (
 from adapters.research.dearer_costs import under_other_spreads
 from adapters.research.markets import prepare_dataset, window_of
 from adapters.research.phases import require_clock
-from adapters.research.players import Player, models_for, players_named, with_slots_of
+from adapters.research.players import Player, models_for, players_named
 from adapters.research.playing import Bar, Played, hours_shown, play
 from adapters.storage.atomic import new_directory
-from adapters.storage.bundles import load_policy
 from adapters.storage.giving_way import check_place
 from adapters.storage.run_files import folder_name, write_comparison
 from engine.errors import UserError
 from engine.windows import Window
 from engine.worlds import AnyWorld
+from strategies.policy import Policy
 
 SAMPLE = Path("data/sample")
 Page = TypeVar("Page")
@@ -84,8 +84,7 @@ def backtest(
     started = datetime.now(UTC)
     settings = load_settings(asked.config, asked.overrides)
     check_names(settings.strategies)
-    models = models_for(asked.names, asked.models)
-    settings = with_slots_of(settings, models)
+    settings, policies, _ = models_for(asked.names, settings, asked.models, allow_other_costs=asked.allow_other_costs)
     folder = asked.out or Path("runs") / f"backtest-{started:%Y%m%dT%H%M%SZ}"
     # Before data is loaded and played: a folder that may not give way is refused at once.
     check_place(folder, backtest_only)
@@ -93,7 +92,7 @@ def backtest(
     for line in dataset.notes:
         note(line)
     window = window_of(dataset, asked.start, asked.end, asked.window)
-    players = _players(asked, settings, models)
+    players = _players(asked, settings, policies)
     world = prepare_dataset(dataset, settings)
 
     def shown(label: str, player: Player, where: AnyWorld, rows: Window) -> Played:
@@ -124,8 +123,7 @@ def _load(asked: BacktestRequest, gate: GateSettings) -> Dataset:
     return load_pieces(asked.opportunities, asked.price_history, gate)
 
 
-def _players(asked: BacktestRequest, settings: ArbSettings, models: Sequence[Path]) -> list[Player]:
-    policies = [load_policy(path, settings, allow_other_costs=asked.allow_other_costs) for path in models]
+def _players(asked: BacktestRequest, settings: ArbSettings, policies: Sequence[Policy]) -> list[Player]:
     players = players_named(asked.names, settings, asked.seed, policies, may_know_future=True)
     if asked.phases:
         require_clock(players)

@@ -8,7 +8,7 @@ from pathlib import Path
 from adapters.configuration.settings import ArbSettings, load_settings, overridden
 from adapters.research.pbt.job import read_job
 from adapters.research.players import Player, make_player, policy_player, voting_player, with_slots_of
-from adapters.storage.bundles import load_policy
+from adapters.storage.bundles import load_policy, read_model
 from adapters.storage.pbt_names import JOB, SUMMARY, agent_zip, read_summary
 from engine.errors import DataError, UserError, in_words
 
@@ -28,7 +28,7 @@ def settings_for(models: Sequence[Path], config: Path | None, overrides: Sequenc
     populations = [model for model in models if is_population(model)]
     if config is not None or not populations:
         settings = load_settings(config, overrides)
-        return settings if populations else with_slots_of(settings, models)
+        return settings if populations else with_slots_of(settings, [read_model(path).policy for path in models[:1]])
     values = read_job(populations[0] / JOB).settings.model_dump(mode="json")
     return overridden(values, overrides, origin="--set" if overrides else str(populations[0] / JOB))
 

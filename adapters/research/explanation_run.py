@@ -14,9 +14,8 @@ from adapters.configuration.strategy_registry import parse_parameters
 from adapters.datasets.load import load_dataset
 from adapters.research.explanation import MINUTES, Decision, explained
 from adapters.research.markets import prepare_dataset
-from adapters.research.players import models_for, with_slots_of
+from adapters.research.players import models_for
 from adapters.research.playing import Bar, hours_shown
-from adapters.storage.bundles import load_policy
 from engine.errors import UserError
 from engine.market.data import MarketData
 from engine.windows import Window, hour_of, time_of
@@ -48,11 +47,9 @@ def explain(asked: ExplainRequest, bar: Bar | None = None) -> list[Decision]:
     a policy's clock.
     """
     settings = load_settings(asked.config, asked.overrides)
-    models = models_for(["ppo"], asked.models)
-    settings = with_slots_of(settings, models)
-    policies = [load_policy(path, settings, allow_other_costs=asked.allow_other_costs) for path in models]
+    settings, policies, _ = models_for(["ppo"], settings, asked.models, allow_other_costs=asked.allow_other_costs)
     if asked.phase is not None:
-        policies = [policy.at_phase(asked.phase) for policy in policies]
+        policies = tuple(policy.at_phase(asked.phase) for policy in policies)
     for policy in policies:
         check_clock(policy, asked.at)
     dataset = load_dataset(asked.data, settings.gate)

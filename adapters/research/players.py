@@ -24,7 +24,7 @@ from adapters.configuration.strategy_registry import (
     needs_future,
     parse_parameters,
 )
-from adapters.storage.bundles import deployed_models, read_model
+from adapters.storage.bundles import check_policy, deployed_models, read_model
 from engine.errors import UserError
 from engine.observation.view import Strategy
 from engine.windows import Window
@@ -131,8 +131,8 @@ def policy_player(
     def deciding(one: Policy) -> Callable[[AnyWorld, Window], Ready]:
         return lambda world, _: Ready(Ppo(NoParameters(), Context(np.random.default_rng(0), (one,))), world)
 
-    called, every = policy.name if name is None else name, policy.spec.decide_every_hours
-    phases = {phase: Player(called, deciding(policy.at_phase(phase))) for phase in range(every) if every > 1}
+    called = policy.name if name is None else name
+    phases = _phases_of_policies(called, [policy], lambda own: deciding(own[0]))
     return Player(called, deciding(policy), model=model, look_name=look_name, phases=phases)
 
 
@@ -161,22 +161,42 @@ def players_named(
     ]  # fmt: skip
 
 
-def models_for(names: Sequence[str], models: Sequence[Path]) -> tuple[Path, ...]:
-    """Where the trained models lie that strategies need; without ``models`` those that are shipped.
+class Models(NamedTuple):
+    """Trained models that fit a run, where they lie, and the run's settings with their slots (``with_slots_of``)."""
 
-    Raises ``UserError`` for models that none of the strategies plays.
+    settings: ArbSettings
+    policies: tuple[Policy, ...]
+    paths: tuple[Path, ...]
+
+
+def models_for(
+    names: Sequence[str], settings: ArbSettings, models: Sequence[Path], *, allow_other_costs: bool
+) -> Models:
+    """The trained models that strategies need; without ``models`` those that are shipped.
+
+    Raises ``UserError`` for models that none of the strategies plays, ``BundleError`` like ``load_policy``.
     """
     needed = any(load_strategy_class(name).policies for name in names)
     if models and not needed:
         raise UserError("--model is given, but none of the strategies plays a trained model")
-    return tuple(models or deployed_models()) if needed else ()
+    paths = tuple(models or deployed_models()) if needed else ()
+    return fitting(paths, settings, allow_other_costs=allow_other_costs)
 
 
-def with_slots_of(settings: ArbSettings, models: Sequence[Path]) -> ArbSettings:
-    """The settings with as many slots as the first model has, unless they state a number themselves.
+def fitting(paths: Sequence[Path], settings: ArbSettings, *, allow_other_costs: bool) -> Models:
+    """Trained models by where they lie. Raises ``BundleError`` like ``load_policy``."""
+    policies = tuple(read_model(path).policy for path in paths)
+    settings = with_slots_of(settings, policies)
+    for path, policy in zip(paths, policies, strict=True):
+        check_policy(policy, settings, path, allow_other_costs=allow_other_costs)
+    return Models(settings, policies, tuple(paths))
 
-    A model cannot play with another number, and who plays beside it is to have the same. Raises ``BundleError``.
+
+def with_slots_of(settings: ArbSettings, policies: Sequence[Policy]) -> ArbSettings:
+    """The settings with as many slots as the first policy has, unless they state a number themselves.
+
+    A policy cannot play with another number, and who plays beside it is to have the same.
     """
-    if not models or "max_positions" in settings.model_fields_set:
+    if not policies or "max_positions" in settings.model_fields_set:
         return settings
-    return settings.model_copy(update={"max_positions": read_model(models[0]).policy.spec.positions})
+    return settings.model_copy(update={"max_positions": policies[0].spec.positions})

@@ -14,9 +14,9 @@ from adapters.datasets.load import load_dataset
 from adapters.research.audit.audit import BEFORE, AuditResult, audit
 from adapters.research.audit.file_watch import FileWatch
 from adapters.research.markets import filtered
-from adapters.research.players import with_slots_of
+from adapters.research.players import fitting
 from adapters.storage.array_store import cache_root
-from adapters.storage.bundles import deployed_models, load_policy
+from adapters.storage.bundles import deployed_models
 from engine.observation.view import Strategy
 from strategies.plugin import Context
 
@@ -53,8 +53,7 @@ def _audited(
     strategy_class = load_strategy_class(name)
     watch.pause()
     paths = (asked.models or deployed_models()) if strategy_class.policies else ()
-    settings = with_slots_of(settings, paths)
-    policies = tuple(load_policy(path, settings, allow_other_costs=asked.allow_other_costs) for path in paths)
+    settings, policies, _ = fitting(paths, settings, allow_other_costs=asked.allow_other_costs)
 
     def make() -> Strategy:
         context = Context(np.random.default_rng(asked.seed), policies)

@@ -12,13 +12,12 @@ from adapters.configuration.strategy_registry import check_names
 from adapters.datasets.load import load_dataset
 from adapters.research.manifest import build_manifest
 from adapters.research.markets import prepare_dataset, window_of
-from adapters.research.players import models_for, players_named, with_slots_of
+from adapters.research.players import models_for, players_named
 from adapters.research.stress.bench import Bench
 from adapters.research.stress.files import COMMAND, PAGE, stress_only, write_stress
 from adapters.research.stress.settings import StressSettings, load_stress
 from adapters.research.stress.study import Progress, Study, study
 from adapters.storage.atomic import new_directory
-from adapters.storage.bundles import load_policy
 from adapters.storage.giving_way import check_place
 from adapters.storage.run_files import write_json
 
@@ -61,10 +60,8 @@ def stress_test(asked: StressRequest, page_of: Callable[[StressTest], str], prog
     started = datetime.now(UTC)
     settings, scenarios = load_settings(asked.config, asked.overrides), load_stress(asked.scenarios)
     check_names(settings.strategies)
-    paths = models_for(asked.names, asked.models)
-    settings = with_slots_of(settings, paths)
     # Other costs are the point of the test.
-    policies = [load_policy(path, settings, allow_other_costs=True) for path in paths]
+    settings, policies, paths = models_for(asked.names, settings, asked.models, allow_other_costs=True)
     folder = asked.out or Path("runs") / f"stress-{started:%Y%m%dT%H%M%SZ}"
     check_place(folder, stress_only)
     dataset = load_dataset(asked.data, settings.gate)
