@@ -14,7 +14,7 @@ import argparse
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -22,8 +22,9 @@ import torch
 from adapters.commands.hours import hour
 from adapters.configuration.settings import ArbSettings, load_settings
 from adapters.datasets.load import load_dataset
+from adapters.reporting.policy_table import cell
 from adapters.research.markets import prepare_dataset, window_of
-from adapters.research.phases import PNL, WORST, at_phases, mean_over_phases
+from adapters.research.phases import at_phases, mean_over_phases
 from adapters.research.players import Player, make_player, policy_player
 from adapters.research.playing import play
 from adapters.storage.bundles import save_bundle
@@ -70,17 +71,6 @@ def shown_by(taught: Sequence[Taught], settings: ImitationSettings, seed: int) -
     return Demonstrations.joined(parts)
 
 
-def phases_of(policy: Policy) -> dict[int, Player]:
-    """The policy at every phase of its clock."""
-    phases = range(policy.spec.decide_every_hours)
-    at = {phase: policy.spec.model_copy(update={"phase": phase}) for phase in phases}
-    return {phase: policy_player(Policy(policy.name, at[phase], *_rest(policy))) for phase in phases}
-
-
-def _rest(policy: Policy) -> Any:
-    return policy.scaler, policy.weights, policy.biases, policy.cost_table_hash, policy.kind
-
-
 def measured(players: dict[int, Player], world: World[ArbSettings], window: Window) -> Metrics:
     return mean_over_phases({phase: play(one, world, window).metrics for phase, one in players.items()})
 
@@ -88,8 +78,7 @@ def measured(players: dict[int, Player], world: World[ArbSettings], window: Wind
 def row(name: str, players: dict[int, Player], world: World[ArbSettings], window: Window) -> str:
     worlds = (world, world.late(), world.dearer(2))
     found = [measured(players, one, window) for one in worlds]
-    cells = [f"{metrics[PNL]:+.3f} ({metrics[WORST + PNL]:+.3f})" for metrics in found]
-    return f"| {name} | {' | '.join(cells)} | {found[0]['trades']:.1f} |"
+    return f"| {name} | {' | '.join(map(cell, found))} | {found[0]['trades']:.1f} |"
 
 
 def main() -> None:
@@ -145,7 +134,7 @@ def main() -> None:
         policy = Policy(f"imitation-{seed}", spec, scaler, *policy_layers(network), costs, "structured")
         if asked.out:
             save_bundle(policy, {"dataset_fingerprint": data.fingerprint}, asked.out / policy.name)
-        rows.append(row(policy.name, phases_of(policy), world, judged))
+        rows.append(row(policy.name, at_phases(policy_player(policy)), world, judged))
     print("\n| % per 7 days | at once | 1 h late | costs x2 | trades |\n|---|---|---|---|---|")
     print(row(TEACHER, at_phases(make_player(TEACHER, settings.strategies.get(TEACHER, {}))), world, judged))
     print("\n".join(rows), flush=True)

@@ -17,8 +17,9 @@ from pathlib import Path
 from adapters.commands.hours import hour
 from adapters.configuration.settings import ArbSettings, load_settings
 from adapters.datasets.load import load_dataset
+from adapters.reporting.policy_table import cell
 from adapters.research.markets import prepare_dataset, window_of
-from adapters.research.phases import PNL, WORST, at_phases, over_phases
+from adapters.research.phases import at_phases, over_phases
 from adapters.research.players import make_player
 from adapters.research.playing import play
 from engine.analysis.metrics import Metrics
@@ -37,11 +38,6 @@ def measured(rule: str, world: World[ArbSettings], window: Window) -> Metrics:
     """Means over phases of one rule with the parameters in force."""
     player = make_player(rule, world.settings.strategies.get(rule, {}))
     return over_phases({phase: play(one, world, window) for phase, one in at_phases(player).items()})
-
-
-def cell(metrics: Metrics) -> str:
-    worst = metrics.get(WORST + PNL)
-    return f"{metrics[PNL]:+.3f}" + ("" if worst is None else f" ({worst:+.3f})")
 
 
 def rows_of(dataset: Path, start: datetime, end: datetime, asked: argparse.Namespace) -> Sequence[str]:

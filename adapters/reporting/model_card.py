@@ -8,6 +8,7 @@ from adapters.reporting.model_card_luck import luck_section
 from adapters.reporting.pbt_console import in_words
 from adapters.research.card_facts import CardFacts
 from adapters.research.contestants import RULES
+from adapters.research.policy.judging import AT_ONCE
 from engine.analysis.assumed_funding import METRIC, assumed_words
 from engine.observation.encoding import ObservationSpec
 
@@ -109,7 +110,7 @@ def _results(facts: CardFacts) -> str:
         for scenario, metrics in scenarios.items()
     ]
     rules = [f"- {name}: {dict(facts.rules.strategies.get(name, {})) or 'defaults'}" for name in RULES]
-    assumed = assumed_words(next(iter(facts.scores.values()))["at once"])
+    assumed = assumed_words(next(iter(facts.scores.values()))[AT_ONCE])
     signs = [*facts.signs, *([f"{assumed}: nobody has seen it settle."] if assumed else [])]
     warnings = [f"- **Suspicious:** {sign}" for sign in signs]
     return (
@@ -120,7 +121,7 @@ def _results(facts: CardFacts) -> str:
 
 
 def _unknown(facts: CardFacts) -> str:
-    metrics = next(iter(facts.scores.values()))["at once"]
+    metrics = next(iter(facts.scores.values()))[AT_ONCE]
     inactive = "- The model does not trade on validation: nothing is known about what its trades earn.\n"
     return (
         "## What is not known\n\n"

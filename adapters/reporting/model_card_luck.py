@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from adapters.reporting.figures import between, cell, cells, columns
 from adapters.research.card_facts import Judged
+from adapters.research.policy.judging import AT_ONCE, LATE
 from engine.analysis.significance import Significance
 
-SCENARIOS = ("at once", "1 h late")
+SCENARIOS = (AT_ONCE, LATE)
 WITH_INTERVAL = columns("pnl_pct_per_7d", "pnl_pct", "sharpe")
 ALONE = columns("probabilistic_sharpe", "trials", "luck_sharpe", "deflated_sharpe", "pbo", "loss_probability")
 HEADS = ("who", "fills", *(column.one_line for column in (*WITH_INTERVAL, *ALONE)))
@@ -35,12 +36,12 @@ def luck_section(judged: Judged) -> str:
     )
 
 
-def luck_table(judged: Judged) -> list[str]:
-    """The lines of the table."""
+def luck_table(judged: Judged, shown: Sequence[str] = SCENARIOS) -> list[str]:
+    """The lines of the table, with a row for each of the scenarios that are to be ``shown``."""
     rows = [
         f"| {' | '.join((name, scenario, *luck_cells(scenarios[scenario])))} |"
         for name, scenarios in judged.items()
-        for scenario in SCENARIOS
+        for scenario in shown
     ]
     return [f"| {' | '.join(HEADS)} |", "|" + "---|" * len(HEADS), *rows]
 

@@ -9,8 +9,9 @@ from adapters.reporting.policy_table import cell
 from adapters.reporting.trade_picture import trade_picture
 from adapters.research.deployment import CARD, PICTURES
 from adapters.research.phases import PNL, over_phases
+from adapters.research.playing import Played
 from adapters.research.policy.card_facts import POLICY, PolicyFacts, liquidations
-from adapters.research.policy.judging import AT_ONCE, LATE, STALE, WALLETS_TWICE
+from adapters.research.policy.judging import AT_ONCE, STALE, WALLETS_TWICE
 from adapters.research.trade_path import trade_path
 from rl_training.recipe.settings import Fold
 
@@ -28,11 +29,11 @@ def _extreme_trades(facts: PolicyFacts) -> list[str]:
         for phase, one in facts.shipped.items()
         for k, pnl in enumerate(one.trade_pnl_usd.tolist())
     ]  # fmt: skip
-    picked = [facts.shipped[phase] for _, phase, _ in (max(trades), min(trades))] if trades else []
-    places = [max(trades)[2], min(trades)[2]] if trades else []
-    return [
-        trade_picture(trade_path(one.records, one.world.tape, k)) for one, k in zip(picked, places, strict=True)
-    ]  # fmt: skip
+    return [_picture(facts.shipped[phase], k) for _, phase, k in (max(trades), min(trades))] if trades else []
+
+
+def _picture(played: Played, k: int) -> str:
+    return trade_picture(trade_path(played.records, played.world.tape, k))
 
 
 def policy_card(facts: PolicyFacts) -> str:
@@ -163,11 +164,11 @@ def _pictures(facts: PolicyFacts) -> str:
 
 def _luck(facts: PolicyFacts) -> str:
     one = facts.significance
-    rows = luck_table({facts.name: {AT_ONCE: one, LATE: one}})
+    rows = luck_table({facts.name: {AT_ONCE: one}}, [AT_ONCE])
     tried = "no record of trials" if facts.trials is None else f"{facts.trials.count} recorded trials"
     return (
         f"## How much may be luck\n\nOver {tried}; {100 * one.confidence:g} % intervals of the stationary bootstrap, "
-        f"of an account with equal parts at every phase.\n\n" + "\n".join(rows[:3]) + f"\n\n{CAVEAT}\n"
+        f"of an account with equal parts at every phase.\n\n" + "\n".join(rows) + f"\n\n{CAVEAT}\n"
     )
 
 

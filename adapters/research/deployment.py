@@ -21,6 +21,7 @@ from adapters.research.pbt.job import PBTJob, load_job_data, read_job
 from adapters.research.pbt.tried import trials_of_run
 from adapters.research.players import policy_player, voting_player
 from adapters.research.playing import Played, play, signs_of
+from adapters.research.policy.judging import AT_ONCE, DOUBLED, LATE, scenarios
 from adapters.research.significance import TRIALS, trials_behind
 from adapters.storage.atomic import new_directory
 from adapters.storage.bundles import (
@@ -76,7 +77,7 @@ def deploy(
     manifest[TRIALS] = None if tried is None else tried.model_dump(mode="json")
     looks = later_looks(run, job)
     model = next(iter(played.values()))
-    signs = signs_of(model["at once"], model["1 h late"])
+    signs = signs_of(model[AT_ONCE], model[LATE])
     facts = CardFacts(
         run.name, job, dataset.info, tuple(agents), order, scores, judged, signs, summary, comparison, looks,
         policies[0].architecture,
@@ -149,7 +150,7 @@ def _played(job: PBTJob, world: World[ArbSettings], policies: Sequence[Policy], 
     """One pass over validation by player and scenario: the model first, then the rules."""
     names = ", ".join(policy.name for policy in policies)
     model = voting_player(policies, names) if len(policies) > 1 else policy_player(policies[0])
-    worlds = {"at once": world, "1 h late": world.late(), "costs doubled": world.dearer(2.0)}
+    worlds = scenarios(world, (AT_ONCE, LATE, DOUBLED))
     window = world.tape.market.window(job.validate_from, job.validate_to)
     return {
         player.name: {scenario: play(player, one, window) for scenario, one in worlds.items()}
@@ -175,7 +176,7 @@ def _record_look(run: Path, job: PBTJob, dataset: Dataset, scores: Scores) -> No
         "dataset": dataset.info.name, "dataset_fingerprint": dataset.fingerprint,
         "settings_hash": job.settings.hash(), "from": job.validate_from.isoformat(),
         "to": job.validate_to.isoformat(), "episodes": None, "seed": None,
-        "model": f"deploy {name}", "pnl_pct": scores[name]["at once"]["pnl_pct"],
+        "model": f"deploy {name}", "pnl_pct": scores[name][AT_ONCE]["pnl_pct"],
     }  # fmt: skip
     record_look(run, look)
 

@@ -27,14 +27,19 @@ def position_pnl(tape: TapeArrays, books: Books, b: int, s: int, t: int) -> floa
 
 
 @hourly
+def plus_unrealised(tape: TapeArrays, books: Books, b: int, t: int, amount: float) -> float:
+    """An amount and the unrealised price P&L of what is open, slot after slot, USD."""
+    for s in range(books.slots.shape[1]):
+        if books.slots[b, s].status == OPEN:
+            amount += unrealised_price_pnl(tape, books, b, s, t)
+    return float(amount)
+
+
+@hourly
 def mark_to_market(tape: TapeArrays, books: Books, b: int, t: int) -> float:
     """Equity of the portfolio in USD: its cash and the unrealised price P&L of what is open."""
     # Funding and fees are in the cash already: ``position_pnl`` would count them twice.
-    equity = books.portfolios[b].cash
-    for s in range(books.slots.shape[1]):
-        if books.slots[b, s].status == OPEN:
-            equity += unrealised_price_pnl(tape, books, b, s, t)
-    return float(equity)
+    return float(plus_unrealised(tape, books, b, t, books.portfolios[b].cash))
 
 
 @hourly

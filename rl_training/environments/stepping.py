@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.accounting.books import ORDER, Books
-from engine.accounting.codes import ENTER, OPEN
+from engine.accounting.codes import ENTER
 from engine.accounting.hour import next_hour
-from engine.accounting.marking import unrealised_price_pnl
+from engine.accounting.marking import plus_unrealised
 from engine.accounting.tape import TapeArrays
 from engine.compiled import hourly
 from engine.market.data import Floats, Ints
@@ -107,16 +107,6 @@ def _shaping(candidates: Candidates, t: int, order: Any, was_refused: bool, term
 
 
 @hourly
-def unrealised(tape: TapeArrays, books: Books, b: int, t: int) -> float:
-    """Price P&L at the marks of what portfolio b has open, USD."""
-    total = 0.0
-    for s in range(books.slots.shape[1]):
-        if books.slots[b, s].status == OPEN:
-            total += unrealised_price_pnl(tape, books, b, s, t)
-    return total
-
-
-@hourly
 def step(
     tape: TapeArrays,
     books: Books,
@@ -148,10 +138,10 @@ def step(
     only_closed = terms[4] > 0.0
     for b in range(count):
         # Equity less what is unrealised: what is left counts price P&L when it is realised.
-        open_before = unrealised(tape, books, b, clock.rows[b]) if only_closed else 0.0
+        open_before = plus_unrealised(tape, books, b, clock.rows[b], 0.0) if only_closed else 0.0
         gain = next_hour(tape, books, b, clock.rows, clock.last_rows, close_at_end, buffers.orders[b])
         gain += hold(tape, books, b, clock, close_at_end, buffers.orders[b, :0])
-        open_after = unrealised(tape, books, b, clock.rows[b]) if only_closed else 0.0
+        open_after = plus_unrealised(tape, books, b, clock.rows[b], 0.0) if only_closed else 0.0
         buffers.gains[b] = gain - (open_after - open_before)
     done = 0
     for b in range(count):

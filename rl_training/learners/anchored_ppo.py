@@ -7,6 +7,7 @@ with a value that knows nothing the first advantages are noise, and would undo w
 from __future__ import annotations
 
 from copy import deepcopy
+from functools import partial
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -15,9 +16,7 @@ from stable_baselines3 import PPO
 from torch import Tensor, nn
 
 from rl_training.learners.protocol import DivergenceError
-from rl_training.learners.structured import Actor, StructuredPolicy
-
-CHUNK = 4096
+from rl_training.learners.structured import Actor, StructuredPolicy, in_parts
 
 
 class Rows(NamedTuple):
@@ -100,16 +99,10 @@ class AnchoredPPO(PPO):
         return Rows(observations, *flat, self._anchored(observations))
 
     def _anchored(self, observations: Tensor) -> Tensor:
-        network = self.structured.network
         if self.anchor is None or not self.anchor_coef:
             return torch.zeros(len(observations), 0)
-        own, network.actor = network.actor, self.anchor
-        try:
-            with torch.no_grad():
-                parts = observations.split(CHUNK)  # type: ignore[no-untyped-call]  # torch's own
-                return torch.cat([network.forward_actor(part).log_softmax(dim=1) for part in parts])
-        finally:
-            network.actor = own
+        by_anchor = partial(self.structured.network.masked_logits, self.anchor)
+        return in_parts(by_anchor, observations).log_softmax(dim=1)
 
     def _epoch(self, rows: Rows, is_warm_up: bool) -> list[dict[str, float]]:
         found = []

@@ -16,11 +16,9 @@ from engine.observation.actions import HOLD
 from rl_training.environments.demonstrations import Demonstrations
 from rl_training.environments.episodes import TrainingMarket
 from rl_training.learners.protocol import DivergenceError
-from rl_training.learners.structured import StructuredPolicy, structured_kwargs
+from rl_training.learners.structured import StructuredPolicy, in_parts, structured_kwargs
 from rl_training.learners.without_compiler import leave_out_compiler
 from rl_training.settings import ImitationSettings
-
-CHUNK = 4096
 
 
 class Agreement(NamedTuple):
@@ -79,9 +77,7 @@ def _loss(policy: StructuredPolicy, seen: Tensor, actions: Tensor, weights: Tens
 
 def agreement(policy: StructuredPolicy, shown: Demonstrations) -> Agreement:
     """How often the policy's best action is the teacher's."""
-    with torch.no_grad():
-        parts = torch.from_numpy(shown.observations).split(CHUNK)  # type: ignore[no-untyped-call]  # torch's own
-        best = np.concatenate([policy.network.forward_actor(part).argmax(dim=1).numpy() for part in parts])
+    best = in_parts(policy.network.forward_actor, torch.from_numpy(shown.observations)).argmax(dim=1).numpy()
     trades = shown.actions != HOLD
     right = best == shown.actions
     held = int((~trades).sum())
@@ -103,7 +99,5 @@ def soften(policy: StructuredPolicy, temperature: float) -> None:
 
 def entropy(policy: StructuredPolicy, shown: Demonstrations) -> float:
     """Mean entropy of the policy's actions, nats."""
-    with torch.no_grad():
-        parts = torch.from_numpy(shown.observations).split(CHUNK)  # type: ignore[no-untyped-call]  # torch's own
-        logs = torch.cat([policy.network.forward_actor(part).log_softmax(dim=1) for part in parts])
+    logs = in_parts(policy.network.forward_actor, torch.from_numpy(shown.observations)).log_softmax(dim=1)
     return float(-(logs.exp() * logs).sum(dim=1).mean())

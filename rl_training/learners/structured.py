@@ -9,7 +9,7 @@ on plain arrays.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, NamedTuple, cast
 
@@ -28,6 +28,8 @@ MASKED = -1e8
 FIRST_BIAS = -4.0
 """Of enter and exit: one that starts at 0 trades a quarter of the time, and learns only to stop."""
 OUTPUT_GAIN = 0.01
+CHUNK = 4096
+"""Observations whose logits are taken at once, where there are many."""
 
 
 class Layout(NamedTuple):
@@ -149,6 +151,13 @@ class Critic(nn.Module):
         return hidden
 
 
+def in_parts(logits: Callable[[Tensor], Tensor], observations: Tensor) -> Tensor:
+    """Logits of many observations, so many at a time that memory is no matter, without gradients."""
+    with torch.no_grad():
+        parts = observations.split(CHUNK)  # type: ignore[no-untyped-call]  # torch's own
+        return torch.cat([logits(part) for part in parts])
+
+
 class StructuredExtractor(nn.Module):
     """What stable-baselines3 calls the extractor: here it gives masked logits, and the last layer of the value."""
 
@@ -163,8 +172,12 @@ class StructuredExtractor(nn.Module):
 
     def forward_actor(self, observations: Tensor) -> Tensor:
         """Logits ``[B, actions]``, ``MASKED`` where the observation forbids the action; never so of hold."""
+        return self.masked_logits(self.actor, observations)
+
+    def masked_logits(self, actor: Actor, observations: Tensor) -> Tensor:
+        """``forward_actor`` by any actor of this layout."""
         *parts, mask = self.layout.parts(observations)
-        logits: Tensor = self.actor(*parts)
+        logits: Tensor = actor(*parts)
         forbidden = mask <= 0
         forbidden[:, 0] = False
         return logits.masked_fill(forbidden, MASKED)

@@ -47,14 +47,6 @@ def course_of(
     return Course(world, at_phase(TrainingMarket.over(world, spec, scaler, 0, last), phase), is_augmented)
 
 
-def draw_courses(
-    market: MarketData, settings: SomeSettings, drawn: WorldsSettings, spec: ObservationSpec, scaler: Scaler,
-    rng: np.random.Generator, rate_cap: Callable[[str], float],
-) -> list[Course]:  # fmt: skip
-    """``drawn_courses``, all at once."""
-    return list(drawn_courses(market, settings, drawn, spec, scaler, rng, rate_cap))
-
-
 def drawn_courses(
     market: MarketData, settings: SomeSettings, drawn: WorldsSettings, spec: ObservationSpec, scaler: Scaler,
     rng: np.random.Generator, rate_cap: Callable[[str], float],

@@ -9,7 +9,7 @@ from support_environment import market, settings
 from support_structured import NO_SCALER, SPEC
 
 from rl_training.environments.demonstrations import Demonstrations
-from rl_training.recipe.courses import Course, draw_courses, lessons
+from rl_training.recipe.courses import Course, drawn_courses, lessons
 from rl_training.settings import ImitationSettings
 from rl_training.worlds.settings import AugmentationSettings, ConditionSettings, WorldsSettings
 from strategies.plugin import Context
@@ -32,7 +32,8 @@ def teacher(phase: int) -> Week:
 def drawn(seed: int = 1) -> list[Course]:
     """Three worlds with the recorded market, three with augmented ones."""
     rules = settings(max_positions=SPEC.positions)
-    return draw_courses(market(), rules, WORLDS, SPEC, NO_SCALER, np.random.default_rng(seed), lambda _: 0.04)
+    rng = np.random.default_rng(seed)
+    return list(drawn_courses(market(), rules, WORLDS, SPEC, NO_SCALER, rng, lambda _: 0.04))
 
 
 @cache

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from adapters.research.courses import courses_from
 from adapters.research.pbt.job import PBTJob
-from engine.market.counterfactual import rows_of
 from engine.observation.opportunities import OpportunityBuilder
 from rl_training.pbt.population import generator
-from rl_training.recipe.courses import Course, drawn_courses
+from rl_training.recipe.courses import Course
 from rl_training.worlds.settings import WorldsSettings
 
 
@@ -30,7 +30,6 @@ def held_back_of(job: PBTJob, builder: OpportunityBuilder) -> Iterator[Course]:
 
 
 def _courses(job: PBTJob, builder: OpportunityBuilder, drawn: WorldsSettings, purpose: str) -> Iterator[Course]:
-    market, settings = builder.tape.market, job.settings
-    learned = rows_of(market, market.index_of(job.train_from), market.index_of(job.train_to) + 1)
-    rng, cap = generator(job.seed, purpose, 0), settings.gate.rate_cap
-    return drawn_courses(learned, settings, drawn, settings.observation, job.scaler, rng, cap)
+    market = builder.tape.market
+    learned = market.window(job.train_from, job.train_to)
+    return courses_from(market, learned, job.settings, drawn, job.scaler, generator(job.seed, purpose, 0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -125,10 +125,7 @@ def _rules(settings: ArbSettings, tuned: ArbSettings) -> tuple[list[Player], dic
         "carry, tuned": ("carry", dict(tuned.strategies.get("carry", {}))),
         **{name: (name, values) for name, values in shipped.items()},
     }
-    players = []
-    for shown, (name, values) in named.items():
-        one = make_player(name, values)
-        players.append(Player(shown, one.make, phases=one.phases))
+    players = [replace(make_player(name, values), name=shown) for shown, (name, values) in named.items()]
     return players, {shown: values for shown, (_, values) in named.items()}
 
 

@@ -11,15 +11,15 @@ import numpy as np
 import torch
 
 from adapters.configuration.settings import ArbSettings
+from adapters.research.courses import courses_from
 from adapters.research.policy.plan import data_of, read_plan, windows_of
 from adapters.storage.array_files import Arrays, read_arrays, write_arrays
 from adapters.workers.pool import Tell
 from engine.errors import DataError
-from engine.market.counterfactual import rows_of
 from engine.observation.encoding import fit_scaler
 from rl_training.learners.extraction import actor_layers
 from rl_training.learners.sb3 import WEIGHTS, weights_of
-from rl_training.recipe.courses import Course, Teacher, draw_courses
+from rl_training.recipe.courses import Course, Teacher
 from rl_training.recipe.selection import Choice
 from rl_training.recipe.settings import Fold
 from rl_training.recipe.teaching import taught
@@ -95,11 +95,9 @@ def held_back_of(folder: Path, fold: Fold) -> list[Course]:
 def _courses(folder: Path, fold: Fold, drawn: WorldsSettings, key: list[int]) -> list[Course]:
     plan, (dataset, world) = read_plan(folder), data_of(folder)
     learned, _ = windows_of(dataset, fold)
-    spec = plan.settings.observation
-    market = rows_of(world.tape.market, learned.first, learned.last + 1)
-    scaler = fit_scaler(world, spec, learned.first, learned.last)
+    scaler = fit_scaler(world, plan.settings.observation, learned.first, learned.last)
     rng = np.random.default_rng(key)
-    return draw_courses(market, plan.settings, drawn, spec, scaler, rng, plan.settings.gate.rate_cap)
+    return list(courses_from(world.tape.market, learned, plan.settings, drawn, scaler, rng))
 
 
 def teacher_parameters(settings: ArbSettings) -> dict[str, Any]:

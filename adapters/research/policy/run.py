@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from adapters.research.policy.plan import PolicyPlan, begin, data_of, new_plan, 
 from adapters.storage.atomic import replacing_file
 from adapters.storage.bundles import save_bundle
 from adapters.storage.folder_lock import FolderLock
+from adapters.storage.json_files import read_object
 from adapters.storage.provenance import command_line
 from adapters.storage.run_files import write_json
 from adapters.storage.trials import FILE as TRIALS
@@ -115,8 +115,7 @@ def players_of(run: Making, fold: Fold) -> list[Player]:
     """The tuned committee, the imitation, and the rule that was imitated, by these names."""
     settings = run.plan.settings
     policies = [policy_player(run.committee(fold.name, choice), name=choice) for choice in reversed(CHOICES)]
-    rule = make_player(TEACHER, teacher_parameters(settings))
-    return [*policies, Player("teacher", rule.make, phases=rule.phases)]
+    return [*policies, replace(make_player(TEACHER, teacher_parameters(settings)), name="teacher")]
 
 
 def judged_folds(run: Making) -> dict[str, Judged]:
@@ -216,6 +215,5 @@ def _facts(run: Making, member: Member) -> dict[str, float | None]:
 
 
 def read_results(folder: Path) -> dict[str, Any]:
-    """What a finished run found. Raises ``OSError``, ``ValueError``."""
-    content: dict[str, Any] = json.loads((folder / RESULTS).read_text(encoding="utf-8"))
-    return content
+    """What a finished run found. Raises ``DataError``, and ``FileNotFoundError`` for one that is not finished."""
+    return read_object(folder / RESULTS)

@@ -8,6 +8,7 @@ from pathlib import Path
 from adapters.configuration.settings import ArbSettings
 from adapters.research.deployment import CARD, put
 from adapters.research.policy.card_facts import PolicyFacts, facts_of, joined
+from adapters.research.policy.member import STATE
 from adapters.research.policy.plan import PLAN
 from adapters.research.policy.run import BUNDLE, MANIFEST, making
 from adapters.research.significance import TRIALS as KEPT
@@ -19,7 +20,7 @@ from engine.errors import UserError
 
 def is_made(run: Path) -> bool:
     """Whether a folder is a run of ``arb make-policy``."""
-    return (run / PLAN).is_file() and (run / "state").is_dir()
+    return (run / PLAN).is_file() and (run / STATE).is_dir()
 
 
 def ship(

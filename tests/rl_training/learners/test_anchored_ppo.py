@@ -14,7 +14,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
 from support_structured import SPEC, environments, network, observations
 
-from rl_training.learners import anchored_ppo
+from rl_training.learners import structured
 from rl_training.learners.anchored_ppo import AnchoredPPO
 from rl_training.learners.protocol import DivergenceError
 from rl_training.learners.structured import StructuredPolicy, structured_kwargs
@@ -81,7 +81,7 @@ def divergence(start: StructuredPolicy, now: StructuredPolicy) -> float:
 
 def test_the_loss_is_that_of_its_formula_term_by_term(monkeypatch: pytest.MonkeyPatch) -> None:
     """In float64, environment by environment, from what the rollout has."""
-    monkeypatch.setattr(anchored_ppo, "CHUNK", 50)
+    monkeypatch.setattr(structured, "CHUNK", 50)
     made = agent(
         batch_size=ROWS, n_epochs=1, clip_range=0.1, ent_coef=0.03, vf_coef=0.4, anchor_coef=0.7, target_kl=None
     )
