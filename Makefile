@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 export OMP_NUM_THREADS ?= 1
 
 
-.PHONY: help setup policy backtest test slow lint check golden bench bench-pbt soak mutations fuzz lock clean
+.PHONY: help setup openapi policy backtest test slow lint check golden bench bench-pbt soak mutations fuzz lock clean
 
 help:
 	@echo "make backtest   run the shipped policy and the rules on the sample data set"
@@ -90,13 +90,17 @@ SEED ?= 1
 fuzz: $(STAMP)
 	$(BIN)/python benchmarks/fuzz.py --minutes $(MINUTES) --seed $(SEED)
 
+# After a change of the API; a test compares the file.
+openapi: $(STAMP)
+	$(BIN)/python -c 'from pathlib import Path; from adapters.web.app import openapi_text; from adapters.web.serving import Serving; here = Path(); Path("docs/openapi.json").write_text(openapi_text(Serving(here, here, here, older_api=True)), encoding="utf-8")'
+
 bench-pbt: $(STAMP)
 	$(BIN)/python benchmarks/bench_pbt.py
 
 lock: $(STAMP)
 	$(BIN)/python -m pip install --quiet pip-tools
 	$(BIN)/python -m piptools compile --quiet --strip-extras --no-emit-index-url --no-emit-trusted-host \
-		--no-header --extra dev --output-file requirements.lock pyproject.toml
+		--no-header --extra api --extra dev --output-file requirements.lock pyproject.toml
 	@# The label of a local build would tie the lock to one place; the version alone installs everywhere.
 	sed -i 's/^torch==\([0-9.]*\)+.*/torch==\1/' requirements.lock
 

@@ -34,6 +34,7 @@ COMMANDS = {
     "paper-trade": ("adapters.commands.paper_trade", "Trade on paper, hour by hour, on live exchange data."),
     "paper-verify": ("adapters.commands.paper_verify", "Replay a paper trading state through the backtester."),
     "report": ("adapters.commands.report", "Write the report of a run anew, or compare several."),
+    "serve": ("adapters.commands.serve", "Show paper trading as a page and an API, read-only."),
     "strategies": ("adapters.commands.strategies", "List the strategies and their parameters."),
     "stress": ("adapters.commands.stress", "What a strategy survives: costs, delays, outages, size, leverage."),
     "train": ("adapters.commands.train", "Train one PPO agent."),

@@ -24,16 +24,15 @@ def command(state: Path, as_json: bool, now: datetime | None) -> int:
       arb paper-status --state runs/paper
       arb paper-status --json | jq .health
     """
-    import json
     import shutil
 
     from adapters.paper.journal import Journal
-    from adapters.paper.status import EXIT_CODES, lines_of, status_of
+    from adapters.paper.status import EXIT_CODES, lines_of, status_json, status_of
 
     with Journal.open_for_reading(state) as journal:
         status = status_of(journal, now or datetime.now(UTC))
     # In a pipe there is no terminal to ask, and a very narrow one would cut the numbers off.
     width = max(60, shutil.get_terminal_size((100, 24)).columns)
-    for line in [json.dumps(status)] if as_json else lines_of(status, width):
-        click.echo(line)
+    for line in [status_json(status)] if as_json else [f"{line}\n" for line in lines_of(status, width)]:
+        click.echo(line, nl=False)
     return EXIT_CODES[status["health"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -54,6 +55,11 @@ def status_of(journal: Journal, now: datetime) -> dict[str, Any]:
         "usdc_at_par": _quoted_in_usdc(journal),
         "hours": [_slot(journal, *slot) for slot in slots],
     }
+
+
+def status_json(status: dict[str, Any]) -> str:
+    """``status_of`` as one line, for programs."""
+    return json.dumps(status) + "\n"
 
 
 def _health(journal: Journal, mode: str, last: int | None, report: dict[str, Any], now: datetime) -> tuple[str, str]:

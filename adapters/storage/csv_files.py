@@ -8,6 +8,7 @@ gives back what was written. Numbers are untouched, negative ones too.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -30,9 +31,20 @@ def write_table(path: Path, table: pd.DataFrame) -> None:
 def write_rows(path: Path, headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     """Rows under headings; None is an empty cell."""
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(_Lines(file))
-        for row in (headings, *rows):
-            writer.writerow(["" if cell is None else quoted(cell) for cell in row])
+        _write(file, headings, rows)
+
+
+def rows_text(headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """What ``write_rows`` would write."""
+    text = io.StringIO()
+    _write(text, headings, rows)
+    return text.getvalue()
+
+
+def _write(file: TextIO, headings: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    writer = csv.writer(_Lines(file))
+    for row in (headings, *rows):
+        writer.writerow(["" if cell is None else quoted(cell) for cell in row])
 
 
 class _Lines:

@@ -73,6 +73,25 @@ class Standardised:
         return features
 
 
+@hourly
+def scaled(value: float, mean: float, deviation: float) -> float:
+    """A feature as it is shown; nan where it is unknown."""
+    return (value - mean) / deviation
+
+
+@hourly
+def put_position(pnl: float, hours: float, funding: float, out: Float32s) -> None:
+    """Of an open position: P&L in % of 2N, hours held, net funding in % of 2N."""
+    out[0], out[1], out[2] = pnl, hours / 72.0, funding
+
+
+@hourly
+def put_account(equity: float, committed: float, open_share: float, drawdown: float, out: Float32s) -> None:
+    """Equity by initial capital, sum(2N) by equity, share of open slots, drawdown in %."""
+    out[0], out[1], out[2] = equity, committed, open_share
+    out[3], out[4] = 100.0 * (equity - 1.0), drawdown
+
+
 @compiled
 def rank_standardised(encoding: Numbers, features: Floats, offered: Any, pairs: Ints, values: Float32s) -> int:
     """Ranked candidates of an hour: ``pairs`` ``[K]`` (-1: fewer), scaled ``values`` ``[K, features]``.
@@ -86,7 +105,7 @@ def rank_standardised(encoding: Numbers, features: Floats, offered: Any, pairs: 
     width = encoding.columns.shape[0]
     for k in range(n):
         for j in range(width):
-            value = (features[pairs[k], encoding.columns[j]] - encoding.mean[j]) / encoding.deviation[j]
+            value = scaled(features[pairs[k], encoding.columns[j]], encoding.mean[j], encoding.deviation[j])
             # Zero is the mean once it is scaled: what is not known speaks for nothing.
             values[k, j] = 0.0 if np.isnan(value) else value
             if abs(value) > MOST_OBSERVED:
@@ -108,15 +127,12 @@ def _encode_portfolio(tape: TapeArrays, books: Books, b: int, t: int, with_dista
         out[at : at + SLOT_VALUES] = 0.0
         if slot.status == OPEN:
             committed, held = committed + open_notional(books, b, s), held + 1
-            out[at] = 100.0 * position_pnl(tape, books, b, s, t) / (2.0 * slot.notional)
-            out[at + 1] = (t - slot.opened) / 72.0
-            out[at + 2] = 100.0 * slot.funding / (2.0 * slot.notional)
-    out[0] = portfolio.equity / capital
-    out[1] = committed / portfolio.equity
-    out[2] = held / slots
-    out[3] = 100.0 * (portfolio.equity / capital - 1.0)
+            pnl = 100.0 * position_pnl(tape, books, b, s, t) / (2.0 * slot.notional)
+            funding = 100.0 * slot.funding / (2.0 * slot.notional)
+            put_position(pnl, t - slot.opened, funding, out[at : at + SLOT_VALUES])
     # The peak is raised at the end of an hour only, so equity may stand above it here.
-    out[4] = max(0.0, 100.0 * (1.0 - portfolio.equity / portfolio.peak))
+    drawdown = max(0.0, 100.0 * (1.0 - portfolio.equity / portfolio.peak))
+    put_account(portfolio.equity / capital, committed / portfolio.equity, held / slots, drawdown, out)
 
 
 @hourly

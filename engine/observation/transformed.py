@@ -111,6 +111,15 @@ def _days_of_both(tape: TapeArrays, live: Live, lo: int, sh: int, t: int) -> int
     return int(min(days, whole_days(tape, live.tables, sh, t, live.scratch[2])))
 
 
+@hourly
+def put_bounds(fact: Floats) -> float:
+    """The surplus of three days and the lower bound of a week, from the other facts of a pair; returns V, bps."""
+    nf_24h, nf_168h, basis, cost = fact[0], fact[2], fact[6], fact[9]
+    promised = 7.0 * (0.25 * nf_24h + 0.75 * nf_168h) - 3.5 * fact[12] + 0.5 * basis
+    fact[16], fact[17] = 1.5 * (nf_24h + nf_168h) + basis - 1.5 * cost, promised - 1.5 * cost
+    return float(promised)
+
+
 @seldom
 def pair_facts(tape: TapeArrays, live: Live, pair: int, t: int, out: Floats) -> float:
     """What the values of any pair at row t are before they are transformed, into ``out`` ``[PAIR]``; returns V, bps.
@@ -121,28 +130,23 @@ def pair_facts(tape: TapeArrays, live: Live, pair: int, t: int, out: Floats) -> 
     pair_features(tape, live.tables, pair, t, row)
     days = _days_of_both(tape, live, lo, sh, t)
     deviation, lowest = daily_net_spread(live.scratch, 1, 2, days, live.scratch[3])
-    nf_24h, nf_168h = row[NF_24H], row[NF_168H]
     # Spreads are fractions.
     now, mean_8h, mean_72h = 1e4 * row[SPREAD], 1e4 * row[MEAN_8H], 1e4 * row[MEAN_72H]
-    basis, cost = mean_8h - mean_72h, round_trip_bps(tape, live.tables, pair, t)
-    promised = 7.0 * (0.25 * nf_24h + 0.75 * nf_168h) - 3.5 * deviation + 0.5 * basis
     # A count of hours is always known; it is 0 before the first price.
     age = float(min(tape.quotes[lo, t].fresh_hours, tape.quotes[sh, t].fresh_hours))
     # A third of the daily net in % is 300 times less than it in bps.
-    out[0], out[1], out[2], out[3] = nf_24h, row[NF_72H], nf_168h, 300.0 * row[DAILY_THIRD]
-    out[4], out[5], out[6] = now - mean_8h, mean_8h - 1e4 * row[MEAN_24H], basis
-    out[7], out[8], out[9], out[10], out[11] = mean_72h, 1e4 * row[DEVIATION], cost, row[VOLUME], age
+    out[0], out[1], out[2], out[3] = row[NF_24H], row[NF_72H], row[NF_168H], 300.0 * row[DAILY_THIRD]
+    out[4], out[5], out[6] = now - mean_8h, mean_8h - 1e4 * row[MEAN_24H], mean_8h - mean_72h
+    out[7], out[8], out[9] = mean_72h, 1e4 * row[DEVIATION], round_trip_bps(tape, live.tables, pair, t)
     # The features are in 8 h.
-    out[12], out[13], out[14], out[15] = deviation, lowest, 8.0 * row[LONG_HOURS], 8.0 * row[SHORT_HOURS]
-    out[16], out[17] = 1.5 * (nf_24h + nf_168h) + basis - 1.5 * cost, promised - 1.5 * cost
-    return float(promised)
+    out[10], out[11], out[12], out[13] = row[VOLUME], age, deviation, lowest
+    out[14], out[15] = 8.0 * row[LONG_HOURS], 8.0 * row[SHORT_HOURS]
+    return float(put_bounds(out))
 
 
-@seldom
-def pair_values(tape: TapeArrays, live: Live, pair: int, t: int, out: Float32s) -> tuple[float, float, float]:
-    """The values of any pair at row t into ``out``, without margins; returns its NF 24 h, NF 168 h and V, bps."""
-    fact = live.scratch[4]
-    promised = pair_facts(tape, live, pair, t, fact)
+@hourly
+def transform_pair(fact: Floats, out: Float32s) -> None:
+    """The facts of a pair ``[PAIR]`` as they are shown."""
     for j in range(PAIR):
         if j < 4 or j == 12 or j == 13:
             out[j] = _asinh(fact[j], 5.0)
@@ -153,12 +157,25 @@ def pair_values(tape: TapeArrays, live: Live, pair: int, t: int, out: Float32s) 
     out[9], out[10] = _known(fact[9] / 25.0 - 1.0, fact[9] / 25.0), _known(fact[10] - 7.0, fact[10])
     out[11] = np.log1p(fact[11] / 168.0) / 2.0 - 0.5
     out[14], out[15] = _known(fact[14] / 8.0, fact[14] / 8.0), _known(fact[15] / 8.0, fact[15] / 8.0)
-    exchanges = live.counts[0]
+
+
+@hourly
+def put_bits(long_bit: int, short_bit: int, exchanges: int, out: Float32s) -> None:
+    """Which exchanges the legs are at, behind the values of a pair; -1: one that has no bit."""
     out[PAIR : PAIR + 2 * exchanges] = 0.0
-    for side, leg in ((0, tape.pairs[pair].long), (1, tape.pairs[pair].short)):
-        bit = live.bits[tape.legs[leg].exchange]
+    for side, bit in ((0, long_bit), (1, short_bit)):
         if bit >= 0:
             out[PAIR + side * exchanges + bit] = 1.0
+
+
+@seldom
+def pair_values(tape: TapeArrays, live: Live, pair: int, t: int, out: Float32s) -> tuple[float, float, float]:
+    """The values of any pair at row t into ``out``, without margins; returns its NF 24 h, NF 168 h and V, bps."""
+    fact = live.scratch[4]
+    promised = pair_facts(tape, live, pair, t, fact)
+    transform_pair(fact, out)
+    lo, sh = tape.pairs[pair].long, tape.pairs[pair].short
+    put_bits(live.bits[tape.legs[lo].exchange], live.bits[tape.legs[sh].exchange], live.counts[0], out)
     return fact[0], fact[2], promised
 
 
@@ -201,17 +218,38 @@ def _put_margins(tape: TapeArrays, books: Books, b: int, pair: int, out: Float32
 
 
 @hourly
+def put_context(
+    shares: tuple[float, float], means: tuple[float, float], offered: int, drawdown: float, out: Float32s
+) -> None:
+    """Shares of the slots that are open and pending, mean NF 168 h and 24 h, offered pairs and drawdown in %."""
+    out[0], out[1] = shares
+    out[2], out[3] = _asinh(means[0], 5.0), _asinh(means[1], 5.0)
+    out[4] = np.log1p(offered) / 3.0 - 1.0
+    out[5] = drawdown / 3.0
+
+
+@hourly
 def _put_context(books: Books, b: int, live: Live, at: int, means: tuple[float, float], out: Float32s) -> None:
     portfolio, slots = books.portfolios[b], books.slots.shape[1]
     held, pending = 0, 0
     for s in range(slots):
         held += books.slots[b, s].status == OPEN
         pending += books.slots[b, s].status == PENDING
-    out[0], out[1] = held / slots, pending / slots
-    out[2], out[3] = _asinh(means[0], 5.0), _asinh(means[1], 5.0)
-    out[4] = np.log1p(live.offered[at]) / 3.0 - 1.0
     # The peak is raised at the end of an hour only, so equity may stand above it here.
-    out[5] = max(0.0, 100.0 * (1.0 - portfolio.equity / portfolio.peak)) / 3.0
+    drawdown = max(0.0, 100.0 * (1.0 - portfolio.equity / portfolio.peak))
+    put_context((held / slots, pending / slots), means, live.offered[at], drawdown, out)
+
+
+@hourly
+def put_slot(
+    leaving: bool, money: tuple[float, float, float], hours: float, drift: float, stale: float, out: Float32s
+) -> None:
+    """Of an open position: P&L, price P&L and funding in bps of a leg, hours held, basis at entry in bps, hours."""
+    out[0], out[1] = 1.0, leaving
+    out[2], out[3], out[4] = _asinh(money[0], 30.0), _asinh(money[1], 30.0), _asinh(money[2], 30.0)
+    out[5] = np.log1p(hours / 24.0) / 2.0
+    out[6] = _asinh(drift, 20.0)
+    out[7] = stale / 6.0
 
 
 @seldom
@@ -221,15 +259,18 @@ def _put_position(tape: TapeArrays, books: Books, b: int, s: int, t: int, live: 
     bps = 1e4 / slot.notional
     price = unrealised_price_pnl(tape, books, b, s, t) + slot.price_pnl
     entry = (slot.short_entry - slot.long_entry) / slot.long_entry
-    out[0], out[1] = 1.0, slot.due >= 0
-    out[2] = _asinh(bps * position_pnl(tape, books, b, s, t), 30.0)
-    out[3], out[4] = _asinh(bps * price, 30.0), _asinh(bps * slot.funding, 30.0)
-    out[5] = np.log1p((t - slot.opened) / 24.0) / 2.0
-    out[6] = _asinh(1e4 * (entry - live.tables.spread_8h[t, slot.pair]), 20.0)
-    out[7] = stale_hours(tape, books, b, s, t) / 6.0
+    money = bps * position_pnl(tape, books, b, s, t), bps * price, bps * slot.funding
+    drift = 1e4 * (entry - live.tables.spread_8h[t, slot.pair])
+    put_slot(slot.due >= 0, money, t - slot.opened, drift, stale_hours(tape, books, b, s, t), out)
     if live.counts[1] > 0:
         out[8] = leg_distance(tape, books, b, s, t, LONG)
         out[9] = leg_distance(tape, books, b, s, t, SHORT)
+
+
+@hourly
+def put_gain(gain: float, trips: float, out: Float32s) -> None:
+    """What a held pair has in the place of the intervals of its legs: without these nobody learns to switch."""
+    out[INTERVAL_LONG], out[INTERVAL_SHORT] = _asinh(gain, 30.0), _asinh(gain - trips, 30.0)
 
 
 @hourly
@@ -269,10 +310,8 @@ def encode_transformed(
         if books.slots[b, s].status == OPEN:
             place, pair = CONTEXT + slot_width * s, books.slots[b, s].pair
             promised = pair_values(tape, live, pair, t, out[place : place + known])[2]
-            # Not the intervals of the legs: without these nobody learns to leave one pair for a better one.
-            gain = best - promised
             trips = SWITCH_ROUND_TRIPS * round_trip_bps(tape, live.tables, best_pair, t) if best_pair >= 0 else np.nan
-            out[place + INTERVAL_LONG], out[place + INTERVAL_SHORT] = _asinh(gain, 30.0), _asinh(gain - trips, 30.0)
+            put_gain(best - promised, trips, out[place : place + known])
             if margins > 0:
                 _put_margins(tape, books, b, pair, out[place + known : place + width])
             _put_position(tape, books, b, s, t, live, out[place + width : place + slot_width])

@@ -1,0 +1,1 @@
+"""``arb serve``: what paper trading does, for people and programs. It only reads."""

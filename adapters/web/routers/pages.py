@@ -1,0 +1,122 @@
+"""The pages: the same facts as the API, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import HTMLResponse
+from pydantic import AwareDatetime
+
+from adapters.paper.drilldown import position_of
+from adapters.paper.journal import Journal
+from adapters.paper.messages import shown
+from adapters.paper.status import status_of
+from adapters.paper.tables import hour_of, page_of
+from adapters.web.models import Models, facts_of
+from adapters.web.problems import MissingError, public_words
+from adapters.web.routers.paper import hour_number
+from adapters.web.state import StateReader
+from adapters.web.templates import page
+from engine.errors import DataError, UserError
+
+TRADES_BESIDE, TRADES_ON_A_PAGE = 8, 200
+SYNTHETIC = ("synthetic", "sample")
+"""What the source of a replayed data set says when a generator made it."""
+
+
+def pages_router(state: StateReader, models: Models, now: Callable[[], datetime]) -> APIRouter:
+    """Every page but the log-in."""
+    router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+    @router.get("/")
+    def front(request: Request) -> HTMLResponse:
+        return page(request, "now.html.j2", here="/", **_now(state, now()))
+
+    @router.get("/parts/now")
+    def front_part(request: Request) -> HTMLResponse:
+        return page(request, "now_parts.html.j2", **_now(state, now()))
+
+    @router.get("/trades")
+    def trades(request: Request, after: Annotated[int | None, Query(ge=0, le=2**62)] = None) -> HTMLResponse:
+        with state.journal() as journal:
+            found = page_of(journal, state.tape(journal), "trades", after, TRADES_ON_A_PAGE)
+        return page(request, "trades.html.j2", here="/trades", trades=found.rows, after=found.after)
+
+    @router.get("/positions/{position}")
+    def position(request: Request, position: Annotated[int, Path(ge=0, le=2**62)]) -> HTMLResponse:
+        with state.journal() as journal:
+            found = position_of(journal, state.tape(journal), position)
+        if found is None:
+            raise MissingError("the journal has no such position")
+        return page(request, "position.html.j2", here="/trades", position=found)
+
+    @router.get("/hours/{hour}")
+    def hour(request: Request, hour: Annotated[AwareDatetime, Path()]) -> HTMLResponse:
+        with state.journal() as journal:
+            found = hour_of(journal, state.tape(journal), hour_number(hour))
+        if found is None:
+            raise MissingError("the journal does not have this hour")
+        return page(request, "hour.html.j2", here="/", hour=found)
+
+    @router.get("/models")
+    def deployed(request: Request) -> HTMLResponse:
+        shelf = models.shelf()
+        facts = [facts_of(name, bundle, None) for name, bundle in shelf.bundles.items()]
+        cards = {name: shelf.cards.get(name) for name in shelf.bundles}
+        return page(request, "models.html.j2", here="/models", models=facts, cards=cards, problem=shelf.problem)
+
+    @router.get("/api")
+    def calls(request: Request) -> HTMLResponse:
+        found = [
+            {"method": method.upper(), "path": path, "what": (call.get("description") or "").partition("\n")[0]}
+            for path, methods in request.app.openapi()["paths"].items()
+            for method, call in methods.items()
+        ]
+        return page(request, "api.html.j2", here="/api", calls=found)
+
+    return router
+
+
+def _now(state: StateReader, moment: datetime) -> dict[str, Any]:
+    """What the front page says; an empty state is no error."""
+    try:
+        with state.journal() as journal:
+            return _front_of(journal, state, moment)
+    except (MissingError, DataError, UserError) as error:
+        return {"status": None, "why": public_words(error)}
+
+
+def _front_of(journal: Journal, state: StateReader, moment: datetime) -> dict[str, Any]:
+    status, last = status_of(journal, moment), journal.last_hour
+    equity = float(status["equity_usd"])
+    past = journal.rows("SELECT equity FROM equity WHERE hour <= ? ORDER BY hour DESC LIMIT 1", (last or 0) - 24)
+    peak = journal.rows("SELECT max(equity) FROM equity")[0][0]
+    highest = max(equity, float(peak or 0), float(status["initial_capital_usd"]))
+    source = f"{journal.meta.get('source', '')} {journal.meta.get('dataset_path', '')}".lower()
+    return {
+        "status": status,
+        "day_usd": equity - float(past[0][0]) if past else status["pnl_usd"],
+        "drawdown_pct": 100.0 * (1.0 - equity / highest),
+        "synthetic": status["mode"] == "replay" and any(word in source for word in SYNTHETIC),
+        "trades": page_of(journal, state.tape(journal), "trades", None, TRADES_BESIDE).rows,
+        "exchanges": _exchanges(journal, last),
+    }
+
+
+def _exchanges(journal: Journal, last: int | None) -> list[dict[str, Any]]:
+    """How many legs of every exchange had a price at the last hour, and when it had one at all."""
+    if last is None:
+        return []
+    found = journal.rows(
+        "SELECT exchange, count(*), (SELECT count(*) FROM observations JOIN legs AS l USING (leg) WHERE hour = ? AND "
+        "price IS NOT NULL AND l.exchange = legs.exchange), (SELECT max(hour) FROM observations JOIN legs AS l "
+        "USING (leg) WHERE hour > ? AND price IS NOT NULL AND l.exchange = legs.exchange) FROM legs GROUP BY exchange "
+        "ORDER BY exchange", last, last - 168,
+    )  # fmt: skip
+    return [
+        {"exchange": name, "legs": legs, "priced": priced, "last": None if hour is None else shown(hour)}
+        for name, legs, priced, hour in found
+    ]

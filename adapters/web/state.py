@@ -1,0 +1,49 @@
+"""The paper trading state as the service sees it: opened anew for every request, only to be read."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from adapters.paper.journal import Journal
+from adapters.paper.state_folder import DATABASE
+from adapters.paper.tables import naming_tape
+from adapters.web.problems import MissingError
+from engine.accounting.tape import Tape
+from engine.errors import UserError
+
+
+class StateReader:
+    """Opens the journal of a folder. The folder may be empty yet, or its state may be replaced by another."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = threading.Lock()
+        self._named: tuple[str, Tape] | None = None
+
+    @contextmanager
+    def journal(self) -> Iterator[Journal]:
+        """One look, of one moment. Raises ``MissingError`` when no state is there, ``DataError`` when it is damaged."""
+        if not (self.folder / DATABASE).exists():
+            raise MissingError("there is no paper trading state yet; start one with `arb paper-trade`")
+        # Its rows are gone over by whoever goes on with them; here every request would wait for that.
+        with Journal.open_for_reading(self.folder, checked=()) as journal:
+            yield journal
+
+    def tape(self, journal: Journal) -> Tape:
+        """What names the rows of this state; made once."""
+        started = f"{journal.meta.get('started')} {journal.meta.get('seed')} {len(journal.legs)}"
+        with self._lock:
+            if self._named is None or self._named[0] != started:
+                self._named = (started, naming_tape(journal))
+            return self._named[1]
+
+    def last_hour(self) -> int | None:
+        """The last hour that is in the journal, None where there is none or it cannot be read now."""
+        try:
+            with self.journal() as journal:
+                return journal.last_hour
+        except UserError:
+            return None

@@ -1,0 +1,63 @@
+"""A service over a small state, as tests ask it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from fastapi.testclient import TestClient
+from market_strategies import random_market, random_settings
+from support_paper import arb_settings, cut_replay, dataset_of
+from support_structured import SPEC, structured_policy
+
+from adapters.paper.journal import Journal
+from adapters.paper.replay import open_replay
+from adapters.paper.setup import prepare_player, session_of
+from adapters.storage.bundles import save_bundle
+from adapters.web.app import create_app
+from adapters.web.serving import Serving
+from engine.windows import Window
+
+LOOPBACK = "http://127.0.0.1:8642"
+EAGER = {"random": {"enter_probability": 0.4, "exit_probability": 0.1}}
+NOON = datetime(2024, 1, 10, 12, tzinfo=UTC)
+HOURS = 150
+
+
+def played_state(folder: Path, *, until: int | None = None, seed: int = 1) -> Path:
+    """A replay of a random market by a strategy that trades a lot; ``until``: cut after that row, positions open."""
+    rng = np.random.default_rng(seed)
+    market = random_market(rng, 2, 3, HOURS)
+    settings, window = arb_settings(random_settings(rng), **EAGER), Window(10, HOURS - 1)
+    player = prepare_player("random", settings, (), 7)
+    with open_replay(folder, dataset_of(market), market, window, player, ()) as journal:
+        cut_replay(session_of(journal, player, excuse_errors=False), market, window, HOURS if until is None else until)
+    return folder
+
+
+def deployed(folder: Path, *names: str, seed: int = 0) -> Path:
+    """A folder of bundles of structured policies."""
+    for k, name in enumerate(names or ("1-policy",)):
+        save_bundle(structured_policy(seed + k), {"metrics": {"pnl_pct": 1.5}}, folder / name)
+    return folder
+
+
+def serving(folder: Path, **more: Any) -> Serving:
+    """Of the state and the models in a folder; either may be missing."""
+    return Serving(state=folder / "state", runs=folder / "runs", models=folder / "models", **more)
+
+
+def client(of: Serving, now: Callable[[], datetime] = lambda: NOON, **more: Any) -> TestClient:
+    """Asks a service as a program of this machine would."""
+    return TestClient(create_app(of, now), base_url=LOOPBACK, follow_redirects=False, **more)
+
+
+def journal(of: Serving) -> Journal:
+    """Its journal."""
+    return Journal.open_for_reading(of.state)
+
+
+__all__ = ["EAGER", "HOURS", "LOOPBACK", "NOON", "SPEC", "client", "deployed", "journal", "played_state", "serving"]
