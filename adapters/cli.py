@@ -34,6 +34,10 @@ COMMANDS = {
     "paper-trade": ("adapters.commands.paper_trade", "Trade on paper, hour by hour, on live exchange data."),
     "paper-verify": ("adapters.commands.paper_verify", "Replay a paper trading state through the backtester."),
     "report": ("adapters.commands.report", "Write the report of a run anew, or compare several."),
+    "scan": (
+        "adapters.commands.scan",
+        "Funding now: per coin the best pair, what it costs and when that is paid back.",
+    ),
     "serve": ("adapters.commands.serve", "Show paper trading as a page and an API, read-only."),
     "strategies": ("adapters.commands.strategies", "List the strategies and their parameters."),
     "stress": ("adapters.commands.stress", "What a strategy survives: costs, delays, outages, size, leverage."),

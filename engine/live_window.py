@@ -7,6 +7,7 @@ The tape of the last row has the same bits as the tape of all rows would have: w
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -113,6 +114,15 @@ class RollingMarket:
             self.before = self._one_row_on()
         self.empty = with_notices(self.empty, facts.notices, facts.hour)
         self._put(facts)
+
+    def with_hour(self, facts: HourFacts) -> RollingMarket:
+        """The window with the next hour added, while this one stays as it is. Raises like ``append``."""
+        longer = copy(self)
+        longer._values = {name: array.copy() for name, array in self._values.items()}
+        longer._extremes = {name: array.copy() for name, array in self._extremes.items()}
+        longer._known = self._known.copy()
+        longer.append(facts)
+        return longer
 
     def restore(self, hours: Sequence[HourFacts]) -> None:
         """Put back the last hours (ascending, at most ``WINDOW_ROWS``) of a market whose ``before`` was given.

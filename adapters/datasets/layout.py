@@ -24,6 +24,8 @@ PRICE_FOLDER = "price_history"
 OPPORTUNITIES = "opportunities"
 INSTRUMENTS_FILE = "instruments.parquet"
 BOOKS_FILE = "order_books.parquet"
+SYNTHETIC = "SYNTHETIC"
+"""How the source of a data set begins that was recorded from no exchange."""
 SUFFIXES = (".parquet", ".csv")
 
 KINDS = (*PER_LEG_FLOATS, *BAR_EXTREMES)
@@ -159,6 +161,11 @@ class DatasetInfo(Settings):
     """Of all raw tables that it was made from; empty where none were."""
     frozen_bars_left_out: bool = False
     """Whether the bars that it was made from were searched for frozen ones; else loading judges by hourly prices."""
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether its source says that a generator made it and no exchange."""
+        return self.source.startswith(SYNTHETIC)
 
     @model_validator(mode="after")
     def _spans_time(self) -> Self:

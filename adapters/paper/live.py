@@ -18,12 +18,13 @@ from adapters.exchanges.settings import ExchangesSettings
 from adapters.exchanges.their_clocks import Stamp, another_time, stamps_of
 from adapters.naming.symbols import coin_of, symbol_of
 from adapters.paper.clock_check import require_our_hour, shown_ms
+from adapters.paper.due import due, held_first
 from adapters.paper.entries import Event
 from adapters.paper.history_facts import complaints_of, past_hours, refusals_of, retries_of, settled_rates
 from adapters.paper.history_progress import Progress, ProgressWatcher
 from adapters.paper.hour_gate import HourGate
 from adapters.paper.journal import Journal
-from adapters.paper.live_facts import LegName, live_hour
+from adapters.paper.live_facts import LegName, LiveHour, live_hour
 from adapters.paper.memory import return_free_memory
 from adapters.paper.messages import shown
 from adapters.paper.notices import news_of_ends
@@ -33,7 +34,7 @@ from adapters.paper.settings import PaperSettings
 from adapters.paper.setup import LIVE, LIVE_GRACE_HOURS, Player, reopened, start_state, universe
 from adapters.storage.stamps import HOUR_MS
 from engine.errors import ArbError, UserError
-from engine.live_window import MAX_DELAY_HOURS, NOW, HourFacts
+from engine.live_window import NOW, HourFacts
 from engine.market.schedule import LONGEST_INTERVAL_HOURS
 from engine.observation.features import HISTORY_HOURS
 from engine.settings import EngineSettings
@@ -122,15 +123,26 @@ class LiveTrading:
             last, hour = self.session.hour, self._hour()
             if last == hour - 1:
                 self._now(hour, played)
-                continue
-            if last is None:
-                self._remember(hour)
             else:
-                upto = min(hour - 1, last + room)
-                self._catch_up(last + 1, upto, played)
-                room -= upto - last
-            return_free_memory()
+                room -= self._past(last, hour, room, played)
         return Done(self._hour(), tuple(played), self._left())
+
+    def look(self) -> LiveHour:
+        """The current hour as the exchanges show it now: the hours before it are booked, it is not.
+
+        It may be looked at again and again. Raises like ``run``, and ``UserError`` when the hour is booked already.
+        """
+        self._silent = frozenset()
+        while self._left() or self.session.hour is None:
+            last, hour = self.session.hour, self._hour()
+            if last != hour - 1:
+                self._past(last, hour, self._max_catch_up_hours, [])
+                continue
+            # A gate for each look: what one refuses must not be known to the next one of the same hour.
+            seen = self._seen(hour, HourGate(self.session.rolling, self.session.journal, self._gate.limits))
+            if seen is not None:
+                return seen
+        raise UserError(f"{shown(self._hour())} is booked already; look at what was booked")
 
     def _is_done(self, room: int) -> bool:
         """Whether the state has come to now, or as far as it may at once."""
@@ -153,6 +165,18 @@ class LiveTrading:
 
     def _hour(self) -> int:
         return self._clock() // HOUR_MS
+
+    def _past(self, last: int | None, hour: int, room: int, played: list[Played]) -> int:
+        """Hours before ``hour``, as far as there is room for missed ones; returns how many these were."""
+        missed = 0
+        if last is None:
+            self._remember(hour)
+        else:
+            upto = min(hour - 1, last + room)
+            self._catch_up(last + 1, upto, played)
+            missed = upto - last
+        return_free_memory()
+        return missed
 
     def _remember(self, hour: int) -> None:
         """What the strategy's windows need of the past, before the first hour that is played."""
@@ -190,16 +214,33 @@ class LiveTrading:
 
     def _now(self, hour: int, played: list[Played]) -> None:
         """The current hour. When collecting outlasts it, it is left to be caught up."""
-        past, since = self._due(hour)
+        seen = self._seen(hour, self._gate)
+        if seen is None:
+            return
+        self._tell(
+            self.session.play(
+                seen.facts,
+                status=seen.status,
+                detail=seen.detail,
+                no_decision=seen.no_decision,
+                events=(*seen.events, *seen.news),
+                quotes=seen.quotes,
+            ),
+            played,
+        )
+
+    def _seen(self, hour: int, gate: HourGate) -> LiveHour | None:
+        """What the exchanges say of the current hour, as far as ``gate`` believes it; None when it was over by then."""
+        past, since = due(self.session, self._legs, hour)
         symbols = list(dict.fromkeys(symbol for symbol, _ in self._legs))
         wanted = Wanted(since * HOUR_MS, self._clock(), bars=False)
         collection, histories, found = self._live.hour(
-            symbols, past, wanted, book_symbols=self._held_first(symbols), silent=self._silent,
+            symbols, past, wanted, book_symbols=held_first(self.session, self._legs, symbols), silent=self._silent,
             spans=resting_spans(self.session, self._legs, hour),
         )  # fmt: skip
         # Quotes that straddle the whole hour would be booked as those of an hour that was over.
         if self._hour() != hour:
-            return
+            return None
         if another_time(stamps_of(collection.quotes), self._tolerance):
             require_our_hour(self._clocks(), self._tolerance)  # a single answer may be stale
         settled = settled_rates(histories, self._legs, hour, hour, self._known(hour - 1))
@@ -207,22 +248,13 @@ class LiveTrading:
         rested = self._rested(found, hour)
         complaints = [Event("no_settlements", complaint) for complaint in complaints_of(histories)]
         seen = live_hour(
-            hour, self._legs, collection, settled, self._gate,
+            hour, self._legs, collection, settled, gate,
             complaints=[*complaints, *rested.events], retries=retries,
             refused=[*refusals_of(histories), *rested.refused],
         )  # fmt: skip
         notices, news = news_of_ends(collection.ends, self._legs, self.session.rolling.empty, hour)
-        self._tell(
-            self.session.play(
-                replace(seen.facts, notices=tuple(notices), extremes=rested.extremes),
-                status=seen.status,
-                detail=seen.detail,
-                no_decision=seen.no_decision,
-                events=(*seen.events, *news),
-                quotes=seen.quotes,
-            ),
-            played,
-        )
+        facts = replace(seen.facts, notices=tuple(notices), extremes=rested.extremes)
+        return replace(seen, facts=facts, news=tuple(news))
 
     def _rested(self, found: Extremes, hour: int) -> Rested:
         """What is known of the minutes in which orders rested that ``hour`` books."""
@@ -258,42 +290,10 @@ class LiveTrading:
         self._silent = frozenset(name for name, history in found.items() if history.is_silent)
         return found
 
-    def _due(self, hour: int) -> tuple[dict[str, list[str]], int]:
-        """Symbols by exchange whose next settled rate may be out by ``hour``, held ones first; since when it is."""
-        rolling = self.session.rolling
-        settled, intervals = rolling.settled_rows(), rolling.stated_intervals()
-        past: dict[str, list[str]] = defaultdict(list)
-        since = hour
-        held = self._held_legs()
-        for leg in sorted(np.flatnonzero(rolling.priced_legs()).tolist(), key=lambda leg: (leg not in held, leg)):
-            symbol, exchange = self._legs[leg]
-            rows = np.flatnonzero(settled[leg])
-            ago = NOW + 1 - int(rows[-1]) if len(rows) else MAX_DELAY_HOURS  # rows are those of hour - 1
-            # Whatever is stated: a leg that settled more often is asked as often.
-            shown = float(rows[-1] - rows[-2]) if len(rows) > 1 else np.nan
-            # Without a stated interval every hour may be one: asking too often costs a
-            # request, too rarely a settlement.
-            if ago >= (1 if np.isnan(intervals[leg]) else np.fmin(intervals[leg], shown)):
-                past[exchange].append(symbol)
-                since = min(since, hour - min(ago, MAX_DELAY_HOURS) + 1)
-        return dict(past), since
-
     def _known(self, last: int) -> set[tuple[int, int]]:
         """(leg, hour) of the settlements in the window that ends at ``last``."""
         legs, rows = np.nonzero(self.session.rolling.settled_rows())
         return set(zip(legs.tolist(), (rows + last - NOW).tolist(), strict=True))
-
-    def _held_first(self, symbols: Sequence[str]) -> list[str]:
-        """Order books are read in this order while time lasts."""
-        return list(dict.fromkeys([*(self._legs[leg][0] for leg in sorted(self._held_legs())), *symbols]))
-
-    def _held_legs(self) -> set[int]:
-        """Legs of positions, and of entries that are pending."""
-        if self.session.books is None:
-            return set()
-        slots, pairs = self.session.books.slots[0], self.session.rolling.pairs
-        held = slots["pair"][slots["status"] != 0]
-        return {*pairs.long_leg[held].tolist(), *pairs.short_leg[held].tolist()}
 
 
 def past_length(settings: EngineSettings) -> int:

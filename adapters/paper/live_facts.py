@@ -27,13 +27,15 @@ LegName = tuple[str, str]
 
 @dataclass(frozen=True, eq=False)
 class LiveHour:
-    """An hour as the exchanges showed it. ``no_decision`` says why nothing can be decided on it."""
+    """An hour as the exchanges showed it. ``no_decision`` says why nothing can be decided on it; ``news`` are events
+    that are no fault, such as an end that was announced."""
 
     facts: HourFacts
     quotes: Mapping[int, Mapping[str, Any]]
     events: tuple[Event, ...]
     detail: str
     no_decision: str | None
+    news: tuple[Event, ...] = ()
 
     @property
     def status(self) -> str:

@@ -10,6 +10,7 @@ from engine.accounting.books import Leg, Status
 from engine.accounting.loop import HourlyLoop
 from engine.accounting.marking import position_pnl, unrealised_price_pnl
 from engine.market.schedule import NOT_YET
+from engine.market.settlements import Settlements
 
 RunningRate = Callable[[int, int], float | None]
 """(leg, hour number) to the exchange's estimate, at that hour, of the next rate."""
@@ -66,7 +67,7 @@ def _leg(loop: HourlyLoop, s: int, side: Leg, leg: int, entry: str, running_rate
     quote: Any = loop.tape.arrays.quotes[leg, row]
     settlements = loop.tape.settlements
     rate, interval = float(settlements.last_rate[leg, row]), float(settlements.interval_hours[leg, row])
-    due = _due_row(int(settlements.last_rows[leg]), interval)
+    due = due_row(settlements, leg, row)
     pending = 0.0
     # A settlement at the very hour of the entry is not this position's: it was not held before it.
     if due is not None and int(slot["opened"]) < due <= row:
@@ -93,7 +94,12 @@ def _leg(loop: HourlyLoop, s: int, side: Leg, leg: int, entry: str, running_rate
     }
 
 
-def _due_row(last: int, interval: float) -> int | None:
+def due_row(settlements: Settlements, leg: int, row: int) -> int | None:
+    """Row at which the next settlement of a leg is due (in the past: its rate is not out yet); ``row`` is the last one.
+
+    None while it has not settled, or its interval is not known.
+    """
+    last, interval = int(settlements.last_rows[leg]), float(settlements.interval_hours[leg, row])
     return None if last == NOT_YET or math.isnan(interval) else last + int(interval)
 
 

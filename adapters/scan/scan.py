@@ -1,0 +1,149 @@
+"""``arb scan``: from what was asked to rows, once or again and again."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from adapters.paper.history_progress import Progress
+from adapters.paper.settings import PaperConfig, load_config, require_exchanges
+from adapters.scan.rows import Choice, PairNow, rows_of
+from adapters.scan.scene import Scene, Source
+from adapters.scan.sources import dataset_scene, live_scenes, state_scene
+from engine.errors import UserError
+
+
+@dataclass(frozen=True)
+class Where:
+    """Where the hour is from; without ``replay`` and ``state`` the exchanges of the configuration are asked.
+
+    ``watch``: look again every so many seconds. Raises ``UserError`` for what does not go together.
+    """
+
+    config: Path | None = None
+    overrides: Sequence[str] = ()
+    replay: Path | None = None
+    at: datetime | None = None
+    state: Path | None = None
+    now: datetime | None = None
+    watch: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.replay is not None and self.state is not None:
+            raise UserError("give --replay or --state, not both: a scan is of one source")
+        if self.replay is not None and self.at is None:
+            raise UserError("say which hour of the data set to look at: --at 2025-01-31T12:00Z")
+        if self.replay is not None and self.watch is not None:
+            raise UserError("an hour of a data set stays as it is; leave out --watch")
+        if self.replay is None and self.at is not None:
+            raise UserError("--at names an hour of a data set; add --replay DATASET, or leave it out")
+        if self.state is not None and (self.config is not None or self.overrides):
+            raise UserError("a state has the settings that it was started with; leave out --config and --set")
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Rows with what they are of: ``time`` is the hour, ``seen`` the moment of the numbers, ``coins`` how many are
+    known, ``events`` what should be there and is not."""
+
+    source: Source
+    time: datetime
+    seen: datetime
+    age_hours: float
+    sort: str
+    coins: int
+    events: tuple[str, ...]
+    rows: tuple[PairNow, ...]
+
+
+def scan_of(scene: Scene, choice: Choice, now: datetime) -> Scan:
+    """What there is at an hour, as of ``now``. Raises ``UserError`` like ``rows_of``."""
+    rows, age = tuple(rows_of(scene, choice)), (now - scene.seen).total_seconds() / 3600
+    coins = len(scene.builder.tape.market.symbols)
+    return Scan(scene.source, scene.time, scene.seen, age, choice.sort, coins, scene.events, rows)
+
+
+@contextmanager
+def open_scan(where: Where, choice: Choice, progress: Progress | None = None) -> Iterator[Callable[[], Scan]]:
+    """A source that is open: each call looks at it and gives what there is."""
+
+    def scanned(look: Callable[[], Scene]) -> Callable[[], Scan]:
+        def scan() -> Scan:
+            scene = look()  # before the clock is read: looking takes its time
+            return scan_of(scene, choice, where.now or datetime.now(UTC))
+
+        return scan
+
+    state = where.state
+    if state is not None:
+        yield scanned(lambda: state_scene(state))
+        return
+    config = load_config(where.config, where.overrides)
+    if where.replay is not None and where.at is not None:
+        scene = dataset_scene(where.replay, where.at, config.engine)
+        yield scanned(lambda: scene)
+        return
+    exchanges = require_exchanges(config, where.config)
+    with live_scenes(_only(config, choice), exchanges, where.now, progress) as look:
+        yield scanned(look)
+
+
+def _only(config: PaperConfig, choice: Choice) -> PaperConfig:
+    """The configuration with the coins that are asked about; exchanges stay, for prices are judged by all of them."""
+    if not choice.symbols:
+        return config
+    return replace(config, paper=config.paper.model_copy(update={"symbols": choice.symbols, "top": None}))
+
+
+def repeated(show: Callable[[], None], seconds: float | None, wait: Callable[[float], None] = time.sleep) -> None:
+    """Show once, or every so many seconds until Ctrl-C ends it."""
+    try:
+        show()
+        while seconds is not None:
+            wait(seconds)
+            show()
+    except KeyboardInterrupt:
+        if seconds is None:
+            raise
+
+
+def in_parts(names: Sequence[str]) -> tuple[str, ...]:
+    """Names that were given one by one, or several with commas between them."""
+    return tuple(part.strip() for name in names for part in name.split(",") if part.strip())
+
+
+def as_text(scan: Scan) -> str:
+    """The JSON object in one line."""
+    return json.dumps(as_json(scan), allow_nan=False)
+
+
+def as_json(scan: Scan) -> dict[str, Any]:
+    """Plain values: times as text (UTC), None where something is not known."""
+    return {
+        "source": scan.source._asdict(),
+        "time": _text(scan.time),
+        "seen": _text(scan.seen),
+        "age_hours": scan.age_hours,
+        "sort": scan.sort,
+        "coins": scan.coins,
+        "events": list(scan.events),
+        "rows": [_plain(row) for row in scan.rows],
+    }
+
+
+def _plain(row: PairNow) -> dict[str, Any]:
+    legs = {
+        side: leg._asdict() | {"next_settlement": None if (due := leg.next_settlement) is None else _text(due)}
+        for side, leg in (("long", row.long), ("short", row.short))
+    }
+    return row._asdict() | legs
+
+
+def _text(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
