@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 
-from adapters.datasets.layout import DatasetInfo, Delisting, NamedWindow, WindowName
+from adapters.datasets.layout import SYNTHETIC, DatasetInfo, Delisting, NamedWindow, WindowName
 from adapters.datasets.write import Progress, refuse_target, write_dataset
 from adapters.sample.coins import choose_coins
 from adapters.sample.generator import generate
@@ -16,7 +16,7 @@ from engine.settings import parse_settings
 from engine.windows import time_of
 
 SOURCE = (
-    "SYNTHETIC: made by the seeded generator of arb, not recorded from any exchange. The names of coins and exchanges "
+    f"{SYNTHETIC}: made by the seeded generator of arb, not recorded from any exchange. The names of coins and exchanges "
     "are real, their prices, rates and incidents are invented"
 )
 EMBARGO_DAYS = 2

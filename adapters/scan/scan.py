@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from adapters.exchanges.clients import clock_at
 from adapters.paper.history_progress import Progress
 from adapters.paper.settings import PaperConfig, load_config, require_exchanges
 from adapters.scan.rows import Choice, PairNow, rows_of
@@ -90,7 +91,7 @@ def open_scan(where: Where, choice: Choice, progress: Progress | None = None) ->
         yield scanned(lambda: scene)
         return
     exchanges = require_exchanges(config, where.config)
-    with live_scenes(_only(config, choice), exchanges, where.now, progress) as look:
+    with live_scenes(_only(config, choice), exchanges, clock_at(where.now), progress) as look:
         yield scanned(look)
 
 

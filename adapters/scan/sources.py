@@ -12,7 +12,7 @@ from typing import Any
 from adapters.configuration.settings import ArbSettings
 from adapters.datasets.layout import read_info
 from adapters.datasets.load import load_dataset
-from adapters.exchanges.clients import clock_at, machine_milliseconds
+from adapters.exchanges.clients import Clock, machine_milliseconds
 from adapters.exchanges.live import LiveMarket
 from adapters.exchanges.settings import ExchangesSettings
 from adapters.paper.history_progress import Progress
@@ -26,8 +26,10 @@ from engine.accounting.books import Books, Status
 from engine.accounting.tape import prepare
 from engine.errors import ArbError, UserError
 from engine.market.counterfactual import up_to
+from engine.market.data import MarketData
 from engine.observation.features import build_tables
 from engine.observation.opportunities import OpportunityBuilder
+from engine.settings import EngineSettings
 from engine.windows import EPOCH, time_of
 
 NOBODY = "hold"
@@ -36,14 +38,13 @@ NOBODY = "hold"
 
 @contextmanager
 def live_scenes(
-    config: PaperConfig, exchanges: ExchangesSettings, now: datetime | None, progress: Progress | None = None
+    config: PaperConfig, exchanges: ExchangesSettings, clock: Clock | None, progress: Progress | None = None
 ) -> Iterator[Callable[[], Scene]]:
     """Looks at the exchanges, each as the current hour of paper trading would: its gate, history and clocks are used.
 
     The first one fetches the history that the windows need into a state that is thrown away at the end.
     """
     player = prepare_player(NOBODY, config.engine, (), 0)
-    clock = clock_at(now)
     with (
         tempfile.TemporaryDirectory(prefix="arb-scan-") as folder,
         LiveMarket(exchanges, clock=clock) as live,
@@ -67,11 +68,14 @@ def live_scenes(
 def dataset_scene(path: Path, at: datetime, settings: ArbSettings) -> Scene:
     """An hour of a data set, made of the hours up to it alone. Raises ``UserError`` for an hour outside the data."""
     dataset = load_dataset(path, settings.gate)
-    market = filtered(dataset.market, settings.filters)
+    info, market = dataset.info, filtered(dataset.market, settings.filters)
+    return market_scene(market, at, settings, Source(DATASET, info.name, info.source, info.is_synthetic))
+
+
+def market_scene(market: MarketData, at: datetime, settings: EngineSettings, source: Source) -> Scene:
+    """An hour of a market, seen at that hour. Raises ``UserError`` for an hour outside of it."""
     tape = prepare(up_to(market, market.index_of(at)), settings)
-    builder = OpportunityBuilder(tape, build_tables(tape, tape.hours - 1))
-    info = dataset.info
-    return Scene(Source(DATASET, info.name, info.source, info.is_synthetic), builder, at)
+    return Scene(source, OpportunityBuilder(tape, build_tables(tape, tape.hours - 1)), at)
 
 
 def state_scene(folder: Path) -> Scene:
