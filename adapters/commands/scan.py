@@ -26,7 +26,7 @@ from adapters.commands.progress import progress_bar
 @click.option("--symbol", "symbols", multiple=True, help="Only these coins; repeatable, or with commas.")
 @click.option("--top", type=click.IntRange(min=1), help="Only the first so many.")
 @click.option("--json", "as_object", is_flag=True, help="One JSON object instead of a table.")
-@click.option("--watch", type=click.FloatRange(min=1), metavar="SECONDS", help="Again and again, until Ctrl-C.")
+@click.option("--watch", type=click.FloatRange(1, 86400), metavar="SECONDS", help="Again and again, until Ctrl-C.")
 @click.option("--now", type=instant, help="Time that counts as now.")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="One engine setting; may be repeated.")
 def command(

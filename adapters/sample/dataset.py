@@ -16,8 +16,8 @@ from engine.settings import parse_settings
 from engine.windows import time_of
 
 SOURCE = (
-    f"{SYNTHETIC}: made by the seeded generator of arb, not recorded from any exchange. The names of coins and exchanges "
-    "are real, their prices, rates and incidents are invented"
+    f"{SYNTHETIC}: made by the seeded generator of arb, not recorded from any exchange. The names of coins and "
+    "exchanges are real, their prices, rates and incidents are invented"
 )
 EMBARGO_DAYS = 2
 TRAIN_SHARE, VALIDATION_SHARE = 0.6, 0.2

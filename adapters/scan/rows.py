@@ -103,6 +103,8 @@ class Choice:
             raise UserError(
                 f"cannot sort by {shown(self.sort)}; {did_you_mean(self.sort, SORTS)} (of {', '.join(SORTS)})"
             )
+        if self.min_apr_pct is not None and math.isnan(self.min_apr_pct):
+            raise UserError("the least APR is no number; write it in %, like --min-apr 20")
 
 
 def figures_of(view: View) -> dict[str, Floats]:

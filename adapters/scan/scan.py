@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -40,6 +41,9 @@ class Where:
             raise UserError("give --replay or --state, not both: a scan is of one source")
         if self.replay is not None and self.at is None:
             raise UserError("say which hour of the data set to look at: --at 2025-01-31T12:00Z")
+        # nan passes every range that a command line checks, and inf is no time to wait.
+        if self.watch is not None and not math.isfinite(self.watch):
+            raise UserError("--watch needs a number of seconds, like --watch 60")
         if self.replay is not None and self.watch is not None:
             raise UserError("an hour of a data set stays as it is; leave out --watch")
         if self.replay is None and self.at is not None:

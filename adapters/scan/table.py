@@ -42,8 +42,8 @@ def _head(scan: Scan) -> Iterator[str]:
     yield f"{source.kind}{name} ({source.of})"
     yield f"hour {scan.time:%Y-%m-%dT%H:%MZ}, seen {scan.seen:%Y-%m-%dT%H:%M:%SZ}, {_age(scan.age_hours)} old"
     yield f"{len(scan.rows)} of {scan.coins} coins, the best pair of each, by {scan.sort}"
-    yield f"net funding of a leg's notional; 8 h, day, APR ({DAYS_PER_YEAR} days): by the last settled rates;"
-    yield "24 h, 168 h: of the rates settled since then; cost: fees, slippage and spread of four fills"
+    yield f"8 h, day, APR ({DAYS_PER_YEAR} days): net funding by the last settled rates; 24 h, 168 h: of what was"
+    yield "settled in them; cost: fees, slippage and spread of four fills; gap: short over long price"
     for event in scan.events[:SHOWN_EVENTS]:
         yield f"! {event}"
     if len(scan.events) > SHOWN_EVENTS:
@@ -69,7 +69,8 @@ def _joined(names: tuple[str, str, str], numbers: tuple[str, ...]) -> str:
 
 
 def _fixed(value: float | None, digits: int) -> str:
-    return UNKNOWN if value is None else f"{value:.{digits}f}"
+    # z: what rounds to zero has no sign.
+    return UNKNOWN if value is None else f"{value:z.{digits}f}"
 
 
 def _short(value: float | None) -> str:
