@@ -125,7 +125,10 @@ def test_it_is_shown_again_and_again_until_somebody_stops_it() -> None:
         if len(waited) == 3:
             raise KeyboardInterrupt
 
-    repeated(lambda: shown.append(1), 5.0, wait)
+    try:
+        repeated(lambda: shown.append(1), 5.0, wait)
+    except KeyboardInterrupt:  # it would end the tests
+        pytest.fail("Ctrl-C while it waits ends it")
     assert (len(shown), waited) == (3, [5.0] * 3)
     repeated(lambda: shown.append(1), None, wait)
     assert (len(shown), len(waited)) == (4, 3)

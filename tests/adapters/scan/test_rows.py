@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_market import START, LegSketch, plain_settings, small_market
 
 from adapters.configuration.settings import load_settings
 from adapters.scan.rows import SORTS, Choice, PairNow, figures_of, rows_of
-from adapters.scan.scene import Scene
-from adapters.scan.sources import dataset_scene
+from adapters.scan.scene import DATASET, Scene, Source
+from adapters.scan.sources import dataset_scene, market_scene
 from engine.errors import UserError
 from engine.windows import time_of
 
@@ -71,15 +73,26 @@ def test_the_pair_of_a_coin_is_the_best_one_that_is_offered(scene: Scene, sort: 
         assert row.offered == any(offered[p] for p in pairs)
 
 
-def test_a_pair_that_is_not_offered_gives_way_to_one_that_is(scene: Scene) -> None:
-    rows = {row.symbol: row for row in rows_of(scene, Choice())}
-    best = rows["KAITOUSDT"]
-    index = {scene.view.pair_name(p): p for p in range(scene.view.pairs)}
-    held = frozenset({index["KAITOUSDT", best.long.exchange, best.short.exchange]})
-    other = Scene(scene.source, scene.builder, scene.seen, held=held)
-    (row,) = rows_of(other, Choice(symbols=("KAITOUSDT",)))
-    assert row.offered
-    assert row.apr_pct < best.apr_pct  # type: ignore[operator]  # both are known
+def test_a_pair_that_is_not_offered_gives_way_to_one_that_is() -> None:
+    rates = {"alpha": 0.0, "beta": 3e-4, "gamma": 5e-4}
+    legs = {
+        ("BTCUSDT", name): LegSketch(rates=dict.fromkeys(range(0, 64, 8), rate), interval=8.0)
+        for name, rate in rates.items()
+    }
+    market, at, rules = small_market(legs, 64), time_of(START + 60), plain_settings()
+
+    def told(**held: Any) -> tuple[str, str, float | None, bool]:
+        scene = market_scene(market, at, rules, Source(DATASET, "made-up", "for a test", synthetic=True))
+        (row,) = rows_of(replace(scene, **held), Choice())
+        return row.long.exchange, row.short.exchange, row.net_8h_bps, row.offered
+
+    assert told() == ("alpha", "gamma", pytest.approx(5), True)
+    # Pairs stand by exchanges: alpha and gamma are the second one.
+    assert told(held=frozenset({1})) == ("alpha", "beta", pytest.approx(3), True)
+    market.price[2, 59:] = np.nan
+    assert told() == ("alpha", "beta", pytest.approx(3), True)
+    market.price[1, 59:] = np.nan
+    assert told() == ("alpha", "gamma", pytest.approx(5), False)
 
 
 @settings(max_examples=30, deadline=None)

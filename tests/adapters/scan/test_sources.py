@@ -163,6 +163,7 @@ def two_legs(**changes: Any) -> MarketData:
 def test_numbers_by_hand() -> None:
     scene = market_scene(two_legs(), time_of(START + 210), plain_settings(min_history_hours=24), MADE_UP)
     (row,) = rows_of(scene, Choice())
+    assert scene.time == time_of(START + 210)
     assert (row.symbol, row.long.exchange, row.short.exchange) == ("BTCUSDT", "alpha", "beta")
     assert row.net_8h_bps == pytest.approx(3)
     assert row.net_day_bps == pytest.approx(9)
