@@ -94,7 +94,7 @@ def state_scene(folder: Path) -> Scene:
         events = journal.rows("SELECT text FROM events WHERE hour = ? ORDER BY id", hour)
         at = _time_of_quotes(quote["collected_ms"] for quote in quotes.values())
         return Scene(
-            _of_state(folder, journal.meta),
+            source_of_state(folder, journal.meta),
             session.rolling.builder(),
             at or time_of(hour),
             held=_held(session.books),
@@ -103,7 +103,8 @@ def state_scene(folder: Path) -> Scene:
         )
 
 
-def _of_state(folder: Path, meta: dict[str, Any]) -> Source:
+def source_of_state(folder: Path, meta: dict[str, Any]) -> Source:
+    """What a state trades on, and whether that is a market."""
     if meta["mode"] != REPLAY:
         exchanges = ", ".join(meta["universe"]["exchanges"])
         return Source(STATE, str(folder), f"live: {exchanges}", synthetic=False)

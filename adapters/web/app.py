@@ -19,12 +19,14 @@ from starlette.staticfiles import StaticFiles
 from adapters.reporting.page.page import asset
 from adapters.web.guard import Guard, WrongTries
 from adapters.web.models import Models
+from adapters.web.offers import Offers
 from adapters.web.poller import Poller
 from adapters.web.problems import answer_problems
 from adapters.web.routers.events import events_router
 from adapters.web.routers.logins import login_router
 from adapters.web.routers.metrics import metrics_router
 from adapters.web.routers.models import models_router
+from adapters.web.routers.offers import offers_router
 from adapters.web.routers.older import older_router
 from adapters.web.routers.pages import pages_router
 from adapters.web.routers.paper import paper_router, utc_now
@@ -43,7 +45,7 @@ DESCRIPTION = (
 def create_app(serving: Serving, now: Callable[[], datetime] = utc_now) -> FastAPI:
     """The application for a server of ASGI, or for tests."""
     state, models, tries = StateReader(serving.state), Models(serving.models), WrongTries()
-    poller = Poller(state)
+    poller, offers = Poller(state), Offers(state)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -63,13 +65,13 @@ def create_app(serving: Serving, now: Callable[[], datetime] = utc_now) -> FastA
     )  # fmt: skip
     answer_problems(app)
     app.state.poller = poller
-    for router in (paper_router(state, now), models_router(models), events_router(poller)):
+    for router in (offers_router(offers, now), paper_router(state, now), models_router(models), events_router(poller)):
         app.include_router(router, prefix=PREFIX)
     if serving.older_api:
         app.include_router(older_router(models))
     app.include_router(metrics_router(state, now))
     app.include_router(login_router(serving, tries))
-    app.include_router(pages_router(state, models, now))
+    app.include_router(pages_router(state, offers, models, now))
     _serve_files(app)
     return app
 

@@ -28,7 +28,8 @@ FILTERS: Mapping[str, Any] = {
     "tone": lambda text: TONES.get(str(text), ""),
     "price": lambda value: numbers.DASH if value is None else f"{value:g}",
     "rate": lambda value: numbers.DASH if value is None else f"{100 * value:+.4f} %",
-    "short": lambda text: numbers.DASH if not text else str(text).replace("T", " ").removesuffix("Z"),
+    "clock": lambda text: numbers.DASH if not text else str(text)[11:16],
+    "short": lambda text: numbers.DASH if not text else str(text).replace("T", " ")[:16],
 }
 
 

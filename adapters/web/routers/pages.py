@@ -15,19 +15,21 @@ from adapters.paper.journal import Journal
 from adapters.paper.messages import shown
 from adapters.paper.status import status_of
 from adapters.paper.tables import hour_of, page_of
+from adapters.scan.rows import SORTS
+from adapters.scan.sources import source_of_state
 from adapters.web.models import Models, facts_of
-from adapters.web.problems import MissingError, public_words
+from adapters.web.offers import Offers
+from adapters.web.problems import MissingError, RefusedError, public_words
+from adapters.web.routers.offers import Sort, chosen
 from adapters.web.routers.paper import hour_number
 from adapters.web.state import StateReader
 from adapters.web.templates import page
 from engine.errors import DataError, UserError
 
-TRADES_BESIDE, TRADES_ON_A_PAGE = 8, 200
-SYNTHETIC = ("synthetic", "sample")
-"""What the source of a replayed data set says when a generator made it."""
+TRADES_BESIDE, ON_A_PAGE = 8, 200
 
 
-def pages_router(state: StateReader, models: Models, now: Callable[[], datetime]) -> APIRouter:
+def pages_router(state: StateReader, offers: Offers, models: Models, now: Callable[[], datetime]) -> APIRouter:
     """Every page but the log-in."""
     router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -39,10 +41,21 @@ def pages_router(state: StateReader, models: Models, now: Callable[[], datetime]
     def front_part(request: Request) -> HTMLResponse:
         return page(request, "now_parts.html.j2", **_now(state, now()))
 
+    @router.get("/opportunities")
+    def opportunities(
+        request: Request, sort: Sort = "apr", min_apr: Annotated[str, Query(pattern=r"^-?[0-9.]{0,9}$")] = ""
+    ) -> HTMLResponse:
+        try:
+            least = float(min_apr) if min_apr else None
+        except ValueError:
+            raise RefusedError("it is no number", "min_apr") from None
+        found = offers.scan(chosen(sort, least, "", "", ON_A_PAGE), now())
+        return page(request, "opportunities.html.j2", here="/opportunities", scan=found, sorts=SORTS, min_apr=min_apr)
+
     @router.get("/trades")
     def trades(request: Request, after: Annotated[int | None, Query(ge=0, le=2**62)] = None) -> HTMLResponse:
         with state.journal() as journal:
-            found = page_of(journal, state.tape(journal), "trades", after, TRADES_ON_A_PAGE)
+            found = page_of(journal, state.tape(journal), "trades", after, ON_A_PAGE)
         return page(request, "trades.html.j2", here="/trades", trades=found.rows, after=found.after)
 
     @router.get("/positions/{position}")
@@ -95,12 +108,11 @@ def _front_of(journal: Journal, state: StateReader, moment: datetime) -> dict[st
     past = journal.rows("SELECT equity FROM equity WHERE hour <= ? ORDER BY hour DESC LIMIT 1", (last or 0) - 24)
     peak = journal.rows("SELECT max(equity) FROM equity")[0][0]
     highest = max(equity, float(peak or 0), float(status["initial_capital_usd"]))
-    source = f"{journal.meta.get('source', '')} {journal.meta.get('dataset_path', '')}".lower()
     return {
         "status": status,
         "day_usd": equity - float(past[0][0]) if past else status["pnl_usd"],
         "drawdown_pct": 100.0 * (1.0 - equity / highest),
-        "synthetic": status["mode"] == "replay" and any(word in source for word in SYNTHETIC),
+        "synthetic": source_of_state(journal.folder, journal.meta).synthetic,
         "trades": page_of(journal, state.tape(journal), "trades", None, TRADES_BESIDE).rows,
         "exchanges": _exchanges(journal, last),
     }
