@@ -185,9 +185,8 @@ def _put_version_2(spec: ObservationSpec, _: Scaler, stated: tuple[Facts, Any, A
 def _pair(spec: ObservationSpec, stated: Facts, out: Float32s) -> tuple[Floats, float]:
     """The values of a pair into ``out``; its facts and V, bps."""
     fact = np.array([stated.get(name, np.nan) for name in names.PAIR])
-    # People state a volume in USD; what is shown is its logarithm.
-    with np.errstate(divide="ignore", invalid="ignore"):
-        fact[10] = np.log10(fact[10])
+    # People state a volume in USD; what is shown is its logarithm, and without trades there is none.
+    fact[10] = np.log10(fact[10]) if fact[10] > 0 else np.nan
     promised = float(put_bounds(fact))
     transform_pair(fact, out)
     bits = [spec.exchanges.index(stated[leg]) if stated[leg] in spec.exchanges else -1 for leg in LEGS]

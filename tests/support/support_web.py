@@ -29,13 +29,18 @@ HOURS = 150
 
 def played_state(folder: Path, *, until: int | None = None, seed: int = 1) -> Path:
     """A replay of a random market by a strategy that trades a lot; ``until``: cut after that row, positions open."""
+    go_on(folder, HOURS if until is None else until, seed)
+    return folder
+
+
+def go_on(folder: Path, until: int, seed: int = 1) -> None:
+    """The state of ``played_state``, begun or played on to another row."""
     rng = np.random.default_rng(seed)
     market = random_market(rng, 2, 3, HOURS)
     settings, window = arb_settings(random_settings(rng), **EAGER), Window(10, HOURS - 1)
     player = prepare_player("random", settings, (), 7)
     with open_replay(folder, dataset_of(market), market, window, player, ()) as journal:
-        cut_replay(session_of(journal, player, excuse_errors=False), market, window, HOURS if until is None else until)
-    return folder
+        cut_replay(session_of(journal, player, excuse_errors=False), market, window, until)
 
 
 def deployed(folder: Path, *names: str, seed: int = 0) -> Path:
@@ -60,4 +65,4 @@ def journal(of: Serving) -> Journal:
     return Journal.open_for_reading(of.state)
 
 
-__all__ = ["EAGER", "HOURS", "LOOPBACK", "NOON", "SPEC", "client", "deployed", "journal", "played_state", "serving"]
+__all__ = ["HOURS", "LOOPBACK", "NOON", "SPEC", "client", "deployed", "go_on", "journal", "played_state", "serving"]

@@ -6,27 +6,11 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from market_strategies import random_market, random_settings
-from support_paper import arb_settings, cut_replay, dataset_of
-from support_web import EAGER, HOURS, played_state
+from support_web import go_on, played_state
 
 from adapters.paper.journal import Journal
-from adapters.paper.replay import open_replay
-from adapters.paper.setup import prepare_player, session_of
 from adapters.web.poller import MOST_WAITING, Event, Listener, Poller
 from adapters.web.state import StateReader
-from engine.windows import Window
-
-
-def go_on(folder: Path, until: int, seed: int = 1) -> None:
-    """The state of ``played_state`` goes on to another row."""
-    rng = np.random.default_rng(seed)
-    market = random_market(rng, 2, 3, HOURS)
-    settings, window = arb_settings(random_settings(rng), **EAGER), Window(10, HOURS - 1)
-    player = prepare_player("random", settings, (), 7)
-    with open_replay(folder, dataset_of(market), market, window, player, ()) as journal:
-        cut_replay(session_of(journal, player, excuse_errors=False), market, window, until)
 
 
 def test_nothing_is_told_twice_and_nothing_is_left_out(tmp_path: Path) -> None:

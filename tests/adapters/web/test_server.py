@@ -100,7 +100,7 @@ WRITER = """
 import sys
 from pathlib import Path
 sys.path[:0] = {paths!r}
-from test_events import go_on
+from support_web import go_on
 go_on(Path(sys.argv[1]), 149)
 """
 
@@ -111,7 +111,7 @@ def test_a_reader_beside_a_writer_that_is_killed_never_sees_an_error_or_half_an_
     deployed(tmp_path / "models")
     paths = [
         str(CHECKOUT),
-        *(str(CHECKOUT / "tests" / name) for name in ("support", "reference", "adapters/web")),
+        *(str(CHECKOUT / "tests" / name) for name in ("support", "reference")),
         str(CHECKOUT / "tests"),
     ]
     code = WRITER.format(paths=paths)
