@@ -1,4 +1,4 @@
-"""What an hour has to say to people: lines for terminal, log and notifications (pure)."""
+"""What an hour has to say to people: lines for terminal, log and notifications."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from adapters.paper.day import Day, day_before
+from adapters.paper.drawdown import drawdowns_pct, is_crossed_at_last
+from adapters.paper.journal_reader import JournalReader
 from adapters.paper.session import Played
 from engine.accounting.books import Reason
 from engine.accounting.records import trade_pnl
@@ -47,6 +50,19 @@ def messages_of(hour: Played, before: str | None, pair_name: PairName) -> list[M
     return found
 
 
+def messages_of_money(journal: JournalReader, hour: int, drawdown_limit_pct: float) -> list[Message]:
+    """What the journal alone says at an hour: the day that ended with it, a drawdown beyond the limit.
+
+    The same whenever it is asked, so that a restart neither forgets nor repeats one.
+    """
+    found = [] if (day := day_before(journal, hour)) is None else [Message("daily", _daily(day))]
+    drawdowns = drawdowns_pct(journal, hour)
+    if is_crossed_at_last(drawdowns, drawdown_limit_pct):
+        told = f"equity is {drawdowns[-1]:.2f} % below its peak, more than {drawdown_limit_pct:g} %"
+        found.append(Message("drawdown", f"{shown(hour)} drawdown: {told}"))
+    return found
+
+
 def in_short(texts: Sequence[str]) -> str:
     """The first few of many texts in one line, and how many more there are."""
     more = [f"... and {len(texts) - SHOWN} more"] if len(texts) > SHOWN else []
@@ -56,6 +72,15 @@ def in_short(texts: Sequence[str]) -> str:
 def shown(hour: int) -> str:
     """An hour number as people read it."""
     return f"{time_of(hour):%Y-%m-%dT%H:%MZ}"
+
+
+def _daily(day: Day) -> str:
+    share = "-" if day.pnl_pct is None else f"{day.pnl_pct:+.3f}"
+    return (
+        f"{day.day} daily: equity {day.equity_usd:,.2f} USD, P&L {day.pnl_usd:+,.2f} USD ({share} %), "
+        f"funding {day.funding_usd:+,.2f}, fees {-day.fees_usd:+,.2f}, trades closed {day.trades}, "
+        f"positions open {day.open_positions}; {day.hours} hours, {day.missed} missed, {day.degraded} degraded"
+    )
 
 
 def _entries(hour: Played) -> list[str]:

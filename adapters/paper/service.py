@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,10 +19,11 @@ from adapters.exchanges.clients import clock_at
 from adapters.exchanges.live import LiveMarket
 from adapters.exchanges.settings import ExchangesSettings
 from adapters.paper.history_progress import Progress
+from adapters.paper.integrity import hour_of_log
 from adapters.paper.live import Done, LiveTrading, open_live
 from adapters.paper.log import PaperLog
 from adapters.paper.memory import slim_down
-from adapters.paper.messages import in_short, messages_of, shown
+from adapters.paper.messages import Message, in_short, messages_of, messages_of_money, shown
 from adapters.paper.notify import Notifier
 from adapters.paper.session import Played, Session
 from adapters.paper.settings import PaperConfig
@@ -93,6 +94,7 @@ def open_service(
     clock = clock_at(now)
     with ExitStack() as stack:
         live = stack.enter_context(LiveMarket(exchanges, clock=clock))
+        told_upto = hour_of_log(state)
         journal = stack.enter_context(open_live(state, paper, exchanges, player, live))
         # A live hour cannot be had again: its quotes are gone with the power cut.
         journal.sync_every_hour(wanted=True)
@@ -101,7 +103,9 @@ def open_service(
         # Before the log closes, so that a message which fails now is still written down.
         stack.callback(notifier.close, NOTIFY_AT_EXIT_SECONDS)
         session = session_of(journal, player, excuse_errors=True)
-        teller = _Teller(session, log, notifier, _last_status(journal.rows("SELECT status FROM slots ORDER BY hour")))
+        before = _last_status(journal.rows("SELECT status FROM slots ORDER BY hour"))
+        teller = _Teller(session, log, notifier, paper.notify.drawdown_pct, before)
+        teller.make_up(told_upto)
         trading = LiveTrading(
             session, live, clock or _machine_clock, on_hour=teller.hear, progress=progress,
             max_catch_up_hours=paper.max_catch_up_hours,
@@ -116,13 +120,26 @@ class _Teller:
     session: Session
     log: PaperLog
     notifier: Notifier
+    drawdown_limit_pct: float
     before: str | None
 
+    def make_up(self, told_upto: int | None) -> None:
+        """What a kill between an hour and its messages left untold; ``told_upto``: the last hour that the log has."""
+        last = self.session.hour
+        if told_upto is not None and last is not None:
+            for hour in range(told_upto + 1, last + 1):
+                self._tell(messages_of_money(self.session.journal, hour, self.drawdown_limit_pct), hour)
+
     def hear(self, hour: Played) -> None:
-        for message in messages_of(hour, self.before, self._pair_name):
-            self.log.tell(message.occasion, message.text, hour=hour.hour)
-            self.notifier.send(message)
+        # First what could be made up after a kill: the log's last hour says that it was told.
+        money = messages_of_money(self.session.journal, hour.hour, self.drawdown_limit_pct)
+        self._tell([*money, *messages_of(hour, self.before, self._pair_name)], hour.hour)
         self.before = hour.status
+
+    def _tell(self, messages: Sequence[Message], hour: int) -> None:
+        for message in messages:
+            self.log.tell(message.occasion, message.text, hour=hour)
+            self.notifier.send(message)
 
     def _pair_name(self, pair: int) -> str:
         rolling = self.session.rolling

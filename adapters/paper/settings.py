@@ -18,7 +18,7 @@ from engine.settings import Positive, Seed, Settings, parse_settings
 SHIPPED = CONFIGS / "paper.yaml"
 EXCHANGE_KEYS = ("exchanges", "collection")
 
-Occasion = Literal["entry", "exit", "degraded", "recovered", "no_decision"]
+Occasion = Literal["entry", "exit", "degraded", "recovered", "no_decision", "drawdown", "daily"]
 
 
 class NotifySettings(Settings):
@@ -31,6 +31,8 @@ class NotifySettings(Settings):
 
     url: SecretStr | None = None
     events: tuple[Occasion, ...] = ("entry", "exit", "degraded", "recovered")
+    drawdown_pct: Annotated[float, Field(gt=0, lt=100)] = 5.0
+    """Fall of equity from its peak, in % of it, beyond which ``drawdown`` is told; again after less than half of it."""
     attempts: Annotated[int, Field(ge=1, le=20)] = 5
     timeout_seconds: Positive = 10.0
 
