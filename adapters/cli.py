@@ -39,6 +39,7 @@ COMMANDS = {
         "Funding now: per coin the best pair, what it costs and when that is paid back.",
     ),
     "serve": ("adapters.commands.serve", "Show paper trading as a page and an API, read-only."),
+    "runs": ("adapters.commands.runs", "List the folders of runs with their numbers."),
     "strategies": ("adapters.commands.strategies", "List the strategies and their parameters."),
     "stress": ("adapters.commands.stress", "What a strategy survives: costs, delays, outages, size, leverage."),
     "train": ("adapters.commands.train", "Train one PPO agent."),

@@ -15,10 +15,11 @@ from adapters.paper.schema import FORMAT
 from adapters.storage.aside import file_aside
 from adapters.storage.folder_lock import FolderLock
 from adapters.storage.giving_way import check_parents
+from adapters.storage.run_names import PAPER_DATABASE
 from adapters.storage.sqlite_words import DAMAGED, code_of, in_words
 from engine.errors import DataError, UserError
 
-DATABASE = "paper.sqlite"
+DATABASE = PAPER_DATABASE
 NO_SPACE_BYTES = 1_000_000
 """With less than that SQLite cannot make the files that it needs beside a database, and calls it a failure."""
 WAIT_SECONDS = 30

@@ -14,6 +14,7 @@ from adapters.research.pbt.campaign import Campaign
 from adapters.research.pbt.rules import rules_on_validation
 from adapters.research.pbt.tried import winner_after_all
 from adapters.storage.pbt_names import agent_zip
+from adapters.storage.run_names import PBT_PAGE
 from engine.analysis.assumed_funding import assumed_words
 from engine.analysis.metrics import Metrics
 from engine.errors import ArbError
@@ -64,7 +65,7 @@ def shown(running: Campaign) -> Iterator[Callable[[Sequence[Iteration]], None]]:
             ended = iterations[-1].number == running.job.schedule.iterations
             # The rules do not change from one iteration to the next: they are played once, when there is a winner.
             rules = rules_on_validation(running.job) if ended else {}
-            write_figure(running.folder / "pbt.html", running.job, iterations, rules)
+            write_figure(running.folder / PBT_PAGE, running.job, iterations, rules)
 
         yield show
 

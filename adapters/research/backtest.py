@@ -32,6 +32,7 @@ from adapters.research.significance import significance_of, write_significance
 from adapters.storage.giving_way import unfamiliar, unsigned
 from adapters.storage.json_files import read_object
 from adapters.storage.run_files import folder_name, write_run
+from adapters.storage.run_names import COMPARISON
 from adapters.storage.saved_run import REPORT, RUN_FILES
 from engine.analysis.assumed_funding import assumed_words
 from engine.analysis.metrics import Metrics
@@ -41,7 +42,6 @@ from engine.windows import Window
 from engine.worlds import World
 
 COMMAND = "arb backtest"
-COMPARISON = "comparison.csv"
 RUN_NAMES = (*RUN_FILES, SIGNIFICANCE, CURVES, FACTS, STRESS, ENTRIES, PHASES, REPORT)
 """Everything that lies in the folder of one strategy."""
 

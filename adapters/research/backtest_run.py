@@ -13,7 +13,6 @@ from adapters.configuration.strategy_registry import check_names
 from adapters.datasets.load import Dataset, load_dataset, load_pieces
 from adapters.gate.limits import GateSettings
 from adapters.research.backtest import (
-    COMPARISON,
     BacktestJob,
     Outcome,
     backtest_only,
@@ -29,6 +28,7 @@ from adapters.research.playing import Bar, Played, hours_shown, play
 from adapters.storage.atomic import new_directory
 from adapters.storage.giving_way import check_place
 from adapters.storage.run_files import folder_name, write_comparison
+from adapters.storage.run_names import COMPARISON
 from engine.errors import UserError
 from engine.windows import Window
 from engine.worlds import AnyWorld

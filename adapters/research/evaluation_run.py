@@ -27,6 +27,7 @@ from adapters.storage.csv_files import write_table
 from adapters.storage.giving_way import check_place
 from adapters.storage.looks import record_look
 from adapters.storage.run_files import write_json
+from adapters.storage.run_names import EVALUATION
 from adapters.storage.trials import FILE as TRIALS
 from adapters.storage.trials import TrialRecord, write_trials
 from engine.analysis.metrics import Metrics
@@ -169,7 +170,7 @@ def _row(player: Player, episodes: Mapping[str, Sequence[Played]], look: Mapping
 def _write(found: Evaluation) -> None:
     with new_directory(found.folder) as aside:
         table = pd.DataFrame([{"model": name, **row} for name, row in found.rows.items()])
-        write_table(aside / "evaluation.csv", table)
+        write_table(aside / EVALUATION, table)
         write_table(aside / "episodes.csv", pd.DataFrame(_episode_rows(found.runs)))
         for name, file in file_names(found.runs).items():
             write_table(aside / file, trades_of(found.runs[name][AT_ONCE], found.world.tape))

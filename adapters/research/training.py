@@ -27,6 +27,7 @@ from adapters.storage.looks import record_look
 from adapters.storage.plans import read_plan_file
 from adapters.storage.regular_files import sha256_of
 from adapters.storage.run_files import write_json
+from adapters.storage.run_names import PLAN as PLAN
 from adapters.storage.sealed import write_sealed
 from engine.analysis.metrics import Metrics
 from engine.errors import DataError, UserError, in_words
@@ -39,7 +40,6 @@ from rl_training.learners.registry import LearnerName
 from rl_training.learners.training import Training
 from strategies.policy import Policy
 
-PLAN = "plan.json"
 CHECKPOINT = "checkpoint.npz"
 MODEL = "model.zip"
 BUNDLE = "bundle"

@@ -95,14 +95,20 @@ def run_folders(folder: Path) -> list[Path]:
     return inside
 
 
-def read_run(folder: Path) -> SavedRun:
-    """Read the folder of a run. Raises ``UserError`` naming the file that is missing or broken."""
+def read_head(folder: Path) -> tuple[Metrics, dict[str, Any]]:
+    """Metrics and manifest of a run without its tables. Raises ``UserError`` like ``read_run``."""
     if not is_run(folder):
         raise _no_run(folder)
     manifest = _read(folder / "manifest.json", _manifest)
+    return _read(folder / "metrics.json", lambda path: known_metrics(read_object(path))), manifest
+
+
+def read_run(folder: Path) -> SavedRun:
+    """Read the folder of a run. Raises ``UserError`` naming the file that is missing or broken."""
+    metrics, manifest = read_head(folder)
     return SavedRun(
         folder=folder,
-        metrics=_read(folder / "metrics.json", lambda path: known_metrics(read_object(path))),
+        metrics=metrics,
         manifest=manifest,
         trades=_read(folder / "trades.csv", _trades),
         ledger=_read(folder / "ledger.parquet", _parquet),

@@ -11,10 +11,11 @@ from adapters.research.comparison.held import Held
 from adapters.storage.csv_files import write_table
 from adapters.storage.giving_way import unfamiliar, unsigned
 from adapters.storage.run_files import write_json
+from adapters.storage.run_names import COMPARED as CAUSES_FILE
 from engine.windows import time_of
 
 COMMAND = "arb compare"
-HOURS_FILE, CAUSES_FILE = "compare.csv", "compare.json"
+HOURS_FILE = "compare.csv"
 
 
 def comparison_only(folder: Path) -> str | None:

@@ -13,6 +13,7 @@ from adapters.datasets.load import Dataset, load_dataset
 from adapters.research.markets import prepare_dataset, window_of
 from adapters.storage.giving_way import check_place
 from adapters.storage.plans import read_plan_file
+from adapters.storage.run_names import PLAN as PLAN
 from adapters.storage.sealed import write_sealed
 from engine.errors import DataError, SettingsError
 from engine.settings import Settings
@@ -20,8 +21,6 @@ from engine.windows import Window
 from engine.worlds import World
 from rl_training.recipe.settings import Fold, RecipeSettings
 from rl_training.worlds.settings import WorldsSettings
-
-PLAN = "plan.json"
 
 
 class PolicyPlan(Settings):

@@ -36,6 +36,7 @@ from adapters.storage.folder_lock import FolderLock
 from adapters.storage.json_files import read_object
 from adapters.storage.provenance import command_line
 from adapters.storage.run_files import write_json
+from adapters.storage.run_names import POLICY_RESULTS as RESULTS
 from adapters.storage.trials import FILE as TRIALS
 from adapters.storage.trials import TrialRecord, record_of, write_trials
 from adapters.workers.pool import WorkerPool
@@ -46,7 +47,6 @@ from rl_training.recipe.settings import Fold
 from strategies.policy import Policy, committee
 
 BUNDLE = "bundle"
-RESULTS = "results.json"
 MANIFEST = "manifest.json"
 CHOICES: tuple[Choice, ...] = ("imitation", "tuned")
 Bar = Callable[[str, int, int], None]

@@ -15,17 +15,19 @@ from adapters.research.stress.study import Study
 from adapters.storage.csv_files import write_table
 from adapters.storage.giving_way import unfamiliar, unsigned
 from adapters.storage.run_files import write_json
+from adapters.storage.run_names import MANIFEST
+from adapters.storage.run_names import STRESS_PAGE as PAGE
+from adapters.storage.run_names import STRESS_RESULTS as RESULTS
 from engine.market.data import MarketData
 from engine.windows import time_of
 
 COMMAND = "arb stress"
-PAGE = "stress.html"
-FILES = ("stress.csv", "stress.json", PAGE, "manifest.json")
+FILES = ("stress.csv", RESULTS, PAGE, MANIFEST)
 
 
 def stress_only(folder: Path) -> str | None:
     """What in a folder is not from `arb stress`; None when all of it is."""
-    return unsigned(folder / "manifest.json", COMMAND) or unfamiliar(folder, FILES)
+    return unsigned(folder / MANIFEST, COMMAND) or unfamiliar(folder, FILES)
 
 
 def write_stress(
@@ -39,7 +41,7 @@ def write_stress(
         "scenarios": stress.model_dump(mode="json"),
         "manifest": dict(manifest),
     }
-    write_json(folder / "stress.json", content)
+    write_json(folder / RESULTS, content)
 
 
 def _row(one: Outcome) -> dict[str, Any]:

@@ -14,12 +14,13 @@ from adapters.research.manifest import build_manifest
 from adapters.research.markets import prepare_dataset, window_of
 from adapters.research.players import models_for, players_named
 from adapters.research.stress.bench import Bench
-from adapters.research.stress.files import COMMAND, PAGE, stress_only, write_stress
+from adapters.research.stress.files import COMMAND, stress_only, write_stress
 from adapters.research.stress.settings import StressSettings, load_stress
 from adapters.research.stress.study import Progress, Study, study
 from adapters.storage.atomic import new_directory
 from adapters.storage.giving_way import check_place
 from adapters.storage.run_files import write_json
+from adapters.storage.run_names import STRESS_PAGE
 
 
 @dataclass(frozen=True)
@@ -78,5 +79,5 @@ def stress_test(asked: StressRequest, page_of: Callable[[StressTest], str], prog
         names = [policy.name for policy in policies]
         title, walks = f"Stress test of {', '.join(asked.names)}", len(world.tape.arrays.levels) > 0
         found = StressTest(studies, scenarios, title, hours, names, folder, walks)
-        (aside / PAGE).write_text(page_of(found), encoding="utf-8")
+        (aside / STRESS_PAGE).write_text(page_of(found), encoding="utf-8")
     return found

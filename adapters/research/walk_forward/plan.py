@@ -20,13 +20,13 @@ from adapters.storage.folder_lock import LOCK
 from adapters.storage.giving_way import check_place, unfamiliar
 from adapters.storage.plans import read_plan_file
 from adapters.storage.provenance import code_version, command_line
+from adapters.storage.run_names import PLAN
 from adapters.storage.sealed import write_sealed
 from engine.analysis.folds import Fold, FoldLengths, folds_of
 from engine.errors import SettingsError, UserError
 from engine.settings import Settings
 from engine.windows import Window, time_of
 
-PLAN = "plan.json"
 UNFINISHED = ".unfinished"
 TRAINED_BY = "flat"
 """The learner of models."""

@@ -27,10 +27,11 @@ from adapters.research.walk_forward.run import walk_forward
 from adapters.storage.atomic import new_directory
 from adapters.storage.folder_lock import FolderLock
 from adapters.storage.run_files import folder_name, write_comparison
+from adapters.storage.run_names import COMPARISON, MANIFEST
 from engine.analysis.folds import FoldLengths
 
 MOST_WORKERS = 8
-DONE = ("manifest.json", "comparison.csv")
+DONE = (MANIFEST, COMPARISON)
 """A folder that has one of them is a finished run."""
 
 WritePages = Callable[[Path, Sequence[str]], Any]
@@ -131,7 +132,7 @@ def finished(
                     write_for_report(place, account, references, world)
             stories = write_pages(aside, [folder_name(name) for name in plan.strategies]) if plan.report else []
             if len(accounts) > 1:
-                write_comparison(aside / "comparison.csv", {one.strategy: one.metrics for one in accounts})
+                write_comparison(aside / COMPARISON, {one.strategy: one.metrics for one in accounts})
         # Only now that the results are in their place; a run cut before goes on from it.
         _clean_up(work, tell)
     return Finished(out, plan, dataset, accounts, judged, stories)
