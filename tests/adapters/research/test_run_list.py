@@ -237,9 +237,9 @@ def test_the_command_shows_a_table_and_json(runs: Path, tmp_path: Path, capsys: 
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 100
     assert sum("greedy" in line for line in lines) >= 6
-    (tmp_path / "[red]a name [that is] rather long for a folder and for any table[/red]").mkdir()
+    (tmp_path / "[red]a name [that is] rather long for a folder and for any table[bold]").mkdir()
     assert arb("runs", tmp_path) == 0
     told = capsys.readouterr().out.splitlines()
     assert max(map(len, told[:-1])) <= 100
-    assert told[-1] == "[red]a name [that is] rather long for a folder and for any table[/red]: nothing in it is known"
+    assert told[-1] == "[red]a name [that is] rather long for a folder and for any table[bold]: nothing in it is known"
     assert arb("runs", tmp_path / "nowhere") == 2
