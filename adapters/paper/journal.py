@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -34,6 +34,7 @@ from adapters.paper.state_folder import (
     create_database,
     is_started,
     locked,
+    read_only,
     require_state,
     told,
 )
@@ -97,9 +98,9 @@ class Journal(JournalReader):
         """
         require_state(folder)
         log_hour = hour_of_log(folder)  # before the moment of which the journal is read
-        uri = (folder / DATABASE).resolve().as_uri() + "?mode=ro"
         with told(folder / DATABASE):
-            return cls._opened(folder, connect(uri, uri=True), None, log_hour=log_hour, checked=checked)
+            database = connect(read_only(folder / DATABASE), uri=True)
+            return cls._opened(folder, database, None, log_hour=log_hour, checked=checked)
 
     @classmethod
     def _opened(
@@ -139,9 +140,27 @@ class Journal(JournalReader):
 
     def close(self) -> None:
         """Give database and lock back."""
+        last_reader = None if self._lock is None else self._leave_log()
         self._database.close()
+        if last_reader is not None:
+            last_reader.close()
         if self._lock is not None:
             self._lock.close()
+
+    def _leave_log(self) -> sqlite3.Connection | None:
+        """Write the log back, and have somebody who only reads close the database last: SQLite then leaves the files of
+        the empty log beside it, without which nobody can read it where nothing can be written."""
+        with suppress(sqlite3.Error):  # it is closed in any case
+            self._database.execute("PRAGMA busy_timeout = 0")
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            reader = connect(read_only(self.folder / DATABASE), uri=True)
+            try:
+                reader.execute("PRAGMA user_version").fetchall()
+            except BaseException:
+                reader.close()
+                raise
+            return reader
+        return None
 
     def sync_every_hour(self, *, wanted: bool) -> None:
         """Whether an hour must survive a power cut too; it survives a kill in any case."""

@@ -72,9 +72,11 @@ def is_started(folder: Path) -> bool:
             problem = f"is missing, but its log is there: {RESTORE}; to start anew here move {log} away first"
             raise DataError(problem, file=str(path))
         return False
+    if not path.is_file():
+        raise UserError(f"{path}: it cannot be opened (it is no file)")
     with told(path):
         # SQLite opens an empty file as an empty database, so that only the version tells a state.
-        database = connect(path)
+        database = connect(read_only(path), uri=True)
         try:
             version = database.execute("PRAGMA user_version").fetchone()[0]
         finally:
@@ -88,6 +90,11 @@ def is_started(folder: Path) -> bool:
 def connect(path: Path | str, *, uri: bool = False) -> sqlite3.Connection:
     """A connection without transactions of its own, for use from any thread."""
     return sqlite3.connect(path, uri=uri, isolation_level=None, timeout=WAIT_SECONDS, check_same_thread=False)
+
+
+def read_only(path: Path) -> str:
+    """The address of a database for whoever writes nothing into it."""
+    return path.resolve().as_uri() + "?mode=ro"
 
 
 def locked(folder: Path) -> FolderLock:
