@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
-FOLDERS = ("engine", "strategies", "rl_training", "adapters", "tests", "benchmarks", "configs", "docs")
+FOLDERS = ("engine", "strategies", "rl_training", "adapters", "tests", "benchmarks", "configs", "docs", "deploy")
 CITED = re.compile(r"docs/(\w+)\.md(?:\s+sections?\s+(\d+)(?:\s+(and|to)\s+(\d+))?)?")
 
 
