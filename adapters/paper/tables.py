@@ -47,7 +47,7 @@ def page_of(journal: Journal, tape: Tape, table: str, after: int | None, limit: 
     if table == "hours":
         return _hours(journal, tape, after, limit)
     rows, ids = _records(journal, table, "id < ?", (_before(after),), limit)
-    return Page(_plain(FRAMES[table](rows, tape), ids), ids[-1] if len(ids) == limit else None)
+    return Page(plain_rows(FRAMES[table](rows, tape), ids), ids[-1] if len(ids) == limit else None)
 
 
 def _before(after: int | None) -> int:
@@ -78,7 +78,7 @@ def late_funding(journal: Journal) -> dict[int, float]:
     )  # fmt: skip
 
 
-def _plain(frame: pd.DataFrame, ids: list[int] | None = None) -> list[dict[str, Any]]:
+def plain_rows(frame: pd.DataFrame, ids: list[int] | None = None) -> list[dict[str, Any]]:
     """Rows as JSON knows them: times as text, None where nothing is known."""
     columns: dict[str, list[Any]] = {}
     for name in frame.columns:
@@ -135,7 +135,7 @@ def hour_of(journal: Journal, tape: Tape, hour: int) -> dict[str, Any] | None:
         return None
     digest = journal.rows("SELECT observation_hash, strategy FROM decisions WHERE hour = ?", hour)
     ledger, _ = _records(journal, "ledger", "hour = ?", (hour,), 100_000)
-    movements = _plain(ledger_frame(ledger, tape))[::-1]
+    movements = plain_rows(ledger_frame(ledger, tape))[::-1]
     funding = Kind.FUNDING.name.lower()
     notes, _ = _records(journal, "notes", "hour = ?", (hour,), 100_000)
     events = journal.rows("SELECT kind, text FROM events WHERE hour = ? ORDER BY id", hour)
@@ -145,7 +145,7 @@ def hour_of(journal: Journal, tape: Tape, hour: int) -> dict[str, Any] | None:
         "observation_hash": digest[0][0] if digest else None,
         "fills": [row for row in movements if row["kind"] != funding],
         "settlements": [row for row in movements if row["kind"] == funding],
-        "notes": _plain(notes_frame(notes, tape))[::-1],
+        "notes": plain_rows(notes_frame(notes, tape))[::-1],
         "events": [{"kind": kind, "text": text} for kind, text in events],
         "quotes": quotes_of(journal, hour),
     }

@@ -30,6 +30,8 @@ from adapters.web.routers.offers import offers_router
 from adapters.web.routers.older import older_router
 from adapters.web.routers.pages import pages_router
 from adapters.web.routers.paper import paper_router, utc_now
+from adapters.web.routers.runs import run_pages_router, runs_router
+from adapters.web.runs import Runs
 from adapters.web.serving import PREFIX, Serving
 from adapters.web.shapes import Refusal
 from adapters.web.state import StateReader
@@ -44,6 +46,7 @@ DESCRIPTION = (
 
 def create_app(serving: Serving, now: Callable[[], datetime] = utc_now) -> FastAPI:
     """The application for a server of ASGI, or for tests."""
+    runs = Runs(serving.runs)
     state, models, tries = StateReader(serving.state), Models(serving.models), WrongTries()
     poller, offers = Poller(state), Offers(state)
 
@@ -57,7 +60,7 @@ def create_app(serving: Serving, now: Callable[[], datetime] = utc_now) -> FastA
             await task
 
     app = FastAPI(
-        title="arb", version=version("arb"), description=DESCRIPTION, root_path=serving.root_path, lifespan=lifespan,
+        title="arb", version=version("arb"), description=DESCRIPTION, lifespan=lifespan,
         # The library's own pages fetch scripts from elsewhere.
         docs_url=None, redoc_url=None, openapi_url="/openapi.json", max_body_size=MOST_BODY_BYTES,
         middleware=[Middleware(Guard, serving=serving, tries=tries)],
@@ -65,12 +68,16 @@ def create_app(serving: Serving, now: Callable[[], datetime] = utc_now) -> FastA
     )  # fmt: skip
     answer_problems(app)
     app.state.poller = poller
-    for router in (offers_router(offers, now), paper_router(state, now), models_router(models), events_router(poller)):
+    for router in (
+        offers_router(offers, now), paper_router(state, now), models_router(models), runs_router(runs),
+        events_router(poller),
+    ):  # fmt: skip
         app.include_router(router, prefix=PREFIX)
     if serving.older_api:
         app.include_router(older_router(models))
     app.include_router(metrics_router(state, now))
     app.include_router(login_router(serving, tries))
+    app.include_router(run_pages_router(runs))
     app.include_router(pages_router(state, offers, models, now))
     _serve_files(app)
     return app

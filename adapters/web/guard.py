@@ -69,6 +69,7 @@ class Guard:
             if scope["type"] == "lifespan":
                 await self.app(scope, receive, send)
             return
+        scope = self._rooted(scope)
         answer = self._refusal(scope)
 
         async def with_headers(message: Message) -> None:
@@ -80,6 +81,15 @@ class Guard:
             await send(message)
 
         await (answer or self.app)(scope, receive, with_headers)
+
+    def _rooted(self, scope: Scope) -> Scope:
+        """The request below the root path, whether the proxy left that in the path or took it away."""
+        root = self._serving.root_path
+        if not root:
+            return scope
+        path = str(scope["path"])
+        whole = path if path == root or path.startswith(f"{root}/") else f"{root}{path}"
+        return {**scope, "root_path": root, "path": whole, "raw_path": whole.encode()}
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)

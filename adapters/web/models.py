@@ -53,6 +53,12 @@ class Models:
             raise MissingError(f"there is no such model; there are {', '.join(shelf.bundles)}")
         return shelf.bundles[name]
 
+    def picture(self, name: str) -> str:
+        """A picture beside the card. Raises ``MissingError``."""
+        if (text := _text(self._folder / name)) is None:
+            raise MissingError("there is no such picture")
+        return text
+
     def _folders(self) -> list[Path]:
         if (self._folder / DESCRIPTION).is_file():
             return [self._folder]

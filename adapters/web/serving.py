@@ -43,6 +43,7 @@ def serving_of(token_file: Path | None, **options: object) -> Serving:
             f"{others[0]} is not this machine alone: anybody there could read everything; give --token-file "
             "(`arb serve --new-token FILE` writes one)"
         )
-    if serving.root_path and not serving.root_path.startswith("/"):
-        raise UserError(f"--root-path {serving.root_path}: it begins with a slash, like /arb")
+    root = serving.root_path
+    if root and (not root.startswith("/") or root.endswith("/") or any(letter in root for letter in "?#%\"' <>")):
+        raise UserError(f"--root-path {root}: it begins with a slash and ends without one, like /arb")
     return serving

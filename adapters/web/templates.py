@@ -14,12 +14,13 @@ from markupsafe import Markup
 
 from adapters.paper.status import DEGRADED, OK, STALE
 from adapters.reporting.page import numbers
+from adapters.research.deployment import PICTURES
 
 TONES: Mapping[str, str] = {OK: "good", DEGRADED: "warn", STALE: "bad", "missed": "warn", "history": "", "closed": ""}
 
 
 FILTERS: Mapping[str, Any] = {
-    "card": lambda text: rendered(text),
+    "card": lambda text, root: rendered(text, root),
     "usd": numbers.usd,
     "pct": numbers.pct,
     "num": numbers.number,
@@ -46,15 +47,16 @@ def environment() -> Environment:
 
 @cache
 def _markdown() -> MarkdownIt:
-    # Without HTML of its own and without pictures: a card is a text from a folder, and lies beside no page.
-    return MarkdownIt("commonmark", {"html": False}).enable("table").disable("image")
+    # Without HTML of its own: a card is a text from a folder.
+    return MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
-def rendered(text: str) -> Markup:
-    """A model card as HTML."""
-    return Markup(
-        _markdown().render(text).replace("<table>", '<div class="scroll"><table>').replace("</table>", "</table></div>")
-    )
+def rendered(text: str, root: str) -> Markup:
+    """A model card as HTML; the pictures beside it are under ``/pictures``."""
+    made = _markdown().render(text)
+    for name in PICTURES:
+        made = made.replace(f'src="{name}"', f'src="{root}/pictures/{name}"')
+    return Markup(made.replace("<table>", '<div class="scroll"><table>').replace("</table>", "</table></div>"))
 
 
 def page(request: Request, template: str, code: int = 200, **values: Any) -> HTMLResponse:

@@ -36,29 +36,11 @@ METRICS = {
 """What `/metrics` of `arb serve` tells."""
 
 
-# `arb serve` is made apart from these files: until the command is here its options are these. The fallback goes when it
-# is, and click alone judges.
-@click.command(name="serve")
-@click.option("--state")
-@click.option("--runs")
-@click.option("--model")
-@click.option("--host")
-@click.option("--port", type=click.IntRange(1, 65535))
-@click.option("--token-file")
-@click.option("--new-token")
-@click.option("--allow-host", multiple=True)
-@click.option("--root-path")
-def _promised_serve(**_: Any) -> None:
-    """Options of issue 13."""
-
-
 def checked(words: Sequence[str]) -> str:
     """The name of an ``arb`` command whose options parse; raises what click raises."""
     assert Path(words[0]).name == "arb", words
     context = click.Context(arb, info_name="arb")
     command = arb.get_command(context, words[1])
-    if command is None and words[1] == "serve":
-        command = _promised_serve
     assert command is not None, f"there is no command {words[1]}"
     command.make_context(words[1], list(words[2:]))
     return words[1]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import uvicorn
 from fastapi.testclient import TestClient
 from market_strategies import random_market, random_settings
 from support_paper import arb_settings, cut_replay, dataset_of
@@ -18,6 +22,7 @@ from adapters.paper.replay import open_replay
 from adapters.paper.setup import prepare_player, session_of
 from adapters.storage.bundles import save_bundle
 from adapters.web.app import create_app
+from adapters.web.routers.paper import utc_now
 from adapters.web.serving import Serving
 from engine.windows import Window
 
@@ -60,9 +65,41 @@ def client(of: Serving, now: Callable[[], datetime] = lambda: NOON, **more: Any)
     return TestClient(create_app(of, now), base_url=LOOPBACK, follow_redirects=False, **more)
 
 
+@contextmanager
+def listening(of: Serving, port: int = 0, now: Callable[[], datetime] = utc_now) -> Iterator[str]:
+    """The service in a thread, as a browser finds it; its address."""
+    app = create_app(of, now)
+    with socket.socket() as bound:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(("127.0.0.1", port))
+        bound.listen()
+        config = uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1, lifespan="on")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{bound.getsockname()[1]}"
+        finally:
+            app.state.poller.close()
+            server.should_exit = True
+            thread.join(30)
+
+
 def journal(of: Serving) -> Journal:
     """Its journal."""
     return Journal.open_for_reading(of.state)
 
 
-__all__ = ["HOURS", "LOOPBACK", "NOON", "SPEC", "client", "deployed", "go_on", "journal", "played_state", "serving"]
+__all__ = [
+    "HOURS",
+    "LOOPBACK",
+    "NOON",
+    "SPEC",
+    "client",
+    "deployed",
+    "go_on",
+    "journal",
+    "listening",
+    "played_state",
+    "serving",
+]

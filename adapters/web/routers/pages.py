@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, Response
 from pydantic import AwareDatetime
 
 from adapters.paper.drilldown import position_of
@@ -80,6 +80,11 @@ def pages_router(state: StateReader, offers: Offers, models: Models, now: Callab
         facts = [facts_of(name, bundle, None) for name, bundle in shelf.bundles.items()]
         cards = {name: shelf.cards.get(name) for name in shelf.bundles}
         return page(request, "models.html.j2", here="/models", models=facts, cards=cards, problem=shelf.problem)
+
+    @router.get("/pictures/{name}")
+    def picture(name: Literal["best_trade.svg", "worst_trade.svg"]) -> Response:
+        """A picture that a card shows."""
+        return Response(models.picture(name), media_type="image/svg+xml")
 
     @router.get("/api")
     def calls(request: Request) -> HTMLResponse:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support_browser import SCHEMES, SIZES, launched
 from support_report import add_extras, nothing, played, save
 
 from adapters.reporting.page.extras import Extras
@@ -17,25 +17,13 @@ from adapters.reporting.page.page import run_page, write_page, write_report
 from adapters.reporting.page.write import compare
 from adapters.storage.saved_run import read_run
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (pip install -e '.[dev]')")
-
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 EVIL = "</script><script>alert('x')</script><b>&amp;"
-SCHEMES = ("light", "dark")
-SIZES = {"phone": (375, 800), "desktop": (1280, 900)}
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    found = next(filter(None, map(shutil.which, NAMES)), None)
-    with sync_api.sync_playwright() as playwright:
-        own = playwright.chromium.executable_path
-        if found is None and not Path(own).exists():
-            pytest.skip(f"no browser: none of {', '.join(NAMES)} is on the path; apt-get install chromium")
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-        running = playwright.chromium.launch(executable_path=found or own, args=flags)
+    with launched() as running:
         yield running
-        running.close()
 
 
 @dataclass
