@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 
 import click
+
+from adapters.commands.hours import day_or_hour
 
 
 @click.command(name="deploy")
@@ -15,10 +18,12 @@ import click
 @click.option("--to", type=click.Path(path_type=Path), help="Folder to ship to; default: trained_models/deployed.")
 @click.option("--trials", "tried", multiple=True, type=click.Path(path_type=Path),
               help="Another run of `arb make-policy` whose trials count too; may be repeated.")  # fmt: skip
+@click.option("--look-from", type=day_or_hour, help="First of later hours that the card of a made policy shows too.")
+@click.option("--look-to", type=day_or_hour, help="Last of them; look once, when the choice is frozen.")
 @click.option("--roll-back", is_flag=True, help="Ship again what was shipped before; no RUN then.")
 def command(
     run: Path | None, agent: int | None, ensemble: int | None, config: Path | None, to: Path | None, roll_back: bool,
-    tried: tuple[Path, ...],
+    tried: tuple[Path, ...], look_from: datetime | None, look_to: datetime | None,
 ) -> None:  # fmt: skip
     """Ship the best agent of a RUN of `arb train-pbt`, or the policy of one of `arb make-policy`, with a model card.
 
@@ -46,5 +51,8 @@ def command(
         raise click.UsageError("Missing argument 'RUN' (or give --roll-back).")
     if agent is not None and ensemble is not None:
         raise click.UsageError("give either --agent or --ensemble")
-    click.echo(shipped(ShippingRequest(run, agent, ensemble, config, tried), folder, model_card, policy_texts))
+    if (look_from is None) != (look_to is None):
+        raise click.UsageError("--look-from and --look-to belong together")
+    look = None if look_from is None or look_to is None else (look_from, look_to)
+    click.echo(shipped(ShippingRequest(run, agent, ensemble, config, tried, look), folder, model_card, policy_texts))
     click.echo(f"written to {folder}")

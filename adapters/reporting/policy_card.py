@@ -10,10 +10,11 @@ from adapters.reporting.trade_picture import trade_picture
 from adapters.research.deployment import CARD, PICTURES
 from adapters.research.phases import PNL, over_phases
 from adapters.research.playing import Played
-from adapters.research.policy.card_facts import POLICY, PolicyFacts, liquidations
+from adapters.research.policy.card_facts import LATER, POLICY, PolicyFacts, liquidations
 from adapters.research.policy.judging import AT_ONCE, STALE, WALLETS_TWICE
 from adapters.research.trade_path import trade_path
 from rl_training.recipe.settings import Fold
+from strategies.week import WeekParameters
 
 
 def policy_texts(facts: PolicyFacts) -> dict[str, str]:
@@ -39,7 +40,7 @@ def _picture(played: Played, k: int) -> str:
 def policy_card(facts: PolicyFacts) -> str:
     """The card as Markdown."""
     parts = [_head(facts), _bad_news(facts), _recipe(facts), _costs(facts)]
-    parts += [_table(facts, fold) for fold in facts.plan.recipe.folds if fold.name in facts.judged]
+    parts += [_table(facts, fold) for fold in facts.folds]
     parts += [_what_it_hangs_on(facts), _luck(facts), _unknown(facts)]
     return "\n".join(parts)
 
@@ -135,7 +136,11 @@ def _table(facts: PolicyFacts, fold: Fold) -> str:
     share = "" if not most or own is None else (
         f"The persistent plan that knew the future made {most:+.3f}: the policy has {own / most:.0%} of it.\n"
     )  # fmt: skip
-    note = "Nothing was chosen by these hours." if fold.name == facts.plan.recipe.ships else "The recipe's check."
+    notes = {
+        facts.plan.recipe.ships: "Nothing was chosen by these hours.",
+        LATER: "The months after, looked at once when the choice was frozen.",
+    }
+    note = notes.get(fold.name, "The recipe's check.")
     return (
         f"## {_fold_in_words(fold)}\n\n{note} % of capital per 7 days, mean over the phases of the clock (worst).\n\n"
         f"| who | {' | '.join(heads)} | trades |\n|---|" + "---|" * (len(heads) + 1) + "\n" + "\n".join(rows) + "\n\n"
@@ -150,10 +155,16 @@ def _what_it_hangs_on(facts: PolicyFacts) -> str:
     return (
         "## What it hangs on\n\n% of capital over the judged hours, filled at once, mean over phases.\n\n"
         f"- By month: {months}.\n- By coin (closed trades): {coins}.\n"
-        f"- It holds nothing in {facts.flat_share:.0%} of the hours: no pair promises 1.5 round trips in a week.\n"
+        f"- It holds nothing in {facts.flat_share:.0%} of the hours{_when_it_stays_out(facts)}.\n"
         f"- `max_stale_hours` 240 instead of 6 is the column `{STALE}`: what gaps in the recording cost.\n"
         f"- Leverage 2 is the column `{WALLETS_TWICE}`.\n{missing}\n{_pictures(facts)}"
     )
+
+
+def _when_it_stays_out(facts: PolicyFacts) -> str:
+    own = {**WeekParameters().model_dump(), **facts.rules["teacher"]}
+    days, trips = own["horizon_days"], own["enter_margin"]
+    return f": its teacher enters where the lower bound on {days:g} days pays {trips:g} round trips"
 
 
 def _pictures(facts: PolicyFacts) -> str:

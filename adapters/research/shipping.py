@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from adapters.configuration.settings import load_settings
@@ -24,6 +25,7 @@ class ShippingRequest:
     ensemble: int | None
     config: Path | None
     tried: Sequence[Path]
+    look: tuple[datetime, datetime] | None = None
 
 
 def shipped(
@@ -36,9 +38,9 @@ def shipped(
     if is_made(run):
         if asked.agent is not None or asked.ensemble is not None:
             raise UserError("a run of `arb make-policy` has one policy; leave out --agent and --ensemble")
-        return ship(run, to, texts_of, rules or load_settings(), asked.tried)
-    if asked.tried:
-        raise UserError("--trials is for runs of `arb make-policy`")
+        return ship(run, to, texts_of, rules or load_settings(), asked.tried, asked.look)
+    if asked.tried or asked.look:
+        raise UserError("--trials and --look-from are for runs of `arb make-policy`")
     order = ranking(run)
     best = order[0] if asked.agent is None else asked.agent
     agents = [best] if asked.ensemble is None else best_of(order, asked.ensemble, run)

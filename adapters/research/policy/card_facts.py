@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -35,16 +36,19 @@ from adapters.research.policy.run import Making, read_results
 from adapters.storage.trials import TrialRecord, summarise
 from engine.accounting.records import trade_pnl
 from engine.analysis.significance import Significance, Trials, significance
-from engine.errors import SettingsError
+from engine.errors import SettingsError, UserError
 from engine.windows import time_of
 from engine.worlds import World
 from rl_training.recipe.selection import Choice
+from rl_training.recipe.settings import Fold, RecipeSettings
 from strategies.policy import Policy
 
 SCENARIOS = (AT_ONCE, LATE, DOUBLED, BY_VOLUME, AT_REST, WALLETS, WALLETS_LATE, WALLETS_TWICE, STALE)
 POLICY = "policy"
 CHECKS = ("wf",)
 """Folds that are shown beside the one that is shipped, where the recipe has them."""
+LATER = "later"
+"""Hours after those of the recipe, at which the shipped policy is looked once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +61,8 @@ class PolicyFacts:
     policy: Policy
     choice: Choice
     results: Mapping[str, Any]
+    folds: Sequence[Fold]
+    """Those that are shown."""
     judged: Mapping[str, Judged]
     """By fold: its own policies beside the rules."""
     left_out: Sequence[str]
@@ -79,7 +85,15 @@ class PolicyFacts:
         return self.judged[self.plan.recipe.ships][POLICY][AT_ONCE]
 
 
-def facts_of(run: Making, rules: ArbSettings, record: TrialRecord | None) -> PolicyFacts:
+def later_fold(recipe: RecipeSettings, start: datetime, end: datetime) -> Fold:
+    """Hours to look at once. Raises ``UserError`` unless they come after all hours that the recipe names."""
+    last = max(fold.judge_to for fold in recipe.folds)
+    if not last < start < end:
+        raise UserError(f"hours to look at once come after those of the recipe, which end at {last:%Y-%m-%dT%H:%MZ}")
+    return Fold(name=LATER, train_to=recipe.fold(recipe.ships).train_to, judge_from=start, judge_to=end)
+
+
+def facts_of(run: Making, rules: ArbSettings, record: TrialRecord | None, later: Fold | None = None) -> PolicyFacts:
     """Play everybody again. ``rules`` has parameters that were tuned on the past, ``record`` all that was tried."""
     recipe, results = run.plan.recipe, read_results(run.folder)
     choice: Choice = results["selection"]["choice"]
@@ -87,9 +101,11 @@ def facts_of(run: Making, rules: ArbSettings, record: TrialRecord | None) -> Pol
     worlds = scenarios(world, SCENARIOS)
     rivals, parameters = _rules(run.plan.settings, rules)
     folds = [fold for fold in recipe.folds if fold.name in (*CHECKS, recipe.ships)]
+    folds += [] if later is None else [later]
     judged = {
         fold.name: judge(
-            [*_policies(run, fold.name, choice), *rivals], worlds, windows_of(dataset, fold)[1]
+            [*_policies(run, recipe.ships if fold is later else fold.name, choice), *rivals], worlds,
+            windows_of(dataset, fold)[1],
         )
         for fold in folds
     }  # fmt: skip
@@ -98,7 +114,7 @@ def facts_of(run: Making, rules: ArbSettings, record: TrialRecord | None) -> Pol
     returns = shared_returns(shipped[AT_ONCE].values())
     return PolicyFacts(
         name=stem_of_text(run.folder.name), plan=run.plan, dataset=dataset.info,
-        policy=run.committee(recipe.ships, choice), choice=choice, results=results, judged=judged,
+        policy=run.committee(recipe.ships, choice), choice=choice, results=results, folds=folds, judged=judged,
         left_out=[name for name in SCENARIOS if name not in worlds],
         hindsight={fold.name: _persistent(world, windows_of(dataset, fold)[1]) for fold in folds},
         months=by_month(shipped[AT_ONCE]), coins=by_coin(shipped[AT_ONCE]), flat_share=_flat_share(shipped[AT_ONCE]),

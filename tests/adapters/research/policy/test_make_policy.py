@@ -136,8 +136,14 @@ def test_deploy_writes_card_and_bundle_that_a_backtest_plays_with_its_own_slots(
         assert words in card
     traded = "best_trade.svg" in card
     assert all((place / "shipped" / f"{name}_trade.svg").is_file() == traded for name in ("best", "worst"))
+    assert "The months after" not in card
     # What was shipped gives way to the next one.
-    assert arb("deploy", made, "--to", place / "shipped") == 0
+    later = ("--look-from", "2024-05-15T01:00Z", "--look-to", "2024-05-17T23:00Z", "--trials", made)
+    assert arb("deploy", made, "--to", place / "shipped", *later) == 0
+    card = (place / "shipped" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert "`later`: trained to 2024-05-11T23:00Z, judged 2024-05-15 to 2024-05-17" in card
+    assert "looked at once" in card
+    assert "12 recorded trials" in card
     assert (place / "shipped.previous" / "MODEL_CARD.md").is_file()
     bundle = place / "shipped" / "1-made"
     assert (bundle / "weights.safetensors").read_bytes() == (made / "bundle" / "weights.safetensors").read_bytes()
@@ -148,6 +154,23 @@ def test_deploy_writes_card_and_bundle_that_a_backtest_plays_with_its_own_slots(
     assert manifest["settings"]["max_positions"] == 2
     assert arb(*run, "--set", "min_history_hours=4", "--set", "max_positions=3", "--out", place / "other") == 2
     assert "--set max_positions=2" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("look", "told"),
+    [
+        (("--look-from", "2024-05-14", "--look-to", "2024-05-16"), "come after those of the recipe"),
+        (("--look-from", "2024-05-16", "--look-to", "2024-05-15T01:00Z"), "come after those of the recipe"),
+        (("--look-from", "2024-05-16"), "belong together"),
+        (("--look-from", "2024-05-16", "--look-to", "2030-01-01"), "2024-05-18"),
+    ],
+)
+def test_a_look_at_hours_that_are_not_later_ones_is_refused(
+    place: Path, made: Path, look: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert arb("deploy", made, "--to", place / "never", *look) == 2
+    assert told in capsys.readouterr().err
+    assert not (place / "never").exists()
 
 
 def test_what_cannot_be_made_is_said_in_one_line(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
