@@ -20,7 +20,7 @@ help:
 	@echo "make bench      benchmarks (speed claims live here, not in tests)"
 	@echo "make soak       a month of paper trading against a loopback server, with faults and kill -9"
 	@echo "make mutations  break the code on purpose and demand that the tests see it (minutes)"
-	@echo "make fuzz       mutated inputs of every kind, for minutes: refused in one line, or right"
+	@echo "make fuzz       mutated inputs and requests of every kind, for minutes: refused, or right"
 	@echo "make bench-pbt  one interval of population based training against plain stable-baselines3"
 	@echo "make lock       write requirements.lock anew from pyproject.toml"
 
@@ -89,6 +89,7 @@ SEED ?= 1
 
 fuzz: $(STAMP)
 	$(BIN)/python benchmarks/fuzz.py --minutes $(MINUTES) --seed $(SEED)
+	$(BIN)/python benchmarks/fuzz_api.py --minutes $(MINUTES) --seed $(SEED)
 
 # After a change of the API; a test compares the file.
 openapi: $(STAMP)

@@ -10,7 +10,9 @@ from adapters.scan.rows import Choice
 from adapters.scan.scan import as_json, scan_of
 from adapters.scan.scene import Scene
 from adapters.scan.sources import state_scene
+from adapters.web.problems import RefusedError
 from adapters.web.state import StateReader
+from engine.errors import UserError
 
 
 class Offers:
@@ -21,8 +23,15 @@ class Offers:
         self._made: tuple[tuple[Any, ...], Scene] | None = None
 
     def scan(self, choice: Choice, now: datetime) -> dict[str, Any]:
-        """The JSON of ``arb scan``, without the place of the state. Raises ``UserError`` like ``scan_of``."""
-        found = as_json(scan_of(self._scene(), choice, now))
+        """The JSON of ``arb scan``, without the place of the state.
+
+        Raises ``RefusedError`` for a coin or an exchange that the state does not have.
+        """
+        scene = self._scene()
+        try:
+            found = as_json(scan_of(scene, choice, now))
+        except UserError as error:
+            raise RefusedError(str(error)) from None
         return {**found, "source": {**found["source"], "name": self._state.folder.name}}
 
     def _scene(self) -> Scene:
