@@ -4,6 +4,7 @@
 
 - plain stable-baselines3 PPO as its users would: one environment, its own defaults (2048 steps, 10 epochs of 64);
 - torch with large batches: 256 portfolios stepped together, 64 decisions each, 3 epochs of 4096;
+- the same as `arb make-policy` trains, held near what it began as (one more pass of the actor, and KL);
 - the flat network of `arb train` (256, 256, 128) by FlatPPO on the same observations, with the same batches;
 - and by FlatPPO with its usual ones (16 portfolios, 2048 steps, 10 epochs of 256).
 
@@ -35,6 +36,7 @@ from engine.observation.encoding import ObservationSpec, fit_scaler
 from rl_training.environments.episodes import TrainingMarket
 from rl_training.environments.gym_env import FundingArbitrageEnv
 from rl_training.environments.vec_env import FundingVecEnv
+from rl_training.learners.anchored_ppo import AnchoredPPO
 from rl_training.learners.flat_ppo import FlatPPO
 from rl_training.learners.structured import StructuredPolicy, structured_kwargs
 from rl_training.settings import EpisodeSettings
@@ -95,9 +97,12 @@ def contenders(market: TrainingMarket) -> list[Contender]:
     structured = {"policy_kwargs": structured_kwargs(market.spec), "seed": 0, "device": "cpu"}
     flat = {"policy_kwargs": {"net_arch": [256, 256, 128]}, "seed": 0, "device": "cpu"}
     one = FundingArbitrageEnv(market, episode=EPISODE)
+    anchored = AnchoredPPO(StructuredPolicy, portfolios(256), **LARGE, **structured, anchor_coef=1.0)
+    anchored.anchor_here()
     return [
         Contender("structured, SB3, 1 env", PPO(StructuredPolicy, one, **structured)),
         Contender("structured, 256 envs", PPO(StructuredPolicy, portfolios(256), **LARGE, **structured)),
+        Contender("anchored, 256 envs", anchored),
         Contender("flat, FlatPPO, 256 envs", FlatPPO("MlpPolicy", portfolios(256), **LARGE, **flat)),
         Contender("flat, FlatPPO, 16 envs", FlatPPO("MlpPolicy", portfolios(16), **USUAL, **flat)),
     ]

@@ -18,9 +18,7 @@ from adapters.commands.progress import progress_bar
 @click.option(
     "--state", type=click.Path(path_type=Path), help="The last hour of this paper trading state; asks nobody."
 )
-@click.option(
-    "--sort", default="apr", show_default=True, help="apr, 24h, 168h, payback, cost, spread, depth, volume..."
-)
+@click.option("--sort", default="apr", show_default=True, help="apr, 24h, payback, cost, spread, depth, volume...")
 @click.option("--min-apr", "min_apr_pct", type=float, help="Only pairs with an APR of at least so many %.")
 @click.option("--exchange", "exchanges", multiple=True, help="Both legs among these; repeatable, or with commas.")
 @click.option("--symbol", "symbols", multiple=True, help="Only these coins; repeatable, or with commas.")
@@ -44,8 +42,9 @@ def command(
       arb scan --state paper_state --sort payback --watch 60
       arb scan --replay data/sample --at 2025-07-16T08:00Z --exchange bybit,hyperliquid --min-apr 20
     """
+    from adapters.scan.answer import as_text, in_parts
     from adapters.scan.rows import Choice
-    from adapters.scan.scan import Where, as_text, in_parts, open_scan, repeated
+    from adapters.scan.scan import Where, open_scan, repeated
     from adapters.scan.table import lines_of
 
     choice, asked = Choice(sort, min_apr_pct, in_parts(exchanges), in_parts(symbols), top), Where(**where)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from adapters.reporting.figures import cell, columns
+from adapters.reporting.page.assets import asset
 from adapters.reporting.page.pack import embedded
-from adapters.reporting.page.page import asset, render, write_page
+from adapters.reporting.page.page import render, write_page
 from adapters.reporting.pbt_console import in_words
 from adapters.research.pbt.job import PBTJob
 from engine.analysis.metrics import Metrics

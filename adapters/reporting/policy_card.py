@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from adapters.reporting.model_card_luck import CAVEAT, luck_table
 from adapters.reporting.policy_table import cell
 from adapters.reporting.trade_picture import trade_picture
-from adapters.research.deployment import CARD, PICTURES
 from adapters.research.phases import PNL, over_phases
 from adapters.research.playing import Played
 from adapters.research.policy.card_facts import LATER, POLICY, PolicyFacts, liquidations
 from adapters.research.policy.judging import AT_ONCE, STALE, WALLETS_TWICE
 from adapters.research.trade_path import trade_path
+from adapters.storage.run_names import CARD, PICTURES
 from rl_training.recipe.settings import Fold
 from strategies.week import WeekParameters
 

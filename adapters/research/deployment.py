@@ -38,14 +38,11 @@ from adapters.storage.giving_way import check_place, unfamiliar
 from adapters.storage.json_files import read_objects
 from adapters.storage.looks import record_look
 from adapters.storage.pbt_names import JOB, read_summary
+from adapters.storage.run_names import CARD, PICTURES
 from engine.analysis.significance import NO_RECORD, Trials, significance
 from engine.errors import DataError, UserError, in_words
 from engine.worlds import World
 from strategies.policy import Policy
-
-CARD = "MODEL_CARD.md"
-PICTURES = ("best_trade.svg", "worst_trade.svg")
-"""Beside the card of a policy that was made by a recipe."""
 
 Runs = Mapping[str, Mapping[str, Played]]
 """By player, then by scenario; the model first."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -10,14 +9,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from adapters.exchanges.clients import clock_at
 from adapters.paper.history_progress import Progress
 from adapters.paper.settings import PaperConfig, load_config, require_exchanges
-from adapters.scan.rows import Choice, PairNow, rows_of
-from adapters.scan.scene import Scene, Source
-from adapters.scan.sources import dataset_scene, live_scenes, state_scene
+from adapters.scan.answer import Scan, scan_of
+from adapters.scan.of_state import state_scene
+from adapters.scan.rows import Choice
+from adapters.scan.scene import Scene
+from adapters.scan.sources import dataset_scene, live_scenes
 from engine.errors import UserError
 
 
@@ -50,28 +50,6 @@ class Where:
             raise UserError("--at names an hour of a data set; add --replay DATASET, or leave it out")
         if self.state is not None and (self.config is not None or self.overrides):
             raise UserError("a state has the settings that it was started with; leave out --config and --set")
-
-
-@dataclass(frozen=True)
-class Scan:
-    """Rows with what they are of: ``time`` is the hour, ``seen`` the moment of the numbers, ``coins`` how many are
-    known, ``events`` what should be there and is not."""
-
-    source: Source
-    time: datetime
-    seen: datetime
-    age_hours: float
-    sort: str
-    coins: int
-    events: tuple[str, ...]
-    rows: tuple[PairNow, ...]
-
-
-def scan_of(scene: Scene, choice: Choice, now: datetime) -> Scan:
-    """What there is at an hour, as of ``now``. Raises ``UserError`` like ``rows_of``."""
-    rows, age = tuple(rows_of(scene, choice)), (now - scene.seen).total_seconds() / 3600
-    coins = len(scene.builder.tape.market.symbols)
-    return Scan(scene.source, scene.time, scene.seen, age, choice.sort, coins, scene.events, rows)
 
 
 @contextmanager
@@ -116,39 +94,3 @@ def repeated(show: Callable[[], None], seconds: float | None, wait: Callable[[fl
     except KeyboardInterrupt:
         if seconds is None:
             raise
-
-
-def in_parts(names: Sequence[str]) -> tuple[str, ...]:
-    """Names that were given one by one, or several with commas between them."""
-    return tuple(part.strip() for name in names for part in name.split(",") if part.strip())
-
-
-def as_text(scan: Scan) -> str:
-    """The JSON object in one line."""
-    return json.dumps(as_json(scan), allow_nan=False)
-
-
-def as_json(scan: Scan) -> dict[str, Any]:
-    """Plain values: times as text (UTC), None where something is not known."""
-    return {
-        "source": scan.source._asdict(),
-        "time": _text(scan.time),
-        "seen": _text(scan.seen),
-        "age_hours": scan.age_hours,
-        "sort": scan.sort,
-        "coins": scan.coins,
-        "events": list(scan.events),
-        "rows": [_plain(row) for row in scan.rows],
-    }
-
-
-def _plain(row: PairNow) -> dict[str, Any]:
-    legs = {
-        side: leg._asdict() | {"next_settlement": None if (due := leg.next_settlement) is None else _text(due)}
-        for side, leg in (("long", row.long), ("short", row.short))
-    }
-    return row._asdict() | legs
-
-
-def _text(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
+from adapters.scan.answer import Scan
 from adapters.scan.rows import DAYS_PER_YEAR, LegNow, PairNow
-from adapters.scan.scan import Scan
 
 WIDTH = 100
 UNKNOWN = "-"

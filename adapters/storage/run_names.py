@@ -13,3 +13,6 @@ COMPARED = "compare.json"
 COMPARISON = "comparison.csv"
 PBT_PAGE = "pbt.html"
 PAPER_DATABASE = "paper.sqlite"
+CARD = "MODEL_CARD.md"
+PICTURES = ("best_trade.svg", "worst_trade.svg")
+"""Beside the card of a policy that was made by a recipe."""

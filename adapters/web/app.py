@@ -16,7 +16,7 @@ from fastapi.responses import PlainTextResponse, Response
 from starlette.middleware import Middleware
 from starlette.staticfiles import StaticFiles
 
-from adapters.reporting.page.page import asset
+from adapters.reporting.page.assets import asset
 from adapters.web.guard import Guard, WrongTries
 from adapters.web.models import Models
 from adapters.web.offers import Offers

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adapters.research.deployment import CARD
 from adapters.storage.bundles import DESCRIPTION, WEIGHTS, LoadedBundle, load_bundle
+from adapters.storage.run_names import CARD
 from adapters.web.problems import MissingError, public_words
 from engine.errors import ArbError
 

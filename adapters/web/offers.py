@@ -6,10 +6,10 @@ import threading
 from datetime import datetime
 from typing import Any
 
+from adapters.scan.answer import as_json, scan_of
+from adapters.scan.of_state import state_scene
 from adapters.scan.rows import Choice
-from adapters.scan.scan import as_json, scan_of
 from adapters.scan.scene import Scene
-from adapters.scan.sources import state_scene
 from adapters.web.problems import RefusedError
 from adapters.web.state import StateReader
 from engine.errors import UserError

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from adapters.paper.status import DEGRADED, OK, STALE
 from adapters.reporting.page import numbers
-from adapters.research.deployment import PICTURES
+from adapters.storage.run_names import PICTURES
 
 TONES: Mapping[str, str] = {OK: "good", DEGRADED: "warn", STALE: "bad", "missed": "warn", "history": "", "closed": ""}
 

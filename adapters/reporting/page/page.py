@@ -7,17 +7,16 @@ import gzip
 import json
 from collections.abc import Mapping
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]  # plotly ships no types
 
 from adapters.reporting.figures import columns
 from adapters.reporting.page import attribution, headline, numbers, quality
+from adapters.reporting.page.assets import asset
 from adapters.reporting.page.chart_data import chart_data, is_itself
 from adapters.reporting.page.extras import Extras, read_extras
 from adapters.reporting.page.folds import fold_row, truthful
@@ -112,12 +111,6 @@ def _environment() -> Environment:
     }
     environment.globals["columns"] = COLUMNS
     return environment
-
-
-@cache
-def asset(name: str) -> Markup:
-    """A style or a script, to stand in a page as it is."""
-    return Markup((files("adapters.reporting.page") / "templates" / name).read_text(encoding="utf-8"))
 
 
 @cache

@@ -7,13 +7,14 @@ from datetime import datetime
 from pathlib import Path
 
 from adapters.configuration.settings import ArbSettings
-from adapters.research.deployment import CARD, put
+from adapters.research.deployment import put
 from adapters.research.policy.card_facts import PolicyFacts, facts_of, joined, later_fold
 from adapters.research.policy.member import STATE
 from adapters.research.policy.plan import PLAN
 from adapters.research.policy.run import BUNDLE, MANIFEST, making
 from adapters.research.significance import TRIALS as KEPT
 from adapters.storage.bundles import load_bundle, save_bundle
+from adapters.storage.run_names import CARD
 from adapters.storage.trials import FILE as TRIALS
 from adapters.storage.trials import read_trials
 from engine.errors import UserError

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from adapters.scan.answer import in_parts
 from adapters.scan.rows import SORTS, Choice
-from adapters.scan.scan import in_parts
 from adapters.web.offers import Offers
 from adapters.web.problems import RefusedError
 from engine.errors import UserError

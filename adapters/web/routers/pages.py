@@ -15,8 +15,8 @@ from adapters.paper.journal import Journal
 from adapters.paper.messages import shown
 from adapters.paper.status import status_of
 from adapters.paper.tables import hour_of, page_of
+from adapters.scan.of_state import source_of_state
 from adapters.scan.rows import SORTS
-from adapters.scan.sources import source_of_state
 from adapters.web.models import Models, facts_of
 from adapters.web.offers import Offers
 from adapters.web.problems import MissingError, RefusedError, public_words

@@ -17,10 +17,11 @@ from support_cli import arb
 from support_exchanges import PATIENCE, world_of
 
 from adapters.scan import scan as scanning
+from adapters.scan.answer import scan_of
+from adapters.scan.of_state import state_scene
 from adapters.scan.rows import Choice
-from adapters.scan.scan import Where, open_scan, repeated, scan_of
+from adapters.scan.scan import Where, open_scan, repeated
 from adapters.scan.scene import Scene, Source
-from adapters.scan.sources import state_scene
 from adapters.scan.table import lines_of
 
 pytestmark = pytest.mark.usefixtures("cache_folder")

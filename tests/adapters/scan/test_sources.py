@@ -19,9 +19,10 @@ from adapters.paper.journal import DATABASE, Journal
 from adapters.paper.replay import open_replay
 from adapters.paper.setup import prepare_player, session_of
 from adapters.research.markets import filtered
+from adapters.scan.of_state import state_scene
 from adapters.scan.rows import Choice, rows_of
 from adapters.scan.scene import DATASET, STATE, Scene, Source
-from adapters.scan.sources import dataset_scene, market_scene, state_scene
+from adapters.scan.sources import dataset_scene, market_scene
 from engine.accounting.books import OrderKind, Reason
 from engine.accounting.loop import HourlyLoop, order_records
 from engine.accounting.tape import prepare

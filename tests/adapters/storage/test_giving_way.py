@@ -16,11 +16,12 @@ from support_environment import random_policy
 
 from adapters.datasets.write import write_dataset
 from adapters.reporting.pbt_tensorboard import Scalars
-from adapters.research.deployment import CARD, roll_back, shipped_only
+from adapters.research.deployment import roll_back, shipped_only
 from adapters.research.walk_forward.models import _start_anew
 from adapters.storage.atomic import new_directory
 from adapters.storage.bundles import save_bundle
 from adapters.storage.giving_way import check_file, check_place
+from adapters.storage.run_names import CARD
 from engine.errors import UserError
 
 HOURS = 120

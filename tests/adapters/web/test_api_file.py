@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,3 +31,11 @@ def test_it_is_served_and_every_call_says_what_it_answers(tmp_path: Path, older:
     for path, call in calls:
         assert call.get("description"), path
         assert path in listed
+
+
+def test_the_service_knows_no_exchange_and_no_learner() -> None:
+    code = "import sys, adapters.web.run; print(sorted({name.partition('.')[0] for name in sys.modules}))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    loaded = set(found.stdout.split("'"))
+    assert "fastapi" in loaded
+    assert not loaded & {"ccxt", "aiohttp", "torch", "stable_baselines3", "gymnasium", "apscheduler", "plotly"}
