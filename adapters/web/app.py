@@ -18,11 +18,13 @@ from starlette.staticfiles import StaticFiles
 
 from adapters.reporting.page.assets import asset
 from adapters.web.guard import Guard, WrongTries
+from adapters.web.jobs import Jobs
 from adapters.web.models import Models
 from adapters.web.offers import Offers
 from adapters.web.poller import Poller
 from adapters.web.problems import answer_problems
 from adapters.web.routers.events import events_router
+from adapters.web.routers.jobs import jobs_router
 from adapters.web.routers.logins import login_router
 from adapters.web.routers.metrics import metrics_router
 from adapters.web.routers.models import models_router
@@ -46,7 +48,7 @@ DESCRIPTION = (
 
 def create_app(serving: Serving, now: Callable[[], datetime] = utc_now) -> FastAPI:
     """The application for a server of ASGI, or for tests."""
-    runs = Runs(serving.runs)
+    runs, jobs = Runs(serving.runs), Jobs(serving)
     state, models, tries = StateReader(serving.state), Models(serving.models), WrongTries()
     poller, offers = Poller(state), Offers(state)
 
@@ -57,6 +59,7 @@ def create_app(serving: Serving, now: Callable[[], datetime] = utc_now) -> FastA
             yield
         finally:
             poller.close()
+            jobs.close()
             await task
 
     app = FastAPI(
@@ -70,7 +73,7 @@ def create_app(serving: Serving, now: Callable[[], datetime] = utc_now) -> FastA
     app.state.poller = poller
     for router in (
         offers_router(offers, now), paper_router(state, now), models_router(models), runs_router(runs),
-        events_router(poller),
+        events_router(poller), jobs_router(jobs),
     ):  # fmt: skip
         app.include_router(router, prefix=PREFIX)
     if serving.older_api:
