@@ -8,6 +8,7 @@ from typing import Any
 
 from engine.accounting.books import Leg, Status
 from engine.accounting.loop import HourlyLoop
+from engine.accounting.margin import liquidation_distance
 from engine.accounting.marking import position_pnl, unrealised_price_pnl
 from engine.market.schedule import NOT_YET
 from engine.market.settlements import Settlements
@@ -39,6 +40,8 @@ def _position(loop: HourlyLoop, s: int, running_rate: RunningRate) -> dict[str, 
     # One leg may have left before the other: what it realised stands in the slot until the position is closed.
     price_pnl = float(unrealised_price_pnl(loop.tape.arrays, loop.books, 0, s, row)) + float(slot["price_pnl"])
     pnl = float(position_pnl(loop.tape.arrays, loop.books, 0, s, row))
+    stop = float(loop.tape.arrays.rules[0]["stop_loss_pct"])
+    distance = float(liquidation_distance(loop.tape.arrays, loop.books, 0, s, row))
     pairs = loop.tape.pairs
     sides = ((Leg.LONG, pairs.long_leg, "long"), (Leg.SHORT, pairs.short_leg, "short"))
     legs = [(side, of, f"{name}_entry") for side, of, name in sides if slot[f"{name}_held"] > 0]
@@ -57,6 +60,10 @@ def _position(loop: HourlyLoop, s: int, running_rate: RunningRate) -> dict[str, 
         # The notional is that of one leg, and a position has two.
         "pnl_pct": 100 * pnl / (2 * float(slot["notional"])),
         "leaving": bool(slot["due"] >= 0),
+        # Points of P&L in % of 2N until the stop-loss; None where there is none.
+        "stop_distance_pct": _known(100 * pnl / (2 * float(slot["notional"])) - stop),
+        # Per cent that a mark may move against a leg until it is liquidated; None where the account is pooled.
+        "liquidation_distance_pct": 100.0 * distance if len(loop.books.wallets[0]) else None,
         "legs": [_leg(loop, s, side, int(of[slot["pair"]]), name, running_rate) for side, of, name in legs],
     }
 

@@ -32,17 +32,18 @@ NOON = datetime(2024, 1, 10, 12, tzinfo=UTC)
 HOURS = 150
 
 
-def played_state(folder: Path, *, until: int | None = None, seed: int = 1) -> Path:
+def played_state(folder: Path, *, until: int | None = None, seed: int = 1, **rules: Any) -> Path:
     """A replay of a random market by a strategy that trades a lot; ``until``: cut after that row, positions open."""
-    go_on(folder, HOURS if until is None else until, seed)
+    go_on(folder, HOURS if until is None else until, seed, **rules)
     return folder
 
 
-def go_on(folder: Path, until: int, seed: int = 1) -> None:
+def go_on(folder: Path, until: int, seed: int = 1, **rules: Any) -> None:
     """The state of ``played_state``, begun or played on to another row."""
     rng = np.random.default_rng(seed)
     market = random_market(rng, 2, 3, HOURS)
-    settings, window = arb_settings(random_settings(rng), **EAGER), Window(10, HOURS - 1)
+    plain, window = random_settings(rng).model_copy(update=rules), Window(10, HOURS - 1)
+    settings = arb_settings(plain, **EAGER)
     player = prepare_player("random", settings, (), 7)
     with open_replay(folder, dataset_of(market), market, window, player, ()) as journal:
         cut_replay(session_of(journal, player, excuse_errors=False), market, window, until)

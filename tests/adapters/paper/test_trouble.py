@@ -15,6 +15,7 @@ from support_live import live_settings, trader
 
 from adapters.exchanges.history import ExchangeHistory, Patience
 from adapters.paper import service
+from adapters.paper.due import due, held_legs
 from adapters.paper.history_facts import retries_of
 from adapters.paper.service import open_service
 from adapters.paper.settings import NotifySettings, PaperConfig, PaperSettings
@@ -93,14 +94,14 @@ def test_settled_rates_of_what_is_held_are_asked_for_first(
 ) -> None:
     """While time lasts: a position must not wait behind coins that nobody holds."""
     with trader(tmp_path, server) as live:
-        while not (held := live.trading._held_legs()):
+        while not (held := held_legs(live.session)):
             live.hour()
         monkeypatch.setattr(live.session.rolling, "stated_intervals", lambda: np.ones(6))
-        due, _ = live.trading._due(live.trading._hour() + 1)
-        assert sorted(due) == ["bybit", "hyperliquid", "okx"]
-        assert {tuple(sorted(symbols)) for symbols in due.values()} == {SYMBOLS}
+        asked, _ = due(live.session, live.trading._legs, live.trading._hour() + 1)
+        assert sorted(asked) == ["bybit", "hyperliquid", "okx"]
+        assert {tuple(sorted(symbols)) for symbols in asked.values()} == {SYMBOLS}
         names = {live.trading._legs[leg] for leg in held}
-        for exchange, symbols in due.items():
+        for exchange, symbols in asked.items():
             positions = [(symbol, exchange) in names for symbol in symbols]
             assert positions == sorted(positions, reverse=True)
 

@@ -201,6 +201,20 @@ def test_an_open_position_is_told_like_a_closed_one(served: Serving) -> None:
         assert asking.get(f"{API}/positions/987654").status_code == 404
 
 
+def test_positions_say_how_far_it_is_to_the_stop_and_to_liquidation(tmp_path: Path) -> None:
+    wallets = {"account": "by_exchange", "fit_to_free_margin": True, "max_position_loss_pct": -40.0, "leverage": 1.0}
+    played_state(tmp_path / "state", until=140, **wallets)
+    with client(serving(tmp_path)) as asking:
+        rows = asking.get(f"{API}/positions").json()["rows"]
+        front = asking.get("/").text
+    assert rows
+    for one in rows:
+        assert one["stop_distance_pct"] == one["pnl_pct"] + 40.0
+        assert 0 < one["liquidation_distance_pct"] <= 100
+    assert "points to the stop" in front
+    assert "to liquidation" in front
+
+
 def test_settled_rates_say_what_they_moved(served: Serving) -> None:
     with client(served) as asking, journal(served) as state:
         rows = asking.get(f"{API}/funding?limit=1000").json()["rows"]
