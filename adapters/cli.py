@@ -102,6 +102,7 @@ def main(arguments: list[str] | None = None) -> None:
         if told is None:
             raise
         _explain(error, told, verbose)
+        _let_go_of_output()
         sys.exit(2)
     sys.exit(outcome if isinstance(outcome, int) else 0)
 
@@ -120,6 +121,14 @@ def _explain(error: Exception, told: str, verbose: bool) -> None:
     elif isinstance(error, WorkerError) and error.trace:
         click.echo(error.trace, err=True)
     click.echo(f"error: {shortened(told)}", err=True)
+
+
+def _let_go_of_output() -> None:
+    """What could not be written would be tried again at the end, and would fail in words that are not ours."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        _stop_writing()
 
 
 def _stop_writing() -> None:

@@ -10,14 +10,19 @@ from typing import NamedTuple
 
 from starlette.concurrency import run_in_threadpool
 
+from adapters.paper.journal import Journal
 from adapters.paper.messages import shown
 from adapters.web.state import StateReader
+from engine.accounting.tape import Tape
 from engine.errors import UserError
 
 POLL_SECONDS = 1.0
 MOST_WAITING = 100
 """Events that may wait for a listener; one that is slower is sent away and fetches everything again."""
 MOST_AT_ONCE = 500
+PAIR = "{}, long {}, short {}"
+OF_HOURS = ("hour", "entry", "exit", "degraded", "recovered")
+"""Kinds that are told of an hour as a whole; they have the id of the last row before it."""
 
 
 class Event(NamedTuple):
@@ -35,6 +40,33 @@ class Listener:
 
     queue: asyncio.Queue[Event | None] = field(default_factory=lambda: asyncio.Queue(MOST_WAITING))
     is_lost: bool = False
+
+
+def _of_hours(journal: Journal, tape: Tape, before: int, now: tuple[int, int]) -> list[Event]:
+    """What the hours after ``before`` brought: exits, entries, how health changed, and the hour itself."""
+    hour, row = now
+    found = [
+        Event(row, "exit", shown(closed), PAIR.format(*tape.pair_name(pair)))
+        for closed, pair in journal.rows("SELECT closed, pair FROM trades WHERE closed > ? ORDER BY id", before)
+    ]
+    snapshot = journal.snapshot()
+    positions = [] if snapshot is None else snapshot.report.get("positions", [])
+    found += [
+        Event(
+            row,
+            "entry",
+            shown(one["opened_hour"]),
+            PAIR.format(one["symbol"], one["long_exchange"], one["short_exchange"]),
+        )
+        for one in positions
+        if one["opened_hour"] > before
+    ]
+    slots = journal.rows("SELECT status, detail FROM slots WHERE hour IN (?, ?) ORDER BY hour", before, hour)
+    was, (status, detail) = slots[0][0], slots[-1]
+    if "degraded" in (was, status) and was != status:
+        kind = "degraded" if status == "degraded" else "recovered"
+        found.append(Event(row, kind, shown(hour), detail or status))
+    return [*found, Event(row, "hour", shown(hour), detail or status)]
 
 
 class Poller:
@@ -78,7 +110,7 @@ class Poller:
                 if event_or_end is None:
                     return
                 # Between the look at the past and the next poll an event may come both ways.
-                if event_or_end.id > sent or event_or_end.kind == "hour":
+                if event_or_end.id > sent or event_or_end.kind in OF_HOURS:
                     yield event_or_end
         finally:
             self._listeners.discard(listener)
@@ -104,8 +136,7 @@ class Poller:
                     return [Event(now[1], "restart", shown(max(now[0], 0)), "another state")]
                 found = self.since(before[1]) if now[1] > before[1] else []
                 if now[0] > before[0]:
-                    status, detail = journal.rows("SELECT status, detail FROM slots WHERE hour = ?", now[0])[0]
-                    found.append(Event(now[1], "hour", shown(now[0]), detail or status))
+                    found += _of_hours(journal, self._state.tape(journal), before[0], now)
                 return found
         except UserError:
             # Not there yet, or being replaced: the next look will tell.

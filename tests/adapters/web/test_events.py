@@ -6,10 +6,12 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from support_web import go_on, played_state
 
 from adapters.paper.journal import Journal
-from adapters.web.poller import MOST_WAITING, Event, Listener, Poller
+from adapters.paper.recorded_run import records_of
+from adapters.web.poller import MOST_WAITING, OF_HOURS, Event, Listener, Poller
 from adapters.web.state import StateReader
 
 
@@ -24,7 +26,14 @@ def test_nothing_is_told_twice_and_nothing_is_left_out(tmp_path: Path) -> None:
     found = poller._news()
     with Journal.open_for_reading(tmp_path) as journal:
         after = [row for (row,) in journal.rows("SELECT id FROM events WHERE id > ? ORDER BY id", before)]
-    assert [event.id for event in found if event.kind != "hour"] == after
+    assert [event.id for event in found if event.kind not in OF_HOURS] == after
+    with Journal.open_for_reading(tmp_path) as journal:
+        hours = records_of(journal, 0)
+    first = int(hours.hours["hour"][-1]) - 20
+    left = [event for event in found if event.kind == "exit"]
+    assert len(left) == np.count_nonzero(hours.trades["closed"] > first)
+    assert all(", long " in event.text for event in left)
+    assert any(event.kind == "entry" for event in found)
     assert [event.kind for event in found].count("hour") == 1
     assert found[-1].kind == "hour"
     assert poller._news() == []
