@@ -14,7 +14,7 @@ from adapters.commands.progress import progress_bar
 @click.command(name="scan")
 @click.option("--config", type=click.Path(path_type=Path), help="Configuration; default: the shipped paper.yaml.")
 @click.option("--replay", type=click.Path(path_type=Path), metavar="DATASET", help="An hour of a data set; needs --at.")
-@click.option("--at", type=hour, help="The hour of the data set, like 2025-07-16T08:00Z.")
+@click.option("--at", type=hour, help="The hour of the data set or state, like 2025-07-16T08:00Z.")
 @click.option(
     "--state", type=click.Path(path_type=Path), help="The last hour of this paper trading state; asks nobody."
 )

@@ -45,9 +45,10 @@ def played_hours(journal: Journal) -> tuple[int, int]:
     return int(first), int(last)
 
 
-def market_of(journal: Journal) -> MarketData:
-    """All recorded observations as one market. It begins before them: settlements of then became known in them."""
-    facts = list(journal.facts(0, 2**40))
+def market_of(journal: Journal, until: int = 2**40) -> MarketData:
+    """All recorded observations, up to an hour, as one market. It begins before them: settlements of then became known
+    in them."""
+    facts = list(journal.facts(0, until))
     empty = legs_market(journal)
     first, count = facts[0].hour - MAX_DELAY_HOURS, len(facts) + MAX_DELAY_HOURS
     rests = settings_of(journal.meta).orders_rest

@@ -1,48 +1,60 @@
-"""The last hour of paper trading as something to scan: from its journal alone, without any exchange."""
+"""An hour of paper trading as something to scan: from its journal alone, without any exchange."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from adapters.datasets.layout import read_info
 from adapters.paper.journal import Journal
+from adapters.paper.messages import shown
+from adapters.paper.recorded_run import market_of
 from adapters.paper.setup import REPLAY, prepare_player, session_of, settings_of
-from adapters.scan.scene import STATE, Scene, Source
+from adapters.scan.scene import STATE, Scene, Source, market_scene
 from engine.accounting.books import Books, Status
 from engine.errors import ArbError, UserError
-from engine.windows import EPOCH, time_of
+from engine.windows import EPOCH, hour_of, time_of
 
 NOBODY = "hold"
 """Who plays the hours before a look: they have to be gone through as paper trading does, without a trade."""
 
 
-def state_scene(folder: Path) -> Scene:
-    """The last hour of a paper trading state, from its journal alone; it is only read.
+def state_scene(folder: Path, at: datetime | None = None) -> Scene:
+    """The last hour of a paper trading state, or an earlier one, from its journal alone; it is only read.
 
-    Raises ``UserError`` where there is no state, or no hour in it yet.
+    What was held at an earlier hour is not kept, so that nothing counts as held there. Raises ``UserError`` where there
+    is no state, or no such hour in it.
     """
     with Journal.open_for_reading(folder) as journal:
         if not journal.was_played:
             raise UserError(f"{folder}: no hour has been played yet")
+        if at is not None and hour_of(at) != journal.last_hour:
+            return _earlier(folder, journal, hour_of(at))
         player = prepare_player(NOBODY, settings_of(journal.meta), (), 0)
         session = session_of(journal, player, excuse_errors=False)
         hour = session.hour
         assert hour is not None  # one was played
-        quotes = {leg: quote for leg in range(len(journal.legs)) if (quote := journal.quote(leg, hour))}
-        events = journal.rows("SELECT text FROM events WHERE hour = ? ORDER BY id", hour)
-        at = time_of_quotes(quote["collected_ms"] for quote in quotes.values())
-        return Scene(
-            source_of_state(folder, journal.meta),
-            session.rolling.builder(),
-            at or time_of(hour),
-            held=_held(session.books),
-            quotes=quotes,
-            events=tuple(text for (text,) in events),
-        )
+        scene = Scene(source_of_state(folder, journal.meta), session.rolling.builder(), time_of(hour))
+        return replace(_with_what_was_said(scene, journal, hour), held=_held(session.books))
+
+
+def _earlier(folder: Path, journal: Journal, hour: int) -> Scene:
+    if not journal.rows("SELECT 1 FROM decisions WHERE hour = ?", hour):
+        raise UserError(f"{folder}: {shown(hour)} is no hour that was played")
+    market, settings = market_of(journal, hour), settings_of(journal.meta)
+    scene = market_scene(market, time_of(hour), settings, source_of_state(folder, journal.meta))
+    return _with_what_was_said(scene, journal, hour)
+
+
+def _with_what_was_said(scene: Scene, journal: Journal, hour: int) -> Scene:
+    quotes = {leg: quote for leg in range(len(journal.legs)) if (quote := journal.quote(leg, hour))}
+    events = journal.rows("SELECT text FROM events WHERE hour = ? ORDER BY id", hour)
+    seen = time_of_quotes(quote["collected_ms"] for quote in quotes.values())
+    return replace(scene, seen=seen or scene.seen, quotes=quotes, events=tuple(text for (text,) in events))
 
 
 def source_of_state(folder: Path, meta: dict[str, Any]) -> Source:

@@ -46,8 +46,12 @@ class Where:
             raise UserError("--watch needs a number of seconds, like --watch 60")
         if self.replay is not None and self.watch is not None:
             raise UserError("an hour of a data set stays as it is; leave out --watch")
-        if self.replay is None and self.at is not None:
-            raise UserError("--at names an hour of a data set; add --replay DATASET, or leave it out")
+        if self.at is not None and self.replay is None and self.state is None:
+            raise UserError(
+                "--at names an hour of a data set or a state; add --replay DATASET or --state, or leave it out"
+            )
+        if self.at is not None and self.watch is not None:
+            raise UserError("an hour that is past stays as it is; leave out --watch")
         if self.state is not None and (self.config is not None or self.overrides):
             raise UserError("a state has the settings that it was started with; leave out --config and --set")
 
@@ -65,7 +69,7 @@ def open_scan(where: Where, choice: Choice, progress: Progress | None = None) ->
 
     state = where.state
     if state is not None:
-        yield scanned(lambda: state_scene(state))
+        yield scanned(lambda: state_scene(state, where.at))
         return
     config = load_config(where.config, where.overrides)
     if where.replay is not None and where.at is not None:

@@ -13,10 +13,14 @@ from adapters.paper.session import blank_books
 from engine.accounting.books import Reason
 from engine.accounting.entries import Entry, against_entry
 from engine.accounting.loop import HourlyLoop
-from engine.accounting.tape import is_offered
+from engine.accounting.tape import is_offered, prepare
 from engine.live_window import MAX_DELAY_HOURS
+from engine.market.counterfactual import up_to
+from engine.market.data import MarketData
+from engine.observation.features import build_tables
 from engine.observation.opportunities import OpportunityBuilder
 from engine.observation.view import View
+from engine.settings import EngineSettings
 from engine.windows import time_of
 
 LIVE, DATASET, STATE = "live", "data set", "paper state"
@@ -105,3 +109,9 @@ class Scene:
 
 def _word(reason: Reason) -> str:
     return reason.name.lower()
+
+
+def market_scene(market: MarketData, at: datetime, settings: EngineSettings, source: Source) -> Scene:
+    """An hour of a market, seen at that hour. Raises ``UserError`` for an hour outside of it."""
+    tape = prepare(up_to(market, market.index_of(at)), settings)
+    return Scene(source, OpportunityBuilder(tape, build_tables(tape, tape.hours - 1)), at)

@@ -19,13 +19,7 @@ from adapters.paper.settings import PaperConfig
 from adapters.paper.setup import prepare_player, session_of
 from adapters.research.markets import filtered
 from adapters.scan.of_state import NOBODY, time_of_quotes
-from adapters.scan.scene import DATASET, LIVE, Scene, Source
-from engine.accounting.tape import prepare
-from engine.market.counterfactual import up_to
-from engine.market.data import MarketData
-from engine.observation.features import build_tables
-from engine.observation.opportunities import OpportunityBuilder
-from engine.settings import EngineSettings
+from adapters.scan.scene import DATASET, LIVE, Scene, Source, market_scene
 from engine.windows import time_of
 
 
@@ -63,9 +57,3 @@ def dataset_scene(path: Path, at: datetime, settings: ArbSettings) -> Scene:
     dataset = load_dataset(path, settings.gate)
     info, market = dataset.info, filtered(dataset.market, settings.filters)
     return market_scene(market, at, settings, Source(DATASET, info.name, info.source, info.is_synthetic))
-
-
-def market_scene(market: MarketData, at: datetime, settings: EngineSettings, source: Source) -> Scene:
-    """An hour of a market, seen at that hour. Raises ``UserError`` for an hour outside of it."""
-    tape = prepare(up_to(market, market.index_of(at)), settings)
-    return Scene(source, OpportunityBuilder(tape, build_tables(tape, tape.hours - 1)), at)

@@ -12,7 +12,9 @@ from adapters.scan.answer import in_parts
 from adapters.scan.rows import SORTS, Choice
 from adapters.web.offers import Offers
 from adapters.web.problems import RefusedError
+from adapters.web.routers.paper import Moment, hour_number
 from engine.errors import UserError
+from engine.windows import time_of
 
 Names = Annotated[str, Query(pattern=r"^[A-Za-z0-9._:,-]{0,400}$", description="names with commas between them")]
 Sort = Annotated[str, Query(description=f"one of {', '.join(SORTS)}", pattern=f"^({'|'.join(SORTS)})$")]
@@ -26,10 +28,12 @@ def offers_router(offers: Offers, now: Callable[[], datetime]) -> APIRouter:
 
     @router.get("/paper/opportunities")
     def opportunities(
-        sort: Sort = "apr", min_apr: LeastApr = None, exchange: Names = "", symbol: Names = "", top: Top = 100
-    ) -> dict[str, Any]:
-        """Per coin the best pair at the last hour of the journal, as `arb scan --state --json` tells it."""
-        return offers.scan(chosen(sort, min_apr, exchange, symbol, top), now())
+        sort: Sort = "apr", min_apr: LeastApr = None, exchange: Names = "", symbol: Names = "", top: Top = 100,
+        hour: Moment = None,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Per coin the best pair at an hour of the journal, without one at the last, as `arb scan --state` tells it."""
+        at = None if hour is None else time_of(hour_number(hour))
+        return offers.scan(chosen(sort, min_apr, exchange, symbol, top), now(), at)
 
     return router
 

@@ -21,10 +21,11 @@ from adapters.web.models import Models, facts_of
 from adapters.web.offers import Offers
 from adapters.web.problems import MissingError, RefusedError, public_words
 from adapters.web.routers.offers import Sort, chosen
-from adapters.web.routers.paper import hour_number
+from adapters.web.routers.paper import Moment, hour_number
 from adapters.web.state import StateReader
 from adapters.web.templates import page
 from engine.errors import DataError, UserError
+from engine.windows import time_of
 
 TRADES_BESIDE, ON_A_PAGE = 8, 200
 
@@ -43,14 +44,24 @@ def pages_router(state: StateReader, offers: Offers, models: Models, now: Callab
 
     @router.get("/opportunities")
     def opportunities(
-        request: Request, sort: Sort = "apr", min_apr: Annotated[str, Query(pattern=r"^-?[0-9.]{0,9}$")] = ""
-    ) -> HTMLResponse:
+        request: Request, sort: Sort = "apr", min_apr: Annotated[str, Query(pattern=r"^-?[0-9.]{0,9}$")] = "",
+        hour: Moment = None,
+    ) -> HTMLResponse:  # fmt: skip
         try:
             least = float(min_apr) if min_apr else None
         except ValueError:
             raise RefusedError("it is no number", "min_apr") from None
-        found = offers.scan(chosen(sort, least, "", "", ON_A_PAGE), now())
-        return page(request, "opportunities.html.j2", here="/opportunities", scan=found, sorts=SORTS, min_apr=min_apr)
+        at = None if hour is None else time_of(hour_number(hour))
+        found = offers.scan(chosen(sort, least, "", "", ON_A_PAGE), now(), at)
+        return page(
+            request,
+            "opportunities.html.j2",
+            here="/opportunities",
+            scan=found,
+            sorts=SORTS,
+            min_apr=min_apr,
+            is_past=at is not None,
+        )
 
     @router.get("/trades")
     def trades(request: Request, after: Annotated[int | None, Query(ge=0, le=2**62)] = None) -> HTMLResponse:
