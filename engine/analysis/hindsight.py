@@ -10,7 +10,8 @@ leaves over: feasible, with ``slots * (best of one slot)`` as the bound. Where p
 of orders that rest) and there is an impact, exits pay that of the smallest size there can be.
 
 Capital is not part of the search: with one slot equity at an entry is never below the start, except for funding that
-is booked late; an order that is refused for margin is recorded like any other.
+is booked late; an order that is refused for margin is recorded like any other. With several slots one that lacks margin
+as it is posted does not rest, and is taken an hour later where margin is there by then.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from numpy.typing import NDArray
 
 from engine.accounting.books import open_books
 from engine.accounting.tape import Tape
-from engine.analysis.hindsight_orders import Trial, alter, ordered
+from engine.analysis.hindsight_orders import OUTAGE, Trial, alter, entering, ordered, way_out
 from engine.analysis.hindsight_search import Task, search, settled
-from engine.analysis.hindsight_values import fills, funding_received
+from engine.analysis.hindsight_values import exit_value, fills, funding_received
 from engine.errors import UserError
 from engine.market.data import Floats
 from engine.worlds import ruled
@@ -180,19 +181,38 @@ def best_plan(tape: Tape, first: int, last: int, *, persistent: bool = False) ->
         # Whoever knows the future knows the slot as well, and may order the exit an hour sooner.
         best_of_one = float(search(alone)[0][-1])
     trades = np.concatenate(parts) if parts else np.zeros(0, PLANNED)
+    _force_out(tape, task.trial, trades)
     order = np.lexsort((trades["slot"], trades["opened"]))
     is_exact = slots == 1 and has_one_impact(tape)
     return Plan(trades[order], float(trades["gain"].sum()), slots * best_of_one, persistent, is_exact)
 
 
+def _force_out(tape: Tape, trial: Trial, trades: NDArray[Any]) -> None:
+    """Let what leaves without an order leave at the fills that the orders of other slots have by then replaced."""
+    if not trial.persistent or tape.settings.max_positions == 1:
+        return
+    altered = _filled_as(tape, trades).arrays
+    for trade in trades:
+        if trade["forced"]:
+            pair, closed = int(trade["pair"]), int(trade["closed"])
+            entered, is_outage = entering(trial, pair, int(trade["opened"])), way_out(trial, pair, closed) == OUTAGE
+            planned, gets = (
+                exit_value(arrays, pair, closed, closed, entered.notional, is_outage)
+                for arrays in (tape.arrays, altered)
+            )
+            trade["gain"] += entered.quantity * (gets - planned)
+
+
 def with_planned_fills(tape: Tape, plan: Plan) -> Tape:
     """The tape on which a persistent plan is played: its fills have the worse spread. Other plans: the same tape."""
-    if not plan.persistent:
-        return tape
+    return _filled_as(tape, plan.trades) if plan.persistent else tape
+
+
+def _filled_as(tape: Tape, trades: NDArray[Any]) -> Tape:
     rests = tape.settings.execution == "maker_then_hedge"
     altered = tape.arrays._replace(quotes=tape.arrays.quotes.copy(), bars=tape.arrays.bars.copy())
     raw: Any = altered.quotes
-    for trade in plan.trades:
+    for trade in trades:
         pair = int(trade["pair"])
         for hour, as_row, forced in (
             (int(trade["opened"]), int(trade["opened_as"]), 0),

@@ -71,7 +71,7 @@ def _is_taken(task: Task, pair: int, t: int) -> bool:
 @hourly
 def _is_lost(task: Task, pair: int, t: int, way: int) -> bool:
     """Whether a position would be forced out at t by fills that another slot has altered."""
-    # Nothing is altered in the last row; and what takes in one hour is let be: its plans stand in many a table.
+    # Nothing is altered in the last row; what takers hold leaves at the altered fills, and the plan counts it so.
     if way < FORCED or t == task.last or task.trial.tape.rules[0].resting == 0:
         return False
     return bool(_is_taken(task, pair, t))
