@@ -81,7 +81,7 @@ def create_app(serving: Serving, now: Callable[[], datetime] = utc_now) -> FastA
     app.include_router(metrics_router(state, now))
     app.include_router(login_router(serving, tries))
     app.include_router(run_pages_router(runs))
-    app.include_router(pages_router(state, offers, models, now))
+    app.include_router(pages_router(state, offers, models, jobs, now))
     _serve_files(app)
     return app
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request
@@ -17,6 +17,7 @@ from adapters.paper.status import status_of
 from adapters.paper.tables import hour_of, page_of
 from adapters.scan.of_state import source_of_state
 from adapters.scan.rows import SORTS
+from adapters.web.jobs import Jobs
 from adapters.web.models import Models, facts_of
 from adapters.web.offers import Offers
 from adapters.web.problems import MissingError, RefusedError, public_words
@@ -25,22 +26,24 @@ from adapters.web.routers.paper import Moment, hour_number
 from adapters.web.state import StateReader
 from adapters.web.templates import page
 from engine.errors import DataError, UserError
-from engine.windows import time_of
+from engine.windows import EPOCH, time_of
 
 TRADES_BESIDE, ON_A_PAGE = 8, 200
 
 
-def pages_router(state: StateReader, offers: Offers, models: Models, now: Callable[[], datetime]) -> APIRouter:
+def pages_router(
+    state: StateReader, offers: Offers, models: Models, jobs: Jobs, now: Callable[[], datetime]
+) -> APIRouter:
     """Every page but the log-in."""
     router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
     @router.get("/")
     def front(request: Request) -> HTMLResponse:
-        return page(request, "now.html.j2", here="/", **_now(state, now()))
+        return page(request, "now.html.j2", here="/", **_now(state, jobs, now()))
 
     @router.get("/parts/now")
     def front_part(request: Request) -> HTMLResponse:
-        return page(request, "now_parts.html.j2", **_now(state, now()))
+        return page(request, "now_parts.html.j2", **_now(state, jobs, now()))
 
     @router.get("/opportunities")
     def opportunities(
@@ -109,11 +112,12 @@ def pages_router(state: StateReader, offers: Offers, models: Models, now: Callab
     return router
 
 
-def _now(state: StateReader, moment: datetime) -> dict[str, Any]:
+def _now(state: StateReader, jobs: Jobs, moment: datetime) -> dict[str, Any]:
     """What the front page says; an empty state is no error."""
     try:
         with state.journal() as journal:
-            return _front_of(journal, state, moment)
+            verified = next((job.shown() for job in jobs.every() if job.kind == "verify"), None)
+            return {**_front_of(journal, state, moment), "verified": verified}
     except (MissingError, DataError, UserError) as error:
         return {"status": None, "why": public_words(error)}
 
@@ -135,16 +139,20 @@ def _front_of(journal: Journal, state: StateReader, moment: datetime) -> dict[st
 
 
 def _exchanges(journal: Journal, last: int | None) -> list[dict[str, Any]]:
-    """How many legs of every exchange had a price at the last hour, and when it had one at all."""
+    """How many legs of every exchange had a price at the last hour, when it had one at all, and when it answered."""
     if last is None:
         return []
     found = journal.rows(
         "SELECT exchange, count(*), (SELECT count(*) FROM observations JOIN legs AS l USING (leg) WHERE hour = ? AND "
         "price IS NOT NULL AND l.exchange = legs.exchange), (SELECT max(hour) FROM observations JOIN legs AS l "
-        "USING (leg) WHERE hour > ? AND price IS NOT NULL AND l.exchange = legs.exchange) FROM legs GROUP BY exchange "
-        "ORDER BY exchange", last, last - 168,
+        "USING (leg) WHERE hour > ? AND price IS NOT NULL AND l.exchange = legs.exchange), (SELECT max(json_extract("
+        "quote, '$.collected_ms')) FROM quotes JOIN legs AS l USING (leg) WHERE hour = ? AND l.exchange = "
+        "legs.exchange) FROM legs GROUP BY exchange ORDER BY exchange", last, last - 168, last,
     )  # fmt: skip
     return [
-        {"exchange": name, "legs": legs, "priced": priced, "last": None if hour is None else shown(hour)}
-        for name, legs, priced, hour in found
-    ]
+        {
+            "exchange": name, "legs": legs, "priced": priced, "last": None if hour is None else shown(hour),
+            "answered": None if at is None else f"{EPOCH + timedelta(milliseconds=at):%Y-%m-%dT%H:%M:%S}",
+        }
+        for name, legs, priced, hour, at in found
+    ]  # fmt: skip

@@ -72,6 +72,7 @@ def run_pages_router(runs: Runs) -> APIRouter:
     def every_run(request: Request, sort: SortKey = "started") -> HTMLResponse:
         return page(request, "runs.html.j2", here="/runs", runs=runs.rows(sort))
 
+    @router.get("/pbt/{run}")
     @router.get("/runs/{run}/report.html")
     def report(run: Id, player: Player = None) -> HTMLResponse:
         if player is not None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from support_training import write_tiny_dataset
-from support_web import client, serving
+from support_web import client, played_state, serving
 
 from adapters.web.jobs import Jobs
 from adapters.web.problems import MissingError, RefusedError
@@ -126,3 +126,17 @@ def test_a_backtest_that_was_asked_for_lies_among_the_runs(place: Path) -> None:
     made = place / "runs" / f"job-{job.id}"
     assert json.loads((made / "metrics.json").read_text(encoding="utf-8"))["trades"] == 0
     assert str(place) not in found["output"]
+
+
+def test_the_front_page_says_whether_the_journal_was_verified(place: Path) -> None:
+    played_state(place / "state", until=30)
+    of = opened(place)
+    with client(of) as asking:
+        assert "Not verified since" in asking.get("/", headers=OPERATOR).text
+        job = asking.post(JOBS, json={"kind": "verify"}, headers=OPERATOR).json()["id"]
+        for thread in threading.enumerate():
+            if thread.name == f"job {job}":
+                thread.join(120)
+        found = asking.get(f"{JOBS}/{job}", headers=OPERATOR).json()
+        assert found["state"] == "done", found["output"]
+        assert "Not verified since" not in asking.get("/", headers=OPERATOR).text
