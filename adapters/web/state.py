@@ -12,7 +12,6 @@ from adapters.paper.state_folder import DATABASE
 from adapters.paper.tables import naming_tape
 from adapters.web.problems import MissingError
 from engine.accounting.tape import Tape
-from engine.errors import UserError
 
 
 class StateReader:
@@ -39,11 +38,3 @@ class StateReader:
             if self._named is None or self._named[0] != started:
                 self._named = (started, naming_tape(journal))
             return self._named[1]
-
-    def last_hour(self) -> int | None:
-        """The last hour that is in the journal, None where there is none or it cannot be read now."""
-        try:
-            with self.journal() as journal:
-                return journal.last_hour
-        except UserError:
-            return None
