@@ -13,6 +13,7 @@ import numpy as np
 
 from engine.compiled import compiled
 from engine.errors import NotFiniteError, UserError
+from engine.market.data import Floats
 from engine.observation.encoding import MOST_OBSERVED, Encoding, Float32s, ObservationSpec, Scaler, encoding_of
 from strategies.layers import Float32Matrix, dense
 from strategies.structured import LAYERS, committee_logits
@@ -117,6 +118,13 @@ def allowed_logits(policy: Policy, observation: Float32s) -> Float32s:
     # Version 1 shows no mask, and an action that is impossible is refused and recorded. Holding is always possible.
     values[1 : 1 + len(mask)][mask[1:] <= 0] = -np.inf
     return values
+
+
+def probabilities(allowed: Float32s) -> Floats:
+    """Probability ``[actions]`` of every action by ``allowed_logits``, 0 for those that are not allowed."""
+    parts = np.exp(allowed.astype(np.float64) - float(allowed.max()))
+    shares: Floats = parts / parts.sum()
+    return shares
 
 
 def committee(name: str, policies: Sequence[Policy]) -> Policy:

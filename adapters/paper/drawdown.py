@@ -25,6 +25,12 @@ def drawdowns_pct(journal: JournalReader, upto: int | None = None) -> Floats:
     return fallen[1:]
 
 
+def drawdown_pct(journal: JournalReader) -> float:
+    """The last of ``drawdowns_pct``; 0 before the first hour."""
+    found = drawdowns_pct(journal)
+    return float(found[-1]) if len(found) else 0.0
+
+
 def is_crossed_at_last(drawdowns: Sequence[float] | Floats, limit_pct: float) -> bool:
     """Whether the last of some drawdowns, in %, is the one at which the limit is to be told of.
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from adapters.paper.journal import Journal
 from adapters.paper.messages import shown
-from adapters.paper.tables import late_funding, order_words
-from engine.accounting.books import Kind, Leg, Reason
+from adapters.paper.tables import order_words, rows_of
+from engine.accounting.books import Kind, Leg, OrderKind, Reason
 from engine.accounting.records import trade_pnl
 from engine.accounting.tape import Tape
 
@@ -22,7 +22,7 @@ def position_of(journal: Journal, tape: Tape, position_id: int) -> dict[str, Any
 
     Times as text, USD, prices in USD; ``spread_bps`` is (short - long) / long.
     """
-    found = _closed(journal, position_id) or _open(journal, position_id)
+    found = _closed(journal, position_id) or _open(journal, tape, position_id)
     if found is None:
         return None
     pair, opened, closed = found.pop("pair"), found.pop("opened"), found.pop("closed")
@@ -39,16 +39,15 @@ def position_of(journal: Journal, tape: Tape, position_id: int) -> dict[str, Any
 
 
 def _closed(journal: Journal, position_id: int) -> dict[str, Any] | None:
-    trades = journal.records("trades")
-    trades = trades[trades["position_id"] == position_id]
+    trades = rows_of(journal, "trades", "position_id = ?", (position_id,), 1)[0].trades
     if not len(trades):
         return None
-    trade, late = trades[0], late_funding(journal).get(position_id, 0.0)
+    trade = trades[0]
     return {
         "pair": int(trade["pair"]), "opened": int(trade["opened"]), "closed": int(trade["closed"]),
         "notional_usd": float(trade["notional"]), "quantity": float(trade["quantity"]),
-        "pnl_usd": float(trade_pnl(trades)[0]) + late, "price_pnl_usd": float(trade["price_pnl"]),
-        "funding_usd": float(trade["funding"]) + late,
+        "pnl_usd": float(trade_pnl(trades)[0]), "price_pnl_usd": float(trade["price_pnl"]),
+        "funding_usd": float(trade["funding"]),
         "fees_usd": float(trade["entry_fees"] + trade["exit_fees"] + trade["liquidation_fees"]),
         "long_entry": float(trade["long_entry"]), "short_entry": float(trade["short_entry"]),
         "long_exit": float(trade["long_exit"]), "short_exit": float(trade["short_exit"]),
@@ -56,7 +55,7 @@ def _closed(journal: Journal, position_id: int) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def _open(journal: Journal, position_id: int) -> dict[str, Any] | None:
+def _open(journal: Journal, tape: Tape, position_id: int) -> dict[str, Any] | None:
     snapshot = journal.snapshot()
     positions = [] if snapshot is None else snapshot.report.get("positions", [])
     one = next((position for position in positions if position["id"] == position_id), None)
@@ -64,7 +63,7 @@ def _open(journal: Journal, position_id: int) -> dict[str, Any] | None:
         return None
     entries = {leg["side"]: leg["entry_price"] for leg in one["legs"]}
     return {
-        "pair": _pair_of(journal, one), "opened": one["opened_hour"], "closed": None,
+        "pair": _pair_of(tape, one), "opened": one["opened_hour"], "closed": None,
         "notional_usd": one["notional_usd"], "quantity": one["quantity"], "pnl_usd": one["pnl_usd"],
         "price_pnl_usd": one["price_pnl_usd"], "funding_usd": one["funding_usd"], "fees_usd": one["entry_fees_usd"],
         "long_entry": entries.get("long"), "short_entry": entries.get("short"), "long_exit": None, "short_exit": None,
@@ -72,17 +71,14 @@ def _open(journal: Journal, position_id: int) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def _pair_of(journal: Journal, position: dict[str, Any]) -> int:
-    legs = [(symbol, exchange) for symbol, exchange, *_ in journal.legs]
-    rows = [(a, b) for a in range(len(legs)) for b in range(len(legs)) if a != b and legs[a][0] == legs[b][0]]
-    ends = (position["symbol"], position["long_exchange"]), (position["symbol"], position["short_exchange"])
-    return rows.index((legs.index(ends[0]), legs.index(ends[1])))
+def _pair_of(tape: Tape, position: dict[str, Any]) -> int:
+    name = (position["symbol"], position["long_exchange"], position["short_exchange"])
+    return next(pair for pair in range(len(tape.pairs)) if tape.pair_name(pair) == name)
 
 
 def _movements(journal: Journal, position_id: int) -> list[dict[str, Any]]:
     found = journal.rows(
-        "SELECT hour, kind, side, symbol, exchange_name, quantity, price, rate, amount FROM (SELECT ledger.*, "
-        "legs.symbol, legs.exchange AS exchange_name FROM ledger LEFT JOIN legs ON legs.leg = ledger.leg) "
+        "SELECT hour, kind, side, legs.exchange, quantity, price, rate, amount FROM ledger LEFT JOIN legs USING (leg) "
         "WHERE position_id = ? ORDER BY id", position_id,
     )  # fmt: skip
     return [
@@ -90,7 +86,7 @@ def _movements(journal: Journal, position_id: int) -> list[dict[str, Any]]:
             "time": shown(hour), "kind": Kind(kind).name.lower(), "leg": Leg(side).name.lower(), "exchange": exchange,
             "quantity": quantity, "price": price, "rate": rate, "amount_usd": amount,
         }
-        for hour, kind, side, _, exchange, quantity, price, rate, amount in found
+        for hour, kind, side, exchange, quantity, price, rate, amount in found
     ]  # fmt: skip
 
 
@@ -110,8 +106,8 @@ def _decision(journal: Journal, tape: Tape, opened: int, pair: int) -> dict[str,
     found = journal.rows(
         "SELECT hour, orders FROM decisions WHERE hour <= ? AND hour > ? ORDER BY hour DESC", opened, opened - 24
     )
-    wanted = "enter {}, long {}, short {}".format(*tape.pair_name(pair))
+    entry = [int(OrderKind.ENTER), pair]
     for hour, orders in found:
-        if wanted in (order_words(tape, *order) for order in json.loads(orders)):
-            return {"time": shown(hour), "order": wanted}
+        if entry in json.loads(orders):
+            return {"time": shown(hour), "order": order_words(tape, *entry)}
     return None

@@ -159,6 +159,12 @@ class JournalReader:
         with self._reading():
             return dict(json.loads(found[0][0])) if found else {}
 
+    def quotes(self, hour: int) -> dict[int, dict[str, Any]]:
+        """``quote`` of every leg that was seen at an hour, by leg."""
+        found = self.rows("SELECT leg, quote FROM quotes WHERE hour = ? ORDER BY leg", hour)
+        with self._reading():
+            return {leg: dict(json.loads(quote)) for leg, quote in found}
+
     def refused(self, first: int) -> list[tuple[Any, ...]]:
         """(hour, leg, field, hour of the value, value) of everything that was not believed from an hour on."""
         query = "SELECT hour, leg, field, of_hour, value FROM events WHERE hour >= ? AND field IS NOT NULL ORDER BY id"

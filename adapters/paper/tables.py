@@ -46,7 +46,7 @@ def page_of(journal: Journal, tape: Tape, table: str, after: int | None, limit: 
         return _events(journal, after, limit)
     if table == "hours":
         return _hours(journal, tape, after, limit)
-    rows, ids = _records(journal, table, "id < ?", (_before(after),), limit)
+    rows, ids = rows_of(journal, table, "id < ?", (_before(after),), limit)
     return Page(plain_rows(FRAMES[table](rows, tape), ids), ids[-1] if len(ids) == limit else None)
 
 
@@ -54,21 +54,19 @@ def _before(after: int | None) -> int:
     return 2**62 if after is None else after
 
 
-def _records(
-    journal: Journal, table: str, where: str, values: tuple[Any, ...], limit: int
-) -> tuple[Records, list[int]]:
-    """Rows of a table of the kernel's, newest first, and their ids; hours since 1970."""
+def rows_of(journal: Journal, table: str, where: str, values: tuple[Any, ...], limit: int) -> tuple[Records, list[int]]:
+    """Rows of a table of the kernel's, newest first, and their ids; hours since 1970, late funding with its trade."""
     dtype = RECORD_TABLES[table]
     columns = ", ".join(f'"{name}"' for name in dtype.names or ())
     found = journal.rows(f"SELECT id, {columns} FROM {table} WHERE {where} ORDER BY id DESC LIMIT ?", *values, limit)
     part: dict[str, Any] = {RECORD_FIELDS[table]: np.array([row[1:] for row in found], dtype)}
     if table == "trades":
-        late = late_funding(journal)
+        late = _late_funding(journal)
         part["trades"]["funding"] += [late.get(int(row), 0.0) for row in part["trades"]["position_id"]]
     return replace(NO_RECORDS, **part), [row[0] for row in found]
 
 
-def late_funding(journal: Journal) -> dict[int, float]:
+def _late_funding(journal: Journal) -> dict[int, float]:
     """Funding in USD that was booked after the close of a position, by its id: its trade had been written by then."""
     return dict(
         journal.rows(
@@ -128,16 +126,16 @@ def order_words(tape: Tape, kind: int, target: int) -> str:
     return "enter {}, long {}, short {}".format(*tape.pair_name(target))
 
 
-def hour_of(journal: Journal, tape: Tape, hour: int) -> dict[str, Any] | None:
+def whole_hour(journal: Journal, tape: Tape, hour: int) -> dict[str, Any] | None:
     """Everything that the journal has of one hour; None where it has nothing."""
     found = _hours(journal, tape, hour + 1, 1).rows
     if not found or found[0]["time"] != shown(hour):
         return None
     digest = journal.rows("SELECT observation_hash, strategy FROM decisions WHERE hour = ?", hour)
-    ledger, _ = _records(journal, "ledger", "hour = ?", (hour,), 100_000)
+    ledger, _ = rows_of(journal, "ledger", "hour = ?", (hour,), 100_000)
     movements = plain_rows(ledger_frame(ledger, tape))[::-1]
     funding = Kind.FUNDING.name.lower()
-    notes, _ = _records(journal, "notes", "hour = ?", (hour,), 100_000)
+    notes, _ = rows_of(journal, "notes", "hour = ?", (hour,), 100_000)
     events = journal.rows("SELECT kind, text FROM events WHERE hour = ? ORDER BY id", hour)
     return {
         **found[0],
@@ -153,10 +151,8 @@ def hour_of(journal: Journal, tape: Tape, hour: int) -> dict[str, Any] | None:
 
 def quotes_of(journal: Journal, hour: int) -> list[dict[str, Any]]:
     """What was seen of every leg at an hour, as it was kept."""
-    found = journal.rows(
-        "SELECT symbol, exchange, quote FROM quotes JOIN legs USING (leg) WHERE hour = ? ORDER BY leg", hour
-    )
-    return [{**json.loads(quote), "symbol": symbol, "exchange": exchange} for symbol, exchange, quote in found]
+    legs = journal.legs
+    return [{**quote, "symbol": legs[leg][0], "exchange": legs[leg][1]} for leg, quote in journal.quotes(hour).items()]
 
 
 def equity_points(journal: Journal, first: int, last: int, step_hours: int) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from engine.observation.readable import Observed, Shown, read_observation
 from engine.observation.view import Order, Position, Strategy, View
 from engine.windows import Window, time_of
 from engine.worlds import AnyWorld
-from strategies.policy import Policy, allowed_logits, best_action, logits
+from strategies.policy import Policy, allowed_logits, best_action, logits, probabilities
 from strategies.week import Values, WeekParameters, week_values
 
 MINUTES = "%Y-%m-%dT%H:%MZ"
@@ -219,12 +219,11 @@ def _words(visible: Ints, slots: Sequence[Slot], worth: _Worths) -> list[str]:
 def _actions(
     policy: Policy, observation: Float32s, possible: Sequence[bool], words: Sequence[str]
 ) -> tuple[Action, ...]:
-    plain, allowed = logits(policy, observation), allowed_logits(policy, observation).astype(np.float64)
-    parts = np.exp(allowed - allowed.max())
-    chosen = best_action(policy, observation)
+    plain, allowed = logits(policy, observation), allowed_logits(policy, observation)
+    chances, chosen = probabilities(allowed), best_action(policy, observation)
     return tuple(
         Action(
-            k, said, bool(possible[k]), bool(np.isfinite(allowed[k])), float(plain[k]), float(parts[k] / parts.sum()),
+            k, said, bool(possible[k]), bool(np.isfinite(allowed[k])), float(plain[k]), float(chances[k]),
             k == chosen,
         )
         for k, said in enumerate(words)

@@ -51,7 +51,7 @@ def _earlier(folder: Path, journal: Journal, hour: int) -> Scene:
 
 
 def _with_what_was_said(scene: Scene, journal: Journal, hour: int) -> Scene:
-    quotes = {leg: quote for leg in range(len(journal.legs)) if (quote := journal.quote(leg, hour))}
+    quotes = journal.quotes(hour)
     events = journal.rows("SELECT text FROM events WHERE hour = ? ORDER BY id", hour)
     seen = time_of_quotes(quote["collected_ms"] for quote in quotes.values())
     return replace(scene, seen=seen or scene.seen, quotes=quotes, events=tuple(text for (text,) in events))

@@ -21,7 +21,8 @@ class Shelf:
     """Bundles by name, in the order of their folders, as they stood at one moment."""
 
     bundles: Mapping[str, LoadedBundle]
-    cards: Mapping[str, str]
+    card: str | None
+    """Of all of them."""
     problem: str | None = None
     """Why what stands in the folder now was not taken; then these are the bundles from before."""
 
@@ -32,7 +33,7 @@ class Models:
     def __init__(self, folder: Path) -> None:
         self._folder, self._lock = folder, threading.Lock()
         self._seen: Stamp | None = None
-        self._shelf = Shelf({}, {})
+        self._shelf = Shelf({}, None)
 
     def shelf(self) -> Shelf:
         """What may be asked now."""
@@ -73,9 +74,8 @@ class Models:
         except (ArbError, OSError) as error:
             # A deployment that is half done, or damaged: who asks is still answered by the one before.
             told = public_words(error) if isinstance(error, ArbError) else str(error.strerror)
-            return Shelf(self._shelf.bundles, self._shelf.cards, told)
-        cards = {name: text for name in bundles if (text := _text(self._folder / CARD)) is not None}
-        return Shelf(bundles, cards)
+            return Shelf(self._shelf.bundles, self._shelf.card, told)
+        return Shelf(bundles, _text(self._folder / CARD))
 
 
 def _stamps(folders: list[Path]) -> Iterator[tuple[str, int, int, int]]:

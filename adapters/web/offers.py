@@ -12,7 +12,7 @@ from adapters.scan.of_state import state_scene
 from adapters.scan.rows import Choice
 from adapters.scan.scene import Scene
 from adapters.web.problems import MissingError, RefusedError
-from adapters.web.state import StateReader
+from adapters.web.state import StateReader, identity_of
 from engine.errors import UserError
 from engine.windows import hour_of
 
@@ -41,7 +41,7 @@ class Offers:
 
     def _scene(self, at: datetime | None) -> Scene:
         with self._state.journal() as journal:
-            which = (journal.meta.get("started"), journal.meta.get("seed"), at or journal.last_hour)
+            which = (identity_of(journal), at or journal.last_hour)
             if at is not None and not journal.rows("SELECT 1 FROM decisions WHERE hour = ?", hour_of(at)):
                 raise MissingError("the journal has no such hour that was played")
         # One who makes it is enough: the others would only wait for the same processor.

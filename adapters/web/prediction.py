@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from adapters.web.problems import RefusedError
-from engine.errors import NotFiniteError
 from engine.observation.actions import FIRST_ENTRY, HOLD
 from engine.observation.spec import Float32s
-from strategies.policy import Policy, allowed_logits
+from strategies.policy import Policy, allowed_logits, probabilities
 
 
 def observations_of(policy: Policy, rows: Sequence[Sequence[float]], name: str) -> Float32s:
@@ -35,12 +34,6 @@ def predicted(policy: Policy, observation: Float32s, words: Sequence[str]) -> di
         "probabilities": probabilities(logits).tolist(),
         "observation_hash": hashlib.sha256(observation.tobytes()).hexdigest()[:16],
     }
-
-
-def probabilities(logits: Float32s) -> Any:
-    """Of every action, 0 for those that are not allowed."""
-    parts = np.exp(logits.astype(np.float64) - float(logits.max()))
-    return parts / parts.sum()
 
 
 def order_of(policy: Policy, action: int, words: Sequence[str]) -> dict[str, Any]:
@@ -69,8 +62,3 @@ def _legs(stated: Any) -> str:
     if not isinstance(stated, dict) or "long_exchange" not in stated:
         return ""
     return f": long {stated['long_exchange']}, short {stated['short_exchange']}"
-
-
-def first_absurd(error: NotFiniteError, k: int) -> RefusedError:
-    """An observation of a batch that has no answer."""
-    return RefusedError(str(error), "observations", k)

@@ -13,6 +13,14 @@ from adapters.paper.tables import naming_tape
 from adapters.web.problems import MissingError
 from engine.accounting.tape import Tape
 
+Identity = tuple[str | None, int | None, int | None]
+
+
+def identity_of(journal: Journal) -> Identity:
+    """What tells a state from another one in its folder: its start, and the digests of what never changes in it."""
+    heads = journal.heads()
+    return journal.meta.get("started"), heads.get("meta"), heads.get("legs")
+
 
 class StateReader:
     """Opens the journal of a folder. The folder may be empty yet, or its state may be replaced by another."""
@@ -20,7 +28,7 @@ class StateReader:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._lock = threading.Lock()
-        self._named: tuple[str, Tape] | None = None
+        self._named: tuple[Identity, Tape] | None = None
 
     @contextmanager
     def journal(self) -> Iterator[Journal]:
@@ -33,8 +41,8 @@ class StateReader:
 
     def tape(self, journal: Journal) -> Tape:
         """What names the rows of this state; made once."""
-        started = f"{journal.meta.get('started')} {journal.meta.get('seed')} {len(journal.legs)}"
+        which = identity_of(journal)
         with self._lock:
-            if self._named is None or self._named[0] != started:
-                self._named = (started, naming_tape(journal))
+            if self._named is None or self._named[0] != which:
+                self._named = (which, naming_tape(journal))
             return self._named[1]

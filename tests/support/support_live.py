@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from loopback.server import LoopbackServer
 from loopback.world import HOUR_MS
-from support_exchanges import settings_of
+from support_exchanges import PATIENCE, settings_of
 
 from adapters.configuration.settings import ArbSettings, load_settings
 from adapters.exchanges.clients import Clock
@@ -23,6 +24,20 @@ from adapters.paper.setup import prepare_player, session_of
 
 EXCHANGES = ("bybit", "hyperliquid", "okx")
 SYMBOLS = ("BTCUSDT", "ETHUSDT")
+
+
+def write_config(folder: Path, server: LoopbackServer, random: Mapping[str, float]) -> None:
+    """``paper.yaml`` of two coins on two exchanges, traded at random with these parameters."""
+    config = {
+        "strategy": "random",
+        "symbols": list(SYMBOLS),
+        "strategies": {"random": dict(random)},
+        "collection": PATIENCE,
+        "exchanges": server.exchanges("bybit", "hyperliquid"),
+    }
+    (folder / "paper.yaml").write_text(yaml.safe_dump(config))
+
+
 EAGER = {"random": {"enter_probability": 0.6, "exit_probability": 0.15}}
 
 

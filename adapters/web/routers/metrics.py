@@ -8,6 +8,7 @@ from datetime import datetime
 from fastapi import APIRouter
 from fastapi.responses import PlainTextResponse
 
+from adapters.paper.drawdown import drawdown_pct
 from adapters.paper.journal import Journal
 from adapters.paper.status import OK, status_of
 from adapters.web.problems import MissingError
@@ -37,16 +38,13 @@ def metrics_router(state: StateReader, now: Callable[[], datetime]) -> APIRouter
 def figures_of(journal: Journal, now: datetime) -> Iterator[str]:
     """All figures of a state."""
     status, last = status_of(journal, now), journal.last_hour
-    peak = journal.rows("SELECT max(equity) FROM equity")[0][0]
-    equity = float(status["equity_usd"])
-    highest = max(equity, float(peak or 0.0), float(status["initial_capital_usd"]))
     age = float("nan") if last is None else (now - time_of(last)).total_seconds()
     told = (
         ("arb_up", "gauge", "1 when there is a paper trading state.", 1),
         ("arb_healthy", "gauge", "1 when health is ok.", int(status["health"] == OK)),
-        ("arb_equity_usd", "gauge", "Mark-to-market equity, USD.", equity),
+        ("arb_equity_usd", "gauge", "Mark-to-market equity, USD.", float(status["equity_usd"])),
         ("arb_pnl_usd", "gauge", "Equity less the capital at the start, USD.", status["pnl_usd"]),
-        ("arb_drawdown_pct", "gauge", "Fall from the highest equity, %.", 100.0 * (1.0 - equity / highest)),
+        ("arb_drawdown_pct", "gauge", "Fall from the highest equity, %.", drawdown_pct(journal)),
         ("arb_last_hour_age_seconds", "gauge", "Since the last hour in the journal began.", age),
         ("arb_open_positions", "gauge", "Open positions.", len(status["positions"])),
         (

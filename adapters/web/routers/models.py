@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path
 from pydantic import Field, model_validator
 
 from adapters.web.models import Models, facts_of
-from adapters.web.prediction import first_absurd, observations_of, predicted, words_of
+from adapters.web.prediction import observations_of, predicted, words_of
 from adapters.web.problems import RefusedError
 from adapters.web.shapes import MOST_AT_ONCE, Model, Predictions, Sent, Value
 from engine.errors import NotFiniteError
@@ -53,7 +53,7 @@ def models_router(models: Models) -> APIRouter:
     @router.get("/models/{name}", response_model=Model)
     def one(name: Name) -> dict[str, Any]:
         """A bundle with its card."""
-        return facts_of(name, models.bundle(name), models.shelf().cards.get(name))
+        return facts_of(name, models.bundle(name), models.shelf().card)
 
     @router.get("/models/{name}/facts")
     def facts(name: Name) -> dict[str, list[str]]:
@@ -84,7 +84,7 @@ def answers(policy: Policy, asked: Asked) -> list[dict[str, Any]]:
             try:
                 found.append(predicted(policy, row, words))
             except NotFiniteError as error:
-                raise first_absurd(error, k) from None
+                raise RefusedError(str(error), "observations", k) from None
         return found
     if asked.observation is not None:
         row = observations_of(policy, [asked.observation], "observation")[0]

@@ -8,13 +8,12 @@ from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from adapters.web.models import Models
-from adapters.web.prediction import probabilities
 from adapters.web.problems import MissingError, RefusedError
 from adapters.web.shapes import Sent
 from engine.observation.actions import FIRST_ENTRY, HOLD
 from engine.observation.spec import ObservationSpec
 from engine.observation.stated import StatedError, stated_observation
-from strategies.policy import Policy, allowed_logits
+from strategies.policy import Policy, allowed_logits, probabilities
 
 Confidence = Literal["HIGH", "MEDIUM", "LOW"]
 HIGH, MEDIUM = 0.7, 0.4

@@ -10,11 +10,12 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse, Response
 from pydantic import AwareDatetime
 
+from adapters.paper.drawdown import drawdown_pct
 from adapters.paper.drilldown import position_of
 from adapters.paper.journal import Journal
 from adapters.paper.messages import shown
 from adapters.paper.status import status_of
-from adapters.paper.tables import hour_of, page_of
+from adapters.paper.tables import page_of, whole_hour
 from adapters.scan.of_state import source_of_state
 from adapters.scan.rows import SORTS
 from adapters.web.jobs import Jobs
@@ -25,7 +26,7 @@ from adapters.web.routers.offers import Sort, chosen
 from adapters.web.routers.paper import Moment, hour_number
 from adapters.web.state import StateReader
 from adapters.web.templates import page
-from engine.errors import DataError, UserError
+from engine.errors import UserError
 from engine.windows import EPOCH, time_of
 
 TRADES_BESIDE, ON_A_PAGE = 8, 200
@@ -83,7 +84,7 @@ def pages_router(
     @router.get("/hours/{hour}")
     def hour(request: Request, hour: Annotated[AwareDatetime, Path()]) -> HTMLResponse:
         with state.journal() as journal:
-            found = hour_of(journal, state.tape(journal), hour_number(hour))
+            found = whole_hour(journal, state.tape(journal), hour_number(hour))
         if found is None:
             raise MissingError("the journal does not have this hour")
         return page(request, "hour.html.j2", here="/", hour=found)
@@ -92,8 +93,7 @@ def pages_router(
     def deployed(request: Request) -> HTMLResponse:
         shelf = models.shelf()
         facts = [facts_of(name, bundle, None) for name, bundle in shelf.bundles.items()]
-        cards = {name: shelf.cards.get(name) for name in shelf.bundles}
-        return page(request, "models.html.j2", here="/models", models=facts, cards=cards, problem=shelf.problem)
+        return page(request, "models.html.j2", here="/models", models=facts, card=shelf.card, problem=shelf.problem)
 
     @router.get("/pictures/{name}")
     def picture(name: Literal["best_trade.svg", "worst_trade.svg"]) -> Response:
@@ -118,7 +118,7 @@ def _now(state: StateReader, jobs: Jobs, moment: datetime) -> dict[str, Any]:
         with state.journal() as journal:
             verified = next((job.shown() for job in jobs.every() if job.kind == "verify"), None)
             return {**_front_of(journal, state, moment), "verified": verified}
-    except (MissingError, DataError, UserError) as error:
+    except UserError as error:
         return {"status": None, "why": public_words(error)}
 
 
@@ -126,12 +126,10 @@ def _front_of(journal: Journal, state: StateReader, moment: datetime) -> dict[st
     status, last = status_of(journal, moment), journal.last_hour
     equity = float(status["equity_usd"])
     past = journal.rows("SELECT equity FROM equity WHERE hour <= ? ORDER BY hour DESC LIMIT 1", (last or 0) - 24)
-    peak = journal.rows("SELECT max(equity) FROM equity")[0][0]
-    highest = max(equity, float(peak or 0), float(status["initial_capital_usd"]))
     return {
         "status": status,
         "day_usd": equity - float(past[0][0]) if past else status["pnl_usd"],
-        "drawdown_pct": 100.0 * (1.0 - equity / highest),
+        "drawdown_pct": drawdown_pct(journal),
         "synthetic": source_of_state(journal.folder, journal.meta).synthetic,
         "trades": page_of(journal, state.tape(journal), "trades", None, TRADES_BESIDE).rows,
         "exchanges": _exchanges(journal, last),

@@ -15,7 +15,7 @@ from adapters.paper.journal import Journal
 from adapters.paper.messages import shown
 from adapters.paper.setup import settings_of
 from adapters.paper.status import STALE, status_json, status_of
-from adapters.paper.tables import MOST_ROWS, equity_points, funding_of, hour_of, page_of, quotes_of
+from adapters.paper.tables import MOST_ROWS, equity_points, funding_of, page_of, quotes_of, whole_hour
 from adapters.storage.csv_files import rows_text
 from adapters.storage.provenance import code_version
 from adapters.web.problems import MissingError, RefusedError
@@ -104,7 +104,7 @@ def paper_router(state: StateReader, now: Callable[[], datetime]) -> APIRouter:
     def one_hour(hour: Annotated[AwareDatetime, Path(description="such as 2025-01-31T23:00Z")]) -> dict[str, Any]:
         """Everything of one hour: the decision, fills, settlements, events, quotes."""
         with state.journal() as journal:
-            found = hour_of(journal, state.tape(journal), hour_number(hour))
+            found = whole_hour(journal, state.tape(journal), hour_number(hour))
         if found is None:
             raise MissingError("the journal does not have this hour")
         return found

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from loopback.faults import Rule
 from loopback.server import LoopbackServer
 from loopback.world import HOUR_MS
-from support_exchanges import PATIENCE
+from support_live import write_config
 
 from adapters.cli import arb, main
 from adapters.paper.journal import DATABASE, Journal
@@ -24,14 +24,7 @@ from adapters.paper.log import LOG_FILE
 
 @pytest.fixture
 def place(server: LoopbackServer, tmp_path: Path) -> Path:
-    config = {
-        "strategy": "random",
-        "symbols": ["BTCUSDT", "ETHUSDT"],
-        "strategies": {"random": {"enter_probability": 0.7, "exit_probability": 0.2}},
-        "collection": PATIENCE,
-        "exchanges": server.exchanges("bybit", "hyperliquid"),
-    }
-    (tmp_path / "paper.yaml").write_text(yaml.safe_dump(config))
+    write_config(tmp_path, server, {"enter_probability": 0.7, "exit_probability": 0.2})
     return tmp_path
 
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from loopback.server import LoopbackServer
 from loopback.world import HOUR_MS
 from support_cli import arb
-from support_exchanges import PATIENCE, world_of
+from support_exchanges import world_of
+from support_live import write_config
 
 from adapters.scan import scan as scanning
 from adapters.scan.answer import scan_of
@@ -152,14 +152,7 @@ def server() -> Any:
 
 @pytest.fixture
 def place(server: LoopbackServer, tmp_path: Path) -> Path:
-    config = {
-        "strategy": "random",
-        "symbols": ["BTCUSDT", "ETHUSDT"],
-        "strategies": {"random": {"enter_probability": 1.0, "exit_probability": 0.0}},
-        "collection": PATIENCE,
-        "exchanges": server.exchanges("bybit", "hyperliquid"),
-    }
-    (tmp_path / "paper.yaml").write_text(yaml.safe_dump(config))
+    write_config(tmp_path, server, {"enter_probability": 1.0, "exit_probability": 0.0})
     return tmp_path
 
 
